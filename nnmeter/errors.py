@@ -1,0 +1,21 @@
+"""The errors that nnmeter raises on bad input; each message names the thing, its fault and the remedy in one line."""
+
+
+class NnmeterError(ValueError):
+    """Base of every error caused by what the caller gave: the CLI prints it in one line and exits with code 2."""
+
+
+class ModelError(NnmeterError):
+    """A model that cannot be read, or whose shapes cannot be determined."""
+
+
+class DeviceError(NnmeterError):
+    """A device pack that is unknown, damaged or made by a newer version."""
+
+
+class MeasurementError(NnmeterError):
+    """A measurement file that is missing, damaged or of the wrong schema, or a runtime that cannot measure."""
+
+
+class CoverageError(NnmeterError):
+    """`strict` was asked for and a kernel had no trained predictor (the CLI exits with code 1)."""
