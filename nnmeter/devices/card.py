@@ -1,0 +1,125 @@
+"""The card of a device pack: what the device is, how it was measured, and where its predictions stop to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from nnmeter.errors import DeviceError
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a device pack says of itself; `card.json` holds these fields under these names.
+
+    Attributes:
+        id: hardware, runtime, version and settings in one name: `xeon-8380-onnxruntime1.32-1t`.
+        hardware: the processor, in words.
+        runtime: name of the runtime that executes the models (`onnxruntime`).
+        version: version of that runtime.
+        threads: threads that execute one model.
+        precision: element type of the measured models (`float32`).
+        date: day of the measurements, ISO 8601.
+        protocol: how latencies were measured, in words.
+        noise_floor: how far two independent measurements of one model differ, as the metrics of the scorecard.
+        reference_ms: median time of the reference kernel while the device was measured; None if not taken.
+        fingerprint: what identifies the machine: `cpu`, `vendor`, `architecture`, `isa`, and more for the record.
+        trained_on: how many measurements of which kind trained the predictor.
+        limits: what the pack was not measured for, each in a sentence.
+    """
+
+    id: str
+    hardware: str
+    runtime: str
+    version: str
+    threads: int
+    precision: str
+    date: str
+    protocol: str
+    noise_floor: Mapping[str, Any] = field(default_factory=dict)
+    reference_ms: float | None = None
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as `card.json` stores it."""
+        return {**asdict(self), "limits": list(self.limits)}
+
+    @classmethod
+    def from_dict(cls, content: object, where: str) -> Card:
+        """The card in `content`, each field checked.
+
+        Args:
+            content: what `card.json` holds.
+            where: name of the pack and file, for messages.
+
+        Raises:
+            DeviceError: a field is missing, unknown or of the wrong type.
+        """
+        if not isinstance(content, dict):
+            raise DeviceError(f"{where}: a card must be a JSON object; reinstall or rebuild the pack")
+        names = [f.name for f in fields(cls)]
+        unknown = sorted(set(content) - set(names))
+        if unknown:
+            raise DeviceError(f"{where}: unknown field {unknown[0]!r}; remove it, or use a newer nnmeter")
+        missing = [name for name in _REQUIRED if name not in content]
+        if missing:
+            raise DeviceError(f"{where}: field {missing[0]!r} is missing; reinstall or rebuild the pack")
+        for name, value in content.items():
+            expected, is_valid = _RULES[name]
+            if not is_valid(value):
+                raise DeviceError(f"{where}: field {name!r} must be {expected}, not {value!r:.60}; rebuild the pack")
+        return cls(**{**content, "limits": tuple(content.get("limits", ()))})
+
+
+_REQUIRED = ("id", "hardware", "runtime", "version", "threads", "precision", "date", "protocol")
+
+
+def is_pack_id(value: object) -> bool:
+    """Whether `value` can name a pack: letters, digits, `.`, `_`, `-` and `+`, beginning with a letter or digit."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= 128
+        and value[0].isalnum()
+        and value.isascii()
+        and all(c.isalnum() or c in "._-+" for c in value)
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_positive_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_positive_or_none(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value > 0)
+
+
+def _is_sentences(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+_RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "id": ("a name of letters, digits and ._-+", is_pack_id),
+    "hardware": ("a text", _is_text),
+    "runtime": ("a text", _is_text),
+    "version": ("a text", _is_text),
+    "threads": ("a positive integer", _is_positive_int),
+    "precision": ("a text", _is_text),
+    "date": ("a text", _is_text),
+    "protocol": ("a text", _is_text),
+    "noise_floor": ("an object", _is_object),
+    "reference_ms": ("a positive number or null", _is_positive_or_none),
+    "fingerprint": ("an object", _is_object),
+    "trained_on": ("an object", _is_object),
+    "limits": ("a list of texts", _is_sentences),
+}

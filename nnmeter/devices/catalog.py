@@ -1,0 +1,113 @@
+"""Which device packs there are, and finding one by its id or path.
+
+Packs are looked for in these places; each holds directories that bear the id of their pack:
+
+1. the packs that ship: `nnmeter/_packs` in an installed package, `predictors/` in a checkout;
+2. the directories in the environment variable NNMETER_PACKS, separated like PATH;
+3. `~/.local/share/nnmeter/packs` (under $XDG_DATA_HOME where that is set).
+
+Two packs of one id are an error: which of them priced a model must never depend on the order of places.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnmeter.devices.card import Card
+from nnmeter.devices.manifest import MANIFEST, read_manifest
+from nnmeter.devices.pack import DevicePack, read_card, read_pack
+from nnmeter.errors import DeviceError
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device pack that was found, with its card; `load_pack` reads the rest."""
+
+    id: str
+    path: Path
+    card: Card
+
+
+def list_devices() -> list[DeviceInfo]:
+    """All device packs that can be found, sorted by id.
+
+    Raises:
+        DeviceError: a pack is damaged, or two have the same id.
+    """
+    return [_describe_found(path) for _, path in sorted(_find_packs().items())]
+
+
+def find_device(id_or_path: str | os.PathLike[str]) -> DeviceInfo:
+    """The device pack with this id, or in this directory.
+
+    Raises:
+        DeviceError: there is none (the message names those with similar ids), or it is damaged.
+    """
+    text = os.fspath(id_or_path)
+    if not isinstance(id_or_path, Path) and os.sep not in text:
+        packs = _find_packs()
+        if text in packs:
+            return _describe_found(packs[text])
+        if not (Path(text) / MANIFEST).is_file():
+            raise DeviceError(_unknown_device(text, sorted(packs)))
+    return _describe(Path(text).absolute())
+
+
+def load_pack(id_or_path: str | os.PathLike[str]) -> DevicePack:
+    """The device pack with this id, or in this directory, with every file verified.
+
+    Raises:
+        DeviceError: there is none, or it is damaged; one line names the pack, the fault and the remedy.
+    """
+    return read_pack(find_device(id_or_path).path)
+
+
+def pack_directories() -> list[Path]:
+    """The places where packs are looked for, in the order of this module's rules; those that exist."""
+    package = Path(__file__).parent.parent
+    shipped = [package / "_packs"]
+    if (package.parent / "pyproject.toml").is_file():
+        shipped.append(package.parent / "predictors")
+    chosen = [Path(part).expanduser() for part in os.environ.get("NNMETER_PACKS", "").split(os.pathsep) if part]
+    data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    own = Path(data_home).expanduser() / "nnmeter" / "packs"
+    places = dict.fromkeys(path.absolute() for path in [*shipped, *chosen, own])
+    return [path for path in places if path.is_dir()]
+
+
+def _find_packs() -> dict[str, Path]:
+    packs: dict[str, Path] = {}
+    for place in pack_directories():
+        for path in sorted(place.iterdir()):
+            if not (path / MANIFEST).is_file():
+                continue
+            if path.name in packs:
+                raise DeviceError(
+                    f"device {path.name!r} is there twice, in {packs[path.name]} and {path}; remove one of them"
+                )
+            packs[path.name] = path
+    return packs
+
+
+def _describe(path: Path) -> DeviceInfo:
+    card = read_card(path, read_manifest(path))
+    return DeviceInfo(card.id, path, card)
+
+
+def _describe_found(path: Path) -> DeviceInfo:
+    """The pack in `path`, where the directory's name stands for the id: were they two, duplicates could hide."""
+    device = _describe(path)
+    if device.id != path.name:
+        raise DeviceError(f"{path}: holds the pack of device {device.id!r}; rename the directory to that")
+    return device
+
+
+def _unknown_device(text: str, known: list[str]) -> str:
+    if not known:
+        return f"unknown device {text!r}: no device pack is installed; reinstall nnmeter or set NNMETER_PACKS"
+    close = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known[:5])}"
+    return f"unknown device {text!r}: {hint} (see `nnmeter devices`, or give the path of a pack)"

@@ -1,0 +1,136 @@
+"""A device pack: one directory with a card, fusion rules, a predictor, and a manifest that pins every file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnmeter.devices.card import Card
+from nnmeter.devices.manifest import MANIFEST, parse_json, read_manifest, read_verified, verify_files, write_manifest
+from nnmeter.errors import DeviceError
+
+if TYPE_CHECKING:
+    from nnmeter.fusion.rules import FusionRules
+    from nnmeter.predictor import KernelPredictor
+
+
+@dataclass(frozen=True)
+class DevicePack:
+    """All that nnmeter knows of a device. The files are verified; rules and predictor are built when first used.
+
+    Attributes:
+        id: the device, as the card names it.
+        path: the directory.
+        card: what was measured, on what, and how.
+        scorecard: how good the predictor is, as `nnmeter evaluate` found; None if the pack has none.
+    """
+
+    id: str
+    path: Path
+    card: Card
+    scorecard: Mapping[str, Any] | None = None
+
+    @cached_property
+    def rules(self) -> FusionRules:
+        """Which operators the device's runtime executes as one kernel."""
+        from nnmeter.fusion.rules import load_rules
+
+        return load_rules(self.path / "rules.json")
+
+    @cached_property
+    def predictor(self) -> KernelPredictor:
+        """The learned function from kernels to milliseconds."""
+        from nnmeter.predictor import KernelPredictor
+
+        return KernelPredictor.load(self.path)
+
+
+def read_pack(directory: str | os.PathLike[str]) -> DevicePack:
+    """The device pack in `directory`, every file checked against its manifest.
+
+    Raises:
+        DeviceError: a file is missing, extra, damaged or of a newer schema; one line names it and the remedy.
+    """
+    path = Path(directory).absolute()
+    hashes = read_manifest(path)
+    verify_files(path, hashes)
+    card = read_card(path, hashes)
+    scorecard = None
+    if "scorecard.json" in hashes:
+        where = f"{path.name}/scorecard.json"
+        scorecard = parse_json(read_verified(path, "scorecard.json", hashes), where)
+        if not isinstance(scorecard, dict):
+            raise DeviceError(f"{where}: must be a JSON object; rebuild the pack")
+    return DevicePack(card.id, path, card, scorecard)
+
+
+def read_card(directory: Path, hashes: Mapping[str, str]) -> Card:
+    """The card of the pack in `directory`, whose manifest says `hashes`."""
+    where = f"{directory.name}/card.json"
+    return Card.from_dict(parse_json(read_verified(directory, "card.json", hashes), where), where)
+
+
+def save_pack(
+    directory: str | os.PathLike[str],
+    card: Card,
+    rules: Mapping[str, Any],
+    predictor: KernelPredictor,
+    scorecard: Mapping[str, Any] | None = None,
+) -> DevicePack:
+    """Write a device pack to `directory`, whole or not at all, and read it back.
+
+    The files are written to a temporary directory beside it, which is then renamed. A pack that was there is replaced.
+
+    Args:
+        directory: where the pack goes; must be new, empty, or a device pack.
+        card: its card.
+        rules: its fusion rules, as `rules.json` holds them.
+        predictor: its predictor, which saves itself.
+        scorecard: its scorecard, if one was made.
+
+    Raises:
+        DeviceError: `directory` holds something else.
+        OSError: it cannot be written; what was there is as it was.
+    """
+    target = Path(directory).absolute()
+    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise DeviceError(f"{directory}: exists and is no device pack; give another place for the pack")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        fresh = work / target.name
+        fresh.mkdir()
+        _write_json(fresh / "card.json", card.to_dict())
+        _write_json(fresh / "rules.json", rules)
+        if scorecard is not None:
+            _write_json(fresh / "scorecard.json", scorecard)
+        predictor.save(fresh)
+        write_manifest(fresh)
+        read_pack(fresh)
+        _replace_directory(fresh, target, work / "previous")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return read_pack(target)
+
+
+def _replace_directory(fresh: Path, target: Path, aside: Path) -> None:
+    """Put `fresh` in the place of `target`; put the old one back if that fails."""
+    if target.exists():
+        os.rename(target, aside)
+    try:
+        os.rename(fresh, target)
+    except OSError:
+        if aside.exists():
+            os.rename(aside, target)
+        raise
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,85 @@
+"""Intervals that keep their promise: split conformal prediction on networks that training did not see.
+
+Rules:
+
+1. The scale of a network's log error is `s = sqrt(base^2 + sum over anchors (share x sigma)^2)`: errors of kernels of
+   one operator go together, those of different operators are independent, and `base` is what no kernel explains.
+2. The score of a calibration network is `|log(measured / predicted)| / s`. Its `ceil((n + 1) c) / n` quantile is the
+   multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
+3. The interval is `predicted x exp(-+ multiplier x s)`.
+4. `base` is the one, of a fixed grid, that gives the calibration networks the narrowest mean interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, exp, inf, sqrt
+from typing import Any
+
+import numpy as np
+
+from nnmeter.predictor.price import KernelPrice
+
+CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
+_BASES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalModel:
+    """Multipliers of the scale by confidence (rule 2) and the base of the scale (rule 1)."""
+
+    base: float
+    multipliers: Mapping[float, float]
+    networks: int
+
+    def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
+        """Low and high end around a total; KeyError if the confidence was not calibrated."""
+        half = self.multipliers[confidence] * log_scale(prices, self.base)
+        return latency_ms * exp(-half), latency_ms * exp(half)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "base": self.base,
+            "multipliers": {str(c): m for c, m in self.multipliers.items()},
+            "networks": self.networks,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> IntervalModel:
+        """The model that `to_dict` described; ValueError if a number is not positive."""
+        multipliers = {float(c): float(m) for c, m in data["multipliers"].items()}
+        base = float(data["base"])
+        if not all(0 < value < inf for value in (base, *multipliers.values())):
+            raise ValueError("a multiplier of the intervals is not a positive number")
+        return cls(base, multipliers, int(data["networks"]))
+
+
+def log_scale(prices: Sequence[KernelPrice], base: float) -> float:
+    """The scale of a network's log error (rule 1)."""
+    total = sum(p.latency_ms for p in prices) or 1.0
+    by_anchor: dict[str, float] = {}
+    for price in prices:
+        by_anchor[price.anchor] = by_anchor.get(price.anchor, 0.0) + price.latency_ms * price.sigma
+    return sqrt(base * base + sum((value / total) ** 2 for value in by_anchor.values()))
+
+
+def calibrate_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[KernelPrice]]) -> IntervalModel:
+    """Calibrate on out-of-sample networks.
+
+    Args:
+        log_errors: log(measured / predicted) of each network.
+        networks: the kernel prices that each prediction summed.
+    """
+    count = len(networks)
+    best: tuple[float, IntervalModel] | None = None
+    for base in _BASES:
+        scales = np.array([log_scale(prices, base) for prices in networks])
+        scores = np.sort(np.abs(log_errors) / scales)
+        multipliers = {c: float(scores[min(ceil((count + 1) * c), count) - 1]) for c in CONFIDENCES}
+        width = float(np.mean(scales) * multipliers[0.9])
+        if best is None or width < best[0]:
+            best = (width, IntervalModel(base, multipliers, count))
+    assert best is not None
+    return best[1]

@@ -1,0 +1,218 @@
+"""The trained function of a device: kernel signatures in, milliseconds out.
+
+Rules:
+
+1. `latency = roofline(kernel) x exp(learned log-ratio)`, then the device's correction from a profiled kernel to one
+   that runs unobserved: `scale x latency + per_kernel_ms`, never below a tenth of the roofline's launch overhead.
+2. A kernel whose anchor (operator and element type) was sampled in training is priced by its family's ensemble and is
+   called "trained". Any other is priced by the generic ensemble, which knows bytes, elements and FLOPs of all kernels,
+   and is called "fallback". None is priced at zero.
+3. Every price has a standard deviation in log space: of its anchor in cross-validation; a kernel larger or smaller than
+   all that was sampled gets more, in proportion to the distance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnmeter.errors import DeviceError
+from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures, kernel_features
+from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.predictor.intervals import IntervalModel
+from nnmeter.predictor.price import KernelPrice, Source
+from nnmeter.predictor.roofline import Roofline
+from nnmeter.predictor.trees import ARRAYS, TreeEnsemble, concatenate_ensembles, split_ensembles
+
+SCHEMA_VERSION = 1
+FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
+RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements")
+_RANGE_COLUMNS = tuple(COMMON_NAMES.index(name) for name in RANGE_FEATURES)
+_SIGMA_PER_DOUBLING = 0.08  # widening for each doubling of size beyond the sampled range (rule 3)
+_CACHE_LIMIT = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """What training knows of one operator and element type.
+
+    Attributes:
+        family: kernel family whose ensemble prices it.
+        code: its value of the feature "anchor".
+        count: sampled kernels.
+        sigma: standard deviation of the log error of one kernel in cross-validation.
+        low, high: sampled range of `RANGE_FEATURES`.
+    """
+
+    family: str
+    code: float
+    count: int
+    sigma: float
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class KernelPredictor:
+    """Prices kernels of one device.
+
+    Attributes:
+        roofline: analytic model that the ensembles correct.
+        anchors: vocabulary: what was sampled.
+        ensembles: trained log-ratio by kernel family, and `FALLBACK`.
+        fallback_sigma: standard deviation of the log error where the operator was left out of training.
+        scale, per_kernel_ms: correction from profiled to unobserved kernels (rule 1).
+        inference_ms: time of one inference that no kernel accounts for.
+        intervals: calibrated uncertainty of a total.
+    """
+
+    roofline: Roofline
+    anchors: Mapping[str, Anchor]
+    ensembles: Mapping[str, TreeEnsemble]
+    fallback_sigma: float
+    intervals: IntervalModel
+    scale: float = 1.0
+    per_kernel_ms: float = 0.0
+    inference_ms: float = 0.0
+    _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, repr=False)
+
+    def price(self, signatures: Sequence[KernelSignature]) -> list[KernelPrice]:
+        """The price of each kernel, in order; equal signatures are priced once."""
+        cache = self._cache
+        missing = {s: None for s in signatures if s not in cache}
+        if missing:
+            if len(cache) > _CACHE_LIMIT:
+                cache.clear()
+                missing = dict.fromkeys(signatures)
+            self._price_missing(list(missing))
+        return [cache[s] for s in signatures]
+
+    def _price_missing(self, signatures: list[KernelSignature]) -> None:
+        groups: dict[str, list[tuple[KernelSignature, KernelFeatures, Anchor | None]]] = {}
+        for signature in signatures:
+            features = kernel_features(signature)
+            anchor = self.anchors.get(features.anchor)
+            name = FALLBACK if anchor is None else anchor.family
+            groups.setdefault(name, []).append((signature, features, anchor))
+        for name, members in groups.items():
+            width = len(FEATURE_NAMES[name]) if name != FALLBACK else len(COMMON_NAMES)
+            rows = np.array([features.values[:width] for _, features, _ in members], dtype=np.float32)
+            rows[:, 0] = [-1.0 if anchor is None else anchor.code for _, _, anchor in members]
+            ratios = np.exp(np.clip(self.ensembles[name].predict(rows), -10.0, 10.0))
+            for (signature, features, anchor), ratio in zip(members, ratios.tolist(), strict=True):
+                self._cache[signature] = self._price_one(features, anchor, ratio)
+
+    def _price_one(self, features: KernelFeatures, anchor: Anchor | None, ratio: float) -> KernelPrice:
+        cost = features.cost
+        values = features.values
+        profiled = self.roofline.latency_ms(cost, int(values[COMMON_NAMES.index("item_bits")])) * ratio
+        latency = max(self.scale * profiled + self.per_kernel_ms, 0.1 * self.roofline.overhead_ms)
+        source: Source = "trained"
+        outside = 0.0
+        if anchor is None:
+            source, sigma = "fallback", self.fallback_sigma
+        else:
+            for column, low, high in zip(_RANGE_COLUMNS, anchor.low, anchor.high, strict=True):
+                outside = max(outside, low - values[column], values[column] - high)
+            sigma = anchor.sigma + _SIGMA_PER_DOUBLING * outside
+        return KernelPrice(
+            latency, source, sigma, outside, features.anchor, int(cost.flops), int(cost.bytes_read + cost.bytes_written)
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write predictor.json and trees.npz into an existing directory."""
+        arrays, sizes = concatenate_ensembles(self.ensembles)
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "features": {family: list(FEATURE_NAMES[family]) for family in self.ensembles if family != FALLBACK},
+            "common_features": list(COMMON_NAMES),
+            "roofline": self.roofline.to_dict(),
+            "anchors": {
+                name: [a.family, a.code, a.count, a.sigma, list(a.low), list(a.high)]
+                for name, a in sorted(self.anchors.items())
+            },
+            "ensembles": {name: {"sizes": sizes[name], "bias": self.ensembles[name].bias} for name in sizes},
+            "fallback_sigma": self.fallback_sigma,
+            "scale": self.scale,
+            "per_kernel_ms": self.per_kernel_ms,
+            "inference_ms": self.inference_ms,
+            "intervals": self.intervals.to_dict(),
+        }
+        (directory / "predictor.json").write_text(json.dumps(document, indent=1) + "\n")
+        np.savez_compressed(directory / "trees.npz", **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, directory: Path) -> KernelPredictor:
+        """Read what `save` wrote; runs no code from the files. DeviceError if they are damaged or of another schema."""
+        try:
+            document = json.loads((directory / "predictor.json").read_bytes())
+            _check_schema(document)
+            with np.load(directory / "trees.npz", allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in ARRAYS}
+            for name, dtype in ARRAYS.items():
+                if arrays[name].dtype != dtype or arrays[name].ndim != 1:
+                    raise ValueError(f"array '{name}' is not a vector of {np.dtype(dtype).name}")
+            return cls._from_document(document, arrays)
+        except DeviceError as error:
+            raise DeviceError(f"{directory}: {error}") from None
+        except (OSError, KeyError, IndexError, TypeError, ValueError, EOFError) as error:
+            raise DeviceError(
+                f"{directory}: the predictor is damaged ({error}); install the pack again or train it anew"
+            ) from error
+
+    @classmethod
+    def _from_document(cls, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KernelPredictor:
+        entries = document["ensembles"]
+        ensembles = split_ensembles(
+            arrays,
+            {name: (int(e["sizes"][0]), int(e["sizes"][1])) for name, e in entries.items()},
+            {name: e["bias"] for name, e in entries.items()},
+        )
+        for name, ensemble in ensembles.items():
+            ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
+        anchors = {
+            name: Anchor(family, _finite(code), int(count), _finite(sigma), tuple(map(_finite, low)), tuple(map(_finite, high)))
+            for name, (family, code, count, sigma, low, high) in document["anchors"].items()
+        }
+        if FALLBACK not in ensembles or any(a.family not in ensembles for a in anchors.values()):
+            raise ValueError("an ensemble is missing")
+        if any(len(a.low) != len(_RANGE_COLUMNS) or len(a.high) != len(_RANGE_COLUMNS) for a in anchors.values()):
+            raise ValueError("a sampled range has the wrong length")
+        return cls(
+            Roofline.from_dict(document["roofline"]),
+            anchors,
+            ensembles,
+            _finite(document["fallback_sigma"]),
+            IntervalModel.from_dict(document["intervals"]),
+            _finite(document["scale"]),
+            _finite(document["per_kernel_ms"]),
+            _finite(document["inference_ms"]),
+        )
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError("a number is not finite")
+    return number
+
+
+def _check_schema(document: Mapping[str, Any]) -> None:
+    version = document["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise DeviceError(
+            f"the predictor has schema {version}, this nnmeter reads {SCHEMA_VERSION}; "
+            + ("upgrade nnmeter" if version > SCHEMA_VERSION else "train the pack anew")
+        )
+    stored = {family: tuple(names) for family, names in document["features"].items()}
+    changed = sorted(f for f, names in stored.items() if FEATURE_NAMES.get(f) != names)
+    if changed or tuple(document["common_features"]) != COMMON_NAMES:
+        raise DeviceError(
+            f"the predictor was trained on other features ({', '.join(changed) or 'common'}); train it anew"
+        )

@@ -1,0 +1,30 @@
+"""The price of one kernel, as predictors, intervals and predictions share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Source = Literal["trained", "fallback"]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelPrice:
+    """Price of one kernel.
+
+    Attributes:
+        latency_ms: predicted milliseconds.
+        source: "trained" or "fallback" (rule 2).
+        sigma: standard deviation of the log of the price.
+        outside: how many doublings the kernel lies beyond the sampled range; 0 inside.
+        anchor: vocabulary key of its operator and element type.
+        flops, bytes: its cost.
+    """
+
+    latency_ms: float
+    source: Source
+    sigma: float
+    outside: float
+    anchor: str
+    flops: int
+    bytes: int

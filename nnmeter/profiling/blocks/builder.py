@@ -1,0 +1,286 @@
+"""A small, fast builder of ONNX graphs: nodes are appended, shapes and costs are tracked, weights are drawn at the end.
+
+Rules:
+
+1. Every tensor carries its static shape, so a block can read `x.shape` and decide.
+2. Weights are only *described* while building; `finish` draws them from one fixed pool of normal numbers. A graph that
+   turns out too dear is therefore thrown away at the price of its nodes alone.
+3. Cost is estimated while building (`cost_ms`, one core at 50 GFLOP/s and 10 GB/s), and blocks stop when `exhausted`.
+4. What nothing consumes becomes an output, so that no runtime can remove a node as dead.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+FLOAT, INT64, INT32, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL
+UINT8, INT8 = TensorProto.UINT8, TensorProto.INT8
+
+_ITEM_BYTES = {FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, UINT8: 1, INT8: 1, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2}
+_FLOPS_PER_MS = 5e7
+_BYTES_PER_MS = 1e7
+_POOL_LENGTH = 1 << 20
+_IR_VERSIONS = {13: 7, 17: 8, 18: 8, 20: 9, 21: 10}
+
+
+class Tensor(NamedTuple):
+    """A value of the graph under construction: its name, static shape and ONNX element type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: int = FLOAT
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """How the exporter of a model writes it: opset, the dynamo exporter's habits or TorchScript's, folded BatchNorm or not."""
+
+    opset: int = 18
+    dynamo: bool = True
+    folds_batch_norm: bool = True
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop adding layers: estimated milliseconds on one core, operators, and bytes of weights."""
+
+    cost_ms: float = 30.0
+    operators: int = 60
+    weight_bytes: int = 120_000_000
+
+
+class _Weight(NamedTuple):
+    """A weight still to be drawn: `mean + scale * normal`, or its absolute value."""
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+    mean: float
+    positive: bool
+    dtype: int
+
+
+class BuilderState(NamedTuple):
+    """A mark to which `NetworkBuilder.rollback` returns."""
+
+    nodes: int
+    weights: int
+    inputs: int
+    flops: float
+    moved_bytes: float
+    weight_bytes: int
+
+
+@cache
+def _normal_pool() -> np.ndarray:
+    return np.random.default_rng(20240229).standard_normal(_POOL_LENGTH, dtype=np.float32)
+
+
+@cache
+def _integer_pool() -> np.ndarray:
+    return np.random.default_rng(20240301).integers(-100, 101, _POOL_LENGTH, dtype=np.int8)
+
+
+class NetworkBuilder:
+    """Collects the nodes of one network. Blocks call `node` and the helpers in `operators`; `finish` makes the model."""
+
+    def __init__(self, rng: random.Random, exporter: Exporter | None = None, budget: Budget | None = None) -> None:
+        """Starts an empty graph whose random decisions all come from `rng`."""
+        self.rng = rng
+        self.exporter = exporter or Exporter()
+        self.budget = budget or Budget()
+        self.flops = 0.0
+        self.moved_bytes = 0.0
+        self.weight_bytes = 0
+        self.nodes: list[onnx.NodeProto] = []
+        self.tensors: dict[str, Tensor] = {}
+        self._inputs: list[Tensor] = []
+        self._weights: list[_Weight] = []
+        self._constants: dict[tuple[Any, ...], tuple[Tensor, onnx.TensorProto]] = {}
+        self._count = 0
+
+    @property
+    def cost_ms(self) -> float:
+        """Estimated milliseconds on one core of what has been added so far."""
+        return self.flops / _FLOPS_PER_MS + self.moved_bytes / _BYTES_PER_MS
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the budget is used up, so that no further block should be added."""
+        budget = self.budget
+        return (
+            self.cost_ms >= budget.cost_ms
+            or len(self.nodes) >= budget.operators
+            or self.weight_bytes >= budget.weight_bytes
+        )
+
+    def mark(self) -> BuilderState:
+        """The present state, to which `rollback` can return."""
+        return BuilderState(
+            len(self.nodes), len(self._weights), len(self._inputs), self.flops, self.moved_bytes, self.weight_bytes
+        )
+
+    def rollback(self, state: BuilderState) -> None:
+        """Forgets all that was added since `state`."""
+        for node in self.nodes[state.nodes :]:
+            for name in node.output:
+                self.tensors.pop(name, None)
+        del self.nodes[state.nodes :], self._weights[state.weights :], self._inputs[state.inputs :]
+        self.flops, self.moved_bytes, self.weight_bytes = state.flops, state.moved_bytes, state.weight_bytes
+
+    def input(self, shape: Sequence[int], dtype: int = FLOAT) -> Tensor:
+        """A new graph input."""
+        tensor = self._new(f"input_{len(self._inputs)}", tuple(shape), dtype)
+        self._inputs.append(tensor)
+        self.tensors[tensor.name] = tensor
+        return tensor
+
+    def node(
+        self,
+        op_type: str,
+        inputs: Sequence[Tensor | None],
+        shape: Sequence[int],
+        *,
+        dtype: int | None = None,
+        flops: float | None = None,
+        **attributes: Any,
+    ) -> Tensor:
+        """Appends a node with one output of `shape` and returns that output."""
+        return self.node_with_outputs(op_type, inputs, [shape], dtype=dtype, flops=flops, **attributes)[0]
+
+    def node_with_outputs(
+        self,
+        op_type: str,
+        inputs: Sequence[Tensor | None],
+        shapes: Sequence[Sequence[int]],
+        *,
+        dtype: int | None = None,
+        dtypes: Sequence[int] | None = None,
+        flops: float | None = None,
+        **attributes: Any,
+    ) -> list[Tensor]:
+        """Appends a node with one output for each of `shapes`; `flops` defaults to one for each output element."""
+        kinds = dtypes or [dtype if dtype is not None else _first_dtype(inputs)] * len(shapes)
+        prefix = op_type.lower()
+        outputs = [self._new(prefix, tuple(s), kind) for s, kind in zip(shapes, kinds, strict=True)]
+        names = [t.name if t is not None else "" for t in inputs]
+        node = helper.make_node(op_type, names, [t.name for t in outputs], name=f"node_{outputs[0].name}", **attributes)
+        self.nodes.append(node)
+        for tensor in outputs:
+            self.tensors[tensor.name] = tensor
+        written = sum(t.elements for t in outputs)
+        self.flops += written if flops is None else flops
+        read = sum(t.elements * _ITEM_BYTES[t.dtype] for t in inputs if t is not None)
+        self.moved_bytes += read + sum(t.elements * _ITEM_BYTES[t.dtype] for t in outputs)
+        return outputs
+
+    def weight(
+        self,
+        shape: Sequence[int],
+        scale: float = 1.0,
+        *,
+        mean: float = 0.0,
+        positive: bool = False,
+        dtype: int = FLOAT,
+    ) -> Tensor:
+        """A trained tensor, `mean + scale * normal` (its absolute value if `positive`), drawn when the model is finished."""
+        tensor = self._new("weight", tuple(shape), dtype)
+        self._weights.append(_Weight(tensor.name, tensor.shape, scale, mean, positive, dtype))
+        self.weight_bytes += tensor.elements * _ITEM_BYTES[dtype]
+        return tensor
+
+    def constant(self, value: Any, dtype: int = INT64) -> Tensor:
+        """A small constant (shape vectors, axes, scalars); equal ones are shared."""
+        array = np.asarray(value, dtype=helper.tensor_dtype_to_np_dtype(dtype))
+        key = (dtype, array.shape, array.tobytes())
+        if key not in self._constants:
+            tensor = self._new("const", array.shape, dtype)
+            proto = TensorProto(name=tensor.name, data_type=dtype, dims=array.shape, raw_data=array.tobytes())
+            self._constants[key] = (tensor, proto)
+            self.tensors[tensor.name] = tensor
+        return self._constants[key][0]
+
+    def scalar(self, value: float) -> Tensor:
+        """A float scalar constant of rank zero."""
+        return self.constant(value, FLOAT)
+
+    @property
+    def constant_names(self) -> set[str]:
+        """Names of all weights and constants, which are no activations."""
+        return {w.name for w in self._weights} | {t.name for t, _ in self._constants.values()}
+
+    @property
+    def input_names(self) -> set[str]:
+        """Names of the graph's inputs."""
+        return {t.name for t in self._inputs}
+
+    def finish(self, name: str, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
+        """Draws the weights and returns the model, whose graph is called `name`."""
+        used = {i for node in self.nodes for i in node.input}
+        outputs = [self.tensors[o] for node in self.nodes for o in node.output if o not in used]
+        weights = [_draw(weight) for weight in self._weights if weight.name in used]
+        constants = [proto for tensor, proto in self._constants.values() if tensor.name in used]
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [_value_info(t) for t in self._inputs if t.name in used],
+            [_value_info(t) for t in outputs],
+        )
+        graph.initializer.extend(weights)
+        graph.initializer.extend(constants)
+        opset = self.exporter.opset
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="nnmeter")
+        model.ir_version = _IR_VERSIONS[opset]
+        helper.set_model_props(model, metadata or {})
+        return model
+
+    def _new(self, prefix: str, shape: tuple[int, ...], dtype: int) -> Tensor:
+        self._count += 1
+        return Tensor(f"{prefix}_{self._count}", shape, dtype)
+
+
+def _first_dtype(inputs: Sequence[Tensor | None]) -> int:
+    return next((t.dtype for t in inputs if t is not None), FLOAT)
+
+
+def _value_info(tensor: Tensor) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(tensor.name, tensor.dtype, tensor.shape)
+
+
+def _draw(weight: _Weight) -> onnx.TensorProto:
+    """Fills a weight from the fixed pool, at an offset that depends on its name and shape only."""
+    count = math.prod(weight.shape)
+    pool = _integer_pool() if weight.dtype in (INT8, UINT8) else _normal_pool()
+    offset = (int(weight.name.rsplit("_", 1)[1]) * 7919 + count) % _POOL_LENGTH
+    values = np.empty(count, dtype=pool.dtype)
+    filled = min(count, _POOL_LENGTH - offset)
+    values[:filled] = pool[offset : offset + filled]
+    while filled < count:
+        step = min(count - filled, _POOL_LENGTH)
+        values[filled : filled + step] = pool[:step]
+        filled += step
+    if weight.dtype == FLOAT:
+        values *= np.float32(weight.scale)
+        if weight.mean:
+            values += np.float32(weight.mean)
+        if weight.positive:
+            np.abs(values, out=values)
+    elif weight.dtype == UINT8:
+        values = (values.astype(np.int16) + 128).astype(np.uint8)
+    else:
+        values = values.astype(helper.tensor_dtype_to_np_dtype(weight.dtype))
+    return TensorProto(name=weight.name, data_type=weight.dtype, dims=weight.shape, raw_data=values.tobytes())

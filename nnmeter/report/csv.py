@@ -1,0 +1,50 @@
+"""Predictions as CSV: always a row a model, so that a script reads one model and a hundred alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nnmeter.report.render import Layout
+
+if TYPE_CHECKING:
+    from nnmeter.predictor.prediction import Prediction
+
+COLUMNS = (
+    "model",
+    "device",
+    "latency_ms",
+    "interval_low_ms",
+    "interval_high_ms",
+    "confidence",
+    "coverage_trained",
+    "coverage_fallback",
+    "kernels",
+    "warnings",
+)
+
+
+def render(predictions: Sequence[Prediction], layout: Layout) -> str:
+    """A header and a row a model; warnings are joined with `; `."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for prediction in predictions:
+        low, high = prediction.interval_ms
+        writer.writerow(
+            [
+                prediction.model,
+                prediction.device,
+                f"{prediction.latency_ms:.6g}",
+                f"{low:.6g}",
+                f"{high:.6g}",
+                prediction.confidence,
+                f"{prediction.coverage['trained']:.6g}",
+                f"{prediction.coverage['fallback']:.6g}",
+                len(prediction.kernels),
+                "; ".join(prediction.warnings),
+            ]
+        )
+    return stream.getvalue()

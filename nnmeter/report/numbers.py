@@ -1,0 +1,70 @@
+"""How reports write numbers, and which kernels they single out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnmeter.predictor.prediction import PricedKernel
+
+TOP_KERNELS = 10
+
+
+def format_ms(latency_ms: float) -> str:
+    """Milliseconds with three significant digits: `0.0123`, `1.23`, `12.3`, `1234`."""
+    if latency_ms <= 0:
+        return "0"
+    decimals = 2
+    bound = 10.0
+    while latency_ms >= bound - 0.5 / 10**decimals and decimals > 0:
+        decimals, bound = decimals - 1, bound * 10
+    bound = 1.0
+    while latency_ms < bound - 0.5 / 10 ** (decimals + 1) and decimals < 5:
+        decimals, bound = decimals + 1, bound / 10
+    return f"{latency_ms:.{decimals}f}"
+
+
+def format_interval(interval_ms: Sequence[float]) -> str:
+    """An interval of milliseconds: `21.9 - 25.1`."""
+    low, high = interval_ms
+    return f"{format_ms(low)} - {format_ms(high)}"
+
+
+def format_share(share: float) -> str:
+    """A share of one as a percentage: `12.3 %`; `< 0.1 %` for one that would read as none."""
+    percent = 100 * share
+    if 0 < percent < 0.05:
+        return "< 0.1 %"
+    return f"{percent:.1f} %" if percent < 99.95 or percent == 100 else "> 99.9 %"
+
+
+def format_count(count: int) -> str:
+    """A count in the unit that suits it: `4.09 G`, `25.6 M`, `512`."""
+    for unit, size in _UNITS.items():
+        if count >= size:
+            return f"{format_ms(count / size)} {unit}"
+    return str(count)
+
+
+def most_expensive(kernels: Iterable[PricedKernel], count: int = TOP_KERNELS) -> list[PricedKernel]:
+    """The `count` kernels that take longest, longest first; model order among equals."""
+    return sorted(kernels, key=lambda kernel: -kernel.latency_ms)[:count]
+
+
+def fallback_types(kernels: Iterable[PricedKernel]) -> list[tuple[str, int, float]]:
+    """(type, how many, milliseconds together) of the kernels priced by the fallback, most expensive first."""
+    groups: dict[str, tuple[int, float]] = {}
+    for kernel in kernels:
+        if kernel.source == "fallback":
+            count, total = groups.get(kernel.type, (0, 0.0))
+            groups[kernel.type] = (count + 1, total + kernel.latency_ms)
+    return sorted(((kind, count, total) for kind, (count, total) in groups.items()), key=lambda group: -group[2])
+
+
+def shorten(name: str, width: int) -> str:
+    """`name` cut to `width` characters at its beginning: the end of an operator's path tells most."""
+    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
+
+
+_UNITS = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3}
