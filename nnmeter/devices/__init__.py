@@ -3,7 +3,7 @@
 from nnmeter.devices.card import Card
 from nnmeter.devices.catalog import DeviceInfo, find_device, list_devices, load_pack
 from nnmeter.devices.nearest import nearest_device
-from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.devices.pack import DevicePack, save_pack, save_scorecard
 
 __all__ = [
     "Card",
@@ -14,4 +14,5 @@ __all__ = [
     "load_pack",
     "nearest_device",
     "save_pack",
+    "save_scorecard",
 ]

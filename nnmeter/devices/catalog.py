@@ -67,15 +67,18 @@ def load_pack(id_or_path: str | os.PathLike[str]) -> DevicePack:
 
 def pack_directories() -> list[Path]:
     """The places where packs are looked for, in the order of this module's rules; those that exist."""
-    package = Path(__file__).parent.parent
-    shipped = [package / "_packs"]
-    if (package.parent / "pyproject.toml").is_file():
-        shipped.append(package.parent / "predictors")
     chosen = [Path(part).expanduser() for part in os.environ.get("NNMETER_PACKS", "").split(os.pathsep) if part]
     data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     own = Path(data_home).expanduser() / "nnmeter" / "packs"
-    places = dict.fromkeys(path.absolute() for path in [*shipped, *chosen, own])
+    places = dict.fromkeys(path.absolute() for path in [*_shipped_directories(), *chosen, own])
     return [path for path in places if path.is_dir()]
+
+
+def _shipped_directories() -> list[Path]:
+    package = Path(__file__).parent.parent
+    if (package.parent / "pyproject.toml").is_file():
+        return [package.parent / "predictors"]
+    return [package / "_packs"]
 
 
 def _find_packs() -> dict[str, Path]:

@@ -75,6 +75,17 @@ def isa_level(flags: frozenset[str]) -> str:
     return next((name for name, needed in reversed(ISA_LEVELS.items()) if needed <= flags), "")
 
 
+def channel_block(isa: str) -> int | None:
+    """Channels in a block of the NCHWc layout that ONNX Runtime picks for these instructions; None if it has none.
+
+    16 where AVX-512 is used, else 8 (onnxruntime/core/mlas/lib/platform.cpp, NchwcBlockSize).
+    """
+    return _CHANNEL_BLOCKS.get(isa)
+
+
+_CHANNEL_BLOCKS: dict[str, int] = {"sse4.1": 8, "avx": 8, "avx2": 8, "avx512": 16, "avx512-vnni": 16, "amx": 16}
+
+
 def installed_version(distribution: str) -> str | None:
     """Version of an installed distribution, None if it is not there.
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,19 +99,37 @@ def save_pack(
         DeviceError: `directory` holds something else.
         OSError: it cannot be written; what was there is as it was.
     """
-    target = Path(directory).absolute()
-    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise DeviceError(f"{directory}: exists and is no device pack; give another place for the pack")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        fresh = work / target.name
-        fresh.mkdir()
+
+    def fill(fresh: Path) -> None:
         _write_json(fresh / "card.json", card.to_dict())
         _write_json(fresh / "rules.json", rules)
         if scorecard is not None:
             _write_json(fresh / "scorecard.json", scorecard)
         predictor.save(fresh)
+
+    return _write_pack(Path(directory).absolute(), fill)
+
+
+def save_scorecard(pack: DevicePack, scorecard: Mapping[str, Any]) -> DevicePack:
+    """Store a scorecard in a pack; all else stays as it is. See `save_pack`."""
+
+    def fill(fresh: Path) -> None:
+        for name in read_manifest(pack.path):
+            shutil.copyfile(pack.path / name, fresh / name)
+        _write_json(fresh / "scorecard.json", scorecard)
+
+    return _write_pack(pack.path, fill)
+
+
+def _write_pack(target: Path, fill: Callable[[Path], None]) -> DevicePack:
+    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise DeviceError(f"{target}: exists and is no device pack; give another place for the pack")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        fresh = work / target.name
+        fresh.mkdir()
+        fill(fresh)
         write_manifest(fresh)
         read_pack(fresh)
         _replace_directory(fresh, target, work / "previous")

@@ -25,6 +25,7 @@ import numpy as np
 from nnmeter.errors import DeviceError
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures, kernel_features
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import KernelPrice, Source
 from nnmeter.predictor.roofline import Roofline
@@ -70,6 +71,7 @@ class KernelPredictor:
         scale, per_kernel_ms: correction from profiled to unobserved kernels (rule 1).
         inference_ms: time of one inference that no kernel accounts for.
         intervals: calibrated uncertainty of a total.
+        baselines: simple estimates fitted to the same training networks, for scorecards.
     """
 
     roofline: Roofline
@@ -77,6 +79,7 @@ class KernelPredictor:
     ensembles: Mapping[str, TreeEnsemble]
     fallback_sigma: float
     intervals: IntervalModel
+    baselines: Baselines
     scale: float = 1.0
     per_kernel_ms: float = 0.0
     inference_ms: float = 0.0
@@ -106,9 +109,10 @@ class KernelPredictor:
             rows[:, 0] = [-1.0 if anchor is None else anchor.code for _, _, anchor in members]
             ratios = np.exp(np.clip(self.ensembles[name].predict(rows), -10.0, 10.0))
             for (signature, features, anchor), ratio in zip(members, ratios.tolist(), strict=True):
-                self._cache[signature] = self._price_one(features, anchor, ratio)
+                self._cache[signature] = self.price_from_ratio(features, anchor, ratio)
 
-    def _price_one(self, features: KernelFeatures, anchor: Anchor | None, ratio: float) -> KernelPrice:
+    def price_from_ratio(self, features: KernelFeatures, anchor: Anchor | None, ratio: float) -> KernelPrice:
+        """The price of a kernel whose learned ratio to the roofline is known; `anchor` is None for the fallback."""
         cost = features.cost
         values = features.values
         profiled = self.roofline.latency_ms(cost, int(values[COMMON_NAMES.index("item_bits")])) * ratio
@@ -143,6 +147,7 @@ class KernelPredictor:
             "per_kernel_ms": self.per_kernel_ms,
             "inference_ms": self.inference_ms,
             "intervals": self.intervals.to_dict(),
+            "baselines": self.baselines.to_dict(),
         }
         (directory / "predictor.json").write_text(json.dumps(document, indent=1) + "\n")
         np.savez_compressed(directory / "trees.npz", **arrays)  # type: ignore[arg-type]
@@ -190,6 +195,7 @@ class KernelPredictor:
             ensembles,
             _finite(document["fallback_sigma"]),
             IntervalModel.from_dict(document["intervals"]),
+            Baselines.from_dict(document["baselines"]),
             _finite(document["scale"]),
             _finite(document["per_kernel_ms"]),
             _finite(document["inference_ms"]),

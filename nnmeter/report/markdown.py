@@ -9,7 +9,7 @@ from nnmeter.report.numbers import fallback_types, format_interval, format_ms, f
 from nnmeter.report.render import Layout
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import Prediction
+    from nnmeter.predictor.latency import Prediction
 
 
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:
@@ -22,8 +22,9 @@ def _single(prediction: Prediction) -> str:
     lines = [
         f"## {_escape(prediction.model)} on {_escape(prediction.device)}",
         "",
-        f"**{format_ms(prediction.latency_ms)} ms**, {confidence} % interval {format_interval(prediction.interval_ms)} ms. "
-        f"Coverage: {format_share(prediction.coverage['trained'])} of the time priced by trained predictors, "
+        f"**{format_ms(prediction.latency_ms)} ms**, "
+        f"{confidence} % interval {format_interval(prediction.interval_ms)} ms. Coverage: "
+        f"{format_share(prediction.coverage['trained'])} of the time priced by trained predictors, "
         f"{format_share(prediction.coverage['fallback'])} by the analytic fallback.",
         "",
     ]
@@ -37,7 +38,7 @@ def _single(prediction: Prediction) -> str:
         )
         for kernel in most_expensive(prediction.kernels)
     ]
-    lines += _table(("kernel", "type", "ms", "share", "priced by"), "llrrl", rows)
+    lines += markdown_table(("kernel", "type", "ms", "share", "priced by"), "llrrl", rows)
     groups = fallback_types(prediction.kernels)
     if groups:
         parts = (f"{_escape(kind)} ×{count} ({format_ms(total)} ms)" for kind, count, total in groups)
@@ -58,12 +59,13 @@ def _several(predictions: Sequence[Prediction]) -> str:
         for prediction in predictions
     ]
     lines = [f"Predicted on {_escape(', '.join(dict.fromkeys(p.device for p in predictions)))}:", ""]
-    lines += _table(("model", "ms", "interval", "trained", "kernels"), "lrrrr", rows)
+    lines += markdown_table(("model", "ms", "interval", "trained", "kernels"), "lrrrr", rows)
     lines += _warnings(f"{p.model}: {warning}" for p in predictions for warning in p.warnings)
     return "\n".join(lines) + "\n"
 
 
-def _table(header: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table; `align` has an `l` or `r` a column."""
     marks = ["---:" if side == "r" else "---" for side in align]
     return [_row(header), _row(marks), *map(_row, rows)]
 

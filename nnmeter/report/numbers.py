@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import PricedKernel
+    from nnmeter.predictor.latency import PricedKernel
 
 TOP_KERNELS = 10
 
@@ -15,14 +15,8 @@ def format_ms(latency_ms: float) -> str:
     """Milliseconds with three significant digits: `0.0123`, `1.23`, `12.3`, `1234`."""
     if latency_ms <= 0:
         return "0"
-    decimals = 2
-    bound = 10.0
-    while latency_ms >= bound - 0.5 / 10**decimals and decimals > 0:
-        decimals, bound = decimals - 1, bound * 10
-    bound = 1.0
-    while latency_ms < bound - 0.5 / 10 ** (decimals + 1) and decimals < 5:
-        decimals, bound = decimals + 1, bound / 10
-    return f"{latency_ms:.{decimals}f}"
+    exponent = int(f"{latency_ms:.2e}".partition("e")[2])  # after rounding: 9.999 is 10.0
+    return f"{latency_ms:.{min(max(2 - exponent, 0), 6)}f}"
 
 
 def format_interval(interval_ms: Sequence[float]) -> str:

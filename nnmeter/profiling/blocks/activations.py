@@ -37,7 +37,7 @@ def tanh(b: NetworkBuilder, x: Tensor) -> Tensor:
 
 
 def silu(b: NetworkBuilder, x: Tensor) -> Tensor:
-    """x * sigmoid(x)."""
+    """SiLU, x * sigmoid(x)."""
     return mul(b, x, sigmoid(b, x))
 
 
@@ -58,7 +58,7 @@ def hard_swish(b: NetworkBuilder, x: Tensor) -> Tensor:
 
 
 def hard_swish_decomposed(b: NetworkBuilder, x: Tensor) -> Tensor:
-    """x * relu6(x + 3) / 6 written out."""
+    """HardSwish written out, x * relu6(x + 3) / 6."""
     gate = relu6(b, add(b, x, b.scalar(3.0)))
     return elementwise(b, "Div", mul(b, x, gate), b.scalar(6.0))
 
@@ -80,12 +80,12 @@ def elu(b: NetworkBuilder, x: Tensor) -> Tensor:
 
 
 def mish(b: NetworkBuilder, x: Tensor) -> Tensor:
-    """x * tanh(softplus(x)) written out, as exporters do."""
+    """Mish, x * tanh(softplus(x)), written out as exporters do."""
     return mul(b, x, tanh(b, b.node("Softplus", [x], x.shape, flops=20.0 * x.elements)))
 
 
 def gelu_erf(b: NetworkBuilder, x: Tensor) -> Tensor:
-    """GELU by erf: 0.5 * (1 + erf(x / sqrt 2)) * x in the dynamo exporter's order, x * (1 + erf) * 0.5 in TorchScript's."""
+    """GELU by erf: x * (0.5 * (1 + erf)) as the dynamo exporter orders it, (x * (1 + erf)) * 0.5 as TorchScript does."""
     scaled = elementwise(b, "Div", x, b.scalar(math.sqrt(2.0)))
     one_plus = add(b, b.node("Erf", [scaled], x.shape, flops=15.0 * x.elements), b.scalar(1.0))
     if b.exporter.dynamo:
@@ -110,7 +110,7 @@ def gelu_tanh(b: NetworkBuilder, x: Tensor) -> Tensor:
 
 
 def quick_gelu(b: NetworkBuilder, x: Tensor) -> Tensor:
-    """x * sigmoid(1.702 x), as CLIP has it."""
+    """The sigmoid form of GELU, x * sigmoid(1.702 x), as CLIP has it."""
     return mul(b, x, sigmoid(b, mul(b, x, b.scalar(1.702))))
 
 
@@ -120,11 +120,11 @@ def squared_relu(b: NetworkBuilder, x: Tensor) -> Tensor:
 
 
 _CONV_ACTIVATIONS: tuple[tuple[Activation, float], ...] = (
-    (relu, 50), (relu6, 10), (silu, 12), (hard_swish, 9), (hard_swish_decomposed, 3), (leaky_relu, 5), (gelu_erf, 4),
+    (relu, 70), (relu6, 8), (silu, 10), (hard_swish, 7), (hard_swish_decomposed, 3), (leaky_relu, 5), (gelu_erf, 4),
     (prelu, 2), (elu, 1), (mish, 2), (tanh, 0.5), (sigmoid, 0.5), (gelu_op, 1), (identity, 2),
 )  # fmt: skip
 _MOBILE_ACTIVATIONS: tuple[tuple[Activation, float], ...] = (
-    (relu, 22), (relu6, 22), (hard_swish, 20), (silu, 24), (hard_swish_decomposed, 4), (gelu_erf, 3), (leaky_relu, 2),
+    (relu, 26), (relu6, 24), (hard_swish, 18), (silu, 21), (hard_swish_decomposed, 4), (gelu_erf, 3), (leaky_relu, 2),
     (prelu, 1), (mish, 1),
 )  # fmt: skip
 _TOKEN_ACTIVATIONS: tuple[tuple[Activation, float], ...] = (

@@ -5,7 +5,7 @@ Rules:
 1. Every tensor carries its static shape, so a block can read `x.shape` and decide.
 2. Weights are only *described* while building; `finish` draws them from one fixed pool of normal numbers. A graph that
    turns out too dear is therefore thrown away at the price of its nodes alone.
-3. Cost is estimated while building (`cost_ms`, one core at 50 GFLOP/s and 10 GB/s), and blocks stop when `exhausted`.
+3. Cost is estimated while building (`cost_ms`, one core at 100 GFLOP/s and 10 GB/s), and blocks stop when `exhausted`.
 4. What nothing consumes becomes an output, so that no runtime can remove a node as dead.
 """
 
@@ -26,7 +26,7 @@ FLOAT, INT64, INT32, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.IN
 UINT8, INT8 = TensorProto.UINT8, TensorProto.INT8
 
 _ITEM_BYTES = {FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, UINT8: 1, INT8: 1, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2}
-_FLOPS_PER_MS = 5e7
+_FLOPS_PER_MS = 1e8
 _BYTES_PER_MS = 1e7
 _POOL_LENGTH = 1 << 20
 _IR_VERSIONS = {13: 7, 17: 8, 18: 8, 20: 9, 21: 10}
@@ -61,6 +61,11 @@ class Budget:
     cost_ms: float = 30.0
     operators: int = 60
     weight_bytes: int = 120_000_000
+
+    @property
+    def flops(self) -> float:
+        """FLOPs that fit into `cost_ms` if nothing else took time."""
+        return self.cost_ms * _FLOPS_PER_MS
 
 
 class _Weight(NamedTuple):
@@ -200,6 +205,7 @@ class NetworkBuilder:
         """A trained tensor, `mean + scale * normal` (its absolute value if `positive`), drawn when the model is finished."""
         tensor = self._new("weight", tuple(shape), dtype)
         self._weights.append(_Weight(tensor.name, tensor.shape, scale, mean, positive, dtype))
+        self.tensors[tensor.name] = tensor
         self.weight_bytes += tensor.elements * _ITEM_BYTES[dtype]
         return tensor
 

@@ -212,6 +212,12 @@ def mul(b: NetworkBuilder, x: Tensor, y: Tensor) -> Tensor:
     return elementwise(b, "Mul", x, y)
 
 
+def where(b: NetworkBuilder, test: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """`x` where `test` is true, `y` elsewhere, with broadcasting."""
+    shape = broadcast_shape(test.shape, broadcast_shape(x.shape, y.shape))
+    return b.node("Where", [test, x, y], shape, dtype=x.dtype)
+
+
 def unary(b: NetworkBuilder, op_type: str, x: Tensor, **attributes: float) -> Tensor:
     """An element-wise operator with one input."""
     return b.node(op_type, [x], x.shape, **attributes)
@@ -260,9 +266,7 @@ def layer_norm(b: NetworkBuilder, x: Tensor) -> Tensor:
     """LayerNormalization over the last axis: the operator from opset 17 on, its nine-node form before."""
     scale, offset = b.weight((x.shape[-1],), 0.1, mean=1.0), b.weight((x.shape[-1],), 0.1)
     if b.exporter.opset >= 17:
-        return b.node(
-            "LayerNormalization", [x, scale, offset], x.shape, flops=6.0 * x.elements, axis=-1, epsilon=1e-6
-        )
+        return b.node("LayerNormalization", [x, scale, offset], x.shape, flops=6.0 * x.elements, axis=-1, epsilon=1e-6)
     centred = elementwise(b, "Sub", x, reduce(b, "ReduceMean", x, [-1]))
     squared = elementwise(b, "Pow", centred, b.scalar(2.0))
     variance = add(b, reduce(b, "ReduceMean", squared, [-1]), b.scalar(1e-6))
@@ -288,7 +292,9 @@ def resize(b: NetworkBuilder, x: Tensor, factor: float, mode: str = "nearest", *
     else:
         inputs = [x, None, None, b.constant([*x.shape[:2], h, w], INT64)]
     cost = {"nearest": 1.0, "linear": 8.0, "cubic": 40.0}[mode]
-    return b.node("Resize", inputs, (*x.shape[:2], h, w), flops=cost * x.shape[0] * x.shape[1] * h * w, mode=mode, **style)
+    return b.node(
+        "Resize", inputs, (*x.shape[:2], h, w), flops=cost * x.shape[0] * x.shape[1] * h * w, mode=mode, **style
+    )
 
 
 def classifier(b: NetworkBuilder, x: Tensor, classes: int) -> Tensor:

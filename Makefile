@@ -1,0 +1,51 @@
+# From a fresh clone with nothing but Python and make:
+#   make demo   sets up .venv and predicts models that ship in the repository
+#   make test   sets up .venv and runs linters, type checks and tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ZOO := data/zoo
+
+.PHONY: help demo test lint types unit wheel clean
+
+help:
+	@echo 'make demo    predict models of $(ZOO) with a device pack that ships'
+	@echo 'make test    lint, type checks and tests'
+	@echo 'make lint    ruff check, ruff format --check'
+	@echo 'make wheel   build the wheel and the sdist into dist/'
+	@echo 'make clean   remove $(VENV) and what was built'
+
+demo: $(VENV)/.package
+	$(BIN)/nnmeter devices
+	$(BIN)/nnmeter predict $(ZOO)/resnet50-224.onnx
+	$(BIN)/nnmeter predict $(ZOO)/mobilenet_v3_small-224.onnx $(ZOO)/efficientnet_b0-224.onnx \
+	    $(ZOO)/swin_tiny_patch4_window7_224-224.onnx $(ZOO)/bert-mini.onnx
+
+test: lint types unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest -q
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m build --no-isolation
+
+# A stamp is newer than pyproject.toml when what that asks for is installed.
+$(VENV)/.package: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.package $@
+
+clean:
+	rm -rf $(VENV) dist build

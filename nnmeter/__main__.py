@@ -1,0 +1,5 @@
+"""`python -m nnmeter`."""
+
+from nnmeter.cli.main import main
+
+main()

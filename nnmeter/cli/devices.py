@@ -1,0 +1,38 @@
+"""`nnmeter devices` and `nnmeter devices show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nnmeter.cli import options
+from nnmeter.cli.output import layout_for, write_report
+
+
+@click.group("devices", invoke_without_command=True)
+@options.output_format("table", "json")
+@options.output_file
+@click.pass_context
+def command(context: click.Context, report_format: str, output: Path | None) -> None:
+    """List the device packs that can be found, or show the card and scorecard of one."""
+    if context.invoked_subcommand is not None:
+        return
+    from nnmeter.devices import list_devices, nearest_device
+    from nnmeter.report.devices import render_list
+
+    devices = list_devices()
+    nearest = nearest_device(devices)[0].id if devices else None
+    write_report(render_list(devices, report_format, layout_for(output), nearest), output)
+
+
+@command.command("show")
+@click.argument("device", metavar="ID_OR_PATH")
+@options.output_format("table", "json")
+@options.output_file
+def show(device: str, report_format: str, output: Path | None) -> None:
+    """Show the card and the scorecard of a device pack."""
+    from nnmeter.devices import load_pack
+    from nnmeter.report.devices import render_pack
+
+    write_report(render_pack(load_pack(device), report_format, layout_for(output)), output)

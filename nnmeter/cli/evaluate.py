@@ -1,0 +1,56 @@
+"""`nnmeter evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nnmeter.cli import options
+from nnmeter.cli.output import layout_for, write_report
+from nnmeter.cli.progress import StatusLine
+
+
+@click.command("evaluate")
+@click.argument("device", metavar="PACK")
+@click.option("--measurements", type=click.Path(path_type=Path), required=True, metavar="FILE",
+              help="What `nnmeter measure` wrote.")  # fmt: skip
+@click.option("--models", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Folder of the models: predict from the files, as `nnmeter predict` does. "
+              "Default: price the kernels that the runtime executed.")  # fmt: skip
+@click.option("--families", type=click.Path(path_type=Path), metavar="CSV", help="Columns model,family.")
+@click.option("--split", metavar="TEXT", help="How the models were kept apart from training, for the scorecard.")
+@click.option("--save", is_flag=True, help="Store the scorecard in the pack.")
+@click.option("--at-least", type=click.FloatRange(0, 100), metavar="PERCENT",
+              help="Exit with code 1 if fewer models than this lie within ±10 %.")  # fmt: skip
+@options.output_format("table", "json", "csv", "md")
+@options.output_file
+def command(
+    device: str,
+    measurements: Path,
+    models: Path | None,
+    families: Path | None,
+    split: str | None,
+    save: bool,
+    at_least: float | None,
+    report_format: str,
+    output: Path | None,
+) -> None:
+    """Compare the predictions of a device pack with measurements of whole models."""
+    from nnmeter.cli.main import CheckFailed
+    from nnmeter.devices import load_pack, save_scorecard
+    from nnmeter.evaluation.evaluate import SPLIT, evaluate_pack, read_families
+    from nnmeter.profiling.store import read_measurements
+    from nnmeter.report.scorecard import render_scorecard
+
+    pack = load_pack(device)
+    rows, _ = read_measurements(measurements)
+    of_model = read_families(families) if families is not None else None
+    with StatusLine() as status:
+        card = evaluate_pack(pack, rows, of_model, models, split=split or SPLIT, progress=status.show)
+    document = card.to_dict()
+    if save:
+        save_scorecard(pack, document)
+    write_report(render_scorecard(document, report_format, layout_for(output)), output)
+    if at_least is not None and card.overall.within_10 < at_least:
+        raise CheckFailed(f"{card.overall.within_10:.1f} % of the models lie within ±10 %, wanted were {at_least:g} %")

@@ -1,0 +1,45 @@
+"""`nnmeter kernels`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nnmeter.cli import options
+from nnmeter.cli.output import choose_pack, layout_for, write_report
+
+
+@click.command("kernels")
+@click.argument("model")
+@options.device
+@options.dims_and_shapes
+@options.output_format("table", "json")
+@options.kernels_from
+@options.output_file
+def command(
+    model: str,
+    device: str | None,
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    report_format: str,
+    kernels_from: str,
+    output: Path | None,
+) -> None:
+    """List the kernels that a device executes for MODEL, with the source nodes, shapes and cost of each."""
+    from nnmeter.formats import read_model
+    from nnmeter.fusion.detect import detect_kernels
+    from nnmeter.graph.binding import bind_shapes
+    from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
+
+    pack = choose_pack(device)
+    graph = bind_shapes(read_model(model), dims, shapes)
+    if kernels_from == "runtime":
+        from nnmeter.runtimes.detection import ask_runtime
+
+        kernels = ask_runtime(model, pack.card.runtime, pack.card.threads, dims, shapes)(graph)
+    else:
+        kernels = detect_kernels(graph, pack.rules)
+    document = kernels_to_dict(model, pack.id, kernels, graph.warnings)
+    text = render_json(document) if report_format == "json" else render_table(document, layout_for(output))
+    write_report(text, output)

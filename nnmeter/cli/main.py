@@ -1,0 +1,129 @@
+"""The command `nnmeter`: finds the verb, runs it, and turns every way to fail into one line and an exit code.
+
+Exit codes:
+
+- 0: done.
+- 1: a check failed, or `--strict` found a kernel without a trained price.
+- 2: bad input or usage; one line on stderr names the thing, the fault and the remedy, and nothing was written.
+- 3: a fault of nnmeter itself; NNMETER_TRACEBACK=1 shows where.
+- 130: interrupted. 141: the reader of the output went away, as for any program in a pipe.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from nnmeter import __version__
+from nnmeter.errors import CoverageError, NnmeterError
+
+# verb -> (module that holds the command of that name, what it does). A verb's module is imported when it is used: the
+# next line is all that `nnmeter --help` needs of it.
+VERBS: dict[str, tuple[str, str]] = {
+    "predict": ("nnmeter.cli.predict", "Predict how long models take on a device."),
+    "kernels": ("nnmeter.cli.kernels", "List the kernels that a device executes for a model."),
+    "devices": ("nnmeter.cli.devices", "List device packs, or show one."),
+    "measure": ("nnmeter.cli.measure", "Time models on this machine."),
+    "profile": ("nnmeter.cli.profile", "Measure kernels on this machine, to train a predictor on."),
+    "train": ("nnmeter.cli.train", "Make a device pack from measurements."),
+    "evaluate": ("nnmeter.cli.evaluate", "Compare a device pack with measurements of whole models."),
+}
+
+
+# Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does.
+EXTRAS: dict[str, str] = {
+    "lightgbm": "train",
+    "onnxruntime": "onnxruntime",
+    "psutil": "profile",
+    "pyarrow": "profile",
+    "sklearn": "train",
+}
+
+
+class CheckFailed(click.ClickException):
+    """A check that the user asked for did not hold: exit code 1."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order of use."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb, imported now."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(VERBS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing their modules."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, summary) for verb, (_, summary) in VERBS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="nnmeter %(version)s")
+@click.pass_context
+def nnmeter(context: click.Context) -> None:
+    """Predict how long a neural network takes on a device, and why."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code (see the module)."""
+    try:
+        code = nnmeter.main(args=arguments, prog_name="nnmeter", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (CoverageError, CheckFailed) as error:
+        return _fail(_text_of(error), 1)
+    except (NnmeterError, click.ClickException) as error:
+        return _fail(_text_of(error), 2)
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at exit; without a reader that would print a second complaint.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{name}{error.strerror or error}; check the path and its permissions", 2)
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except Exception as error:
+        if os.environ.get("NNMETER_TRACEBACK"):
+            raise
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
+        if missing.partition(".")[0] in EXTRAS:
+            extra = EXTRAS[missing.partition(".")[0]]
+            return _fail(f"this needs {missing}, which is not installed; pip install 'nnmeter[{extra}]'", 2)
+        kind = type(error).__name__
+        return _fail(f"internal error: {kind}: {error}; please report it with what NNMETER_TRACEBACK=1 shows", 3)
+
+
+def _text_of(error: NnmeterError | click.ClickException) -> str:
+    if not isinstance(error, click.ClickException):
+        return str(error)
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "nnmeter"
+    return f"{error.format_message().rstrip('.')} (see `{command} --help`)"
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"nnmeter: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,134 @@
+"""Options that several verbs share, and how their values are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from nnmeter.errors import ModelError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LARGEST_DIMENSION = 2**40
+
+
+def dims_and_shapes(function: F) -> F:
+    """Add `--dim` (as `dims`) and `--shape` (as `shapes`), each a dict."""
+    shape = click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        metavar="INPUT=AxBxC",
+        callback=_parse_shapes,
+        help="Shape of an input, for instance input=1x3x224x224. Repeatable.",
+    )
+    dim = click.option(
+        "--dim",
+        "dims",
+        multiple=True,
+        metavar="NAME=N",
+        callback=_parse_dims,
+        help="Value of a dimension that the model leaves free, for instance batch=1. Repeatable.",
+    )
+    return dim(shape(function))
+
+
+def device(function: F) -> F:
+    """Add `--device` (None where not given)."""
+    return click.option(
+        "--device",
+        metavar="ID_OR_PATH",
+        help="Device pack, by id or directory. Default: the one nearest to this machine.",
+    )(function)
+
+
+def runtime(function: F) -> F:
+    """Add `--runtime` and `--threads`."""
+    threads = click.option(
+        "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads that execute one model."
+    )
+    name = click.option(
+        "--runtime", default="onnxruntime", show_default=True, metavar="NAME", help="Runtime that executes the models."
+    )
+    return name(threads(function))
+
+
+def output_format(*formats: str) -> Callable[[F], F]:
+    """Add `--format`; the first of `formats` is the default."""
+    return click.option(
+        "--format", "report_format", type=click.Choice(formats), default=formats[0], show_default=True, help="Format."
+    )
+
+
+def output_file(function: F) -> F:
+    """Add `--output` (None for stdout)."""
+    return click.option(
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write the report to FILE instead of stdout: whole, or not at all.",
+    )(function)
+
+
+def kernels_from(function: F) -> F:
+    """Add `--kernels-from`."""
+    return click.option(
+        "--kernels-from",
+        type=click.Choice(["rules", "runtime"]),
+        default="rules",
+        show_default=True,
+        help="Detect kernels with the device's fusion rules, or ask the runtime itself (exact, slower, needs it here).",
+    )(function)
+
+
+def expand_models(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The model files that the arguments name, and whether they are to be reported as several.
+
+    A folder stands for the `.onnx` files in it, by name; a folder is several models even when it holds one.
+    """
+    models: list[str] = []
+    several = len(arguments) > 1
+    for argument in arguments:
+        if not os.path.isdir(argument):
+            models.append(argument)
+            continue
+        several = True
+        names = sorted(name for name in os.listdir(argument) if name.endswith(".onnx"))
+        if not names:
+            raise ModelError(f"{argument}: a folder without .onnx files; give model files or another folder")
+        models += [os.path.join(argument, name) for name in names]
+    return models, several
+
+
+def _parse_dims(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, int]:
+    dims: dict[str, int] = {}
+    for value in values:
+        name, _, size = value.rpartition("=")
+        if not name or not _is_size(size):
+            raise click.BadParameter(f"{value!r} is not NAME=N with a positive integer N", context, parameter)
+        if dims.setdefault(name, int(size)) != int(size):
+            raise click.BadParameter(f"{name!r} is given twice with different values", context, parameter)
+    return dims
+
+
+def _parse_shapes(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for value in values:
+        name, _, text = value.rpartition("=")
+        sizes = text.replace(",", "x").split("x")
+        if not name or not all(map(_is_size, sizes)):
+            raise click.BadParameter(f"{value!r} is not INPUT=AxBxC with positive integers", context, parameter)
+        shape = tuple(map(int, sizes))
+        if shapes.setdefault(name, shape) != shape:
+            raise click.BadParameter(f"{name!r} is given twice with different shapes", context, parameter)
+    return shapes
+
+
+def _is_size(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) <= _LARGEST_DIMENSION

@@ -1,0 +1,55 @@
+"""Where reports go: stdout, or a file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nnmeter.files import write_whole
+from nnmeter.report.render import Layout
+
+if TYPE_CHECKING:
+    from nnmeter.devices import DevicePack
+
+_PIPE_WIDTH = 100
+
+
+def layout_for(output: Path | None, several: bool = False) -> Layout:
+    """The layout that suits a file, a terminal or a pipe."""
+    if output is not None or not sys.stdout.isatty():
+        return Layout(several, shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns if output is None else _PIPE_WIDTH)
+    return Layout(several, shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, colour=True)
+
+
+def write_report(text: str, output: Path | None) -> None:
+    """Write a report to a file, or to stdout if `output` is None.
+
+    Characters that the terminal's encoding lacks are replaced; a file is always UTF-8.
+    """
+    if output is not None:
+        check_directory(output, "--output")
+        write_whole(output, text.encode("utf-8", "replace"))
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def check_directory(output: Path, option: str) -> None:
+    """Refuse an output file whose directory does not exist; verbs that take long ask before they begin."""
+    if not output.parent.is_dir():
+        raise click.UsageError(f"{option} {output}: there is no directory {output.parent}; make it first")
+
+
+def choose_pack(device: str | None) -> DevicePack:
+    """The device pack with this id or path; without one the nearest to this machine, which stderr is told."""
+    from nnmeter.devices import load_pack, nearest_device
+
+    if device is not None:
+        return load_pack(device)
+    nearest, explanation = nearest_device()
+    click.echo(f"nnmeter: no --device given, taking {nearest.id}: {explanation}", err=True)
+    return load_pack(nearest.path)

@@ -1,0 +1,47 @@
+"""`nnmeter predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nnmeter.cli import options
+from nnmeter.cli.output import choose_pack, layout_for, write_report
+from nnmeter.cli.progress import track
+
+
+@click.command("predict")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@options.device
+@options.dims_and_shapes
+@options.output_format("table", "json", "csv", "md")
+@click.option("--strict", is_flag=True, help="Exit with code 1 if a kernel has no trained price.")
+@options.kernels_from
+@options.output_file
+def command(
+    models: tuple[str, ...],
+    device: str | None,
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    report_format: str,
+    strict: bool,
+    kernels_from: str,
+    output: Path | None,
+) -> None:
+    """Predict how long each MODEL takes on a device; a folder stands for the .onnx files in it."""
+    from nnmeter.predictor.latency import LatencyPredictor
+    from nnmeter.report import render
+
+    paths, several = options.expand_models(models)
+    pack = choose_pack(device)
+    predictor = LatencyPredictor(pack)
+    predictions = []
+    for path in track(paths, "predicting"):
+        detect = None
+        if kernels_from == "runtime":
+            from nnmeter.runtimes.detection import ask_runtime
+
+            detect = ask_runtime(path, pack.card.runtime, pack.card.threads, dims, shapes)
+        predictions.append(predictor.predict(path, dims=dims, shapes=shapes, strict=strict, detect=detect))
+    write_report(render(predictions, report_format, layout_for(output, several)), output)

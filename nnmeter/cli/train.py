@@ -1,0 +1,39 @@
+"""`nnmeter train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("train")
+@click.argument("sources", nargs=-1, required=True, metavar="DIR_OR_FILE...")
+@click.option(
+    "--out", "output", type=click.Path(path_type=Path), required=True, metavar="PACK", help="Directory to make."
+)
+@click.option(
+    "--regressor",
+    type=click.Choice(["lightgbm", "random-forest"]),
+    default="lightgbm",
+    show_default=True,
+    help="What learns the ratio to the roofline.",
+)
+@click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")
+@click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of the runtime that was measured.")
+def command(sources: tuple[str, ...], output: Path, regressor: str, device_id: str | None, rules: str | None) -> None:
+    """Train a predictor on measurements and write it as a device pack.
+
+    DIR_OR_FILE is what `nnmeter profile` or `nnmeter measure` wrote; all must be of one device.
+    """
+    from nnmeter.devices.build import build_pack
+
+    pack = build_pack(
+        sources,
+        output,
+        regressor=regressor,  # type: ignore[arg-type]  # click.Choice has checked it
+        device_id=device_id,
+        rules=rules,
+        progress=lambda line: click.echo(line, err=True),
+    )
+    click.echo(f"{pack.id}: {pack.path}")

@@ -1,0 +1,152 @@
+"""Making a device pack from measurements: what `nnmeter train` does.
+
+1. All measurements are of one device: the same processor, runtime, version, threads and precision.
+2. The rules are those of the runtime (`nnmeter/fusion/rulesets`), set to this processor's block of channels.
+3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nnmeter.devices.card import Card
+from nnmeter.devices.machine import channel_block
+from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.errors import DeviceError, MeasurementError
+
+if TYPE_CHECKING:
+    from nnmeter.predictor.regressors import Regressor
+    from nnmeter.predictor.train import TrainingReport
+    from nnmeter.profiling.measurement import Measurement
+
+# nnmeter/profiling/protocol.py has the rules.
+PROTOCOL = (
+    "random networks, each warmed up, profiled kernel by kernel, then timed whole; every run followed by a run of a "
+    "reference product, times being ratios to it; medians over runs"
+)
+
+
+def build_pack(
+    sources: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    regressor: Regressor = "lightgbm",
+    device_id: str | None = None,
+    rules: str | os.PathLike[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> DevicePack:
+    """Train a predictor on measurements and save it as a device pack.
+
+    Args:
+        sources: measurement files, and directories that `nnmeter profile` wrote; all of one device.
+        output: directory of the pack.
+        regressor: "lightgbm" or "random-forest".
+        device_id: name of the device; made from processor, runtime and threads if not given.
+        rules: fusion rules, a file or the name of a rule set; the runtime's own if not given.
+        progress: told what is being done, a line at a time.
+
+    Raises:
+        MeasurementError: measurements are missing, damaged, too few, or of several devices.
+        DeviceError: the rules are faulty, or `output` is something else than a pack.
+    """
+    from nnmeter.predictor.train import fit_predictor
+
+    measurements, fingerprint = read_all(sources)
+    named = rules if rules is not None else f"{fingerprint.get('runtime', 'onnxruntime')}_cpu"
+    document = _rules_for(named, fingerprint)
+    predictor, report = fit_predictor(measurements, regressor=regressor, progress=progress)
+    card = make_card(measurements, fingerprint, report, device_id)
+    return save_pack(output, card, document, predictor)
+
+
+def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
+    """The measurements of several files or directories, and the fingerprint that they share (rule 1)."""
+    from nnmeter.profiling.fingerprint import identity
+    from nnmeter.profiling.store import read_measurements
+
+    found: list[Measurement] = []
+    fingerprint: dict[str, Any] = {}
+    for source in sources:
+        rows, own = read_measurements(source)
+        if fingerprint and identity(own) != identity(fingerprint):
+            raise MeasurementError(f"{source}: measured on another device than {sources[0]}; train each on its own")
+        fingerprint = fingerprint or own
+        found += rows
+    return found, fingerprint
+
+
+def make_card(
+    measurements: Sequence[Measurement],
+    fingerprint: Mapping[str, Any],
+    report: TrainingReport,
+    device_id: str | None = None,
+) -> Card:
+    """The card of a pack that was trained on `measurements` (rule 3)."""
+    batches = sorted({m.batch for m in measurements})
+    threads = int(fingerprint.get("threads", 1))
+    precision = str(fingerprint.get("precision", "float32"))
+    limits = [
+        f"measured with {threads} thread{'s' if threads > 1 else ''} and nothing else running on the machine",
+        f"measured with models of {precision}; kernels of types that were not measured are priced by the fallback",
+        f"measured with batches of {batches[0]} to {batches[-1]}" if len(batches) > 1 else f"batch {batches[0]} only",
+    ]
+    return Card(
+        id=device_id or default_id(fingerprint),
+        hardware=_hardware(fingerprint),
+        runtime=str(fingerprint.get("runtime", "onnxruntime")),
+        version=str(fingerprint.get("runtime_version", "unknown")),
+        threads=threads,
+        precision=precision,
+        date=str(fingerprint.get("date", "unknown")),
+        protocol=PROTOCOL,
+        noise_floor=_noise_floor(measurements),
+        reference_ms=round(statistics.median(m.reference_ms for m in measurements), 6),
+        fingerprint=fingerprint,
+        trained_on=report.to_dict(),
+        limits=tuple(limits),
+    )
+
+
+def default_id(fingerprint: Mapping[str, Any]) -> str:
+    """`xeon-8380-onnxruntime1.32-1t` from a fingerprint."""
+    words = re.sub(r"\((r|tm)\)|\b(cpu|processor|intel|amd|core)\b|@", " ", str(fingerprint.get("cpu", "")).lower())
+    cpu = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.") or str(fingerprint.get("architecture") or "cpu")
+    version = ".".join(str(fingerprint.get("runtime_version", "")).split(".")[:2])
+    return f"{cpu}-{fingerprint.get('runtime', 'onnxruntime')}{version}-{fingerprint.get('threads', 1)}t"
+
+
+def _rules_for(rules: str | os.PathLike[str], fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    from nnmeter.fusion.rules import load_rules, rules_to_dict, with_parameters
+
+    loaded = load_rules(rules)
+    block = channel_block(str(fingerprint.get("isa", "")))
+    if "block" in loaded.parameters and block:
+        loaded = with_parameters(loaded, block=block)
+    if loaded.runtime != fingerprint.get("runtime", loaded.runtime):
+        raise DeviceError(f"{rules}: rules of {loaded.runtime}, measured was {fingerprint['runtime']}; give its rules")
+    return rules_to_dict(loaded)
+
+
+def _hardware(fingerprint: Mapping[str, Any]) -> str:
+    parts = [str(fingerprint.get("cpu") or "unknown CPU")]
+    if fingerprint.get("isa"):
+        parts.append(str(fingerprint["isa"]))
+    if fingerprint.get("cores"):
+        parts.append(f"{fingerprint['cores']} logical cores")
+    if fingerprint.get("hypervisor"):
+        parts.append("virtual machine")
+    return ", ".join(parts)
+
+
+def _noise_floor(measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """How far the two interleaved halves of each network's runs differ."""
+    from nnmeter.evaluation.metrics import compute_metrics
+
+    whole = [m for m in measurements if m.granularity != "kernel" and min(m.half_ms) > 0]
+    if not whole:
+        return {}
+    metrics = compute_metrics([m.half_ms[0] for m in whole], [m.half_ms[1] for m in whole]).to_dict()
+    return {key: metrics[key] for key in ("models", "within_5", "within_10", "mape", "median_error")}

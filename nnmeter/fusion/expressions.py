@@ -1,0 +1,266 @@
+"""The expressions of fusion rules: conditions and computed values as JSON data, compiled to functions.
+
+An expression is evaluated against one match: the tensors and nodes that a pattern has bound to names.
+
+1. A JSON list is a call: its first item names the function, the others are its arguments, `["eq", ["rank", "x"], 4]`.
+2. Anything else is a literal. A literal list is written `["list", 1, 2]`, a literal string is itself.
+3. Functions of a tensor or node take its name in the pattern as their first argument: `["shape", "x"]`.
+4. What is not known (the value of a tensor that the run computes, a dimension out of range, the type of an absent
+   input) is null, a function of null is null, and a condition on null does not hold.
+5. There are no loops, no assignments and no other names: evaluating ends and has no effect.
+
+Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `dtype`, `constant` (known before the run),
+`stored` (an initializer of the file), `known` (constant with a known value), `value` (all elements, flat), `scalar`
+(the value of a tensor of one element), `uses` (how many inputs read it), `output` (whether the graph returns it),
+`input` (whether the graph is given it), `present` (whether an optional input is there), `same` (two names, one tensor).
+Functions of a node: `kind` (domain-qualified operator), `attr` (node, attribute, default), `arity` (inputs present),
+`results` (outputs present).
+Of the graph and rules: `opset` (of ai.onnx), `param` (a parameter of the rule set).
+Of values: `and or not eq ne lt le gt ge in near` (near: relative or absolute tolerance 1e-3 by default),
+`add sub mul div mod neg max min prod sum len at slice list concat sorted range where all_equal permute inverse
+round_up broadcast drop last_aligned`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nnmeter.fusion.match import Match
+
+Expression = Any
+Evaluate = Callable[[Match], Any]
+
+
+class ExpressionFault(Exception):
+    """A malformed expression; the loader adds the file and the rule."""
+
+
+def compile_expression(expression: Expression) -> Evaluate:
+    """The function that evaluates an expression against a match.
+
+    Raises:
+        ExpressionFault: an unknown function or a wrong number of arguments.
+    """
+    if not isinstance(expression, (list, tuple)):
+        return lambda match: expression
+    if not expression or not isinstance(expression[0], str):
+        raise ExpressionFault(f"an expression starts with the name of a function, not {expression!r}")
+    name, *arguments = expression
+    if name in _ON_NAMES:
+        function, least, most = _ON_NAMES[name]
+        _check_count(expression, len(arguments), least, most)
+        return _call_on_name(function, name, arguments)
+    if name in _SHORT_CIRCUIT:
+        return _SHORT_CIRCUIT[name]([compile_expression(a) for a in arguments])
+    if name not in _ON_VALUES:
+        raise ExpressionFault(f"unknown function {name!r}")
+    function, least, most = _ON_VALUES[name]
+    _check_count(expression, len(arguments), least, most)
+    return _call_on_values(function, [compile_expression(a) for a in arguments])
+
+
+def names_in(expression: Expression) -> set[str]:
+    """The tensors and nodes that an expression refers to."""
+    if not isinstance(expression, (list, tuple)) or not expression:
+        return set()
+    name, *arguments = expression
+    if name in _ON_NAMES:
+        count = 2 if name == "same" else 0 if name in _NAMELESS else 1
+        names = {a for a in arguments[:count] if isinstance(a, str)}
+        return names.union(*(names_in(a) for a in arguments[count:])) if arguments[count:] else names
+    return set().union(*(names_in(a) for a in arguments)) if arguments else set()
+
+
+def _check_count(expression: Expression, count: int, least: int, most: int) -> None:
+    if not least <= count <= most:
+        raise ExpressionFault(f"{expression[0]!r} takes {least} to {most} arguments, not {count}")
+
+
+def _call_on_name(function: Callable[..., Any], name: str, arguments: list[Any]) -> Evaluate:
+    if name == "same" or len(arguments) == 1:
+        return lambda match: function(match, *arguments)
+    subject, rest = arguments[0], [compile_expression(a) for a in arguments[1:]]
+    if len(rest) == 1:
+        second = rest[0]
+        return lambda match: function(match, subject, second(match))
+    return lambda match: function(match, subject, *(r(match) for r in rest))
+
+
+def _call_on_values(function: Callable[..., Any], arguments: list[Evaluate]) -> Evaluate:
+    if len(arguments) == 2:
+        first, second = arguments
+
+        def call_two(match: Match) -> Any:
+            a = first(match)
+            if a is None:
+                return None
+            b = second(match)
+            return None if b is None else function(a, b)
+
+        return call_two
+
+    def call(match: Match) -> Any:
+        values = [a(match) for a in arguments]
+        return None if any(v is None for v in values) else function(*values)
+
+    return call
+
+
+def _all_of(conditions: list[Evaluate]) -> Evaluate:
+    return lambda match: all(c(match) for c in conditions)
+
+
+def _any_of(conditions: list[Evaluate]) -> Evaluate:
+    return lambda match: any(c(match) for c in conditions)
+
+
+def _none_of(conditions: list[Evaluate]) -> Evaluate:
+    return lambda match: not any(c(match) for c in conditions)
+
+
+def _choose(branches: list[Evaluate]) -> Evaluate:
+    if len(branches) != 3:
+        raise ExpressionFault("'where' takes a condition and two values")
+    condition, then, otherwise = branches
+    return lambda match: then(match) if condition(match) else otherwise(match)
+
+
+_SHORT_CIRCUIT: dict[str, Callable[[list[Evaluate]], Evaluate]] = {
+    "and": _all_of,
+    "or": _any_of,
+    "not": _none_of,
+    "where": _choose,
+}
+
+
+def _shape(match: Match, name: str) -> tuple[int, ...] | None:
+    tensor = match.tensors.get(name)
+    kind = match.graph.types.get(tensor) if tensor else None
+    return None if kind is None else kind.shape
+
+
+def _rank(match: Match, name: str) -> int | None:
+    shape = _shape(match, name)
+    return None if shape is None else len(shape)
+
+
+def _dim(match: Match, name: str, index: int) -> int | None:
+    shape = _shape(match, name)
+    return shape[index] if shape is not None and -len(shape) <= index < len(shape) else None
+
+
+def _elements(match: Match, name: str) -> int | None:
+    shape = _shape(match, name)
+    return None if shape is None else math.prod(shape)
+
+
+def _dtype(match: Match, name: str) -> str | None:
+    tensor = match.tensors.get(name)
+    return match.graph.types[tensor].dtype if tensor else None
+
+
+def _value(match: Match, name: str) -> list[Any] | None:
+    tensor = match.tensors.get(name)
+    if not tensor or tensor not in match.graph.constants:
+        return None
+    value = match.graph.values.get(tensor)
+    return None if value is None else value.ravel().tolist()
+
+
+def _scalar(match: Match, name: str) -> Any:
+    value = _value(match, name)
+    return value[0] if value is not None and len(value) == 1 else None
+
+
+def _constant(match: Match, name: str) -> bool:
+    return match.tensors.get(name) in match.graph.constants
+
+
+def _attribute(match: Match, name: str, attribute: str, default: Any = None) -> Any:
+    return match.nodes[name].attributes.get(attribute, default)
+
+
+_ON_NAMES: dict[str, tuple[Callable[..., Any], int, int]] = {
+    "shape": (_shape, 1, 1),
+    "rank": (_rank, 1, 1),
+    "dim": (_dim, 2, 2),
+    "elements": (_elements, 1, 1),
+    "dtype": (_dtype, 1, 1),
+    "constant": (_constant, 1, 1),
+    "stored": (lambda m, x: m.tensors.get(x) in m.graph.stored, 1, 1),
+    "known": (lambda m, x: _value(m, x) is not None, 1, 1),
+    "value": (_value, 1, 1),
+    "scalar": (_scalar, 1, 1),
+    "uses": (lambda m, x: m.graph.uses(m.tensors[x]), 1, 1),
+    "output": (lambda m, x: m.tensors.get(x) in m.graph.outputs, 1, 1),
+    "input": (lambda m, x: m.tensors.get(x) in m.graph.inputs, 1, 1),
+    "present": (lambda m, x: bool(m.tensors.get(x)), 1, 1),
+    "same": (lambda m, x, y: m.tensors.get(x) == m.tensors.get(y), 2, 2),
+    "kind": (lambda m, n: m.nodes[n].kind, 1, 1),
+    "arity": (lambda m, n: sum(1 for i in m.nodes[n].inputs if i), 1, 1),
+    "results": (lambda m, n: sum(1 for o in m.nodes[n].outputs if o), 1, 1),
+    "attr": (_attribute, 2, 3),
+    "opset": (lambda m, name: m.graph.opsets.get(name, 1), 1, 1),
+    "param": (lambda m, name: m.graph.parameters.get(name), 1, 1),
+}
+_NAMELESS = frozenset({"opset", "param"})
+
+
+def _near(a: float, b: float, tolerance: float = 1e-3) -> bool:
+    return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance * 1e-2)
+
+
+def _at(items: Sequence[Any], index: int) -> Any:
+    return items[index] if -len(items) <= index < len(items) else None
+
+
+def _broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
+    size = max(len(a), len(b))
+    left, right = (1,) * (size - len(a)) + tuple(a), (1,) * (size - len(b)) + tuple(b)
+    if any(x != y and 1 not in (x, y) for x, y in zip(left, right, strict=True)):
+        return None
+    return tuple(max(x, y) if 0 not in (x, y) else 0 for x, y in zip(left, right, strict=True))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return tuple(a) == tuple(b)
+    return bool(a == b)
+
+
+_ON_VALUES: dict[str, tuple[Callable[..., Any], int, int]] = {
+    "eq": (_equal, 2, 2),
+    "ne": (lambda a, b: not _equal(a, b), 2, 2),
+    "lt": (lambda a, b: a < b, 2, 2),
+    "le": (lambda a, b: a <= b, 2, 2),
+    "gt": (lambda a, b: a > b, 2, 2),
+    "ge": (lambda a, b: a >= b, 2, 2),
+    "in": (lambda a, *items: a in items, 2, 64),
+    "near": (_near, 2, 3),
+    "add": (lambda a, b: a + b, 2, 2),
+    "sub": (lambda a, b: a - b, 2, 2),
+    "mul": (lambda a, b: a * b, 2, 2),
+    "div": (lambda a, b: a / b if b else None, 2, 2),
+    "mod": (lambda a, b: a % b if b else None, 2, 2),
+    "neg": (lambda a: -a, 1, 1),
+    "sqrt": (lambda a: math.sqrt(a) if a >= 0 else None, 1, 1),
+    "max": (lambda *v: max(v), 2, 8),
+    "min": (lambda *v: min(v), 2, 8),
+    "prod": (lambda v: math.prod(v), 1, 1),
+    "sum": (lambda v: sum(v), 1, 1),
+    "len": (lambda v: len(v), 1, 1),
+    "at": (_at, 2, 2),
+    "slice": (lambda v, a, b: tuple(v[a:b]), 3, 3),
+    "drop": (lambda v, count: tuple(v[count:]), 2, 2),
+    "list": (lambda *v: v, 0, 64),
+    "concat": (lambda *v: tuple(x for part in v for x in part), 1, 8),
+    "sorted": (lambda v: tuple(sorted(v)), 1, 1),
+    "range": (lambda n: tuple(range(n)), 1, 1),
+    "all_equal": (lambda v, x: all(item == x for item in v), 2, 2),
+    "permute": (lambda v, perm: tuple(v[p] for p in perm), 2, 2),
+    "inverse": (lambda perm: tuple(sorted(range(len(perm)), key=lambda i: perm[i])), 1, 1),
+    "round_up": (lambda a, b: -(-a // b) * b, 2, 2),
+    "broadcast": (_broadcast, 2, 2),
+}

@@ -1,0 +1,271 @@
+"""The matcher: finds a rule's pattern in a working graph and replaces it. It knows no device and no operator.
+
+1. Rules are indexed by the kind of their anchor, so that a pass looks only at nodes where a rule could begin.
+2. From the anchor, each further pattern node is reached along a tensor that is bound already: the writer of an output,
+   or each reader of an input in turn. Input orders of commutative nodes are tried in turn. The first match is taken.
+3. A condition is evaluated as soon as the names that it uses are bound.
+4. What the replaced nodes compute must not be needed outside of the match, except what the replacement writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnmeter.fusion.expressions import Evaluate, compile_expression, names_in
+from nnmeter.fusion.match import Match
+from nnmeter.fusion.rewriting import WorkingGraph, WorkNode
+from nnmeter.fusion.rules import NewTensor, PatternNode, RewriteRule, Template
+from nnmeter.graph.ir import TensorType
+
+
+class _Step:
+    """One pattern node, prepared: how it is reached, what it binds, and what can be checked then."""
+
+    __slots__ = (
+        "by_input", "by_output", "checks", "commutative", "id", "inputs", "kinds", "more_inputs", "more_outputs",
+        "outputs",
+    )  # fmt: skip
+
+    def __init__(self, node: PatternNode, bound: set[str], checks: list[Evaluate]) -> None:
+        self.id = node.id
+        self.kinds = frozenset(node.op)
+        self.more_inputs = node.inputs[-1:] == ("...",)
+        self.more_outputs = node.outputs[-1:] == ("...",)
+        self.inputs = [(name.rstrip("?"), name.endswith("?")) for name in node.inputs if name != "..."]
+        self.outputs = [name for name in node.outputs if name != "..."]
+        self.commutative = node.commutative
+        self.checks = checks
+        self.by_output = next((name for name in self.outputs if name in bound), None)
+        self.by_input = next((name for name, _ in self.inputs if name in bound), None)
+
+
+class CompiledRule:
+    """A rewrite rule, ready to be applied."""
+
+    def __init__(self, rule: RewriteRule) -> None:
+        self.name = rule.name
+        self.rule = rule
+        self.shared = frozenset(node.id for node in rule.match if node.shared)
+        self.steps = _prepare_steps(rule)
+        self.anchors = self.steps[0].kinds
+        self.written = frozenset(name.rstrip("?") for t in rule.replace for name in t.outputs) | frozenset(rule.forward)
+        self.templates = [_CompiledTemplate(t, len(rule.replace) == 1) for t in rule.replace]
+        self.new_tensors = [_CompiledTensor(t) for t in rule.tensors]
+
+    def apply(self, graph: WorkingGraph, anchor: WorkNode) -> bool:
+        """Replace the pattern at an anchor; False, and nothing changed, where it does not fit."""
+        match = Match(graph)
+        if not self._extend(match, 0, anchor) or not self._is_closed(match):
+            return False
+        return self._forward(match) if self.rule.forward else self._replace(match)
+
+    def _extend(self, match: Match, index: int, node: WorkNode) -> bool:
+        """Bind a node to a step, and from there all later steps; leaves no trace where that fails."""
+        step = self.steps[index]
+        if node.kind not in step.kinds or any(node is other for other in match.nodes.values()):
+            return False
+        inputs = node.inputs
+        orders: Sequence[list[str]] = (inputs,)
+        if step.commutative and len(inputs) == 2:
+            orders = (inputs, inputs[::-1])
+        before = dict(match.tensors)
+        for order in orders:
+            if self._bind(match, step, node, order):
+                match.nodes[step.id] = node
+                if all(check(match) for check in step.checks) and self._continue(match, index + 1):
+                    return True
+                del match.nodes[step.id]
+            match.tensors = dict(before)
+        return False
+
+    @staticmethod
+    def _bind(match: Match, step: _Step, node: WorkNode, inputs: list[str]) -> bool:
+        tensors = match.tensors
+        count = len(inputs)
+        if count > len(step.inputs) and not step.more_inputs and any(inputs[len(step.inputs) :]):
+            return False
+        for position, (name, optional) in enumerate(step.inputs):
+            tensor = inputs[position] if position < count else ""
+            if not tensor and not optional:
+                return False
+            if name == "_":
+                continue
+            if tensors.setdefault(name, tensor) != tensor:
+                return False
+        outputs = node.outputs
+        count = len(outputs)
+        if count > len(step.outputs) and not step.more_outputs and any(outputs[len(step.outputs) :]):
+            return False
+        for position, name in enumerate(step.outputs):
+            tensor = outputs[position] if position < count else ""
+            if not tensor or tensors.setdefault(name, tensor) != tensor:
+                return False
+        return True
+
+    def _continue(self, match: Match, index: int) -> bool:
+        if index == len(self.steps):
+            return True
+        step = self.steps[index]
+        graph = match.graph
+        if step.by_output is not None:
+            writer = graph.producer.get(match.tensors[step.by_output])
+            return writer is not None and self._extend(match, index, writer)
+        assert step.by_input is not None  # the loader checked that every pattern node is connected
+        readers = graph.readers.get(match.tensors[step.by_input], ())
+        return any(self._extend(match, index, reader) for reader in tuple(readers))
+
+    def _is_closed(self, match: Match) -> bool:
+        """Rule 4 of the module: nothing outside needs what the match takes away."""
+        graph, tensors = match.graph, match.tensors
+        written = {tensors[name] for name in self.written if name in tensors}
+        inside = [node for key, node in match.nodes.items() if key not in self.shared]
+        everyone = list(match.nodes.values())
+        for node in inside:
+            for tensor in node.outputs:
+                if not tensor or tensor in written:
+                    continue
+                if tensor in graph.outputs:
+                    return False
+                for reader in graph.readers.get(tensor, ()):
+                    if not any(reader is other for other in everyone):
+                        return False
+        return True
+
+    def _forward(self, match: Match) -> bool:
+        graph, tensors = match.graph, match.tensors
+        pairs = [(tensors[old], tensors[new]) for old, new in self.rule.forward.items()]
+        for old, new in pairs:
+            if old in graph.outputs and not self._may_rename(graph, new):
+                return False
+        gone = [node for key, node in match.nodes.items() if key not in self.shared]
+        kept = [node for key, node in match.nodes.items() if key in self.shared]
+        for node in gone:
+            graph.remove_node(node)
+        for old, new in pairs:
+            if old in graph.outputs:
+                writer = graph.producer[new]
+                graph.set_output(writer, writer.outputs.index(new), old)
+                graph.redirect(new, old)
+            else:
+                graph.redirect(old, new)
+                if new in graph.constants:
+                    graph.constants.add(old)
+        graph.prune(kept)
+        return True
+
+    def _may_rename(self, graph: WorkingGraph, new: str) -> bool:
+        return self.rule.outputs and new in graph.producer and new not in graph.outputs
+
+    def _replace(self, match: Match) -> bool:
+        graph = match.graph
+        for tensor in self.new_tensors:
+            if not tensor.create(match):
+                return False
+        gone = [node for key, node in match.nodes.items() if key not in self.shared]
+        kept = [node for key, node in match.nodes.items() if key in self.shared]
+        plans = [template.plan(match) for template in self.templates]
+        position = max(node.position for node in gone)
+        gone.sort(key=lambda node: node.position)
+        sources = tuple(source for node in gone for source in node.sources)
+        feeders = [graph.producer[t] for node in gone for t in node.inputs if t in graph.producer]
+        for node in gone:
+            graph.remove_node(node)
+        share = 1e-3
+        for order, (template, (kind, inputs, outputs, attributes)) in enumerate(zip(self.templates, plans, strict=True)):
+            name = gone[-1].name if template.main else graph.fresh(kind)
+            heirs = sources if template.main else ()
+            graph.add_node(kind, name, inputs, outputs, attributes, position + order * share / len(plans), heirs)
+        graph.prune([*kept, *(f for f in feeders if f.alive)])
+        return True
+
+
+class _CompiledTemplate:
+    def __init__(self, template: Template, only: bool) -> None:
+        self.template = template
+        self.main = template.main or only
+        self.op = compile_expression(template.op)
+        self.settings = {key: compile_expression(value) for key, value in template.attributes_set.items()}
+
+    def plan(self, match: Match) -> tuple[str, list[str], list[str], dict[str, Any]]:
+        """Kind, inputs, outputs and attributes of the node to create."""
+        template, tensors = self.template, match.tensors
+        inputs = [tensors.get(name.rstrip("?"), "") for name in template.inputs]
+        while inputs and not inputs[-1]:
+            inputs.pop()
+        outputs = [tensors.get(name.rstrip("?"), "") for name in template.outputs]
+        attributes: dict[str, Any] = {}
+        if template.attributes_from:
+            attributes.update(match.nodes[template.attributes_from].attributes)
+            for key in template.attributes_drop:
+                attributes.pop(key, None)
+        for key, evaluate in self.settings.items():
+            attributes[key] = evaluate(match)
+        return self.op(match), inputs, outputs, attributes
+
+
+class _CompiledTensor:
+    def __init__(self, tensor: NewTensor) -> None:
+        self.tensor = tensor
+        self.dtype = compile_expression(tensor.dtype)
+        self.shape = compile_expression(tensor.shape)
+        self.value = compile_expression(tensor.value)
+
+    def create(self, match: Match) -> bool:
+        """Add the tensor to the graph and bind its name; False where its type is not known."""
+        graph, spec = match.graph, self.tensor
+        if spec.value is not None:
+            value = self.value(match)
+            if value is None:
+                return False
+            dtype = self.dtype(match) or "int64"
+            match.tensors[spec.name] = graph.add_constant(spec.name, np.asarray(value), dtype)
+            return True
+        if spec.like:
+            kind = graph.types[match.tensors[spec.like]]
+        else:
+            dtype, shape = self.dtype(match), self.shape(match)
+            if dtype is None or shape is None or None in shape:
+                return False
+            kind = TensorType(dtype, tuple(int(size) for size in shape))
+        if spec.constant:
+            match.tensors[spec.name] = graph.add_weight(spec.name, kind)
+        else:
+            name = match.tensors[spec.name] = graph.fresh(spec.name)
+            graph.types[name] = kind
+        return True
+
+
+def _prepare_steps(rule: RewriteRule) -> list[_Step]:
+    waiting = [(names_in(expression), compile_expression(expression)) for expression in rule.where]
+    steps: list[_Step] = []
+    bound: set[str] = set()
+    for index, node in enumerate(rule.match):
+        reached = set(bound)
+        bound |= {name.rstrip("?") for name in (*node.inputs, *node.outputs)} | {node.id}
+        last = index == len(rule.match) - 1
+        ready = [check for names, check in waiting if last or names <= bound]
+        waiting = [] if last else [(names, check) for names, check in waiting if not names <= bound]
+        steps.append(_Step(node, reached, ready))
+    return steps
+
+
+class RuleIndex:
+    """The rules of one rewrite pass by the kinds of their anchors."""
+
+    def __init__(self, rules: Sequence[RewriteRule]) -> None:
+        self.by_anchor: dict[str, list[CompiledRule]] = {}
+        for rule in rules:
+            compiled = CompiledRule(rule)
+            for kind in compiled.anchors:
+                self.by_anchor.setdefault(kind, []).append(compiled)
+
+    def apply(self, graph: WorkingGraph) -> bool:
+        """Visit the nodes in order, apply at each the first rule that fits; whether any did."""
+        changed = False
+        for node in graph.of_kinds(self.by_anchor):
+            if node.alive and any(rule.apply(graph, node) for rule in self.by_anchor[node.kind]):
+                changed = True
+        return changed

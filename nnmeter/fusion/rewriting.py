@@ -1,0 +1,267 @@
+"""The working graph: a graph that fusion rules rewrite, which knows who writes and who reads each tensor.
+
+1. A tensor has one writer (a node, the caller, or the file) and any number of readers.
+2. A node that rules create takes the place, in the order of the run, of the last node that it replaces.
+3. Every node lists its *sources*: the names of the operators of the original graph that it does the work of. Nodes that
+   a runtime adds (reorders, reshapes around a product) have none. An operator has at most one node as its heir.
+4. A node whose outputs nobody reads and the graph does not return is dropped, and so are the nodes that fed only it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nnmeter.graph.ir import Graph, TensorType
+
+
+class WorkNode:
+    """One operator of the working graph; `kind` is its domain and operator in one word (`com.microsoft.FusedConv`)."""
+
+    __slots__ = ("alive", "attributes", "inputs", "kind", "name", "outputs", "position", "sources")
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        inputs: list[str],
+        outputs: list[str],
+        attributes: dict[str, Any],
+        position: float,
+        sources: tuple[str, ...],
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.inputs = inputs
+        self.outputs = outputs
+        self.attributes = attributes
+        self.position = position
+        self.sources = sources
+        self.alive = True
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({', '.join(self.inputs)}) -> {', '.join(self.outputs)}"
+
+
+def split_kind(kind: str) -> tuple[str, str]:
+    """Domain and operator type of a node's kind: `com.microsoft.FusedConv` -> (`com.microsoft`, `FusedConv`)."""
+    domain, _, op_type = kind.rpartition(".")
+    return domain, op_type
+
+
+class WorkingGraph:
+    """A mutable copy of a graph, indexed for rewriting; the original is left as it was.
+
+    Attributes:
+        types: type of every tensor, also of those that rewriting adds.
+        constants: tensors that are known before the run: stored ones and what is folded from them.
+        stored: tensors that the file stores.
+        values: values of the small constants that are known.
+        outputs: names of the graph's outputs, for membership tests.
+        parameters: parameters of the rule set that is applied.
+        version: grows with every change; a pass that finds it unchanged since it last ran has nothing to do.
+        changes: for each kind of node, the version at which one was last added or had its inputs changed.
+    """
+
+    def __init__(self, graph: Graph, parameters: dict[str, Any] | None = None) -> None:
+        self.name = graph.name
+        self.opsets = graph.opsets
+        self.types: dict[str, TensorType] = dict(graph.types)
+        self.values: dict[str, np.ndarray] = dict(graph.values)
+        self.stored: set[str] = set(graph.initializers)
+        self.constants: set[str] = set(graph.initializers)
+        self.inputs = frozenset(graph.inputs)
+        self.outputs: frozenset[str] = frozenset(graph.outputs)
+        self.parameters = parameters or {}
+        self.version = 0
+        self.producer: dict[str, WorkNode] = {}
+        self.readers: dict[str, list[WorkNode]] = {}
+        self.by_kind: dict[str, list[WorkNode]] = {}
+        self._fresh = 0
+        kinds: dict[tuple[str, str], str] = {}
+        readers = self.readers
+        for position, node in enumerate(graph.nodes):
+            key = (node.domain, node.op_type)
+            kind = kinds.get(key)
+            if kind is None:
+                kind = kinds[key] = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+                self.by_kind[kind] = []
+            work = WorkNode(
+                kind, node.name, list(node.inputs), list(node.outputs), node.attributes, float(position), (node.name,)
+            )
+            self.by_kind[kind].append(work)
+            for name in work.outputs:
+                if name:
+                    self.producer[name] = work
+            for name in work.inputs:
+                if name:
+                    if name in readers:
+                        readers[name].append(work)
+                    else:
+                        readers[name] = [work]
+            if any(isinstance(value, Graph) for value in work.attributes.values()):
+                self._read_from_bodies(work)
+
+    def _read_from_bodies(self, work: WorkNode) -> None:
+        for outer in sorted(_outer_reads(work.attributes)):
+            if outer in self.types:
+                self.readers.setdefault(outer, []).append(work)
+
+    def nodes(self) -> list[WorkNode]:
+        """All nodes in the order of their positions."""
+        found = [node for group in self.by_kind.values() for node in group if node.alive]
+        found.sort(key=lambda node: node.position)
+        return found
+
+    def of_kinds(self, kinds: Iterable[str]) -> list[WorkNode]:
+        """The nodes of some kinds in the order of their positions."""
+        groups = [group for kind in kinds if (group := self.by_kind.get(kind))]
+        found = [node for group in groups for node in group if node.alive]
+        if len(groups) > 1 or (groups and self.version):
+            found.sort(key=lambda node: node.position)
+        return found
+
+    def uses(self, tensor: str) -> int:
+        """How many inputs of nodes read a tensor; being an output of the graph counts one."""
+        return len(self.readers.get(tensor, ())) + (tensor in self.outputs)
+
+    def fresh(self, hint: str) -> str:
+        """A tensor or node name that is not in use."""
+        while True:
+            self._fresh += 1
+            name = f"{hint}~{self._fresh}"
+            if name not in self.types:
+                return name
+
+    def add_constant(self, hint: str, value: np.ndarray, dtype: str) -> str:
+        """Add a small constant of known value and return its name."""
+        name = self.fresh(hint)
+        self.types[name] = TensorType(dtype, tuple(value.shape))
+        self.values[name] = value
+        self.constants.add(name)
+        return name
+
+    def add_weight(self, hint: str, kind: TensorType) -> str:
+        """Add a constant of unknown value (a repacked weight) and return its name."""
+        name = self.fresh(hint)
+        self.types[name] = kind
+        self.constants.add(name)
+        return name
+
+    def add_node(
+        self,
+        kind: str,
+        name: str,
+        inputs: list[str],
+        outputs: list[str],
+        attributes: dict[str, Any],
+        position: float,
+        sources: tuple[str, ...] = (),
+    ) -> WorkNode:
+        """Add a node whose outputs have types already and no other writer."""
+        node = WorkNode(kind, name, inputs, outputs, attributes, position, sources)
+        self.by_kind.setdefault(kind, []).append(node)
+        for tensor in outputs:
+            if tensor:
+                self.producer[tensor] = node
+        for tensor in inputs:
+            if tensor:
+                self.readers.setdefault(tensor, []).append(node)
+        self.version += 1
+        return node
+
+    def remove_node(self, node: WorkNode) -> None:
+        """Remove a node; its outputs have no writer until another takes them over."""
+        node.alive = False
+        self.by_kind[node.kind].remove(node)
+        for tensor in node.outputs:
+            if tensor and self.producer.get(tensor) is node:
+                del self.producer[tensor]
+        for tensor in node.inputs:
+            if tensor:
+                self.readers[tensor].remove(node)
+        if any(isinstance(value, Graph) for value in node.attributes.values()):
+            for readers in self.readers.values():
+                while node in readers:
+                    readers.remove(node)
+        self.version += 1
+
+    def set_input(self, node: WorkNode, index: int, tensor: str) -> None:
+        """Let one input of a node read another tensor."""
+        old = node.inputs[index]
+        if old:
+            self.readers[old].remove(node)
+        node.inputs[index] = tensor
+        if tensor:
+            self.readers.setdefault(tensor, []).append(node)
+        self.version += 1
+
+    def set_output(self, node: WorkNode, index: int, tensor: str) -> None:
+        """Let a node write one output under another name, which nobody else writes."""
+        old = node.outputs[index]
+        if old and self.producer.get(old) is node:
+            del self.producer[old]
+        node.outputs[index] = tensor
+        self.producer[tensor] = node
+        self.version += 1
+
+    def redirect(self, old: str, new: str) -> None:
+        """Let all readers of one tensor read another."""
+        readers = self.readers.pop(old, [])
+        for node in readers:
+            node.inputs = [new if tensor == old else tensor for tensor in node.inputs]
+        self.readers.setdefault(new, []).extend(readers)
+        self.version += 1
+
+    def make_constant(self, node: WorkNode) -> None:
+        """Drop a node whose outputs are known before the run."""
+        self.constants.update(name for name in node.outputs if name)
+        self.remove_node(node)
+
+    def prune(self, nodes: Iterable[WorkNode]) -> None:
+        """Drop those of some nodes whose outputs nobody needs, and in turn what fed only them (rule 4)."""
+        pending = list(nodes)
+        while pending:
+            node = pending.pop()
+            if not node.alive or any(name and self.uses(name) for name in node.outputs):
+                continue
+            feeders = [self.producer[name] for name in node.inputs if name in self.producer]
+            self.remove_node(node)
+            pending.extend(feeders)
+
+    def ordered(self) -> Iterator[WorkNode]:
+        """All nodes in an order in which every tensor is written before it is read, positions first."""
+        nodes = self.nodes()
+        done: set[int] = set()
+        producer = self.producer
+        for start in nodes:
+            if id(start) in done:
+                continue
+            stack = [start]
+            while stack:
+                node = stack[-1]
+                if id(node) in done:
+                    stack.pop()
+                    continue
+                waiting = [p for t in node.inputs if (p := producer.get(t)) is not None and id(p) not in done]
+                if waiting:
+                    stack.extend(waiting)
+                else:
+                    done.add(id(node))
+                    stack.pop()
+                    yield node
+
+
+def _outer_reads(attributes: dict[str, Any]) -> set[str]:
+    """Tensors of the surrounding graph that the bodies of a control-flow operator read."""
+    reads: set[str] = set()
+    for value in attributes.values():
+        if isinstance(value, Graph):
+            inner = set(value.inputs) | value.initializers | {o for n in value.nodes for o in n.outputs}
+            for node in value.nodes:
+                reads.update(name for name in node.inputs if name and name not in inner)
+                reads |= _outer_reads(node.attributes) - inner
+            reads.update(name for name in value.outputs if name not in inner)
+    return reads

@@ -1,0 +1,80 @@
+"""The kernels of a model, unpriced: what was fused, its shapes and its cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from nnmeter.kernels.features import signature_cost
+from nnmeter.kernels.kernel import Kernel
+from nnmeter.report.render import Layout
+
+SCHEMA_VERSION = 1
+
+
+def kernels_to_dict(model: str, device: str, kernels: Sequence[Kernel], warnings: Sequence[str] = ()) -> dict[str, Any]:
+    """The kernels as the JSON report has them; shapes as `float32[1x3x224x224]`, null for an absent input."""
+    import nnmeter
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "nnmeter_version": nnmeter.__version__,
+        "device": device,
+        "model": model,
+        "kernels": [_kernel_to_dict(kernel) for kernel in kernels],
+        "warnings": list(warnings),
+    }
+
+
+def render_json(document: dict[str, Any]) -> str:
+    """The document of `kernels_to_dict` as JSON."""
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def render_table(document: dict[str, Any], layout: Layout) -> str:
+    """The document of `kernels_to_dict` as a table: a row a kernel in the order of execution, the sums below."""
+    from rich.markup import escape
+
+    from nnmeter.report.numbers import format_count, shorten
+    from nnmeter.report.table import make_console, make_table, rendered
+
+    console = make_console(layout)
+    console.print(f"[bold]{escape(document['model'])}[/] on {escape(document['device'])}", soft_wrap=True)
+    table = make_table(
+        ("type", "name"), ("nodes", "name"), ("output", "name"), ("FLOPs", "right"), ("bytes", "right")
+    )  # fmt: skip
+    room = max(24, console.width - 70)
+    kernels = document["kernels"]
+    for kernel in kernels:
+        nodes = kernel["nodes"]
+        more = f" +{len(nodes) - 1}" if len(nodes) > 1 else ""
+        table.add_row(
+            escape(kernel["type"]),
+            escape(shorten(nodes[0] if nodes else kernel["name"], room - len(more)) + more),
+            escape(kernel["outputs"][0] if kernel["outputs"] else ""),
+            format_count(kernel["flops"]),
+            format_count(kernel["bytes"]),
+        )
+    table.add_section()
+    flops, size = (sum(kernel[key] for kernel in kernels) for key in ("flops", "bytes"))
+    table.add_row(f"{len(kernels)} kernels", "", "", format_count(flops), format_count(size))
+    console.print(table)
+    for warning in document["warnings"]:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+    return rendered(console)
+
+
+def _kernel_to_dict(kernel: Kernel) -> dict[str, Any]:
+    signature = kernel.signature
+    cost = signature_cost(signature)
+    return {
+        "name": kernel.name,
+        "type": kernel.type,
+        "nodes": list(kernel.nodes),
+        "inputs": [None if tensor is None else str(tensor) for tensor in signature.inputs],
+        "outputs": [str(tensor) for tensor in signature.outputs],
+        "attributes": {name: list(v) if isinstance(v, tuple) else v for name, v in signature.attributes},
+        "flops": int(cost.flops),
+        "bytes": int(cost.bytes_read + cost.bytes_written),
+    }

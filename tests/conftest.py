@@ -1,0 +1,89 @@
+"""What tests of several packages share: small models and a small device pack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+REPOSITORY = Path(__file__).parent.parent
+ZOO = REPOSITORY / "data" / "zoo"
+
+
+def make_small_model(batch: int | str = 1, opset: int = 17) -> onnx.ModelProto:
+    """Conv, Relu, GlobalAveragePool, Flatten, Gemm: input [batch, 16, 14, 14], output [batch, 10]."""
+    random = np.random.default_rng(0)
+    weights = {
+        "conv.weight": random.standard_normal((32, 16, 3, 3), dtype=np.float32),
+        "conv.bias": random.standard_normal(32, dtype=np.float32),
+        "fc.weight": random.standard_normal((10, 32), dtype=np.float32),
+        "fc.bias": random.standard_normal(10, dtype=np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["input", "conv.weight", "conv.bias"], ["c"], "conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("GlobalAveragePool", ["r"], ["p"], "pool"),
+        helper.make_node("Flatten", ["p"], ["f"], "flatten"),
+        helper.make_node("Gemm", ["f", "fc.weight", "fc.bias"], ["output"], "fc", transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 16, 14, 14])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [batch, 10])],
+        [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+@pytest.fixture
+def small_model(tmp_path: Path) -> Path:
+    """A file with the model of `make_small_model`."""
+    path = tmp_path / "small.onnx"
+    onnx.save(make_small_model(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A device pack whose prices are the roofline's; it was "trained" on convolutions and matrix products only."""
+    from nnmeter.devices import Card, save_pack
+    from nnmeter.fusion.rules import load_rules, rules_to_dict
+    from nnmeter.predictor import KernelPredictor
+    from nnmeter.predictor.baselines import Baselines
+    from nnmeter.predictor.intervals import IntervalModel
+    from nnmeter.predictor.kernel_predictor import FALLBACK, RANGE_FEATURES, Anchor
+    from nnmeter.predictor.roofline import DTYPE_CLASSES, Roofline
+    from nnmeter.predictor.trees import ARRAYS, TreeEnsemble
+
+    def constant() -> TreeEnsemble:
+        return TreeEnsemble(*(np.zeros(0, dtype) for dtype in ARRAYS.values()), bias=0.0)
+
+    wide = ((-10.0,) * len(RANGE_FEATURES), (60.0,) * len(RANGE_FEATURES))
+    trained = {"nchwc.Conv|float32": "convolution", "Conv|float32": "convolution", "Gemm|float32": "matmul"}
+    predictor = KernelPredictor(
+        roofline=Roofline(dict.fromkeys(DTYPE_CLASSES.values(), 50.0), 10.0, 0.001),
+        anchors={name: Anchor(family, 0.0, 10, 0.05, *wide) for name, family in trained.items()},
+        ensembles={name: constant() for name in ("convolution", "matmul", FALLBACK)},
+        fallback_sigma=0.5,
+        intervals=IntervalModel(0.02, {0.5: 0.7, 0.8: 1.3, 0.9: 1.7, 0.95: 2.0}, 100),
+        baselines=Baselines(1e-8, (1e-8, 1e-7, 1e-3), 1.0),
+    )
+    fingerprint: dict[str, Any] = {"cpu": "Test CPU", "vendor": "Test", "architecture": "x86_64", "isa": "avx512"}
+    card = Card(
+        id="test-onnxruntime-1t",
+        hardware="made for tests",
+        runtime="onnxruntime",
+        version="1.0.0",
+        threads=1,
+        precision="float32",
+        date="2026-01-01",
+        protocol="none",
+        fingerprint=fingerprint,
+    )
+    directory = tmp_path_factory.mktemp("packs") / card.id
+    return save_pack(directory, card, rules_to_dict(load_rules("onnxruntime_cpu")), predictor).path

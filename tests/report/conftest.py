@@ -1,0 +1,32 @@
+import pytest
+
+from nnmeter.predictor.latency import Prediction, PricedKernel
+
+
+@pytest.fixture
+def prediction() -> Prediction:
+    """Fourteen kernels of 1 to 14 ms, the third priced by the fallback, and 5 ms of overhead."""
+    kernels = tuple(
+        PricedKernel(
+            name=f"/layer{i}/Conv",
+            type="Einsum" if i == 3 else "nchwc.Conv+Relu",
+            latency_ms=float(i),
+            source="fallback" if i == 3 else "trained",
+            nodes=(f"/layer{i}/Conv", f"/layer{i}/Relu"),
+            flops=1000 * i,
+            bytes=100 * i,
+            outside=0.0,
+        )
+        for i in range(1, 15)
+    )
+    return Prediction(
+        model="models/net|1.onnx",
+        device="test-cpu-1t",
+        latency_ms=110.0,
+        interval_ms=(100.0, 121.0),
+        confidence=0.9,
+        coverage={"trained": 102 / 105, "fallback": 3 / 105},
+        kernels=kernels,
+        overhead_ms=5.0,
+        warnings=("[bold]beware",),
+    )

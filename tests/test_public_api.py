@@ -1,0 +1,72 @@
+"""The public surface: what is here may grow, and changes only with a major version."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import nnmeter
+
+NAMES = {
+    "CoverageError",
+    "DeviceError",
+    "LatencyPredictor",
+    "MeasurementError",
+    "ModelError",
+    "NnmeterError",
+    "Prediction",
+    "__version__",
+    "detect_kernels",
+    "list_devices",
+    "load_model",
+    "load_predictor",
+}
+
+
+def test_the_surface_is_what_it_was() -> None:
+    assert set(nnmeter.__all__) == NAMES
+    for name in NAMES:
+        assert getattr(nnmeter, name) is not None
+    assert set(dir(nnmeter)) >= NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("load_predictor", ["device"]),
+        ("load_model", ["source", "dims", "shapes"]),
+        ("detect_kernels", ["model", "device"]),
+        ("list_devices", []),
+    ],
+)
+def test_functions_take_what_they_took(name: str, parameters: list[str]) -> None:
+    assert list(inspect.signature(getattr(nnmeter, name)).parameters) == parameters
+
+
+def test_predict_takes_what_it_took() -> None:
+    parameters = list(inspect.signature(nnmeter.LatencyPredictor.predict).parameters)
+    assert parameters[:5] == ["self", "model", "dims", "shapes", "strict"]
+
+
+def test_a_prediction_has_what_it_had() -> None:
+    fields = set(inspect.signature(nnmeter.Prediction).parameters)
+    assert fields >= {"model", "device", "latency_ms", "interval_ms", "confidence", "coverage", "kernels", "warnings"}
+
+
+def test_errors_are_value_errors_of_one_base() -> None:
+    for name in ("CoverageError", "DeviceError", "MeasurementError", "ModelError"):
+        assert issubclass(getattr(nnmeter, name), nnmeter.NnmeterError)
+    assert issubclass(nnmeter.NnmeterError, ValueError)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        nnmeter.nothing  # noqa: B018
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = "import sys; before = set(sys.modules); import nnmeter; print(*sorted(set(sys.modules) - before))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "numpy" not in output.split()
+    assert [name for name in output.split() if name.startswith("nnmeter")] == ["nnmeter"]
