@@ -32,7 +32,7 @@ def command(
     from nnmeter.graph.binding import bind_shapes
     from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
 
-    pack = choose_pack(device)
+    pack, notice = choose_pack(device)
     graph = bind_shapes(read_model(model), dims, shapes)
     if kernels_from == "runtime":
         from nnmeter.runtimes.detection import ask_runtime
@@ -42,4 +42,4 @@ def command(
         kernels = detect_kernels(graph, pack.rules)
     document = kernels_to_dict(model, pack.id, kernels, graph.warnings)
     text = render_json(document) if report_format == "json" else render_table(document, layout_for(output))
-    write_report(text, output)
+    write_report(text, output, notice)

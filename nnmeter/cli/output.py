@@ -25,17 +25,19 @@ def layout_for(output: Path | None, several: bool = False) -> Layout:
     return Layout(several, shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, colour=True)
 
 
-def write_report(text: str, output: Path | None) -> None:
-    """Write a report to a file, or to stdout if `output` is None.
+def write_report(text: str, output: Path | None, notice: str | None = None) -> None:
+    """Write a report to a file, or to stdout if `output` is None; `notice` goes to stderr before it.
 
     Characters that the terminal's encoding lacks are replaced; a file is always UTF-8.
     """
     if output is not None:
         check_directory(output, "--output")
         write_whole(output, text.encode("utf-8", "replace"))
-        return
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    if notice:
+        click.echo(f"nnmeter: {notice}", err=True)
+    if output is None:
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
 def check_directory(output: Path, option: str) -> None:
@@ -44,12 +46,14 @@ def check_directory(output: Path, option: str) -> None:
         raise click.UsageError(f"{option} {output}: there is no directory {output.parent}; make it first")
 
 
-def choose_pack(device: str | None) -> DevicePack:
-    """The device pack with this id or path; without one the nearest to this machine, which stderr is told."""
+def choose_pack(device: str | None) -> tuple[DevicePack, str | None]:
+    """The device pack with this id or path; without one the nearest to this machine, and a notice that says so.
+
+    The notice belongs to a report: on an error, stderr has the error's line alone.
+    """
     from nnmeter.devices import load_pack, nearest_device
 
     if device is not None:
-        return load_pack(device)
+        return load_pack(device), None
     nearest, explanation = nearest_device()
-    click.echo(f"nnmeter: no --device given, taking {nearest.id}: {explanation}", err=True)
-    return load_pack(nearest.path)
+    return load_pack(nearest.path), f"no --device given, taking {nearest.id}: {explanation}"

@@ -8,7 +8,7 @@ import click
 
 from nnmeter.cli import options
 from nnmeter.cli.output import choose_pack, layout_for, write_report
-from nnmeter.cli.progress import track
+from nnmeter.cli.progress import StatusLine
 
 
 @click.command("predict")
@@ -34,14 +34,16 @@ def command(
     from nnmeter.report import render
 
     paths, several = options.expand_models(models)
-    pack = choose_pack(device)
+    pack, notice = choose_pack(device)
     predictor = LatencyPredictor(pack)
     predictions = []
-    for path in track(paths, "predicting"):
-        detect = None
-        if kernels_from == "runtime":
-            from nnmeter.runtimes.detection import ask_runtime
+    with StatusLine() as status:
+        for done, path in enumerate(paths):
+            status.show_bar("predicting", done, len(paths))
+            detect = None
+            if kernels_from == "runtime":
+                from nnmeter.runtimes.detection import ask_runtime
 
-            detect = ask_runtime(path, pack.card.runtime, pack.card.threads, dims, shapes)
-        predictions.append(predictor.predict(path, dims=dims, shapes=shapes, strict=strict, detect=detect))
-    write_report(render(predictions, report_format, layout_for(output, several)), output)
+                detect = ask_runtime(path, pack.card.runtime, pack.card.threads, dims, shapes)
+            predictions.append(predictor.predict(path, dims=dims, shapes=shapes, strict=strict, detect=detect))
+    write_report(render(predictions, report_format, layout_for(output, several)), output, notice)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from nnmeter.fusion.folding import deduplicate, fold_constants
 from nnmeter.fusion.layout import BlockedLayout
 from nnmeter.fusion.matcher import RuleIndex
+from nnmeter.fusion.quantization import QuantizedGroups, unsigned_activations
 from nnmeter.fusion.rewriting import WorkingGraph, split_kind
 from nnmeter.fusion.rules import FusionRules, Pass
 from nnmeter.fusion.splitting import split_slices
@@ -51,41 +53,71 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
 def rewrite_graph(graph: Graph, rules: FusionRules) -> WorkingGraph:
     """The graph as the runtime will run it: the rules' stages applied to a working copy."""
     work = WorkingGraph(graph, dict(rules.parameters))
-    for stage_index, stage in enumerate(rules.stages):
-        idle_since: dict[str, int] = {}
+    for stage, passes in zip(rules.stages, _prepared(rules), strict=True):
+        last_run: dict[int, int] = {}
         for _ in range(stage.repeat):
             before = work.version
-            for pass_index, item in enumerate(stage.passes):
-                key = f"{stage_index}.{pass_index}"
-                if idle_since.get(key) == work.version:
-                    continue
-                if not _prepared(rules, key, item)(work):
-                    idle_since[key] = work.version
+            for index, item in enumerate(passes):
+                if item.may_apply(work, last_run.get(index)):
+                    last_run[index] = work.version
+                    item.apply(work)
             if work.version == before:
                 break
     return work
 
 
-def _prepared(rules: FusionRules, key: str, item: Pass) -> Apply:
-    apply = rules.prepared.get(key)
-    if apply is None:
-        apply = rules.prepared[key] = _PREPARE[item.kind](item)
-    return apply  # type: ignore[no-any-return]
+@dataclass(frozen=True)
+class _PreparedPass:
+    """A pass with the kinds of nodes that it looks at, None for all of them."""
+
+    apply: Apply
+    kinds: frozenset[str] | None
+
+    def may_apply(self, graph: WorkingGraph, last_run: int | None) -> bool:
+        """Whether anything that the pass looks at has changed since it last began."""
+        if last_run is None:
+            return True
+        if self.kinds is None:
+            return graph.version != last_run
+        return any(version > last_run for kind, version in graph.touched.items() if kind in self.kinds)
 
 
-def _prepare_rewrite(item: Pass) -> Apply:
-    return RuleIndex(item.rules).apply
+def _prepared(rules: FusionRules) -> list[list[_PreparedPass]]:
+    stages = rules.prepared.get("stages")
+    if stages is None:
+        stages = [[_PREPARE[item.kind](item) for item in stage.passes] for stage in rules.stages]
+        rules.prepared["stages"] = stages
+    return stages  # type: ignore[no-any-return]
 
 
-def _prepare_procedure(procedure: Callable[[WorkingGraph, Any], bool]) -> Callable[[Pass], Apply]:
-    return lambda item: lambda graph: procedure(graph, item.fields)
+def _prepare_rewrite(item: Pass) -> _PreparedPass:
+    index = RuleIndex(item.rules)
+    return _PreparedPass(index.apply, index.kinds)
 
 
-_PREPARE: dict[str, Callable[[Pass], Apply]] = {
+def _prepare_layout(item: Pass) -> _PreparedPass:
+    return _PreparedPass(BlockedLayout(item.fields).apply, None)
+
+
+def _prepare_groups(item: Pass) -> _PreparedPass:
+    return _PreparedPass(QuantizedGroups(item.fields).apply, None)
+
+
+def _prepare_transposes(item: Pass) -> _PreparedPass:
+    return _PreparedPass(TransposePusher(item.fields).apply, None)
+
+
+def _prepare_procedure(procedure: Callable[[WorkingGraph, Any], bool]) -> Callable[[Pass], _PreparedPass]:
+    return lambda item: _PreparedPass(lambda graph: procedure(graph, item.fields), None)
+
+
+_PREPARE: dict[str, Callable[[Pass], _PreparedPass]] = {
     "rewrite": _prepare_rewrite,
     "fold_constants": _prepare_procedure(fold_constants),
     "deduplicate": _prepare_procedure(deduplicate),
     "split_slices": _prepare_procedure(split_slices),
-    "layout": lambda item: BlockedLayout(item.fields).apply,
-    "push_transposes": lambda item: TransposePusher(item.fields).apply,
+    "layout": _prepare_layout,
+    "quantized_groups": _prepare_groups,
+    "unsigned_activations": _prepare_procedure(unsigned_activations),
+    "push_transposes": _prepare_transposes,
 }

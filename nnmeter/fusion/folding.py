@@ -26,30 +26,24 @@ def fold_constants(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     of_shapes = frozenset(fields.get("of_shapes", ()))
     generators = frozenset(fields.get("generators", ()))
     limit = int(fields.get("limit", 1 << 62))
-    constants, types, outputs = graph.constants, graph.types, graph.outputs
+    constants, types = graph.constants, graph.types
+    readers = graph.readers
+    pending = [node for tensor in constants for node in readers.get(tensor, ())]
+    pending += [node for kind in ("Constant", *of_shapes) for node in graph.by_kind.get(kind, ())]
     changed = False
-    if not constants and not any(graph.by_kind.get(kind) for kind in ("Constant", *of_shapes)):
-        return False
-    for node in graph.nodes():
+    while pending:
+        node = pending.pop()
         kind = node.kind
-        if kind not in of_shapes:
-            folds = True
-            for name in node.inputs:
-                if name and name not in constants:
-                    folds = False
-                    break
-            if not folds or kind in spared:
-                continue
-            if not node.inputs and kind != "Constant":
-                continue
-            if kind in generators and any(types[o].elements > limit for o in node.outputs if o):
-                continue
+        if not node.alive or kind in spared or not (node.inputs or kind == "Constant"):
+            continue
+        if kind not in of_shapes and any(name and name not in constants for name in node.inputs):
+            continue
+        if kind in generators and any(types[name].elements > limit for name in node.outputs if name):
+            continue
         if any(isinstance(value, Graph) for value in node.attributes.values()):
             continue
-        if kind != "Constant" and any(name in outputs for name in node.outputs):
-            # ONNX Runtime turns such an output into an initializer too; the work is gone either way.
-            pass
         graph.make_constant(node)
+        pending += [reader for name in node.outputs for reader in readers.get(name, ())]
         changed = True
     return changed
 
@@ -57,27 +51,41 @@ def fold_constants(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
 def deduplicate(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     """Merge equal nodes (rule 2); whether any were."""
     spared = frozenset(fields.get("except", ()))
-    seen: dict[Hashable, WorkNode] = {}
     scalars: dict[str, Hashable] = {}
+    constants, readers = graph.constants, graph.readers
     changed = False
-    for node in graph.nodes():
-        if node.kind in spared or not node.inputs:
-            continue
-        key = _identity(graph, node, scalars)
+    pending = [tensor for tensor, nodes in readers.items() if len(nodes) > 1 and tensor not in constants]
+    while pending:
+        candidates: dict[str, list[WorkNode]] = {}
+        for node in readers.get(tensor := pending.pop(), ()):
+            candidates.setdefault(node.kind, []).append(node)
+        for kind, nodes in candidates.items():
+            if len(nodes) > 1 and kind not in spared:
+                for old, new in _merge_equal(graph, nodes, scalars):
+                    changed = True
+                    graph.redirect(old, new)
+                    pending.append(new)
+    return changed
+
+
+def _merge_equal(
+    graph: WorkingGraph, nodes: list[WorkNode], scalars: dict[str, Hashable]
+) -> list[tuple[str, str]]:
+    """Remove all but the first of equal nodes; which tensors are to be read in place of which."""
+    seen: dict[Hashable, WorkNode] = {}
+    pairs: list[tuple[str, str]] = []
+    for node in sorted(nodes, key=lambda node: node.position):
+        key = _identity(graph, node, scalars) if node.alive else None
         if key is None:
             continue
         first = seen.setdefault(key, node)
         if first is node or any(name in graph.outputs for name in node.outputs):
             continue
-        pairs = list(zip(node.outputs, first.outputs, strict=False))
-        if len(node.outputs) != len(first.outputs) or any(bool(a) != bool(b) for a, b in pairs):
+        if [bool(name) for name in node.outputs] != [bool(name) for name in first.outputs]:
             continue
         graph.remove_node(node)
-        for old, new in pairs:
-            if old:
-                graph.redirect(old, new)
-        changed = True
-    return changed
+        pairs += [(old, new) for old, new in zip(node.outputs, first.outputs, strict=True) if old]
+    return pairs
 
 
 def _identity(graph: WorkingGraph, node: WorkNode, scalars: dict[str, Hashable]) -> Hashable | None:

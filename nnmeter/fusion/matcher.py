@@ -1,6 +1,7 @@
 """The matcher: finds a rule's pattern in a working graph and replaces it. It knows no device and no operator.
 
-1. Rules are indexed by the kind of their anchor, so that a pass looks only at nodes where a rule could begin.
+1. Rules are indexed by the kind of their anchor, so that a pass looks only at nodes where a rule could begin; most of
+   those are refused at a glance, by the kinds of their neighbours or because an input is no constant.
 2. From the anchor, each further pattern node is reached along a tensor that is bound already: the writer of an output,
    or each reader of an input in turn. Input orders of commutative nodes are tried in turn. The first match is taken.
 3. A condition is evaluated as soon as the names that it uses are bound.
@@ -9,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,17 +30,19 @@ class _Step:
         "outputs",
     )  # fmt: skip
 
-    def __init__(self, node: PatternNode, bound: set[str], checks: list[Evaluate]) -> None:
+    def __init__(self, node: PatternNode, bound: set[str], checks: list[Evaluate], constants: frozenset[str]) -> None:
         self.id = node.id
         self.kinds = frozenset(node.op)
         self.more_inputs = node.inputs[-1:] == ("...",)
         self.more_outputs = node.outputs[-1:] == ("...",)
-        self.inputs = [(name.rstrip("?"), name.endswith("?")) for name in node.inputs if name != "..."]
+        self.inputs = [
+            (name.rstrip("?"), name.endswith("?"), name in constants) for name in node.inputs if name != "..."
+        ]
         self.outputs = [name for name in node.outputs if name != "..."]
         self.commutative = node.commutative
         self.checks = checks
         self.by_output = next((name for name in self.outputs if name in bound), None)
-        self.by_input = next((name for name, _ in self.inputs if name in bound), None)
+        self.by_input = next((name for name, _, _ in self.inputs if name in bound), None)
 
 
 class CompiledRule:
@@ -51,12 +54,16 @@ class CompiledRule:
         self.shared = frozenset(node.id for node in rule.match if node.shared)
         self.steps = _prepare_steps(rule)
         self.anchors = self.steps[0].kinds
+        self.kinds = frozenset(kind for step in self.steps for kind in step.kinds)
+        self.glance = _prepare_glance(self.steps)
         self.written = frozenset(name.rstrip("?") for t in rule.replace for name in t.outputs) | frozenset(rule.forward)
         self.templates = [_CompiledTemplate(t, len(rule.replace) == 1) for t in rule.replace]
         self.new_tensors = [_CompiledTensor(t) for t in rule.tensors]
 
     def apply(self, graph: WorkingGraph, anchor: WorkNode) -> bool:
         """Replace the pattern at an anchor; False, and nothing changed, where it does not fit."""
+        if not self.glance(graph, anchor):
+            return False
         match = Match(graph)
         if not self._extend(match, 0, anchor) or not self._is_closed(match):
             return False
@@ -65,8 +72,11 @@ class CompiledRule:
     def _extend(self, match: Match, index: int, node: WorkNode) -> bool:
         """Bind a node to a step, and from there all later steps; leaves no trace where that fails."""
         step = self.steps[index]
-        if node.kind not in step.kinds or any(node is other for other in match.nodes.values()):
+        if node.kind not in step.kinds:
             return False
+        for other in match.nodes.values():
+            if node is other:
+                return False
         inputs = node.inputs
         orders: Sequence[list[str]] = (inputs,)
         if step.commutative and len(inputs) == 2:
@@ -75,8 +85,12 @@ class CompiledRule:
         for order in orders:
             if self._bind(match, step, node, order):
                 match.nodes[step.id] = node
-                if all(check(match) for check in step.checks) and self._continue(match, index + 1):
-                    return True
+                for check in step.checks:
+                    if not check(match):
+                        break
+                else:
+                    if self._continue(match, index + 1):
+                        return True
                 del match.nodes[step.id]
             match.tensors = dict(before)
         return False
@@ -87,13 +101,12 @@ class CompiledRule:
         count = len(inputs)
         if count > len(step.inputs) and not step.more_inputs and any(inputs[len(step.inputs) :]):
             return False
-        for position, (name, optional) in enumerate(step.inputs):
+        constants = match.graph.constants
+        for position, (name, optional, constant) in enumerate(step.inputs):
             tensor = inputs[position] if position < count else ""
-            if not tensor and not optional:
+            if (not tensor and not optional) or (constant and tensor not in constants):
                 return False
-            if name == "_":
-                continue
-            if tensors.setdefault(name, tensor) != tensor:
+            if name != "_" and tensors.setdefault(name, tensor) != tensor:
                 return False
         outputs = node.outputs
         count = len(outputs)
@@ -114,8 +127,10 @@ class CompiledRule:
             writer = graph.producer.get(match.tensors[step.by_output])
             return writer is not None and self._extend(match, index, writer)
         assert step.by_input is not None  # the loader checked that every pattern node is connected
-        readers = graph.readers.get(match.tensors[step.by_input], ())
-        return any(self._extend(match, index, reader) for reader in tuple(readers))
+        for reader in tuple(graph.readers.get(match.tensors[step.by_input], ())):
+            if self._extend(match, index, reader):
+                return True
+        return False
 
     def _is_closed(self, match: Match) -> bool:
         """Rule 4 of the module: nothing outside needs what the match takes away."""
@@ -238,7 +253,82 @@ class _CompiledTensor:
         return True
 
 
+_Glance = Callable[[WorkingGraph, WorkNode], bool]
+_IMPLY_CONSTANT = frozenset({"constant", "known", "value", "scalar"})
+
+
+def _prepare_glance(steps: list[_Step]) -> _Glance:
+    """A cheap necessary condition on an anchor: an input that is a constant, a neighbour of the right kind."""
+    anchor = steps[0]
+    names = [name for name, _, _ in anchor.inputs]
+    swaps = anchor.commutative and len(names) == 2
+    tests: list[_Glance] = []
+    for position, (_, optional, constant) in enumerate(anchor.inputs):
+        if constant and not optional:
+            tests.append(_glance_constant([0, 1] if swaps else [position]))
+    if len(steps) > 1:
+        second = steps[1]
+        if second.by_output in names:
+            tests.append(_glance_writer([0, 1] if swaps else [names.index(second.by_output)], second.kinds))
+        elif second.by_input in anchor.outputs:
+            tests.append(_glance_reader(anchor.outputs.index(second.by_input), second.kinds))
+    if not tests:
+        return lambda graph, node: True
+    if len(tests) == 1:
+        return tests[0]
+    return lambda graph, node: all(test(graph, node) for test in tests)
+
+
+def _glance_constant(positions: list[int]) -> _Glance:
+    def test(graph: WorkingGraph, node: WorkNode) -> bool:
+        inputs, constants = node.inputs, graph.constants
+        for position in positions:
+            if position < len(inputs) and inputs[position] in constants:
+                return True
+        return False
+
+    return test
+
+
+def _glance_writer(positions: list[int], kinds: frozenset[str]) -> _Glance:
+    def test(graph: WorkingGraph, node: WorkNode) -> bool:
+        inputs, producer = node.inputs, graph.producer
+        for position in positions:
+            if position < len(inputs):
+                writer = producer.get(inputs[position])
+                if writer is not None and writer.kind in kinds:
+                    return True
+        return False
+
+    return test
+
+
+def _glance_reader(position: int, kinds: frozenset[str]) -> _Glance:
+    def test(graph: WorkingGraph, node: WorkNode) -> bool:
+        if position < len(node.outputs):
+            for reader in graph.readers.get(node.outputs[position], ()):
+                if reader.kind in kinds:
+                    return True
+        return False
+
+    return test
+
+
+def _constants_of(rule: RewriteRule) -> frozenset[str]:
+    """The tensors that a rule's conditions require to be constants, as far as their form shows."""
+    found = set()
+    for expression in rule.where:
+        if not isinstance(expression, (list, tuple)):
+            continue
+        subjects = [expression] if expression[0] in _IMPLY_CONSTANT else []
+        if expression[0] in ("eq", "near", "in", "lt", "le", "gt", "ge", "all_equal"):
+            subjects = [part for part in expression[1:2] if isinstance(part, (list, tuple)) and part]
+        found.update(part[1] for part in subjects if part[0] in _IMPLY_CONSTANT and isinstance(part[1], str))
+    return frozenset(found)
+
+
 def _prepare_steps(rule: RewriteRule) -> list[_Step]:
+    constants = _constants_of(rule)
     waiting = [(names_in(expression), compile_expression(expression)) for expression in rule.where]
     steps: list[_Step] = []
     bound: set[str] = set()
@@ -248,7 +338,7 @@ def _prepare_steps(rule: RewriteRule) -> list[_Step]:
         last = index == len(rule.match) - 1
         ready = [check for names, check in waiting if last or names <= bound]
         waiting = [] if last else [(names, check) for names, check in waiting if not names <= bound]
-        steps.append(_Step(node, reached, ready))
+        steps.append(_Step(node, reached, ready, constants))
     return steps
 
 
@@ -261,11 +351,17 @@ class RuleIndex:
             compiled = CompiledRule(rule)
             for kind in compiled.anchors:
                 self.by_anchor.setdefault(kind, []).append(compiled)
+        self.kinds = frozenset(kind for rules in self.by_anchor.values() for rule in rules for kind in rule.kinds)
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Visit the nodes in order, apply at each the first rule that fits; whether any did."""
         changed = False
-        for node in graph.of_kinds(self.by_anchor):
-            if node.alive and any(rule.apply(graph, node) for rule in self.by_anchor[node.kind]):
-                changed = True
+        by_anchor = self.by_anchor
+        for node in graph.of_kinds(by_anchor):
+            if not node.alive:
+                continue
+            for rule in by_anchor[node.kind]:
+                if rule.apply(graph, node):
+                    changed = True
+                    break
         return changed

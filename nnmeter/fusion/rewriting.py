@@ -62,7 +62,7 @@ class WorkingGraph:
         outputs: names of the graph's outputs, for membership tests.
         parameters: parameters of the rule set that is applied.
         version: grows with every change; a pass that finds it unchanged since it last ran has nothing to do.
-        changes: for each kind of node, the version at which one was last added or had its inputs changed.
+        touched: for each kind of node, the version at which one, or a neighbour of one, last changed.
     """
 
     def __init__(self, graph: Graph, parameters: dict[str, Any] | None = None) -> None:
@@ -76,6 +76,7 @@ class WorkingGraph:
         self.outputs: frozenset[str] = frozenset(graph.outputs)
         self.parameters = parameters or {}
         self.version = 0
+        self.touched: dict[str, int] = {}
         self.producer: dict[str, WorkNode] = {}
         self.readers: dict[str, list[WorkNode]] = {}
         self.by_kind: dict[str, list[WorkNode]] = {}
@@ -169,11 +170,25 @@ class WorkingGraph:
         for tensor in inputs:
             if tensor:
                 self.readers.setdefault(tensor, []).append(node)
-        self.version += 1
+        self._touch(node)
         return node
+
+    def _touch(self, node: WorkNode) -> None:
+        """Note that a node changed, and with it what its neighbours see."""
+        version = self.version = self.version + 1
+        touched, producer, readers = self.touched, self.producer, self.readers
+        touched[node.kind] = version
+        for tensor in node.inputs:
+            writer = producer.get(tensor)
+            if writer is not None:
+                touched[writer.kind] = version
+        for tensor in node.outputs:
+            for reader in readers.get(tensor, ()):
+                touched[reader.kind] = version
 
     def remove_node(self, node: WorkNode) -> None:
         """Remove a node; its outputs have no writer until another takes them over."""
+        self._touch(node)
         node.alive = False
         self.by_kind[node.kind].remove(node)
         for tensor in node.outputs:
@@ -186,17 +201,17 @@ class WorkingGraph:
             for readers in self.readers.values():
                 while node in readers:
                     readers.remove(node)
-        self.version += 1
 
     def set_input(self, node: WorkNode, index: int, tensor: str) -> None:
         """Let one input of a node read another tensor."""
         old = node.inputs[index]
+        self._touch(node)
         if old:
             self.readers[old].remove(node)
         node.inputs[index] = tensor
         if tensor:
             self.readers.setdefault(tensor, []).append(node)
-        self.version += 1
+            self._touch(node)
 
     def set_output(self, node: WorkNode, index: int, tensor: str) -> None:
         """Let a node write one output under another name, which nobody else writes."""
@@ -205,7 +220,7 @@ class WorkingGraph:
             del self.producer[old]
         node.outputs[index] = tensor
         self.producer[tensor] = node
-        self.version += 1
+        self._touch(node)
 
     def redirect(self, old: str, new: str) -> None:
         """Let all readers of one tensor read another."""
@@ -213,7 +228,8 @@ class WorkingGraph:
         for node in readers:
             node.inputs = [new if tensor == old else tensor for tensor in node.inputs]
         self.readers.setdefault(new, []).extend(readers)
-        self.version += 1
+        for node in readers:
+            self._touch(node)
 
     def make_constant(self, node: WorkNode) -> None:
         """Drop a node whose outputs are known before the run."""

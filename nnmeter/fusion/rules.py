@@ -213,7 +213,18 @@ def _pass(data: Any, stage: str) -> Pass:
     return Pass(name, kind, fields={key: value for key, value in data.items() if key not in ("name", "kind")})
 
 
-PASS_KINDS = ("rewrite", "eliminate", "fold_constants", "deduplicate", "layout", "push_transposes", "split_slices", "insert_casts")
+PASS_KINDS = (
+    "rewrite",
+    "eliminate",
+    "fold_constants",
+    "deduplicate",
+    "layout",
+    "push_transposes",
+    "split_slices",
+    "quantized_groups",
+    "unsigned_activations",
+    "insert_casts",
+)
 
 
 def _elimination(data: Any) -> dict[str, Any]:

@@ -193,16 +193,18 @@ def test_an_interrupt_is_quiet(cli: Callable, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("nnmeter.devices.list_devices", interrupt)
     outcome = cli("devices")
-    assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+    assert (outcome.code, outcome.out, outcome.err.strip()) == (130, "", "")
 
 
-def test_a_process_exits_with_the_code_and_one_line(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "nnmeter", "predict", "nowhere.onnx"], capture_output=True, text=True, cwd=tmp_path
-    )
+@pytest.mark.parametrize("named", [True, False])
+def test_a_process_exits_with_the_code_and_one_line(tmp_path: Path, small_pack: Path, named: bool) -> None:
+    command = [sys.executable, "-m", "nnmeter", "predict", "nowhere.onnx", *(["--device", small_pack] if named else [])]
+    environment = {**os.environ, "NNMETER_PACKS": str(small_pack.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "nowhere.onnx" in done.stderr.splitlines()[-1]
+    assert done.stderr.count("\n") == 1
+    assert "nowhere.onnx" in done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_traceback(small_model: Path, small_pack: Path) -> None:

@@ -85,7 +85,7 @@ def mish(b: NetworkBuilder, x: Tensor) -> Tensor:
 
 
 def gelu_erf(b: NetworkBuilder, x: Tensor) -> Tensor:
-    """GELU by erf: x * (0.5 * (1 + erf)) as the dynamo exporter orders it, (x * (1 + erf)) * 0.5 as TorchScript does."""
+    """GELU by erf: x * (0.5 * (1 + erf)) in the dynamo exporter's order, (x * (1 + erf)) * 0.5 in TorchScript's."""
     scaled = elementwise(b, "Div", x, b.scalar(math.sqrt(2.0)))
     one_plus = add(b, b.node("Erf", [scaled], x.shape, flops=15.0 * x.elements), b.scalar(1.0))
     if b.exporter.dynamo:

@@ -1,4 +1,4 @@
-"""Attention in the forms in which models and exporters write it: projections, head layouts, scaling, masks, rotary positions.
+"""Attention in the forms in which models and exporters write it: projections, heads, scaling, masks, positions.
 
 Tokens are (N, S, C); heads are (N, H, S, D). An `AttentionForm` is drawn once for a network, as in one model file all
 layers are written alike.
@@ -35,7 +35,15 @@ _MASKED = -3.4028234663852886e38
 
 @dataclass(frozen=True)
 class AttentionForm:
-    """How attention is written: `projection` of q, k, v; where the `scaling` stands; NaN `guard` after softmax; `bias` on projections."""
+    """How attention is written.
+
+    Attributes:
+        projection: `separate` for q, k and v, or one product cut by `fused_squeeze`, `fused_gather` or `fused_split`.
+        scaling: where 1 / sqrt(d) stands: on `both` factors, the `scores`, the `query`, or as a `divide`.
+        guard: whether NaN is replaced behind the softmax, as for rows that are all masked.
+        bias: whether projections have one.
+        as_gemm: whether projections are Gemm between reshapes, as GPT-2's Conv1D layers are exported.
+    """
 
     projection: str = "separate"
     scaling: str = "both"
@@ -186,7 +194,7 @@ def position_bias(b: NetworkBuilder, heads: int, queries: int, keys: int) -> Ten
 
 
 def padding_mask(b: NetworkBuilder, batch: int, length: int) -> Tensor:
-    """An additive mask computed from an integer attention-mask input, in one of four exported ways; (N, 1, 1 or S, S)."""
+    """An additive (N, 1, 1 or S, S) mask computed from an integer mask input, in one of four exported ways."""
     ids = b.input((batch, length), INT64)
     kind = b.rng.random()
     if kind < 0.6:

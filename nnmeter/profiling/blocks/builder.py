@@ -22,10 +22,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-FLOAT, INT64, INT32, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL
-UINT8, INT8 = TensorProto.UINT8, TensorProto.INT8
+FLOAT, UINT8, INT8 = int(TensorProto.FLOAT), int(TensorProto.UINT8), int(TensorProto.INT8)
+INT32, INT64, BOOL = int(TensorProto.INT32), int(TensorProto.INT64), int(TensorProto.BOOL)
 
-_ITEM_BYTES = {FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, UINT8: 1, INT8: 1, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2}
+_ITEM_BYTES: dict[int, int] = {FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, UINT8: 1, INT8: 1}
 _FLOPS_PER_MS = 1e8
 _BYTES_PER_MS = 1e7
 _POOL_LENGTH = 1 << 20
@@ -47,7 +47,7 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True)
 class Exporter:
-    """How the exporter of a model writes it: opset, the dynamo exporter's habits or TorchScript's, folded BatchNorm or not."""
+    """How a model's exporter writes it: opset, dynamo's habits or TorchScript's, BatchNormalization folded or not."""
 
     opset: int = 18
     dynamo: bool = True
@@ -101,7 +101,7 @@ def _integer_pool() -> np.ndarray:
 
 
 class NetworkBuilder:
-    """Collects the nodes of one network. Blocks call `node` and the helpers in `operators`; `finish` makes the model."""
+    """Collects the nodes of one network: blocks call `node` and helpers in `operators`, `finish` makes the model."""
 
     def __init__(self, rng: random.Random, exporter: Exporter | None = None, budget: Budget | None = None) -> None:
         """Starts an empty graph whose random decisions all come from `rng`."""
@@ -202,7 +202,7 @@ class NetworkBuilder:
         positive: bool = False,
         dtype: int = FLOAT,
     ) -> Tensor:
-        """A trained tensor, `mean + scale * normal` (its absolute value if `positive`), drawn when the model is finished."""
+        """A trained tensor, `mean + scale * normal` (absolute if `positive`), drawn when the model is finished."""
         tensor = self._new("weight", tuple(shape), dtype)
         self._weights.append(_Weight(tensor.name, tensor.shape, scale, mean, positive, dtype))
         self.tensors[tensor.name] = tensor

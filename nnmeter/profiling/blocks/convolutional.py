@@ -1,4 +1,4 @@
-"""Plain, residual, grouped and re-parameterised convolutional networks (VGG, AlexNet, ResNet, ResNeXt, RegNet, RepVGG, MobileOne)."""
+"""Plain, residual, grouped and re-parameterised networks: VGG, AlexNet, ResNet, ResNeXt, RegNet, RepVGG, MobileOne."""
 
 from __future__ import annotations
 
@@ -40,7 +40,12 @@ def plain(b: NetworkBuilder) -> None:
     x, stride = entry(b, base, 512)
     if stride == 1 and b.rng.random() < 0.3:
         kernel = b.rng.choice((11, 11, 7, 9))
-        x = act(b, conv_norm(b, x, b.rng.choice((32, 48, 64, 64, 96)), kernel, b.rng.choice((4, 4, 2)), pad=b.rng.choice((0, 2))))
+        x = act(
+            b,
+            conv_norm(
+                b, x, b.rng.choice((32, 48, 64, 64, 96)), kernel, b.rng.choice((4, 4, 2)), pad=b.rng.choice((0, 2))
+            ),
+        )
         x = pool(b, "MaxPool", x, 3, 2) if min(x.shape[2:]) > 3 else x
         stride = 8
     elif stride == 1:
@@ -61,7 +66,7 @@ def plain(b: NetworkBuilder) -> None:
 
 
 def wide_end(b: NetworkBuilder, x: Tensor, act: Activation) -> None:
-    """Two or three wide fully connected layers, bounded to the weights that the budget allows; as convolutions in some."""
+    """Wide fully connected layers, bounded to the weights that the budget allows; some are written as convolutions."""
     side = min(x.shape[2:])
     goal = b.rng.choice((7, 7, 6, 5, 4))
     if side > goal and x.shape[2] == x.shape[3]:
@@ -94,7 +99,7 @@ def _shortcut(b: NetworkBuilder, x: Tensor, width: int, stride: int, average: bo
 
 
 def residual_basic(b: NetworkBuilder) -> None:
-    """ResNet with two 3x3 convolutions a block, optionally with squeeze-excitation, average-pooled shortcuts or 5x5 kernels."""
+    """ResNet with two 3x3 convolutions a block; gates, average-pooled shortcuts and 5x5 kernels in some."""
     act = conv_activation(b)
     average = b.rng.random() < 0.25
     excite = b.rng.random() < 0.15
@@ -113,7 +118,7 @@ def residual_basic(b: NetworkBuilder) -> None:
 
 
 def residual_bottleneck(b: NetworkBuilder) -> None:
-    """ResNet-50-like bottlenecks with ratio 4, 2 or 1 (wide), stride on the first or the second convolution, optional gates."""
+    """ResNet-50-like bottlenecks of ratio 2 to 4, stride on the first or the second convolution, gates in some."""
     act = conv_activation(b)
     average = b.rng.random() < 0.25
     excite = b.rng.random() < 0.2
@@ -125,7 +130,7 @@ def residual_bottleneck(b: NetworkBuilder) -> None:
     def block(b: NetworkBuilder, x: Tensor, width: int, stride: int) -> Tensor:
         hidden = sizes.round_to(width / ratio, 4)
         y = act(b, conv_norm(b, x, hidden, 1, stride if early_stride else 1))
-        if average and stride == 2 and b.rng.random() < 0.3:
+        if average and stride == 2 and not early_stride and b.rng.random() < 0.3:
             y = act(b, conv_norm(b, y, hidden, kernel))
             y = pool(b, "AveragePool", y, 3, 2, 1)
         else:
@@ -139,7 +144,7 @@ def residual_bottleneck(b: NetworkBuilder) -> None:
 
 
 def residual_grouped(b: NetworkBuilder) -> None:
-    """RegNet and ResNeXt: grouped 3x3 convolutions, by group width (RegNet) or by number of groups (ResNeXt), optional gates."""
+    """Grouped 3x3 convolutions, by group width (RegNet) or by number of groups (ResNeXt), gates in some."""
     act = relu if b.rng.random() < 0.7 else conv_activation(b)
     group_width = b.rng.choice((0, 4, 8, 8, 16, 16, 24, 24, 32, 40, 48, 56, 64))
     group_count = b.rng.choice((2, 4, 8, 16, 32, 32, 64))
@@ -162,7 +167,7 @@ def residual_grouped(b: NetworkBuilder) -> None:
 
 
 def residual_preactivated(b: NetworkBuilder) -> None:
-    """Residual blocks that normalise and activate first, so that BatchNormalization and ReLU stay kernels of their own."""
+    """Residual blocks that normalise and activate first, so that both may stay kernels of their own."""
     act = relu if b.rng.random() < 0.8 else conv_activation(b)
     bottleneck = b.rng.random() < 0.5
 
@@ -183,7 +188,7 @@ def residual_preactivated(b: NetworkBuilder) -> None:
 
 
 def reparameterised(b: NetworkBuilder) -> None:
-    """RepVGG and MobileOne in their training form (parallel branches that are summed) or their deployed form (one 3x3)."""
+    """RepVGG and MobileOne in their training form (parallel branches, summed) or their deployed form (one 3x3)."""
     act = relu if b.rng.random() < 0.8 else conv_activation(b)
     deployed = b.rng.random() < 0.3
     depthwise = b.rng.random() < 0.3
@@ -209,7 +214,7 @@ def reparameterised(b: NetworkBuilder) -> None:
 
 
 def attention_in_convolutions(b: NetworkBuilder) -> None:
-    """Residual blocks with other gates than squeeze-excitation: ECA (Conv1d over channels), CBAM, split attention (ResNeSt, SKNet)."""
+    """Residual blocks with other gates: ECA (a convolution over channels), CBAM, split attention (ResNeSt, SKNet)."""
     act = relu if b.rng.random() < 0.7 else conv_activation(b)
     kind = b.rng.choice(("eca", "spatial", "split"))
 

@@ -165,7 +165,7 @@ def aggregation(b: NetworkBuilder) -> None:
 
 
 def multi_resolution(b: NetworkBuilder) -> None:
-    """HRNet: parallel branches at several resolutions, each with residual blocks, fused by strided convolutions and resizing."""
+    """HRNet: residual branches at several resolutions, fused by strided convolutions and resizing."""
     act: Activation = relu if b.rng.random() < 0.85 else conv_activation(b)
     width = b.rng.choice((16, 18, 18, 30, 32, 32, 40, 44, 48))
     count = b.rng.choice((2, 3, 3, 4))

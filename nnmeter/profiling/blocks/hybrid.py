@@ -1,4 +1,4 @@
-"""Networks between convolution and attention: ConvNeXt, PoolFormer, CoAtNet, EfficientFormer, MobileViT, XCiT, linear attention."""
+"""Between convolution and attention: ConvNeXt, PoolFormer, CoAtNet, EfficientFormer, MobileViT, linear attention."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _layer_scale(b: NetworkBuilder, x: Tensor) -> Tensor:
 
 
 def convnext(b: NetworkBuilder) -> None:
-    """ConvNeXt V1 and V2: depthwise 7x7, LayerNormalization, MLP as MatMul on NHWC or 1x1 on NCHW, LayerScale or GRN."""
+    """ConvNeXt V1 and V2: depthwise 7x7, LayerNormalization, MLP on NHWC (MatMul) or NCHW (1x1), scale or GRN."""
     as_matmul = b.rng.random() < 0.5
     kernel = b.rng.choices((7, 5, 3, 9, 11, 13), (75, 7, 6, 6, 4, 2))[0]
     act = gelu_erf if b.rng.random() < 0.85 else token_activation(b)
@@ -282,10 +282,9 @@ def nonlocal_block(b: NetworkBuilder) -> None:
     form = attention_form(b.rng)
     x = b.input((n, sizes.channels(b.rng, 64, 1024), side, side))
     y = relu(b, conv_norm(b, x, dim))
-    qkv = [
-        transpose(b, reshape(b, conv(b, y, dim), (n, heads, dim // heads, side * side)), [0, 1, 3, 2]) for _ in range(3)
-    ]
-    z = attend(b, *qkv, form)
+    maps = (reshape(b, conv(b, y, dim), (n, heads, dim // heads, side * side)) for _ in range(3))
+    q, k, v = (transpose(b, m, [0, 1, 3, 2]) for m in maps)
+    z = attend(b, q, k, v, form)
     z = reshape(b, transpose(b, z, [0, 1, 3, 2]), (n, dim, side, side))
     y = relu(b, add(b, conv_norm(b, z, x.shape[1]), x))
     gate = conv(b, global_average(b, y), x.shape[1])

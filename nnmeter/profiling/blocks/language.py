@@ -1,8 +1,7 @@
-"""Language and audio transformers: BERT, GPT-2, LLaMA, T5, cross-attending decoders, Whisper and wav2vec, and token mixtures."""
+"""Language and audio transformers: BERT, GPT-2, LLaMA, T5 and other cross-attending decoders, Whisper, wav2vec."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from functools import partial
 
@@ -33,19 +32,22 @@ from nnmeter.profiling.blocks.tokens import (
 _MAX_SCORES = 3e7
 
 
-def _sequence(rng: random.Random, heads: int) -> tuple[int, int]:
-    """Batch and length, bounded so that the attention scores stay in memory."""
-    batch = rng.choices((1, 2, 4, 8), (85, 6, 5, 4))[0]
-    length = sizes.sequence_length(rng)
-    while batch * heads * length * length > _MAX_SCORES:
-        length //= 2
-    return batch, max(1, length)
+def _token_sizes(b: NetworkBuilder, high: int = 1024) -> tuple[int, int, int, int]:
+    """Batch, length, width and heads of a transformer whose layer fits the budget; long sequences get narrow models."""
+    batch = b.rng.choices((1, 2, 4, 8), (85, 6, 5, 4))[0]
+    length = sizes.sequence_length(b.rng)
+    while True:
+        for _ in range(6):
+            dim, heads = sizes.model_dim(b.rng, 64, high)
+            layer = batch * length * dim * (24.0 * dim + 4.0 * length)
+            if layer <= 2.0 * b.budget.flops and batch * heads * length * length <= _MAX_SCORES:
+                return batch, length, dim, heads
+        batch, length = max(1, batch // 2), max(1, length // 2)
 
 
 def encoder(b: NetworkBuilder) -> None:
     """BERT, DistilBERT, ALBERT: post-normalised layers, padding masks, separate projections."""
-    dim, heads = sizes.model_dim(b.rng, 64, 1024)
-    batch, length = _sequence(b.rng, heads)
+    batch, length, dim, heads = _token_sizes(b)
     form = replace(attention_form(b.rng), projection="separate", bias=True)
     act = gelu_erf if b.rng.random() < 0.75 else token_activation(b)
     post = b.rng.random() < 0.8
@@ -76,8 +78,7 @@ def encoder(b: NetworkBuilder) -> None:
 
 def decoder(b: NetworkBuilder) -> None:
     """GPT-2 and OPT: pre-normalised layers, causal masks, Gemm projections with a Split, tanh GELU."""
-    dim, heads = sizes.model_dim(b.rng, 64, 1024)
-    batch, length = _sequence(b.rng, heads)
+    batch, length, dim, heads = _token_sizes(b)
     as_gemm = b.rng.random() < 0.6
     form = replace(
         attention_form(b.rng), projection="fused_split" if b.rng.random() < 0.7 else "separate", as_gemm=as_gemm
@@ -105,10 +106,7 @@ def decoder(b: NetworkBuilder) -> None:
 
 def gated_decoder(b: NetworkBuilder) -> None:
     """LLaMA, Mistral, Qwen: RMS normalisation, rotary positions, grouped-query attention, SwiGLU, no biases."""
-    dim, heads = sizes.model_dim(b.rng, 64, 1024)
-    while (dim // heads) % 2:
-        dim, heads = sizes.model_dim(b.rng, 64, 1024)
-    batch, length = _sequence(b.rng, heads)
+    batch, length, dim, heads = _token_sizes(b)
     form = replace(attention_form(b.rng), projection="separate", bias=b.rng.random() < 0.2)
     key_heads = b.rng.choice([h for h in (1, 2, 4, 8) if heads % h == 0]) if b.rng.random() < 0.35 else heads
     x = b.input((batch, length, dim))
@@ -117,7 +115,11 @@ def gated_decoder(b: NetworkBuilder) -> None:
     mask = (causal_mask(b, length),)
     hidden = sizes.round_to(dim * b.rng.choice((8 / 3, 4, 3.5, 2)), 32)
     x = residual(
-        b, x, partial(self_attention, heads=heads, form=form, masks=mask, rotary=True, key_heads=key_heads), rms_norm, pre=True
+        b,
+        x,
+        partial(self_attention, heads=heads, form=form, masks=mask, rotary=True, key_heads=key_heads),
+        rms_norm,
+        pre=True,
     )
     x = residual(b, x, partial(gated_feed_forward, hidden=hidden), rms_norm, pre=True)
     if b.rng.random() < 0.35:
@@ -126,9 +128,8 @@ def gated_decoder(b: NetworkBuilder) -> None:
 
 def sequence_to_sequence(b: NetworkBuilder) -> None:
     """T5, BART, DETR and diffusion blocks: self-attention with learned biases, then attention over another sequence."""
-    dim, heads = sizes.model_dim(b.rng, 64, 1024)
-    batch, length = _sequence(b.rng, heads)
-    _, other = _sequence(b.rng, heads)
+    batch, length, dim, heads = _token_sizes(b)
+    other = sizes.sequence_length(b.rng)
     form = replace(attention_form(b.rng), bias=b.rng.random() < 0.5)
     norm = rms_norm if b.rng.random() < 0.4 else layer_norm
     pre = norm is rms_norm or b.rng.random() < 0.5
@@ -170,7 +171,9 @@ def token_layers(b: NetworkBuilder) -> None:
 def audio(b: NetworkBuilder) -> None:
     """Whisper, wav2vec and conformers: one-dimensional convolutions, then an encoder over the frames."""
     dim, heads = sizes.model_dim(b.rng, 64, 512)
-    frames = b.rng.choice((400, 1000, 1500, 3000, 3000, sizes.log_int(b.rng, 50, 3200), sizes.log_int(b.rng, 500, 3200)))
+    frames = b.rng.choice(
+        (400, 1000, 1500, 3000, 3000, sizes.log_int(b.rng, 50, 3200), sizes.log_int(b.rng, 500, 3200))
+    )
     while 5.0 * frames * dim * (frames + 6 * dim) > 2.0 * b.budget.flops:
         frames //= 2
     act = gelu_erf if b.rng.random() < 0.7 else token_activation(b)

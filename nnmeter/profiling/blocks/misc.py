@@ -1,4 +1,4 @@
-"""Odd mixtures and small families: steps in random order, recurrent networks, volumes, signals, recommenders, classifiers.
+"""Odd mixtures and small families: steps in random order, recurrent networks, volumes, signals, recommenders.
 
 Each mixture alternates steps with real convolutions or products, since a kernel's time depends on what ran before it.
 """

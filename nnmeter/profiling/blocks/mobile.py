@@ -1,4 +1,4 @@
-"""Mobile networks: separable convolutions, inverted residuals, fused MBConv, ghost modules, shuffle units, partial convolutions."""
+"""Mobile networks: separable convolutions, inverted residuals, fused MBConv, ghost and shuffle units, FasterNet."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def shuffle_split(b: NetworkBuilder) -> None:
 
 
 def shuffle_grouped(b: NetworkBuilder) -> None:
-    """ShuffleNetV1: grouped pointwise convolutions with a shuffle between; the strided unit concatenates a pooled input."""
+    """ShuffleNetV1: grouped pointwise convolutions with a shuffle between; strided units append their pooled input."""
     act = relu
     groups = b.rng.choice((2, 3, 3, 4, 8))
 

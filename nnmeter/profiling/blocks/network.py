@@ -1,4 +1,4 @@
-"""Random networks of real blocks: `random_network(seed)` draws a family, an exporter and a budget, and builds the model.
+"""Random networks of real blocks: `random_network` draws a family, an exporter and a budget, and builds the model.
 
 Rules:
 
@@ -88,7 +88,7 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
 _QUANTIZED_WEIGHT = 6.0
 _WIDE = frozenset({"plain", "perceptron"})
 _WIDE_BYTES = (150_000_000, 460_000_000)
-_WIDE_SHARE = 0.2
+_WIDE_SHARE = 0.3
 _QUANTIZED: dict[str, tuple[Family, dict[str, float]]] = {
     "quantized_static": (quantized.quantize_static, quantized.STATIC_SOURCES),
     "quantized_dynamic": (quantized.quantize_dynamic, quantized.DYNAMIC_SOURCES),
@@ -119,8 +119,8 @@ def random_network(seed: int, focus: str | None = None) -> onnx.ModelProto:
         focus: one of `FAMILIES`, to draw from that family only.
 
     Returns:
-        A model with static shapes whose graph is named after its family. It is estimated at no more than 200 ms on one core and
-        mostly has at most 120 MB of weights.
+        A model with static shapes whose graph is named after its family. It is estimated at no more than 200 ms on one
+        core and mostly has at most 120 MB of weights.
 
     Raises:
         NnmeterError: `focus` is no family.
@@ -140,7 +140,7 @@ def _build(family: str, rng: random.Random, seed: int) -> NetworkBuilder:
         wide = family in _WIDE and rng.random() < _WIDE_SHARE
         budget = Budget(
             cost_ms=min(120.0, max(3.0, rng.lognormvariate(3.3, 0.8))),
-            operators=rng.randint(16, 64),
+            operators=rng.randint(18, 72),
             weight_bytes=round(sizes.log_uniform(rng, *(_WIDE_BYTES if wide else (2e7, 1.2e8)))),
         )
         builder = NetworkBuilder(rng, exporter, budget)

@@ -1,13 +1,14 @@
-"""Single layers, written as exporters write them: each function appends one operator (or its decomposed form) and returns its output.
+"""Single layers as exporters write them: each function appends one operator, or its decomposed form.
 
-Functions take the builder first and tensors next. What depends on the opset (axes as attribute or as input, operators that
-did not exist yet) is decided here, so that blocks need not know.
+Functions take the builder first, tensors next, and return the output. What depends on the opset (axes as attribute or
+as input, operators that did not exist yet) is decided here, so that blocks need not know.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from nnmeter.profiling.blocks.builder import FLOAT, INT64, NetworkBuilder, Tensor
 
@@ -218,7 +219,7 @@ def where(b: NetworkBuilder, test: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return b.node("Where", [test, x, y], shape, dtype=x.dtype)
 
 
-def unary(b: NetworkBuilder, op_type: str, x: Tensor, **attributes: float) -> Tensor:
+def unary(b: NetworkBuilder, op_type: str, x: Tensor, **attributes: Any) -> Tensor:
     """An element-wise operator with one input."""
     return b.node(op_type, [x], x.shape, **attributes)
 
@@ -282,6 +283,7 @@ def embedding(b: NetworkBuilder, ids: Tensor, rows: int, dim: int) -> Tensor:
 def resize(b: NetworkBuilder, x: Tensor, factor: float, mode: str = "nearest", *, aligned: bool = False) -> Tensor:
     """Enlarges (or shrinks) height and width by `factor`, as interpolate is exported."""
     h, w = (max(1, int(s * factor)) for s in x.shape[2:])
+    style: dict[str, Any]
     if mode == "nearest":
         style = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     else:
@@ -307,11 +309,17 @@ def classifier(b: NetworkBuilder, x: Tensor, classes: int) -> Tensor:
 
 
 def broadcast_shape(left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
-    """Shape of a broadcast binary operator."""
+    """Shape of a broadcast binary operator.
+
+    Raises:
+        ValueError: the shapes do not broadcast; the block that joined them is wrong.
+    """
     rank = max(len(left), len(right))
     a = [1] * (rank - len(left)) + list(left)
     c = [1] * (rank - len(right)) + list(right)
-    return tuple(max(p, q) if p and q else 0 for p, q in zip(a, c, strict=True))
+    if any(p != q and p != 1 and q != 1 for p, q in zip(a, c, strict=True)):
+        raise ValueError(f"shapes {tuple(left)} and {tuple(right)} do not broadcast")
+    return tuple(q if p == 1 else p for p, q in zip(a, c, strict=True))
 
 
 def _per_axis(value: int | Sequence[int], rank: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Dense prediction: feature pyramids, atrous pooling, light segmentation heads, U-Nets, detection heads, super-resolution."""
+"""Dense prediction: feature pyramids, atrous pooling, segmentation and detection heads, U-Nets, super-resolution."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def feature_pyramid(b: NetworkBuilder) -> None:
 
 
 def detection_head(b: NetworkBuilder, features: list[Tensor], act: Activation) -> None:
-    """SSD-, RetinaNet- and YOLO-like outputs: convolutions, then reshape or transpose to (N, boxes, values) and concat."""
+    """SSD-, RetinaNet- and YOLO-like outputs: convolutions, brought to (N, boxes, values) and concatenated."""
     values = b.rng.choice((4, 5, 6, 21, 81, 85, 91))
     anchors = b.rng.choice((1, 3, 3, 6, 9))
     channel_last = b.rng.random() < 0.7

@@ -5,8 +5,8 @@ Static (QDQ), as calibration tools write it:
 2. A convolution or Gemm whose only reader is a ReLU or Clip is not split from it; the activation's output is quantized.
 3. Weights are int8 initializers behind DequantizeLinear, by channel or by tensor; biases are int32.
 
-Dynamic: each input of a product with a constant matrix (or of a convolution) goes through DynamicQuantizeLinear, the product
-is MatMulInteger or ConvInteger, then Cast, Mul by the two scales, and Add of the bias.
+Dynamic: each input of a product with a constant matrix (or of a convolution) goes through DynamicQuantizeLinear, the
+product is MatMulInteger or ConvInteger, then Cast, Mul by the two scales, and Add of the bias.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 
 STATIC_SOURCES = {
     "plain": 2.0, "residual_basic": 5.0, "residual_bottleneck": 6.0, "residual_grouped": 3.0, "inverted_residual": 8.0,
-    "separable": 4.0, "shuffle_split": 2.0, "fire": 1.5, "inception": 2.0, "aggregation": 2.0, "dense": 1.0, "chain": 1.0,
-    "feature_pyramid": 1.0, "atrous": 1.0, "encoder": 3.0, "plain_vit": 4.0, "decoder": 1.5, "convnext": 2.0,
-    "perceptron": 1.0, "token_layers": 1.0,
+    "separable": 4.0, "shuffle_split": 2.0, "fire": 1.5, "inception": 2.0, "aggregation": 2.0, "dense": 1.0,
+    "chain": 1.0, "feature_pyramid": 1.0, "atrous": 1.0, "encoder": 3.0, "plain_vit": 4.0, "decoder": 1.5,
+    "convnext": 2.0, "perceptron": 1.0, "token_layers": 1.0,
 }  # fmt: skip
 """Families that are quantized statically, with their weights."""
 
@@ -92,7 +92,7 @@ def _all_active(node: onnx.NodeProto, active: list[int]) -> bool:
 
 
 def _quantize_dequantize(b: NetworkBuilder, x: Tensor, kind: int, *, bounded: bool) -> Tensor:
-    """A pair of nodes; the zero point of a `bounded` tensor (behind ReLU or Clip) is the least value, so none is wasted."""
+    """A pair of nodes; behind ReLU or Clip (`bounded`) the zero point is the least value."""
     scale = b.scalar(6.0 / 255.0 if bounded else b.rng.choice((0.015, 0.02, 0.03, 0.05)))
     least = 0 if kind == UINT8 else -128
     zero = b.constant(least if bounded else least + b.rng.choice((114, 128, 128)), kind)

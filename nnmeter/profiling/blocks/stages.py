@@ -4,8 +4,8 @@ Rules:
 
 1. A network begins at the image or in the middle (at 1/4 .. 1/32 of a random image), so that late stages are sampled as
    often as early ones.
-2. A stage's first block changes width and resolution; one identical repeat at most follows for residual structure, since
-   further repeats would bring no new kernels.
+2. A stage's first block changes width and resolution; one identical repeat at most follows for residual structure,
+   since further repeats would bring no new kernels.
 3. A block that overshoots the budget is taken back, unless it is all there is.
 """
 
@@ -116,7 +116,7 @@ def image_backbone(
 
 
 def head(b: NetworkBuilder, x: Tensor, act: Activation) -> None:
-    """One of the usual ends: classifier, wide 1x1 convolution before it, hidden layer after it, or convolutional classes."""
+    """One of the usual ends: classifier, with a wide 1x1 before or a hidden layer, or convolutional classes."""
     kind = b.rng.random()
     classes = b.rng.choices((1000, 10, 100, 2, 21841, 21, 365), (70, 8, 8, 3, 3, 4, 4))[0]
     if kind < 0.6:

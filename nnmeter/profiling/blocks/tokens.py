@@ -1,4 +1,4 @@
-"""Parts that all transformers share: normalisations, feed-forward layers, residual wiring, embeddings and language heads."""
+"""Parts that transformers share: normalisations, feed-forward layers, residuals, embeddings and language heads."""
 
 from __future__ import annotations
 

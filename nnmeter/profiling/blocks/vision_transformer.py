@@ -106,7 +106,7 @@ def _roll(b: NetworkBuilder, x: Tensor, shift: int) -> Tensor:
 
 
 def windowed(b: NetworkBuilder) -> None:
-    """Swin: attention in windows with relative position bias, shifted with a mask in every second block, patch merging."""
+    """Swin: attention in windows with relative position bias, every second one shifted and masked, patch merging."""
     window = b.rng.choices((7, 8, 4, 12, 14, 6, 16), (55, 15, 8, 8, 4, 6, 4))[0]
     head = b.rng.choice((16, 24, 32, 32, 32, 32, 48, 64))
     heads = sizes.log_int(b.rng, 1, 24)
@@ -166,7 +166,7 @@ def _window_attention(
 
 
 def _merge(b: NetworkBuilder, x: Tensor) -> Tensor:
-    """Patch merging: the four pixels of a square are stacked in channels, normalised and projected to twice the width."""
+    """Patch merging: four pixels are stacked in channels, normalised and projected to twice the width."""
     n, h, w, c = x.shape
     if b.rng.random() < 0.5:
         rows = [slice_axis(b, x, 1, i, h, 2) for i in (0, 1)]
@@ -178,7 +178,7 @@ def _merge(b: NetworkBuilder, x: Tensor) -> Tensor:
 
 
 def spatial_reduction(b: NetworkBuilder) -> None:
-    """PVT and SegFormer: keys and values from a map reduced by a strided convolution, depthwise convolution in the MLP."""
+    """PVT and SegFormer: keys and values from a reduced map, a depthwise convolution in the feed-forward layer."""
     dim, heads = sizes.model_dim(b.rng, 32, 512)
     side = b.rng.choice((7, 8, 14, 14, 16, 28, 28, 32, 40, 56))
     ratio = b.rng.choice([r for r in (1, 2, 4, 8) if side % r == 0])

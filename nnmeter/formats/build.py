@@ -1,0 +1,252 @@
+"""From a scanned graph to one that later stages can trust.
+
+Rules:
+1. `Constant` operators become constants of the graph; a small one keeps its value.
+2. Every node has a unique name; where the file gives none or one twice, it is made from the operator and a number.
+3. Every tensor is written once: by an input, an initializer, or one node; each that is read is written, here or in a
+   graph around this one; each that the graph returns is written, too.
+4. Nodes are in topological order; they are sorted if the file's are not, and a cycle is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnmeter.formats.scan import Reference, ScannedGraph, scan_declared
+from nnmeter.formats.tensors import StoredTensor
+from nnmeter.formats.wire import WireError
+from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
+from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, MAX_RANK, DeclaredType, UnboundGraph
+
+
+def build_graph(scanned: ScannedGraph, outer: Collection[str] = ()) -> UnboundGraph:
+    """Check and complete a graph.
+
+    Args:
+        scanned: the graph as the file has it, functions inlined.
+        outer: tensors of the graphs around it, which it may read.
+
+    Raises:
+        WireError: the graph breaks rule 3 or 4.
+    """
+    constants: dict[str, TensorType] = {}
+    values: dict[str, np.ndarray[Any, Any]] = {}
+
+    def keep(name: str, stored: StoredTensor) -> None:
+        if name in constants:
+            raise WireError(f"tensor '{name}' is written twice, by constants")
+        constants[name] = stored.type
+        if stored.value is not None:
+            values[name] = stored.value
+
+    for stored in scanned.tensors:
+        keep(stored.name, stored)
+    nodes = []
+    for node in scanned.nodes:
+        if node.op_type == "Constant" and not node.domain:
+            if len(node.outputs) != 1:
+                raise WireError(f"node '{node.name}' (Constant) has {len(node.outputs)} outputs, not one")
+            keep(node.outputs[0], _constant(node))
+        else:
+            nodes.append(node)
+    _give_names(nodes)
+    inputs = tuple([d for d in scanned.inputs if d.name not in constants])
+    for declared in inputs:
+        _check_input(declared)
+    available = {d.name for d in inputs}
+    if len(available) != len(inputs):
+        raise WireError("two inputs have one name")
+    available.update(constants)
+    nodes = _in_order(nodes, available, outer)
+    for node in nodes:
+        for value in node.attributes.values():
+            if type(value) in _CONVERTED:
+                node.attributes = {k: _attribute(v, available, outer) for k, v in node.attributes.items()}
+                break
+    for declared in scanned.outputs:
+        if declared.name not in available and declared.name not in outer:
+            raise WireError(f"output '{declared.name}' is written by no node")
+    return UnboundGraph(
+        scanned.name, nodes, inputs, tuple(scanned.outputs), constants, values, _parsed_later(scanned.value_info)
+    )
+
+
+def _check_input(declared: DeclaredType) -> None:
+    if not declared.name:
+        raise WireError("an input has no name")
+    if declared.dims is not None and len(declared.dims) > MAX_RANK:
+        raise WireError(f"input '{declared.name}' has {len(declared.dims)} dimensions, more than {MAX_RANK}")
+
+
+def _parsed_later(messages: Sequence[bytes]) -> Callable[[], dict[str, DeclaredType]]:
+    def parse() -> dict[str, DeclaredType]:
+        declared = {}
+        for message in messages:
+            try:
+                found = scan_declared(message, 0, len(message))
+            except (WireError, IndexError):
+                continue  # only a hint, which an operator with a rule does not need
+            declared[found.name] = found
+        return declared
+
+    return parse
+
+
+def _give_names(nodes: list[Node]) -> None:
+    taken = {node.name for node in nodes}
+    if len(taken) == len(nodes) and "" not in taken:
+        return
+    seen: set[str] = set()
+    for index, node in enumerate(nodes):
+        name = node.name
+        if not name or name in seen:
+            stem = name or node.op_type
+            name = f"{stem}_{index}"
+            while name in taken:
+                name += "_"
+            node.name = name
+            taken.add(name)
+        seen.add(name)
+
+
+def _in_order(nodes: list[Node], available: set[str], outer: Collection[str]) -> list[Node]:
+    """The nodes, sorted only if they need it; their outputs are added to `available`."""
+    written = set(available)
+    for node in nodes:
+        for name in node.outputs:
+            if name:
+                if name in written:
+                    raise WireError(f"tensor '{name}' is written twice, the second time by node '{node.name}'")
+                written.add(name)
+    ordered = True
+    for node in nodes:
+        for name in node.inputs:
+            if name and name not in available and name not in outer:
+                ordered = False
+        if ordered and node.attributes:
+            ordered = all(n in available or n in outer or n not in written for n in _captured(node))
+        if not ordered:
+            break
+        available.update(node.outputs)
+    available.discard("")
+    if ordered:
+        return nodes
+    return _sorted(nodes, available, written, outer)
+
+
+def _sorted(nodes: list[Node], available: set[str], written: set[str], outer: Collection[str]) -> list[Node]:
+    waiting: dict[str, list[int]] = {}
+    missing = [0] * len(nodes)
+    own_outputs = {name for node in nodes for name in node.outputs}
+    for index, node in enumerate(nodes):
+        for name in node.inputs:
+            if name and name not in written and name not in outer:
+                raise WireError(f"node '{node.name}' ({node.op_type}) reads the tensor '{name}', which nothing writes")
+        for name in {*node.inputs, *_captured(node)} & own_outputs:
+            if name:
+                waiting.setdefault(name, []).append(index)
+                missing[index] += 1
+    ready = [index for index in range(len(nodes) - 1, -1, -1) if not missing[index]]
+    order = []
+    while ready:
+        index = ready.pop()
+        order.append(nodes[index])
+        for name in nodes[index].outputs:
+            for reader in reversed(waiting.get(name, ())):
+                missing[reader] -= 1
+                if not missing[reader]:
+                    ready.append(reader)
+    if len(order) != len(nodes):
+        stuck = next(nodes[index] for index in range(len(nodes)) if missing[index])
+        raise WireError(f"the graph has a cycle through node '{stuck.name}' ({stuck.op_type})")
+    available |= written
+    return order
+
+
+def _captured(node: Node) -> Iterator[str]:
+    """Tensors that graphs nested in a node read; those that they write themselves are among them."""
+    for value in node.attributes.values():
+        for graph in value if isinstance(value, tuple) else (value,):
+            if isinstance(graph, ScannedGraph):
+                for inner in graph.nodes:
+                    yield from inner.inputs
+                    yield from _captured(inner)
+                for declared in graph.outputs:
+                    yield declared.name
+
+
+def _attribute(value: Any, available: Collection[str], outer: Collection[str]) -> Any:
+    if isinstance(value, ScannedGraph):
+        return build_graph(value, _Union(available, outer))
+    if isinstance(value, StoredTensor):
+        exact = value.value is not None and value.type.dtype in NUMPY_OF_DTYPE
+        return value.value if exact else value.type
+    if isinstance(value, tuple) and not isinstance(value, Reference):
+        return tuple(_attribute(v, available, outer) for v in value)
+    if isinstance(value, Reference):
+        raise WireError(f"an attribute refers to '{value.name}' outside of a function")
+    return value
+
+
+class _Union:
+    """Membership in either of two collections, without a copy of both for every nested graph."""
+
+    def __init__(self, first: Collection[str], second: Collection[str]) -> None:
+        self._parts = (first, second)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts[0] or name in self._parts[1]
+
+    def __iter__(self) -> Iterator[str]:
+        for part in self._parts:
+            yield from part
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+
+_CONVERTED = frozenset({ScannedGraph, StoredTensor, Reference, tuple})
+
+
+def _constant(node: Node) -> StoredTensor:
+    for key, make in _CONSTANT_FORMS.items():
+        if key in node.attributes:
+            value = node.attributes[key]
+            if isinstance(value, StoredTensor):
+                return value
+            if value is None or isinstance(value, Reference | ScannedGraph):
+                break
+            try:
+                return make(value)
+            except (TypeError, ValueError, OverflowError):
+                break
+    raise WireError(f"node '{node.name}' (Constant) has no value")
+
+
+def _numbers(dtype: str) -> Callable[[Any], StoredTensor]:
+    def make(value: Any) -> StoredTensor:
+        array = np.array(value, dtype)
+        kind = TensorType(dtype, array.shape)
+        return StoredTensor("", kind, array if array.size <= MAX_KNOWN_ELEMENTS else None)
+
+    return make
+
+
+def _text(value: Any) -> StoredTensor:
+    return StoredTensor("", TensorType("string", (len(value),) if isinstance(value, tuple) else ()))
+
+
+_CONSTANT_FORMS: dict[str, Callable[[Any], StoredTensor]] = {
+    "value": _numbers("float32"),
+    "sparse_value": _numbers("float32"),
+    "value_float": _numbers("float32"),
+    "value_floats": _numbers("float32"),
+    "value_int": _numbers("int64"),
+    "value_ints": _numbers("int64"),
+    "value_string": _text,
+    "value_strings": _text,
+}

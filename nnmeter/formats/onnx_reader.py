@@ -1,0 +1,123 @@
+"""Reads an ONNX file in place, its weights left where they are.
+
+Rules:
+1. The file is mapped, not loaded: only the pages that hold operators and the headers of tensors are touched, so a
+   model costs what its graph costs, whatever its weights weigh.
+2. External data is never opened; a model whose sidecar is missing reads like any other.
+3. The operator set must be one of `OLDEST_OPSET` to `NEWEST_OPSET`; other domains may have any version.
+4. Whatever is wrong is one `ModelError` that names the file, the fault and the remedy.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnmeter.errors import ModelError
+from nnmeter.formats.build import build_graph
+from nnmeter.formats.functions import inline_functions
+from nnmeter.formats.scan import ScannedModel, Scanner
+from nnmeter.formats.wire import Buffer, WireError
+from nnmeter.graph.unbound import UnboundModel
+
+if TYPE_CHECKING:
+    import onnx
+
+OLDEST_OPSET = 7  # the first with the broadcasting of today
+NEWEST_OPSET = 28  # that of onnx 1.23
+
+_RANDOM_ACCESS_BYTES = 64 << 20  # in larger files the kernel is told not to read ahead into weights
+
+
+def read_file(path: str | os.PathLike[str]) -> UnboundModel:
+    """Read a model from a file.
+
+    Raises:
+        ModelError: it is no file, or no ONNX model.
+    """
+    source = os.fspath(path)
+    try:
+        with open(source, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if not size:
+                raise ModelError(f"{source}: is empty; give an ONNX file")
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                if size > _RANDOM_ACCESS_BYTES and hasattr(mmap, "MADV_RANDOM"):
+                    mapped.madvise(mmap.MADV_RANDOM)
+                return _read(mapped, size, source, Path(source).stem)
+    except IsADirectoryError as fault:
+        raise ModelError(f"{source}: is a directory; give the ONNX file in it") from fault
+    except FileNotFoundError as fault:
+        raise ModelError(f"{source}: no such file; check the path") from fault
+    except OSError as fault:
+        raise ModelError(f"{source}: cannot be read ({fault.strerror or fault}); give a readable ONNX file") from fault
+
+
+def read_bytes(data: bytes) -> UnboundModel:
+    """Read a model from the bytes of a file."""
+    if not data:
+        raise ModelError("model: is empty; give the bytes of an ONNX file")
+    return _read(data, len(data), "model", "")
+
+
+def read_proto(proto: onnx.ModelProto) -> UnboundModel:
+    """Read a model from a `ModelProto`; its weights are not copied."""
+    from nnmeter.formats.onnx_objects import scan_proto
+
+    return _guarded("model", "", lambda: scan_proto(proto))
+
+
+def _read(buffer: Buffer, size: int, source: str, name: str) -> UnboundModel:
+    return _guarded(source, name, lambda: Scanner().model(buffer, 0, size))
+
+
+def _guarded(source, name, scan):  # type: ignore[no-untyped-def]
+    try:
+        return _model(scan(), source, name)
+    except WireError as fault:
+        raise ModelError(f"{source}: {fault}; {_REMEDY}") from fault
+    except (IndexError, UnicodeDecodeError) as fault:
+        raise ModelError(f"{source}: is truncated or not an ONNX model; {_REMEDY}") from fault
+
+
+_REMEDY = "give a complete ONNX file, or export the model again"
+
+
+def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
+    graph = scanned.graph
+    if graph is None:
+        raise WireError("is not an ONNX model: it has no graph")
+    _check_opsets(scanned)
+    inline_functions(scanned)
+    if not graph.nodes and not graph.outputs:
+        raise WireError("is not an ONNX model: its graph is empty")
+    if not graph.outputs:
+        raise WireError("its graph has no outputs")
+    built = build_graph(graph)
+    return UnboundModel(
+        name or built.name or "model",
+        built.nodes,
+        built.inputs,
+        built.outputs,
+        built.constants,
+        built.values,
+        built.value_info,
+        source,
+        scanned.opsets,
+        scanned.ir_version,
+    )
+
+
+def _check_opsets(scanned: ScannedModel) -> None:
+    version = scanned.opsets.get("")
+    if version is None:
+        if scanned.opsets:
+            scanned.opsets[""] = NEWEST_OPSET  # only operators of other domains
+            return
+        raise WireError("is not an ONNX model: it names no operator set")
+    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+        raise WireError(
+            f"operator set {version} is unknown, {OLDEST_OPSET} to {NEWEST_OPSET} are known"
+        )

@@ -1,0 +1,335 @@
+"""ONNX messages as Python values: model, graph, node, attribute, function and value info, scanned in place.
+
+Rules:
+1. Documentation, metadata, training information and quantization annotations are passed over.
+2. A node or an attribute of moderate size is copied out of the file first: plain bytes are faster to read than a map.
+3. Equal attributes are read once: a model of hundreds of nodes has few different ones.
+4. Types that the file declares for inner tensors are kept as bytes and parsed only if they are asked for.
+5. The overload of a function is part of its name (`op:overload`), in the function and in the nodes that call it.
+6. A node's attribute is an int, a float, a str, a tuple of these, a `StoredTensor`, `ScannedGraph`, or `Reference`.
+Field numbers are those of onnx.proto.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nnmeter.formats.tensors import StoredTensor, scan_sparse_tensor, scan_tensor
+from nnmeter.formats.wire import LENGTH, VARINT, Buffer, WireError, fields, floats, integers, signed, skip, text, varint
+from nnmeter.graph.dtypes import DTYPE_OF_CODE
+from nnmeter.graph.ir import Node
+from nnmeter.graph.unbound import DeclaredType, Dimension
+
+MAX_DEPTH = 32  # graphs nested in attributes
+MAX_NODES = 500_000
+MAX_NAME = 65_536
+
+_COPIED_BYTES = 65_536
+_SHARED_BYTES = 256
+
+
+class Reference(NamedTuple):
+    """An attribute whose value is an attribute of the function that its node is in."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class ScannedGraph:
+    """A GraphProto."""
+
+    name: str = ""
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[DeclaredType] = field(default_factory=list)
+    outputs: list[DeclaredType] = field(default_factory=list)
+    tensors: list[StoredTensor] = field(default_factory=list)
+    value_info: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ScannedFunction:
+    """A FunctionProto."""
+
+    domain: str = ""
+    name: str = ""
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    opsets: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ScannedModel:
+    """A ModelProto."""
+
+    graph: ScannedGraph | None = None
+    ir_version: int = 0
+    opsets: dict[str, int] = field(default_factory=dict)
+    functions: list[ScannedFunction] = field(default_factory=list)
+
+
+class Scanner:
+    """Reads messages; one object serves one model, because it counts nodes and shares equal attributes."""
+
+    def __init__(self) -> None:
+        self._shared: dict[bytes, tuple[str, Any]] = {}
+        self._nodes = 0
+        self._depth = 0
+
+    def model(self, buffer: Buffer, at: int, end: int) -> ScannedModel:
+        """Read a ModelProto."""
+        model = ScannedModel()
+        for number, kind, start, stop in fields(buffer, at, end):
+            if number == 1 and kind == VARINT:
+                model.ir_version = start
+            elif kind == LENGTH:
+                if number == 7:
+                    model.graph = self.graph(buffer, start, stop)
+                elif number == 8:
+                    model.opsets.update([scan_opset(buffer, start, stop)])
+                elif number == 25:
+                    model.functions.append(self.function(buffer, start, stop))
+        return model
+
+    def graph(self, buffer: Buffer, at: int, end: int) -> ScannedGraph:
+        """Read a GraphProto."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise WireError(f"graphs are nested more than {MAX_DEPTH} deep")
+        graph = ScannedGraph()
+        nodes = graph.nodes
+        for number, kind, start, stop in fields(buffer, at, end):
+            if kind != LENGTH:
+                continue
+            if number == 1:
+                if stop - start <= _COPIED_BYTES:
+                    nodes.append(self.node(buffer[start:stop], 0, stop - start))
+                else:
+                    nodes.append(self.node(buffer, start, stop))
+            elif number == 5:
+                graph.tensors.append(scan_tensor(buffer, start, stop))
+            elif number == 13:
+                graph.value_info.append(buffer[start:stop])
+            elif number == 11:
+                graph.inputs.append(scan_declared(buffer, start, stop))
+            elif number == 12:
+                graph.outputs.append(scan_declared(buffer, start, stop))
+            elif number == 2:
+                graph.name = text(buffer, start, stop)
+            elif number == 15:
+                graph.tensors.append(scan_sparse_tensor(buffer, start, stop))
+        self._depth -= 1
+        return graph
+
+    def node(self, buffer: Buffer, at: int, end: int) -> Node:
+        """Read a NodeProto; the loop of `fields` is repeated here because most of the time of reading is spent in it."""
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise WireError(f"there are more than {MAX_NODES} nodes")
+        inputs: list[str] = []
+        outputs: list[str] = []
+        attributes: dict[str, Any] = {}
+        name = op_type = domain = overload = ""
+        while at < end:
+            key = buffer[at]
+            if key & 0x87 != LENGTH:
+                at = skip(buffer, at, end)
+                continue
+            size = buffer[at + 1]
+            at += 2
+            if size > 127:
+                size, at = varint(buffer, at - 1)
+            stop = at + size
+            if stop > end:
+                raise WireError("a field reaches over the end of its message")
+            if key == 0x0A:
+                inputs.append(buffer[at:stop].decode())
+            elif key == 0x12:
+                outputs.append(buffer[at:stop].decode())
+            elif key == 0x2A:
+                attribute, value = self.attribute(buffer, at, stop)
+                attributes[attribute] = value
+            elif key == 0x1A:
+                name = buffer[at:stop].decode()
+            elif key == 0x22:
+                op_type = buffer[at:stop].decode()
+            elif key == 0x3A:
+                domain = buffer[at:stop].decode()
+            elif key == 0x42:
+                overload = buffer[at:stop].decode()
+            at = stop
+        if end > MAX_NAME and max(map(len, (name, op_type, domain, *inputs, *outputs))) > MAX_NAME:
+            raise WireError(f"a name has more than {MAX_NAME} characters")
+        if domain == "ai.onnx":
+            domain = ""
+        if overload:
+            op_type = f"{op_type}:{overload}"
+        return Node(op_type, domain, name, tuple(inputs), tuple(outputs), attributes)
+
+    def attribute(self, buffer: Buffer, at: int, end: int) -> tuple[str, Any]:
+        """Read an AttributeProto: its name and value."""
+        if end - at > _SHARED_BYTES:
+            return self._attribute(buffer, at, end)
+        raw = buffer[at:end]
+        known = self._shared.get(raw)
+        if known is None:
+            known = self._attribute(raw, 0, len(raw))
+            if not isinstance(known[1], ScannedGraph):
+                self._shared[raw] = known
+        return known
+
+    def _attribute(self, buffer: Buffer, at: int, end: int) -> tuple[str, Any]:
+        name = ""
+        kind_of = 0
+        reference = ""
+        single: Any = None
+        many: list[Any] = []
+        for number, kind, start, stop in fields(buffer, at, end):
+            if number == 1:
+                name = text(buffer, start, stop)
+            elif number == 20:
+                kind_of = start
+            elif number == 3:
+                single = signed(start)
+            elif number == 8:
+                many += integers(buffer, kind, start, stop)
+            elif number == 2:
+                (single,) = floats(buffer, kind, start, stop)
+            elif number == 7:
+                many += floats(buffer, kind, start, stop)
+            elif number == 4:
+                single = buffer[start:stop].decode("utf-8", "replace")
+            elif number == 9:
+                many.append(buffer[start:stop].decode("utf-8", "replace"))
+            elif number == 5:
+                single = scan_tensor(buffer, start, stop)
+            elif number == 6:
+                single = self.graph(buffer, start, stop)
+            elif number == 10:
+                many.append(scan_tensor(buffer, start, stop))
+            elif number == 11:
+                many.append(self.graph(buffer, start, stop))
+            elif number == 21:
+                reference = text(buffer, start, stop)
+            elif number == 22:
+                single = scan_sparse_tensor(buffer, start, stop)
+            elif number == 23:
+                many.append(scan_sparse_tensor(buffer, start, stop))
+            elif number == 14:
+                single = scan_type(name, buffer, start, stop)
+        if reference:
+            return name, Reference(reference)
+        if kind_of in _REPEATED or (single is None and many):
+            return name, tuple(many)
+        return name, _ABSENT.get(kind_of) if single is None else single
+
+    def function(self, buffer: Buffer, at: int, end: int) -> ScannedFunction:
+        """Read a FunctionProto."""
+        function = ScannedFunction()
+        overload = ""
+        for number, kind, start, stop in fields(buffer, at, end):
+            if kind != LENGTH:
+                continue
+            if number == 7:
+                function.nodes.append(self.node(buffer[start:stop], 0, stop - start))
+            elif number == 1:
+                function.name = text(buffer, start, stop)
+            elif number == 4:
+                function.inputs.append(text(buffer, start, stop))
+            elif number == 5:
+                function.outputs.append(text(buffer, start, stop))
+            elif number == 9:
+                function.opsets.update([scan_opset(buffer, start, stop)])
+            elif number == 10:
+                function.domain = text(buffer, start, stop)
+            elif number == 11:
+                function.defaults.update([self.attribute(buffer, start, stop)])
+            elif number == 13:
+                overload = text(buffer, start, stop)
+        if function.domain == "ai.onnx":
+            function.domain = ""
+        if overload:
+            function.name = f"{function.name}:{overload}"
+        return function
+
+
+# AttributeProto.AttributeType: FLOATS, INTS, STRINGS, TENSORS, GRAPHS, SPARSE_TENSORS, TYPE_PROTOS; and what a single
+# one without a payload means, as proto3 writers drop zeros.
+_REPEATED = frozenset({6, 7, 8, 9, 10, 12, 14})
+_ABSENT: dict[int, Any] = {1: 0.0, 2: 0, 3: ""}
+
+
+def scan_opset(buffer: Buffer, at: int, end: int) -> tuple[str, int]:
+    """Read an OperatorSetIdProto: domain ("" for ai.onnx) and version."""
+    domain = ""
+    version = 0
+    for number, kind, start, stop in fields(buffer, at, end):
+        if number == 1 and kind == LENGTH:
+            domain = text(buffer, start, stop)
+        elif number == 2 and kind == VARINT:
+            version = signed(start)
+    return "" if domain == "ai.onnx" else domain, version
+
+
+def scan_declared(buffer: Buffer, at: int, end: int) -> DeclaredType:
+    """Read a ValueInfoProto."""
+    name = ""
+    where: tuple[int, int] | None = None
+    for number, kind, start, stop in fields(buffer, at, end):
+        if number == 1 and kind == LENGTH:
+            name = text(buffer, start, stop)
+        elif number == 2 and kind == LENGTH:
+            where = (start, stop)
+    if where is None:
+        return DeclaredType(name, "", None)
+    return scan_type(name, buffer, *where)
+
+
+# Fields of TypeProto.
+_CONTAINERS: dict[int, str] = {1: "", 4: "sequence", 5: "map", 8: "sparse", 9: "optional", 7: "opaque"}
+
+
+def scan_type(name: str, buffer: Buffer, at: int, end: int, depth: int = 0) -> DeclaredType:
+    """Read a TypeProto; of a sequence or an optional, the type of its element counts."""
+    for number, kind, start, stop in fields(buffer, at, end):
+        container = _CONTAINERS.get(number)
+        if container is None or kind != LENGTH:
+            continue
+        if container in ("", "sparse"):
+            return _scan_tensor_type(name, buffer, start, stop, container)
+        if container in ("sequence", "optional") and depth < 4:
+            for inner, inner_kind, inner_start, inner_stop in fields(buffer, start, stop):
+                if inner == 1 and inner_kind == LENGTH:
+                    element = scan_type(name, buffer, inner_start, inner_stop, depth + 1)
+                    return DeclaredType(name, element.dtype, element.dims, container)
+        return DeclaredType(name, "", None, container)
+    return DeclaredType(name, "", None)
+
+
+def _scan_tensor_type(name: str, buffer: Buffer, at: int, end: int, container: str) -> DeclaredType:
+    code = 0
+    dims: list[Dimension] | None = None
+    for number, kind, start, stop in fields(buffer, at, end):
+        if number == 1 and kind == VARINT:
+            code = start
+        elif number == 2 and kind == LENGTH:
+            dims = []
+            for inner, inner_kind, inner_start, inner_stop in fields(buffer, start, stop):
+                if inner == 1 and inner_kind == LENGTH:
+                    dims.append(_scan_dimension(buffer, inner_start, inner_stop))
+    if code and code not in DTYPE_OF_CODE:
+        raise WireError(f"tensor '{name}' has the unknown element type {code}")
+    return DeclaredType(name, DTYPE_OF_CODE.get(code, ""), None if dims is None else tuple(dims), container)
+
+
+def _scan_dimension(buffer: Buffer, at: int, end: int) -> Dimension:
+    for number, kind, start, stop in fields(buffer, at, end):
+        if number == 1 and kind == VARINT:
+            size = signed(start)
+            return size if size >= 0 else None
+        if number == 2 and kind == LENGTH:
+            return text(buffer, start, stop) or None
+    return None
+

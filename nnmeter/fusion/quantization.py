@@ -1,0 +1,195 @@
+"""Quantized groups: dequantize - operator - quantize becomes one integer operator.
+
+Fields of a `quantized_groups` pass: `dequantize` and `quantize` (operators), and `groups`, tried in order. A group has
+
+1. `op`: operators; `quantized`: the inputs that must come from dequantize nodes ("all" or positions; a position is
+   skipped where the input is absent). Other inputs are passed on.
+2. `result`: "quantized" (the output's only reader is a quantize node, which becomes part of the group), "float" (it
+   computes a float output), or "same" (quantized, with the scale and zero point of input 0: it only moves data).
+3. `types`: element types that are allowed, by position or "y" for the output; `alike`: positions that share one type.
+4. `becomes`: the operator, or nothing for the operator itself, and `inputs`: what it reads. `0*` is value, scale and zero
+   point of input 0, `0s` its scale, `0z` its zero point, `0` its quantized value (or the input as it is), `each*` all
+   inputs one after the other, `y+` scale and zero point of the output.
+5. Groups of one operator are tried before the next operator is looked at. A dequantize node stays for as long as others
+   read it; `unshare` then gives each of its readers one of its own, as runtimes do that group before they partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nnmeter.fusion.rewriting import WorkingGraph, WorkNode
+from nnmeter.graph.ir import TensorType
+
+
+@dataclass(slots=True)
+class _Group:
+    node: WorkNode
+    sources: dict[int, WorkNode]  # dequantize nodes by input
+    sink: WorkNode | None  # quantize node
+
+
+class QuantizedGroups:
+    """A `quantized_groups` pass, prepared."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.dequantize = frozenset(fields["dequantize"])
+        self.quantize = frozenset(fields["quantize"])
+        self.rules: dict[str, list[Mapping[str, Any]]] = {}
+        for rule in fields["groups"]:
+            for op in rule["op"]:
+                self.rules.setdefault(op, []).append(rule)
+
+    def apply(self, graph: WorkingGraph) -> bool:
+        """Form groups; whether any were."""
+        if not any(graph.by_kind.get(kind) for kind in self.dequantize):
+            return False
+        changed = False
+        for node in graph.of_kinds(self.rules):
+            for rule in self.rules[node.kind]:
+                group = self._find(graph, node, rule)
+                if group is not None:
+                    _replace(graph, group, rule)
+                    changed = True
+                    break
+        for kind in self.dequantize:
+            changed = unshare(graph, kind) or changed
+        return changed
+
+    def _find(self, graph: WorkingGraph, node: WorkNode, rule: Mapping[str, Any]) -> _Group | None:
+        wanted = range(len(node.inputs)) if rule["quantized"] == "all" else rule["quantized"]
+        sources: dict[int, WorkNode] = {}
+        for position in wanted:
+            tensor = node.inputs[position] if position < len(node.inputs) else ""
+            if not tensor:
+                continue
+            writer = graph.producer.get(tensor)
+            if writer is None or writer.kind not in self.dequantize:
+                return None
+            sources[position] = writer
+        sink = self._sink(graph, node)
+        if (rule["result"] == "float") == (sink is not None) or not sources:
+            return None
+        group = _Group(node, sources, sink)
+        if rule["result"] == "same" and not _moves_only(graph, group):
+            return None
+        return group if _types_fit(graph, group, rule) else None
+
+    def _sink(self, graph: WorkingGraph, node: WorkNode) -> WorkNode | None:
+        outputs = [tensor for tensor in node.outputs if tensor]
+        if len(outputs) != 1 or graph.uses(outputs[0]) != 1 or outputs[0] in graph.outputs:
+            return None
+        reader = graph.readers[outputs[0]][0]
+        return reader if reader.kind in self.quantize and reader.inputs[0] == outputs[0] else None
+
+
+def unshare(graph: WorkingGraph, kind: str) -> bool:
+    """Give each reader of a node of a kind a node of its own (rule 5); whether any was shared."""
+    changed = False
+    for node in graph.of_kinds((kind,)):
+        output = node.outputs[0]
+        for reader in list(graph.readers.get(output, ()))[1:]:
+            copy = graph.fresh(output)
+            graph.types[copy] = graph.types[output]
+            graph.add_node(kind, copy, list(node.inputs), [copy], node.attributes, node.position + 1e-6)
+            for index in [i for i, tensor in enumerate(reader.inputs) if tensor == output][-1:]:
+                graph.set_input(reader, index, copy)
+            changed = True
+    return changed
+
+
+def _same_parameter(graph: WorkingGraph, first: str, second: str) -> bool:
+    if first == second:
+        return True
+    a, b = graph.values.get(first), graph.values.get(second)
+    return a is not None and b is not None and a.shape == b.shape and bool((a == b).all())
+
+
+def _moves_only(graph: WorkingGraph, group: _Group) -> bool:
+    source, sink = group.sources[0], group.sink
+    if sink is None or len(source.inputs) != len(sink.inputs):
+        return False
+    return all(_same_parameter(graph, a, b) for a, b in zip(source.inputs[1:], sink.inputs[1:], strict=True))
+
+
+def _types_fit(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> bool:
+    types = {str(position): graph.types[source.inputs[0]].dtype for position, source in group.sources.items()}
+    if group.sink is not None:
+        types["y"] = graph.types[group.sink.outputs[0]].dtype
+    for key, allowed in rule.get("types", {}).items():
+        if key in types and types[key] not in allowed:
+            return False
+    alike = types.values() if rule.get("alike") == "all" else [types.get(str(key)) for key in rule.get("alike", ())]
+    return len(set(alike)) <= 1
+
+
+def _replace(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> None:
+    node, sink = group.node, group.sink
+    inputs: list[str] = []
+    for item in rule.get("inputs", ("0", *(str(i) for i in range(1, len(node.inputs))))):
+        inputs += _named(graph, group, item)
+    while inputs and not inputs[-1]:
+        inputs.pop()
+    output = next(tensor for tensor in node.outputs if tensor) if sink is None else sink.outputs[0]
+    gone = [node] if sink is None else [node, sink]
+    absorbed = [s for s in group.sources.values() if graph.uses(s.outputs[0]) == node.inputs.count(s.outputs[0])]
+    sources = tuple(name for member in dict.fromkeys([*absorbed, *gone]) for name in member.sources)
+    for member in gone:
+        graph.remove_node(member)
+    graph.add_node(
+        rule.get("becomes") or node.kind, node.name, inputs, [output], node.attributes, node.position, sources
+    )
+    graph.prune(group.sources.values())
+
+
+def _named(graph: WorkingGraph, group: _Group, item: str) -> list[str]:
+    """The tensors that one item of `inputs` stands for (rule 4)."""
+    if item == "y+":
+        return [*_parameters(group.sink)]
+    if item == "each*":
+        return [name for position in range(len(group.node.inputs)) for name in _named(graph, group, f"{position}*")]
+    position = int(item.rstrip("*sz"))
+    if position >= len(group.node.inputs) or not group.node.inputs[position]:
+        return [""]
+    source = group.sources.get(position)
+    if source is None:
+        return [group.node.inputs[position]]
+    scale, zero = _parameters(source)
+    parts = {"*": [source.inputs[0], scale, zero], "s": [scale], "z": [zero]}
+    return parts.get(item[-1], [source.inputs[0]])
+
+
+def _parameters(node: WorkNode | None) -> tuple[str, str]:
+    if node is None:
+        return "", ""
+    return node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else ""
+
+
+def unsigned_activations(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+    """Turn signed into unsigned activations, where a quantize node feeds one dequantize node that has one reader.
+
+    Runtimes do so on machines whose products of signed by signed integers are slow. The parameter named by the field
+    `unless` switches it off. Fields: `quantize`, `dequantize`, `from`, `to` (element types).
+    """
+    if graph.parameters.get(fields.get("unless", ""), False):
+        return False
+    changed = False
+    for node in graph.of_kinds(fields["quantize"]):
+        output = node.outputs[0]
+        kind = graph.types[output]
+        readers = graph.readers.get(output, [])
+        if kind.dtype != fields["from"] or output in graph.outputs or len(readers) != 1 or len(node.inputs) < 3:
+            continue
+        reader = readers[0]
+        if reader.kind not in fields["dequantize"] or graph.uses(reader.outputs[0]) != 1 or len(reader.inputs) < 3:
+            continue
+        if node.inputs[1:3] != reader.inputs[1:3] or node.inputs[2] not in graph.constants:
+            continue
+        zero = graph.add_weight("zero_point", TensorType(fields["to"], graph.types[node.inputs[2]].shape))
+        graph.set_input(node, 2, zero)
+        graph.set_input(reader, 2, zero)
+        graph.types[output] = TensorType(fields["to"], kind.shape)
+        changed = True
+    return changed
