@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,14 +16,16 @@ from nnmeter.report.render import Layout
 if TYPE_CHECKING:
     from nnmeter.devices import DevicePack
 
-_PIPE_WIDTH = 100
+_WIDTH = 100
 
 
 def layout_for(output: Path | None, several: bool = False) -> Layout:
     """The layout that suits a file, a terminal or a pipe."""
-    if output is not None or not sys.stdout.isatty():
-        return Layout(several, shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns if output is None else _PIPE_WIDTH)
-    return Layout(several, shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, colour=True)
+    if output is not None:
+        return Layout(several, _WIDTH)
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns
+    coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return Layout(several, width, coloured)
 
 
 def write_report(text: str, output: Path | None, notice: str | None = None) -> None:

@@ -43,7 +43,7 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
             node.attributes,
             [types[name] if name else None for name in node.inputs],
             [name in constants for name in node.inputs],
-            [types[name] for name in node.outputs if name],
+            [types[name] for name in node.outputs if name in types],
             [values.get(name) if name in constants else None for name in node.inputs],
         )
         kernels.append(Kernel(node.name, signature, node.sources))

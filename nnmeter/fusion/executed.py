@@ -28,7 +28,7 @@ def kernels_of_executed_graph(graph: Graph) -> list[Kernel]:
             node.attributes,
             [types[name] if name else None for name in node.inputs],
             [name in stored for name in node.inputs],
-            [types[name] for name in node.outputs if name],
+            [types[name] for name in node.outputs if name in types],
             [values.get(name) if name in stored else None for name in node.inputs],
         )
         kernels.append(Kernel(node.name, signature, (node.name,)))

@@ -9,7 +9,7 @@ An expression is evaluated against one match: the tensors and nodes that a patte
    input) is null, a function of null is null, and a condition on null does not hold.
 5. There are no loops, no assignments and no other names: evaluating ends and has no effect.
 
-Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `dtype`, `constant` (known before the run),
+Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `dtype`, `dtype_code`, `constant` (known before the run),
 `stored` (an initializer of the file), `known` (constant with a known value), `value` (all elements, flat), `scalar`
 (the value of a tensor of one element), `uses` (how many inputs read it), `output` (whether the graph returns it),
 `input` (whether the graph is given it), `present` (whether an optional input is there), `same` (two names, one tensor).
@@ -17,8 +17,8 @@ Functions of a node: `kind` (domain-qualified operator), `attr` (node, attribute
 `results` (outputs present).
 Of the graph and rules: `opset` (of ai.onnx), `param` (a parameter of the rule set).
 Of values: `and or not eq ne lt le gt ge in near` (near: relative or absolute tolerance 1e-3 by default),
-`add sub mul div mod neg max min prod sum len at slice list concat sorted range where all_equal permute inverse
-round_up broadcast drop last_aligned`.
+`add sub mul div mod neg sqrt max min prod sum len at slice drop list concat repeat plus (element by element) sorted range
+where all_equal permute inverse round_up broadcast`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnmeter.fusion.match import Match
+
+# Numbers of element types in ONNX (TensorProto.DataType).
+_CODES: dict[str, int] = {
+    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7, "string": 8, "bool": 9,
+    "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16,
+}  # fmt: skip
 
 Expression = Any
 Evaluate = Callable[[Match], Any]
@@ -161,6 +167,10 @@ def _dtype(match: Match, name: str) -> str | None:
     return match.graph.types[tensor].dtype if tensor else None
 
 
+def _dtype_code(match: Match, name: str) -> int | None:
+    return _CODES.get(_dtype(match, name) or "")
+
+
 def _value(match: Match, name: str) -> list[Any] | None:
     tensor = match.tensors.get(name)
     if not tensor or tensor not in match.graph.constants:
@@ -188,6 +198,7 @@ _ON_NAMES: dict[str, tuple[Callable[..., Any], int, int]] = {
     "dim": (_dim, 2, 2),
     "elements": (_elements, 1, 1),
     "dtype": (_dtype, 1, 1),
+    "dtype_code": (_dtype_code, 1, 1),
     "constant": (_constant, 1, 1),
     "stored": (lambda m, x: m.tensors.get(x) in m.graph.stored, 1, 1),
     "known": (lambda m, x: _value(m, x) is not None, 1, 1),
@@ -210,6 +221,12 @@ _NAMELESS = frozenset({"opset", "param"})
 
 def _near(a: float, b: float, tolerance: float = 1e-3) -> bool:
     return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance * 1e-2)
+
+
+def _divide(a: float, b: float) -> float | None:
+    if not b:
+        return None
+    return a // b if isinstance(a, int) and isinstance(b, int) and a % b == 0 else a / b
 
 
 def _at(items: Sequence[Any], index: int) -> Any:
@@ -242,7 +259,7 @@ _ON_VALUES: dict[str, tuple[Callable[..., Any], int, int]] = {
     "add": (lambda a, b: a + b, 2, 2),
     "sub": (lambda a, b: a - b, 2, 2),
     "mul": (lambda a, b: a * b, 2, 2),
-    "div": (lambda a, b: a / b if b else None, 2, 2),
+    "div": (_divide, 2, 2),
     "mod": (lambda a, b: a % b if b else None, 2, 2),
     "neg": (lambda a: -a, 1, 1),
     "sqrt": (lambda a: math.sqrt(a) if a >= 0 else None, 1, 1),
@@ -259,6 +276,8 @@ _ON_VALUES: dict[str, tuple[Callable[..., Any], int, int]] = {
     "sorted": (lambda v: tuple(sorted(v)), 1, 1),
     "range": (lambda n: tuple(range(n)), 1, 1),
     "all_equal": (lambda v, x: all(item == x for item in v), 2, 2),
+    "repeat": (lambda item, count: (item,) * count, 2, 2),
+    "plus": (lambda a, b: tuple(x + y for x, y in zip(a, b, strict=True)) if len(a) == len(b) else None, 2, 2),
     "permute": (lambda v, perm: tuple(v[p] for p in perm), 2, 2),
     "inverse": (lambda perm: tuple(sorted(range(len(perm)), key=lambda i: perm[i])), 1, 1),
     "round_up": (lambda a, b: -(-a // b) * b, 2, 2),

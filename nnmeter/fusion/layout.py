@@ -9,7 +9,8 @@ and for each role below a list of operators. Operators are visited in order; wha
 1. `convolutions` become blocked if weights and bias are constant, float and two-dimensional. With one group, fewer
    input channels than a block are read unblocked; otherwise they must be aligned. Depthwise convolutions need aligned
    channels; other groups whole blocks on both sides. Channels of weights and bias are padded to blocks.
-2. `pools` become blocked if their channels are whole blocks.
+2. `pools` become blocked if their channels are whole blocks; `global_pools` only if their input is blocked already or is
+   given by the caller, since they read each element once.
 3. An input that is not blocked is reordered, once for all its readers; if it comes from a `transposes_in`
    (N,H,W,C -> N,C,H,W) that nobody else reads, the reorder reads the tensor before it.
 4. `sums` and `products` stay as they are on blocked inputs of equal shape. A sum of two, one of which a convolution
@@ -20,8 +21,10 @@ and for each role below a list of operators. Operators are visited in order; wha
 6. A product of a convolution with its own `gates` (operator -> attributes that are required, and the name of the
    activation that the two make together) goes into the convolution.
 7. `concats` along channels stay as they are if all inputs are blocked and whole blocks.
-8. `normalizations` of a blocked input by constants become depthwise convolutions of size 1.
-9. `resizes` of a blocked input by whole factors become `upsample`, if the mode is in `resize_modes`.
+8. `normalizations` of a blocked input by constants, and products of one with a constant for each channel, become
+   depthwise convolutions of size 1.
+9. `resizes` of a blocked input by whole factors become `upsample`, if the mode is in `resize_modes` (mode -> choices of
+   attribute -> [default, allowed values]); `resize_defaults` gives an operator's defaults from an opset on.
 10. `transposes_out` (N,C,H,W -> N,H,W,C) of a blocked input become reorders.
 11. A blocked tensor that somebody else reads, or that the graph returns, is reordered back once.
 """
@@ -38,7 +41,8 @@ from nnmeter.fusion.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import TensorType
 
 _ROLES = (
-    "convolutions", "pools", "sums", "products", "activations", "concats", "normalizations", "resizes", "transposes_out",
+    "convolutions", "pools", "global_pools", "sums", "products", "activations", "concats", "normalizations", "resizes",
+    "transposes_out",
 )  # fmt: skip
 _TO_CHANNELS_LAST = (0, 2, 3, 1)
 _TO_CHANNELS_FIRST = (0, 3, 1, 2)
@@ -69,7 +73,7 @@ class BlockedLayout:
         """Bring the graph into the blocked layout; whether anything changed."""
         if graph.parameters.get(self.fields["block"], 1) <= 1:
             return False
-        starts = ("convolutions", "pools")
+        starts = ("convolutions", "pools", "global_pools")
         if not any(graph.by_kind.get(kind) for kind, role in self.role.items() if role in starts):
             return False
         return _Blocking(self, graph).run()
@@ -92,6 +96,7 @@ class _Blocking:
         transform: dict[str, Callable[[WorkNode], None]] = {
             "convolutions": self._convolution,
             "pools": self._pool,
+            "global_pools": self._global_pool,
             "sums": self._sum,
             "products": self._product,
             "activations": self._activation,
@@ -157,6 +162,10 @@ class _Blocking:
         inputs = [self._blocked_input(node.inputs[0])]
         self._become(node, f"{self.layout.domain}.{node.kind}", inputs, node.attributes, kind.shape[1])
 
+    def _global_pool(self, node: WorkNode) -> None:
+        if node.inputs[0] in self.blocked or node.inputs[0] not in self.graph.producer:
+            self._pool(node)
+
     # Rules 4 to 10: what stays blocked.
 
     def _sum(self, node: WorkNode) -> None:
@@ -202,12 +211,30 @@ class _Blocking:
         self.blocked[output] = _Blocked(result, sources[0].channels, graph.producer[result], uses, uses)
 
     def _product(self, node: WorkNode) -> None:
+        if self._scale(node):
+            return
         sources = self._blocked_sources(node)
         if sources is None or len({self.graph.types[tensor].shape for tensor in node.inputs}) > 1:
             return
         self._take(node, len(sources))
         if not self._gate(node, sources):
             self._stay(node, [source.tensor for source in sources], sources[0].channels)
+
+    def _scale(self, node: WorkNode) -> bool:
+        """Rule 8 for a product with one constant a channel; whether it is one."""
+        graph, types = self.graph, self.graph.types
+        for tensor, factor in (node.inputs[:2], node.inputs[1::-1]):
+            source = self.blocked.get(tensor)
+            if source is None or factor not in graph.constants or source.channels == 1:
+                continue
+            shape = types[factor].shape
+            if types[factor].elements == source.channels and shape[-3:] == (source.channels, 1, 1) and len(shape) <= 4:
+                source.remaining -= 1
+                padded = self._pad(source.channels)
+                weight = graph.add_weight("scale", TensorType("float32", (padded, 1, 1, 1)))
+                self._become(node, self.layout.conv, [source.tensor, weight], {"group": padded}, source.channels)
+                return True
+        return False
 
     def _gate(self, node: WorkNode, sources: list[_Blocked]) -> bool:
         """Rule 6: conv * gate(conv) goes into the convolution; whether it did."""
@@ -283,8 +310,14 @@ class _Blocking:
 
     def _resize_mode(self, node: WorkNode) -> bool:
         mode = node.attributes.get("mode", "nearest")
+        defaults = self.fields.get("resize_defaults", {}).get(node.kind, {})
+        if self.graph.opsets.get("", 1) < defaults.get("opset", 0):
+            defaults = {}
         for required in self.fields.get("resize_modes", {}).get(mode, ()):
-            if all(node.attributes.get(key, default) in allowed for key, (default, allowed) in required.items()):
+            if all(
+                node.attributes.get(key, defaults.get(key, default)) in allowed
+                for key, (default, allowed) in required.items()
+            ):
                 return True
         return False
 

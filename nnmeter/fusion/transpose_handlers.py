@@ -241,9 +241,15 @@ def _merge(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm) -> bo
     graph, source, output = push.graph, transpose.inputs[0], node.outputs[0]
     if is_identity(perm):
         if output in graph.outputs:
-            return False
-        graph.remove_node(node)
-        graph.redirect(output, source)
+            writer = graph.producer.get(source)
+            if writer is None or source in graph.outputs:
+                return False
+            graph.remove_node(node)
+            graph.set_output(writer, writer.outputs.index(source), output)
+            graph.redirect(source, output)
+        else:
+            graph.remove_node(node)
+            graph.redirect(output, source)
     else:
         graph.remove_node(node)
         heirs = node.sources

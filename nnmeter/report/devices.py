@@ -10,6 +10,7 @@ from nnmeter.devices.catalog import DeviceInfo
 from nnmeter.devices.pack import DevicePack
 from nnmeter.report.render import Layout
 from nnmeter.report.scorecard import METRICS, render_scorecard
+from nnmeter.report.text import Text
 
 SCHEMA_VERSION = 1
 _METRIC_LABELS = {key: name for name, key in METRICS.items()}
@@ -22,23 +23,20 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
             {"id": d.id, "path": str(d.path), "nearest": d.id == nearest, "card": d.card.to_dict()} for d in devices
         ]
         return _to_json({"schema_version": SCHEMA_VERSION, "devices": listed})
-    from rich.markup import escape
-
-    from nnmeter.report.table import make_console, make_table, rendered
-
-    console = make_console(layout)
-    table = make_table(
-        ("device", "name"), ("hardware", "left"), ("runtime", "left"), ("threads", "right"), ("measured", "left")
-    )  # fmt: skip
-    for device in devices:
-        card = device.card
-        mark = " *" if device.id == nearest else ""
-        cells = (device.id + mark, card.hardware, f"{card.runtime} {card.version}", str(card.threads), card.date)
-        table.add_row(*map(escape, cells))
-    console.print(table)
-    if nearest:
-        console.print("* nearest to this machine")
-    return rendered(console)
+    text = Text(layout.width, layout.colour)
+    rows = [
+        (
+            device.id + (" *" if device.id == nearest else ""),
+            device.card.hardware,
+            f"{device.card.runtime} {device.card.version}",
+            str(device.card.threads),
+            device.card.date,
+        )
+        for device in devices
+    ]
+    text.add_table(("device", "hardware", "runtime", "threads", "measured"), "nnlrl", [rows])
+    text.add("* nearest to this machine" if nearest else "no device pack was found")
+    return str(text)
 
 
 def render_pack(pack: DevicePack, report_format: str, layout: Layout) -> str:
@@ -58,22 +56,17 @@ def render_pack(pack: DevicePack, report_format: str, layout: Layout) -> str:
 
 def render_facts(title: str, facts: Sequence[tuple[str, str]], layout: Layout) -> str:
     """A title and lines of name and value; a name that repeats is written once."""
-    from rich.markup import escape
-    from rich.table import Table
+    import textwrap
 
-    from nnmeter.report.table import make_console, rendered
-
-    console = make_console(layout)
-    console.print(f"[bold]{escape(title)}[/]")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
+    text = Text(layout.width, layout.colour)
+    text.add(text.bold(title))
+    column = max(len(name) for name, _ in facts) + 2
     last = ""
     for name, value in facts:
-        table.add_row(name if name != last else "", escape(value))
-        last = name
-    console.print(table)
-    return rendered(console)
+        for line in textwrap.wrap(value, max(layout.width - column, 30)) or [""]:
+            text.add(text.dim((name if name != last else "").ljust(column)) + line)
+            last = name
+    return str(text)
 
 
 def _describe(value: Any) -> list[str]:

@@ -8,7 +8,9 @@ from typing import Any
 
 from nnmeter.kernels.features import signature_cost
 from nnmeter.kernels.kernel import Kernel
+from nnmeter.report.numbers import format_count
 from nnmeter.report.render import Layout
+from nnmeter.report.text import Text
 
 SCHEMA_VERSION = 1
 
@@ -34,35 +36,29 @@ def render_json(document: dict[str, Any]) -> str:
 
 def render_table(document: dict[str, Any], layout: Layout) -> str:
     """The document of `kernels_to_dict` as a table: a row a kernel in the order of execution, the sums below."""
-    from rich.markup import escape
-
-    from nnmeter.report.numbers import format_count, shorten
-    from nnmeter.report.table import make_console, make_table, rendered
-
-    console = make_console(layout)
-    console.print(f"[bold]{escape(document['model'])}[/] on {escape(document['device'])}", soft_wrap=True)
-    table = make_table(
-        ("type", "name"), ("nodes", "name"), ("output", "name"), ("FLOPs", "right"), ("bytes", "right")
-    )  # fmt: skip
-    room = max(24, console.width - 70)
+    text = Text(layout.width, layout.colour)
+    text.add(f"{text.bold(document['model'])} on {document['device']}")
     kernels = document["kernels"]
-    for kernel in kernels:
-        nodes = kernel["nodes"]
-        more = f" +{len(nodes) - 1}" if len(nodes) > 1 else ""
-        table.add_row(
-            escape(kernel["type"]),
-            escape(shorten(nodes[0] if nodes else kernel["name"], room - len(more)) + more),
-            escape(kernel["outputs"][0] if kernel["outputs"] else ""),
+    rows = [
+        (
+            kernel["type"],
+            _name_nodes(kernel),
+            kernel["outputs"][0] if kernel["outputs"] else "",
             format_count(kernel["flops"]),
             format_count(kernel["bytes"]),
         )
-    table.add_section()
-    flops, size = (sum(kernel[key] for kernel in kernels) for key in ("flops", "bytes"))
-    table.add_row(f"{len(kernels)} kernels", "", "", format_count(flops), format_count(size))
-    console.print(table)
-    for warning in document["warnings"]:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
-    return rendered(console)
+        for kernel in kernels
+    ]
+    flops, size = (format_count(sum(kernel[key] for kernel in kernels)) for key in ("flops", "bytes"))
+    total = (f"{len(kernels)} kernels", "", "", flops, size)
+    text.add_table(("type", "nodes", "output", "FLOPs", "bytes"), "nnlrr", [rows, [total]])
+    text.add_warnings(document["warnings"])
+    return str(text)
+
+
+def _name_nodes(kernel: dict[str, Any]) -> str:
+    nodes = kernel["nodes"]
+    return f"{nodes[0] if nodes else '-'}{f' +{len(nodes) - 1}' if len(nodes) > 1 else ''}"
 
 
 def _kernel_to_dict(kernel: Kernel) -> dict[str, Any]:

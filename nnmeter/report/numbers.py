@@ -56,9 +56,4 @@ def fallback_types(kernels: Iterable[PricedKernel]) -> list[tuple[str, int, floa
     return sorted(((kind, count, total) for kind, (count, total) in groups.items()), key=lambda group: -group[2])
 
 
-def shorten(name: str, width: int) -> str:
-    """`name` cut to `width` characters at its beginning: the end of an operator's path tells most."""
-    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
-
-
 _UNITS = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3}

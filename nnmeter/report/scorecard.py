@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nnmeter.report.render import Layout
+from nnmeter.report.text import Text
 
 # Column -> key of a metrics object; all but the count and the rank correlation are percentages.
 METRICS: dict[str, str] = {
@@ -63,24 +64,16 @@ def _markdown(scorecard: Mapping[str, Any], layout: Layout) -> str:
 
 
 def _table(scorecard: Mapping[str, Any], layout: Layout) -> str:
-    from rich.markup import escape
-
-    from nnmeter.report.table import make_console, make_table, rendered
-
-    console = make_console(layout)
-    console.print(f"[bold]scorecard of {escape(str(scorecard.get('device', '')))}[/]")
-    console.print(escape(_summary(scorecard)))
-    table = make_table(("", "name"), *((name, "right") for name in METRICS))
-    for name, metrics in _overall(scorecard):
-        table.add_row(name, *_cells(metrics))
-    console.print(table)
+    text = Text(layout.width, layout.colour)
+    text.add(f"scorecard of {text.bold(str(scorecard.get('device', '')))}")
+    text.add_wrapped(_summary(scorecard))
+    rows = [(name, *_cells(metrics)) for name, metrics in _overall(scorecard)]
+    text.add_table(("", *METRICS), "n" + "r" * len(METRICS), [rows])
     families = scorecard.get("families", {})
     if families:
-        table = make_table(("family", "name"), *((name, "right") for name in FAMILY_METRICS))
-        for name, metrics in _by_error(families):
-            table.add_row(escape(name), *_cells(metrics, FAMILY_METRICS))
-        console.print(table)
-    return rendered(console)
+        rows = [(name, *_cells(metrics, FAMILY_METRICS)) for name, metrics in _by_error(families)]
+        text.add_table(("family", *FAMILY_METRICS), "n" + "r" * len(FAMILY_METRICS), [rows])
+    return str(text)
 
 
 SCORECARD_FORMATS: dict[str, Callable[[Mapping[str, Any], Layout], str]] = {

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections import defaultdict
@@ -323,7 +324,9 @@ def _session_options(threads: int) -> ort.SessionOptions:
 
 
 def _session_source(proto: onnx.ModelProto, folder: Path) -> bytes | str:
-    if proto.ByteSize() < _LARGEST_MODEL_BYTES:
+    # To count the true size costs as much as to serialize; elements have at most 8 bytes (complex ones are rare).
+    upper_bytes = 8 * sum(math.prod(tensor.dims) for tensor in proto.graph.initializer)
+    if upper_bytes < _LARGEST_MODEL_BYTES or proto.ByteSize() < _LARGEST_MODEL_BYTES:
         return proto.SerializeToString()
     import onnx
 

@@ -1,6 +1,7 @@
 import pytest
 
-from nnmeter.report.numbers import format_count, format_ms, format_share, shorten
+from nnmeter.report.numbers import format_count, format_ms, format_share
+from nnmeter.report.text import shorten
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import onnx
 
 from nnmeter.profiling.blocks.builder import FLOAT, INT8, INT32, UINT8, NetworkBuilder, Tensor
@@ -33,6 +34,7 @@ _FULL = _CORE | {
     "LeakyRelu",
 }
 _FULL |= {"Flatten", "Slice", "Pad"}
+_BINARY = frozenset({"Add", "Mul"})
 _ABSORBED = frozenset({"Relu", "Clip"})
 _ABSORBING = frozenset({"Conv", "Gemm", "Add"})
 _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
@@ -55,68 +57,75 @@ DYNAMIC_SOURCES = {
 def quantize_static(b: NetworkBuilder) -> None:
     """Rewrites the builder's nodes into the QDQ form."""
     chosen = _FULL if b.rng.random() < 0.6 else _CORE
-    kind = UINT8 if b.rng.random() < 0.7 else INT8
-    by_channel = b.rng.random() < 0.7
-    constants = b.constant_names
     nodes, b.nodes = b.nodes, []
     readers = Counter(name for node in nodes for name in node.input)
     followers = {name: node.op_type for node in nodes for name in node.input}
-    rectified = {name for node in nodes if node.op_type in _ABSORBED for name in node.output}
-    replaced: dict[str, str] = {}
-
-    def quantize(name: str) -> str:
-        tensor = b.tensors[name]
-        if name not in replaced and tensor.dtype == FLOAT:
-            replaced[name] = _quantize_dequantize(b, tensor, kind, bounded=name in rectified).name
-        return replaced.get(name, name)
-
+    quantizer = _StaticQuantizer(b, nodes)
     for node in nodes:
-        active = [i for i, name in enumerate(node.input) if name and name not in constants]
-        chosen_here = node.op_type in chosen and _all_active(node, active)
+        active = [i for i, name in enumerate(node.input) if name and name not in quantizer.constants]
+        taken = node.op_type in chosen and len(active) >= (2 if node.op_type in _BINARY else 1)
         for i in active:
-            name = node.input[i]
-            held = node.op_type in _ABSORBED and name not in replaced
-            node.input[i] = quantize(name) if chosen_here and not held else replaced.get(name, name)
-        if chosen_here and node.op_type in _WEIGHTED:
-            _quantize_weights(b, node, constants, by_channel=by_channel)
+            held = node.op_type in _ABSORBED and node.input[i] not in quantizer.replaced
+            node.input[i] = quantizer.activation(node.input[i], make=taken and not held)
+        if taken and node.op_type in _WEIGHTED:
+            quantizer.weights(node)
         b.nodes.append(node)
         for name in node.output:
             absorbed = readers[name] == 1 and node.op_type in _ABSORBING and followers[name] in _ABSORBED & chosen
-            if chosen_here and not absorbed:
-                quantize(name)
+            if taken and not absorbed:
+                quantizer.activation(name, make=True)
 
 
-def _all_active(node: onnx.NodeProto, active: list[int]) -> bool:
-    """Binary element-wise operators are quantized only between two activations."""
-    return len(active) >= (2 if node.op_type in ("Add", "Mul") else 1)
+class _StaticQuantizer:
+    """Makes the QuantizeLinear and DequantizeLinear nodes of one network and remembers which tensors have them."""
 
+    def __init__(self, b: NetworkBuilder, nodes: list[onnx.NodeProto]) -> None:
+        self.b = b
+        self.constants = b.constant_names
+        self.replaced: dict[str, str] = {}
+        self._kind = UINT8 if b.rng.random() < 0.7 else INT8
+        self._by_channel = b.rng.random() < 0.7
+        self._rectified = {name for node in nodes if node.op_type in _ABSORBED for name in node.output}
+        self._scales: dict[str, float] = {}
 
-def _quantize_dequantize(b: NetworkBuilder, x: Tensor, kind: int, *, bounded: bool) -> Tensor:
-    """A pair of nodes; behind ReLU or Clip (`bounded`) the zero point is the least value."""
-    scale = b.scalar(6.0 / 255.0 if bounded else b.rng.choice((0.015, 0.02, 0.03, 0.05)))
-    least = 0 if kind == UINT8 else -128
-    zero = b.constant(least if bounded else least + b.rng.choice((114, 128, 128)), kind)
-    q = b.node("QuantizeLinear", [x, scale, zero], x.shape, dtype=kind)
-    return b.node("DequantizeLinear", [q, scale, zero], x.shape, dtype=FLOAT)
+    def activation(self, name: str, *, make: bool) -> str:
+        """The dequantized stand-in of a tensor, made if wanted; behind ReLU or Clip the zero point is the least value."""
+        b, x = self.b, self.b.tensors[name]
+        if name in self.replaced or not make or x.dtype != FLOAT:
+            return self.replaced.get(name, name)
+        bounded = name in self._rectified
+        value = 6.0 / 255.0 if bounded else b.rng.choice((0.015, 0.02, 0.03, 0.05))
+        least = 0 if self._kind == UINT8 else -128
+        scale = b.scalar(value)
+        zero = b.constant(least if bounded else least + b.rng.choice((114, 128, 128)), self._kind)
+        q = b.node("QuantizeLinear", [x, scale, zero], x.shape, dtype=self._kind)
+        whole = b.node("DequantizeLinear", [q, scale, zero], x.shape, dtype=FLOAT)
+        self.replaced[name] = whole.name
+        self._scales[whole.name] = value
+        return whole.name
 
-
-def _quantize_weights(b: NetworkBuilder, node: onnx.NodeProto, constants: set[str], *, by_channel: bool) -> None:
-    """Replaces the weight and bias inputs of a node by dequantized 8- and 32-bit initializers."""
-    for i, name in list(enumerate(node.input))[1:]:
-        if name not in constants or b.tensors[name].dtype != FLOAT:
-            continue
-        tensor = b.tensors[name]
-        bias = len(tensor.shape) == 1
-        axis = 0 if bias or node.op_type == "Conv" or _transposed(node) else len(tensor.shape) - 1
+    def weights(self, node: onnx.NodeProto) -> None:
+        """Replaces a node's weight and bias by dequantized integers; a bias has the product of the other two scales."""
+        tensor = self.b.tensors[node.input[1]]
+        if tensor.name not in self.constants:
+            return
+        axis = 0 if node.op_type == "Conv" or _transposed(node) else len(tensor.shape) - 1
         rows = tensor.shape[axis]
-        dtype = INT32 if bias else INT8
-        shape = (rows,) if by_channel else ()
-        scale = b.weight(shape, 0.0002, mean=0.002, positive=True) if by_channel else b.scalar(0.002)
-        zero = b.constant([0] * rows if by_channel else 0, dtype)
+        steps = np.full(rows if self._by_channel else (), 0.002, np.float32)
+        if self._by_channel:
+            steps *= 1.0 + 0.2 * np.sin(np.arange(rows, dtype=np.float32))
+        node.input[1] = self._integers(tensor, steps, INT8, axis)
+        if len(node.input) > 2:
+            product = np.float32(self._scales[node.input[0]]) * steps
+            node.input[2] = self._integers(self.b.tensors[node.input[2]], product, INT32, 0)
+
+    def _integers(self, tensor: Tensor, steps: np.ndarray, dtype: int, axis: int) -> str:
+        b = self.b
         values = b.weight(tensor.shape, dtype=dtype, scale=100.0)
-        extra = {"axis": axis} if by_channel else {}
-        whole = b.node("DequantizeLinear", [values, scale, zero], tensor.shape, dtype=FLOAT, flops=0, **extra)
-        node.input[i] = whole.name
+        zero = b.constant(np.zeros(steps.shape), dtype)
+        extra = {"axis": axis} if steps.shape else {}
+        inputs = [values, b.constant(steps, FLOAT), zero]
+        return b.node("DequantizeLinear", inputs, tensor.shape, dtype=FLOAT, flops=0, **extra).name
 
 
 def quantize_dynamic(b: NetworkBuilder) -> None:
