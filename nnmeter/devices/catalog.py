@@ -11,7 +11,6 @@ Two packs of one id are an error: which of them priced a model must never depend
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +110,8 @@ def _describe_found(path: Path) -> DeviceInfo:
 def _unknown_device(text: str, known: list[str]) -> str:
     if not known:
         return f"unknown device {text!r}: no device pack is installed; reinstall nnmeter or set NNMETER_PACKS"
+    import difflib
+
     close = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known[:5])}"
     return f"unknown device {text!r}: {hint} (see `nnmeter devices`, or give the path of a pack)"

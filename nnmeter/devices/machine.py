@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import sys
 from collections.abc import Callable
@@ -50,6 +49,8 @@ ISA_LEVELS: dict[str, frozenset[str]] = {
 @lru_cache(maxsize=1)
 def this_machine() -> Machine:
     """The machine that runs this process."""
+    import platform
+
     try:
         text = CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,6 +110,7 @@ def save_pack(
 
 def save_scorecard(pack: DevicePack, scorecard: Mapping[str, Any]) -> DevicePack:
     """Store a scorecard in a pack; all else stays as it is. See `save_pack`."""
+    import shutil
 
     def fill(fresh: Path) -> None:
         for name in read_manifest(pack.path):
@@ -122,6 +121,9 @@ def save_scorecard(pack: DevicePack, scorecard: Mapping[str, Any]) -> DevicePack
 
 
 def _write_pack(target: Path, fill: Callable[[Path], None]) -> DevicePack:
+    import shutil
+    import tempfile
+
     if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise DeviceError(f"{target}: exists and is no device pack; give another place for the pack")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -61,12 +61,10 @@ def build_graph(scanned: ScannedGraph, outer: Collection[str] = ()) -> UnboundGr
     if len(available) != len(inputs):
         raise WireError("two inputs have one name")
     available.update(constants)
-    nodes = _in_order(nodes, available, outer)
-    for node in nodes:
-        for value in node.attributes.values():
-            if type(value) in _CONVERTED:
-                node.attributes = {k: _attribute(v, available, outer) for k, v in node.attributes.items()}
-                break
+    unusual = [node for node in nodes if not _CONVERTED.isdisjoint(map(type, node.attributes.values()))]
+    nodes = _in_order(nodes, available, outer, {node.name for node in unusual})
+    for node in unusual:
+        node.attributes = {k: _attribute(v, available, outer) for k, v in node.attributes.items()}
     for declared in scanned.outputs:
         if declared.name not in available and declared.name not in outer:
             raise WireError(f"output '{declared.name}' is written by no node")
@@ -113,8 +111,11 @@ def _give_names(nodes: list[Node]) -> None:
         seen.add(name)
 
 
-def _in_order(nodes: list[Node], available: set[str], outer: Collection[str]) -> list[Node]:
-    """The nodes, sorted only if they need it; their outputs are added to `available`."""
+def _in_order(nodes: list[Node], available: set[str], outer: Collection[str], nested: Collection[str]) -> list[Node]:
+    """The nodes, sorted only if they need it; their outputs are added to `available`.
+
+    Nested graphs, which also read tensors, are only in the nodes named in `nested`.
+    """
     written = set(available)
     for node in nodes:
         for name in node.outputs:
@@ -127,7 +128,7 @@ def _in_order(nodes: list[Node], available: set[str], outer: Collection[str]) ->
         for name in node.inputs:
             if name and name not in available and name not in outer:
                 ordered = False
-        if ordered and node.attributes:
+        if ordered and node.name in nested:
             ordered = all(n in available or n in outer or n not in written for n in _captured(node))
         if not ordered:
             break
@@ -170,7 +171,7 @@ def _sorted(nodes: list[Node], available: set[str], written: set[str], outer: Co
 def _captured(node: Node) -> Iterator[str]:
     """Tensors that graphs nested in a node read; those that they write themselves are among them."""
     for value in node.attributes.values():
-        for graph in value if isinstance(value, tuple) else (value,):
+        for graph in value if isinstance(value, list) else (value,):
             if isinstance(graph, ScannedGraph):
                 for inner in graph.nodes:
                     yield from inner.inputs
@@ -185,7 +186,7 @@ def _attribute(value: Any, available: Collection[str], outer: Collection[str]) -
     if isinstance(value, StoredTensor):
         exact = value.value is not None and value.type.dtype in NUMPY_OF_DTYPE
         return value.value if exact else value.type
-    if isinstance(value, tuple) and not isinstance(value, Reference):
+    if isinstance(value, list):
         return tuple(_attribute(v, available, outer) for v in value)
     if isinstance(value, Reference):
         raise WireError(f"an attribute refers to '{value.name}' outside of a function")
@@ -209,7 +210,7 @@ class _Union:
         return sum(map(len, self._parts))
 
 
-_CONVERTED = frozenset({ScannedGraph, StoredTensor, Reference, tuple})
+_CONVERTED = frozenset({ScannedGraph, StoredTensor, Reference, list})
 
 
 def _constant(node: Node) -> StoredTensor:

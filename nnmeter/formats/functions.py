@@ -2,7 +2,8 @@
 
 Rules:
 1. A node whose domain and operator name a function of the model becomes that function's nodes.
-2. A tensor of the body gets the name of the node and a slash in front; inputs and outputs get the names that the node uses.
+2. A tensor of the body gets the name of the node and a slash in front; inputs and outputs get the names that the node
+   uses for them.
 3. An attribute reference takes the node's attribute, else the function's default; without either it is left out.
 4. An output that the body passes straight on from an input becomes an `Identity`.
 5. Functions may call functions, up to `MAX_DEPTH` deep and `MAX_NODES` nodes in all; none may call itself.
@@ -55,7 +56,7 @@ class _Inliner:
         result: list[Node] = []
         for node in nodes:
             for value in node.attributes.values():
-                for graph in value if isinstance(value, tuple) else (value,):
+                for graph in value if isinstance(value, list) else (value,):
                     if isinstance(graph, ScannedGraph):
                         self.inline(graph, depth + 1)
             function = self._functions.get((node.domain, node.op_type))
@@ -112,8 +113,8 @@ def _resolved(own: Mapping[str, Any], names: _Scope, attributes: Mapping[str, An
             value = attributes[value.name]
         elif isinstance(value, ScannedGraph):
             value = _renamed_graph(value, names, attributes)
-        elif isinstance(value, tuple):
-            value = tuple(_renamed_graph(v, names, attributes) if isinstance(v, ScannedGraph) else v for v in value)
+        elif isinstance(value, list):
+            value = [_renamed_graph(v, names, attributes) if isinstance(v, ScannedGraph) else v for v in value]
         result[key] = value
     return result
 

@@ -68,7 +68,7 @@ _LARGE: dict[int, Any] = {
     _TENSOR: lambda scanner, attribute, depth: _tensor(attribute.t),
     _SPARSE_TENSOR: lambda scanner, attribute, depth: _sparse_tensor(attribute.sparse_tensor),
     _GRAPH: lambda scanner, attribute, depth: _graph(scanner, attribute.g, depth),
-    _GRAPHS: lambda scanner, attribute, depth: tuple(_graph(scanner, g, depth) for g in attribute.graphs),
+    _GRAPHS: lambda scanner, attribute, depth: [_graph(scanner, g, depth) for g in attribute.graphs],
 }
 
 

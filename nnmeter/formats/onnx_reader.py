@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def _read(buffer: Buffer, size: int, source: str, name: str) -> UnboundModel:
     return _guarded(source, name, lambda: Scanner().model(buffer, 0, size))
 
 
-def _guarded(source, name, scan):  # type: ignore[no-untyped-def]
+def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> UnboundModel:
     try:
         return _model(scan(), source, name)
     except WireError as fault:
@@ -118,6 +119,6 @@ def _check_opsets(scanned: ScannedModel) -> None:
             return
         raise WireError("is not an ONNX model: it names no operator set")
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
-        raise WireError(
-            f"operator set {version} is unknown, {OLDEST_OPSET} to {NEWEST_OPSET} are known"
+        raise ModelError(
+            f"operator set {version} is unknown; export the model with one from {OLDEST_OPSET} to {NEWEST_OPSET}"
         )

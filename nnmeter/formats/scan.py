@@ -6,7 +6,8 @@ Rules:
 3. Equal attributes are read once: a model of hundreds of nodes has few different ones.
 4. Types that the file declares for inner tensors are kept as bytes and parsed only if they are asked for.
 5. The overload of a function is part of its name (`op:overload`), in the function and in the nodes that call it.
-6. A node's attribute is an int, a float, a str, a tuple of these, a `StoredTensor`, `ScannedGraph`, or `Reference`.
+6. A node's attribute is an int, a float, a str, a tuple of these, a `StoredTensor`, a `ScannedGraph`, a list of either,
+   or a `Reference`.
 Field numbers are those of onnx.proto.
 """
 
@@ -124,7 +125,7 @@ class Scanner:
         return graph
 
     def node(self, buffer: Buffer, at: int, end: int) -> Node:
-        """Read a NodeProto; the loop of `fields` is repeated here because most of the time of reading is spent in it."""
+        """Read a NodeProto; the loop of `fields` is repeated here, because here most of the time is spent."""
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise WireError(f"there are more than {MAX_NODES} nodes")
@@ -176,7 +177,7 @@ class Scanner:
         known = self._shared.get(raw)
         if known is None:
             known = self._attribute(raw, 0, len(raw))
-            if not isinstance(known[1], ScannedGraph):
+            if not isinstance(known[1], ScannedGraph | list):
                 self._shared[raw] = known
         return known
 
@@ -222,7 +223,7 @@ class Scanner:
         if reference:
             return name, Reference(reference)
         if kind_of in _REPEATED or (single is None and many):
-            return name, tuple(many)
+            return name, many if many and isinstance(many[0], StoredTensor | ScannedGraph) else tuple(many)
         return name, _ABSENT.get(kind_of) if single is None else single
 
     def function(self, buffer: Buffer, at: int, end: int) -> ScannedFunction:
@@ -332,4 +333,3 @@ def _scan_dimension(buffer: Buffer, at: int, end: int) -> Dimension:
         if number == 2 and kind == LENGTH:
             return text(buffer, start, stop) or None
     return None
-

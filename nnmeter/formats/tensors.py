@@ -159,5 +159,3 @@ def _from_typed(
         return np.array(numbers, dtype).reshape(kind.shape)
     except (OverflowError, ValueError) as fault:
         raise WireError(f"tensor '{name}' stores a number that is no {kind.dtype}") from fault
-
-

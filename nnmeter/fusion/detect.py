@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nnmeter.fusion.blocks import slices_to_blocks
 from nnmeter.fusion.folding import deduplicate, fold_constants
 from nnmeter.fusion.layout import BlockedLayout
 from nnmeter.fusion.matcher import RuleIndex
@@ -104,7 +105,8 @@ def _prepare_groups(item: Pass) -> _PreparedPass:
 
 
 def _prepare_transposes(item: Pass) -> _PreparedPass:
-    return _PreparedPass(TransposePusher(item.fields).apply, None)
+    pusher = TransposePusher(item.fields)
+    return _PreparedPass(pusher.apply, frozenset(pusher.kinds))
 
 
 def _prepare_procedure(procedure: Callable[[WorkingGraph, Any], bool]) -> Callable[[Pass], _PreparedPass]:
@@ -115,6 +117,7 @@ _PREPARE: dict[str, Callable[[Pass], _PreparedPass]] = {
     "rewrite": _prepare_rewrite,
     "fold_constants": _prepare_procedure(fold_constants),
     "deduplicate": _prepare_procedure(deduplicate),
+    "slices_to_blocks": _prepare_procedure(slices_to_blocks),
     "split_slices": _prepare_procedure(split_slices),
     "layout": _prepare_layout,
     "quantized_groups": _prepare_groups,

@@ -28,7 +28,8 @@ def fold_constants(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     limit = int(fields.get("limit", 1 << 62))
     constants, types = graph.constants, graph.types
     readers = graph.readers
-    pending = [node for tensor in constants for node in readers.get(tensor, ())]
+    fresh, graph.new_constants = graph.new_constants, []
+    pending = [node for tensor in fresh for node in readers.get(tensor, ())]
     pending += [node for kind in ("Constant", *of_shapes) for node in graph.by_kind.get(kind, ())]
     changed = False
     while pending:
@@ -45,6 +46,7 @@ def fold_constants(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
         graph.make_constant(node)
         pending += [reader for name in node.outputs for reader in readers.get(name, ())]
         changed = True
+    graph.new_constants.clear()
     return changed
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.fusion.expressions import Evaluate, compile_expression, names_in
+from nnmeter.fusion.expressions import Evaluate, Expression, compile_expression, names_in
 from nnmeter.fusion.match import Match
 from nnmeter.fusion.rewriting import WorkingGraph, WorkNode
 from nnmeter.fusion.rules import NewTensor, PatternNode, RewriteRule, Template
@@ -52,7 +52,9 @@ class CompiledRule:
         self.name = rule.name
         self.rule = rule
         self.shared = frozenset(node.id for node in rule.match if node.shared)
-        self.steps = _prepare_steps(rule)
+        self.steps = _prepare_steps(rule.match, rule.where, _constants_of(rule), set())
+        names = {name for node in rule.match for name in _names_of(node)}
+        self.unless = [_prepare_steps(item.match, item.where, frozenset(), set(names)) for item in rule.unless]
         self.anchors = self.steps[0].kinds
         self.kinds = frozenset(kind for step in self.steps for kind in step.kinds)
         self.glance = _prepare_glance(self.steps)
@@ -62,75 +64,13 @@ class CompiledRule:
 
     def apply(self, graph: WorkingGraph, anchor: WorkNode) -> bool:
         """Replace the pattern at an anchor; False, and nothing changed, where it does not fit."""
-        if not self.glance(graph, anchor):
-            return False
         match = Match(graph)
-        if not self._extend(match, 0, anchor) or not self._is_closed(match):
+        if not _extend(self.steps, match, 0, anchor) or not self._is_closed(match):
             return False
+        for steps in self.unless:
+            if _continue(steps, Match(graph, dict(match.nodes), dict(match.tensors)), 0):
+                return False
         return self._forward(match) if self.rule.forward else self._replace(match)
-
-    def _extend(self, match: Match, index: int, node: WorkNode) -> bool:
-        """Bind a node to a step, and from there all later steps; leaves no trace where that fails."""
-        step = self.steps[index]
-        if node.kind not in step.kinds:
-            return False
-        for other in match.nodes.values():
-            if node is other:
-                return False
-        inputs = node.inputs
-        orders: Sequence[list[str]] = (inputs,)
-        if step.commutative and len(inputs) == 2:
-            orders = (inputs, inputs[::-1])
-        before = dict(match.tensors)
-        for order in orders:
-            if self._bind(match, step, node, order):
-                match.nodes[step.id] = node
-                for check in step.checks:
-                    if not check(match):
-                        break
-                else:
-                    if self._continue(match, index + 1):
-                        return True
-                del match.nodes[step.id]
-            match.tensors = dict(before)
-        return False
-
-    @staticmethod
-    def _bind(match: Match, step: _Step, node: WorkNode, inputs: list[str]) -> bool:
-        tensors = match.tensors
-        count = len(inputs)
-        if count > len(step.inputs) and not step.more_inputs and any(inputs[len(step.inputs) :]):
-            return False
-        constants = match.graph.constants
-        for position, (name, optional, constant) in enumerate(step.inputs):
-            tensor = inputs[position] if position < count else ""
-            if (not tensor and not optional) or (constant and tensor not in constants):
-                return False
-            if name != "_" and tensors.setdefault(name, tensor) != tensor:
-                return False
-        outputs = node.outputs
-        count = len(outputs)
-        if count > len(step.outputs) and not step.more_outputs and any(outputs[len(step.outputs) :]):
-            return False
-        for position, name in enumerate(step.outputs):
-            tensor = outputs[position] if position < count else ""
-            if not tensor or tensors.setdefault(name, tensor) != tensor:
-                return False
-        return True
-
-    def _continue(self, match: Match, index: int) -> bool:
-        if index == len(self.steps):
-            return True
-        step = self.steps[index]
-        graph = match.graph
-        if step.by_output is not None:
-            writer = graph.producer.get(match.tensors[step.by_output])
-            return writer is not None and self._extend(match, index, writer)
-        assert step.by_input is not None  # the loader checked that every pattern node is connected
-        for reader in tuple(graph.readers.get(match.tensors[step.by_input], ())):
-            if self._extend(match, index, reader):
-                return True
-        return False
 
     def _is_closed(self, match: Match) -> bool:
         """Rule 4 of the module: nothing outside needs what the match takes away."""
@@ -195,6 +135,71 @@ class CompiledRule:
             graph.add_node(kind, name, inputs, outputs, attributes, position + order * share / len(plans), heirs)
         graph.prune([*kept, *(f for f in feeders if f.alive)])
         return True
+
+
+def _extend(steps: list[_Step], match: Match, index: int, node: WorkNode) -> bool:
+    """Bind a node to a step, and from there all later steps; leaves no trace where that fails."""
+    step = steps[index]
+    if node.kind not in step.kinds:
+        return False
+    for other in match.nodes.values():
+        if node is other:
+            return False
+    inputs = node.inputs
+    orders: Sequence[list[str]] = (inputs,)
+    if step.commutative and len(inputs) == 2:
+        orders = (inputs, inputs[::-1])
+    before = dict(match.tensors)
+    for order in orders:
+        if _bind(match, step, node, order):
+            match.nodes[step.id] = node
+            for check in step.checks:
+                if not check(match):
+                    break
+            else:
+                if _continue(steps, match, index + 1):
+                    return True
+            del match.nodes[step.id]
+        match.tensors = dict(before)
+    return False
+
+
+def _bind(match: Match, step: _Step, node: WorkNode, inputs: list[str]) -> bool:
+    tensors = match.tensors
+    count = len(inputs)
+    if count > len(step.inputs) and not step.more_inputs and any(inputs[len(step.inputs) :]):
+        return False
+    constants = match.graph.constants
+    for position, (name, optional, constant) in enumerate(step.inputs):
+        tensor = inputs[position] if position < count else ""
+        if (not tensor and not optional) or (constant and tensor not in constants):
+            return False
+        if name != "_" and tensors.setdefault(name, tensor) != tensor:
+            return False
+    outputs = node.outputs
+    count = len(outputs)
+    if count > len(step.outputs) and not step.more_outputs and any(outputs[len(step.outputs) :]):
+        return False
+    for position, name in enumerate(step.outputs):
+        tensor = outputs[position] if position < count else ""
+        if not tensor or tensors.setdefault(name, tensor) != tensor:
+            return False
+    return True
+
+
+def _continue(steps: list[_Step], match: Match, index: int) -> bool:
+    if index == len(steps):
+        return True
+    step = steps[index]
+    graph = match.graph
+    if step.by_output is not None:
+        writer = graph.producer.get(match.tensors[step.by_output])
+        return writer is not None and _extend(steps, match, index, writer)
+    assert step.by_input is not None  # the loader checked that every pattern node is connected
+    for reader in tuple(graph.readers.get(match.tensors[step.by_input], ())):
+        if _extend(steps, match, index, reader):
+            return True
+    return False
 
 
 class _CompiledTemplate:
@@ -276,10 +281,15 @@ def _prepare_glance(steps: list[_Step]) -> _Glance:
         return lambda graph, node: True
     if len(tests) == 1:
         return tests[0]
-    return lambda graph, node: all(test(graph, node) for test in tests)
+    first, second_test = tests[0], tests[1]
+    return lambda graph, node: first(graph, node) and second_test(graph, node)
 
 
 def _glance_constant(positions: list[int]) -> _Glance:
+    if len(positions) == 1:
+        only = positions[0]
+        return lambda graph, node: only < len(node.inputs) and node.inputs[only] in graph.constants
+
     def test(graph: WorkingGraph, node: WorkNode) -> bool:
         inputs, constants = node.inputs, graph.constants
         for position in positions:
@@ -327,15 +337,19 @@ def _constants_of(rule: RewriteRule) -> frozenset[str]:
     return frozenset(found)
 
 
-def _prepare_steps(rule: RewriteRule) -> list[_Step]:
-    constants = _constants_of(rule)
-    waiting = [(names_in(expression), compile_expression(expression)) for expression in rule.where]
+def _names_of(node: PatternNode) -> set[str]:
+    return {name.rstrip("?") for name in (*node.inputs, *node.outputs)} | {node.id}
+
+
+def _prepare_steps(
+    nodes: Sequence[PatternNode], where: Sequence[Expression], constants: frozenset[str], bound: set[str]
+) -> list[_Step]:
+    waiting = [(names_in(expression), compile_expression(expression)) for expression in where]
     steps: list[_Step] = []
-    bound: set[str] = set()
-    for index, node in enumerate(rule.match):
+    for index, node in enumerate(nodes):
         reached = set(bound)
-        bound |= {name.rstrip("?") for name in (*node.inputs, *node.outputs)} | {node.id}
-        last = index == len(rule.match) - 1
+        bound |= _names_of(node)
+        last = index == len(nodes) - 1
         ready = [check for names, check in waiting if last or names <= bound]
         waiting = [] if last else [(names, check) for names, check in waiting if not names <= bound]
         steps.append(_Step(node, reached, ready, constants))
@@ -361,7 +375,7 @@ class RuleIndex:
             if not node.alive:
                 continue
             for rule in by_anchor[node.kind]:
-                if rule.apply(graph, node):
+                if rule.glance(graph, node) and rule.apply(graph, node):
                     changed = True
                     break
         return changed

@@ -62,6 +62,7 @@ class WorkingGraph:
         outputs: names of the graph's outputs, for membership tests.
         parameters: parameters of the rule set that is applied.
         version: grows with every change; a pass that finds it unchanged since it last ran has nothing to do.
+        new_constants: tensors that became constants since constants were last folded.
         touched: for each kind of node, the version at which one, or a neighbour of one, last changed.
     """
 
@@ -72,6 +73,7 @@ class WorkingGraph:
         self.values: dict[str, np.ndarray] = dict(graph.values)
         self.stored: set[str] = set(graph.initializers)
         self.constants: set[str] = set(graph.initializers)
+        self.new_constants: list[str] = list(graph.initializers)
         self.inputs = frozenset(graph.inputs)
         self.outputs: frozenset[str] = frozenset(graph.outputs)
         self.parameters = parameters or {}
@@ -142,6 +144,7 @@ class WorkingGraph:
         self.types[name] = TensorType(dtype, tuple(value.shape))
         self.values[name] = value
         self.constants.add(name)
+        self.new_constants.append(name)
         return name
 
     def add_weight(self, hint: str, kind: TensorType) -> str:
@@ -149,6 +152,7 @@ class WorkingGraph:
         name = self.fresh(hint)
         self.types[name] = kind
         self.constants.add(name)
+        self.new_constants.append(name)
         return name
 
     def add_node(
@@ -228,12 +232,15 @@ class WorkingGraph:
         for node in readers:
             node.inputs = [new if tensor == old else tensor for tensor in node.inputs]
         self.readers.setdefault(new, []).extend(readers)
+        if new in self.constants:
+            self.new_constants.append(new)
         for node in readers:
             self._touch(node)
 
     def make_constant(self, node: WorkNode) -> None:
         """Drop a node whose outputs are known before the run."""
         self.constants.update(name for name in node.outputs if name)
+        self.new_constants += [name for name in node.outputs if name]
         self.remove_node(node)
 
     def prune(self, nodes: Iterable[WorkNode]) -> None:
@@ -249,23 +256,25 @@ class WorkingGraph:
 
     def ordered(self) -> Iterator[WorkNode]:
         """All nodes in an order in which every tensor is written before it is read, positions first."""
-        nodes = self.nodes()
-        done: set[int] = set()
+        done: set[WorkNode] = set()
         producer = self.producer
-        for start in nodes:
-            if id(start) in done:
+        for start in self.nodes():
+            if start in done:
                 continue
             stack = [start]
             while stack:
                 node = stack[-1]
-                if id(node) in done:
+                if node in done:
                     stack.pop()
                     continue
-                waiting = [p for t in node.inputs if (p := producer.get(t)) is not None and id(p) not in done]
-                if waiting:
-                    stack.extend(waiting)
-                else:
-                    done.add(id(node))
+                ready = True
+                for tensor in node.inputs:
+                    writer = producer.get(tensor)
+                    if writer is not None and writer not in done:
+                        stack.append(writer)
+                        ready = False
+                if ready:
+                    done.add(node)
                     stack.pop()
                     yield node
 

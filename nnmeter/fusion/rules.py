@@ -18,7 +18,8 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
    absent; `_` is any; `...` at the end stands for any more. `commutative` nodes match with their two inputs either way.
 6. Nodes of a match are replaced, so what they compute must not be needed elsewhere, except outputs that `replace`
    writes. A `shared` node is taken into the kernel but stays in the graph for as long as others read it.
-7. `where` is a list of expressions (`nnmeter/fusion/expressions.py`) that must all hold.
+7. `where` is a list of expressions (`nnmeter/fusion/expressions.py`) that must all hold. `unless` is a list of patterns
+   around the match, each `{"match": [...], "where": [...]}`; the rule does not apply where one of them is found.
 8. `replace` is a list of nodes: `op` (text or expression), `inputs` and `outputs` (bound names; `name?` is left out where
    it is not bound), `attributes`: `from` (pattern node to copy them from), `drop` (names not copied), `set` (name to
    expression). The node marked `main`, or the only one, is the heir of the operators matched. New tensors are named in
@@ -91,6 +92,14 @@ class NewTensor:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """A pattern around a match that forbids it (rule 7)."""
+
+    match: tuple[PatternNode, ...]
+    where: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True)
 class RewriteRule:
     """A pattern and what it becomes."""
 
@@ -101,6 +110,7 @@ class RewriteRule:
     tensors: tuple[NewTensor, ...] = ()
     forward: Mapping[str, str] = field(default_factory=dict)
     outputs: bool = False
+    unless: tuple[Surroundings, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -221,6 +231,7 @@ PASS_KINDS = (
     "layout",
     "push_transposes",
     "split_slices",
+    "slices_to_blocks",
     "quantized_groups",
     "unsigned_activations",
     "insert_casts",
@@ -256,6 +267,10 @@ def _rule(data: Any, owner: str) -> RewriteRule:
         tensors,
         dict(data.get("forward", {})),
         bool(data.get("outputs", False)),
+        tuple(
+            Surroundings(tuple(_pattern_node(n, label) for n in _listed(item, "match", label)), tuple(item.get("where", ())))
+            for item in data.get("unless", ())
+        ),
     )
     _check_names(rule, label)
     return rule
@@ -307,26 +322,18 @@ def _new_tensor(name: str, data: Any, label: str) -> NewTensor:
 
 def _check_names(rule: RewriteRule, label: str) -> None:
     """Every name that conditions and results use is bound by the pattern, and every pattern node is connected."""
-    bound: set[str] = set()
-    for index, node in enumerate(rule.match):
-        names = {name.rstrip("?") for name in (*node.inputs, *node.outputs)} - {"_", "...", ""}
-        if index and not names & bound:
-            raise RuleFault(f"{label}: pattern node {node.id!r} shares no tensor with the nodes before it")
-        bound |= names
-    ids = {node.id for node in rule.match}
-    if len(ids) != len(rule.match):
-        raise RuleFault(f"{label}: two pattern nodes have one id")
-    known = bound | ids | {tensor.name for tensor in rule.tensors}
-    expressions = [*rule.where, *(e for t in rule.replace for e in (t.op, *t.attributes_set.values()))]
+    known = _check_pattern(rule.match, set(), label)
+    for expression in rule.where:
+        _check_expression(expression, known, label)
+    for around in rule.unless:
+        names = _check_pattern(around.match, set(known), label)
+        for expression in around.where:
+            _check_expression(expression, names, label)
+    known |= {tensor.name for tensor in rule.tensors}
+    expressions = [e for t in rule.replace for e in (t.op, *t.attributes_set.values())]
     expressions += [e for t in rule.tensors for e in (t.dtype, t.shape, t.value)]
     for expression in expressions:
-        try:
-            compile_expression(expression)
-        except ExpressionFault as fault:
-            raise RuleFault(f"{label}: {fault}") from None
-        unknown = names_in(expression) - known
-        if unknown:
-            raise RuleFault(f"{label}: {sorted(unknown)[0]!r} is not bound by the pattern")
+        _check_expression(expression, known, label)
     used = [name for t in rule.replace for name in (*t.inputs, *t.outputs)]
     used += [*rule.forward, *rule.forward.values(), *(t.like for t in rule.tensors if t.like)]
     for name in used:
@@ -334,6 +341,28 @@ def _check_names(rule: RewriteRule, label: str) -> None:
             raise RuleFault(f"{label}: {name!r} is not bound by the pattern")
     if not rule.replace and not rule.forward:
         raise RuleFault(f"{label}: needs 'replace' or 'forward'")
+
+
+def _check_pattern(nodes: tuple[PatternNode, ...], bound: set[str], label: str) -> set[str]:
+    """All names that are bound once the nodes of a pattern are, given those that were before."""
+    for node in nodes:
+        names = {name.rstrip("?") for name in (*node.inputs, *node.outputs)} - {"_", "...", ""}
+        if bound and not names & bound:
+            raise RuleFault(f"{label}: pattern node {node.id!r} shares no tensor with the nodes before it")
+        if node.id in bound:
+            raise RuleFault(f"{label}: two pattern nodes, or a node and a tensor, are called {node.id!r}")
+        bound |= names | {node.id}
+    return bound
+
+
+def _check_expression(expression: Expression, known: set[str], label: str) -> None:
+    try:
+        compile_expression(expression)
+    except ExpressionFault as fault:
+        raise RuleFault(f"{label}: {fault}") from None
+    unknown = names_in(expression) - known
+    if unknown:
+        raise RuleFault(f"{label}: {sorted(unknown)[0]!r} is not bound by the pattern")
 
 
 def _text(data: Any, key: str, label: str) -> str:

@@ -1,53 +1,162 @@
-"""Temporary: static shapes for every tensor."""
+"""Gives every tensor of a model a static shape.
+
+Rules:
+1. A free dimension with a name takes the size given for that name (`dims`), wherever the name occurs.
+2. An input takes the shape given for it (`shapes`); named dimensions in it are thereby given too. A shape must agree
+   with the sizes that the model fixes, and a name must have one size.
+3. What then remains free is an error that names inputs, dimensions and the options that bind them.
+4. A size for a name that no input has is no error, because one option may serve several models; it is a warning.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from nnmeter.errors import ModelError
+from nnmeter.graph.inference import Inference
 from nnmeter.graph.ir import Graph, TensorType
-from nnmeter.graph.stopgap.base import NodeView
-from nnmeter.graph.stopgap.common import LIMIT, RULES, VALUES
-from nnmeter.graph.stopgap.spatial import RULES as SPATIAL
+from nnmeter.graph.unbound import MAX_ELEMENTS, DeclaredType, Dimension, UnboundModel
 
-_ALL = {**RULES, **SPATIAL}
+_EXAMPLE_SIZES: dict[str, int] = {"seq": 128, "len": 128, "token": 128, "height": 224, "width": 224}
 
 
-def bind_shapes(model, dims=None, shapes=None):
-    dims, shapes = dims or {}, shapes or {}
-    types = dict(model.constants)
-    values = dict(model.values)
-    for item in model.inputs:
-        name, dtype, declared = item.name, item.dtype, item.dims
-        if name in shapes:
-            types[name] = TensorType(dtype, tuple(shapes[name]))
-            continue
-        sizes = [d if isinstance(d, int) else dims.get(d) for d in declared]
-        if None in sizes:
-            raise ModelError(f"{model.source}: input '{name}' has free dimensions")
-        types[name] = TensorType(dtype, tuple(sizes))
-    for node in model.nodes:
-        ts = [types[i] if i else None for i in node.inputs]
-        vs = [values.get(i) if i else None for i in node.inputs]
-        opset = model.opsets.get(node.domain, 1)
-        view = NodeView(node, ts, vs, opset, [])
-        rule = _ALL.get(node.op_type)
-        if rule is None:
-            raise ModelError(f"{model.source}: no shape rule for {node.op_type}")
+def bind_shapes(
+    model: UnboundModel,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Graph:
+    """Bind the free dimensions of a model and infer the type of every tensor.
+
+    Args:
+        model: what `read_model` returned; it is not changed and may be bound again.
+        dims: sizes of free dimensions, by name.
+        shapes: whole shapes of inputs, by input name.
+
+    Returns:
+        The graph, every tensor with a static type.
+
+    Raises:
+        ModelError: dimensions remain free, what is given contradicts the model, or an operator does not fit its inputs.
+    """
+    sizes = _checked_sizes(model, dims or {})
+    given = {name: _checked_shape(model, name, shape) for name, shape in (shapes or {}).items()}
+    known = {d.name for d in model.inputs}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ModelError(
+            f"{model.source}: there is no input '{unknown[0]}'; give shapes for its inputs ({', '.join(sorted(known))})"
+        )
+    for declared in model.inputs:
+        if declared.name in given:
+            _agree(model, declared, given[declared.name], sizes)
+        if declared.container not in ("", "optional", "sparse"):
+            raise ModelError(
+                f"{model.source}: input '{declared.name}' is a {declared.container}, which has no static shape; "
+                "export the model with tensors as inputs"
+            )
+    types = {}
+    free = []
+    for declared in model.inputs:
+        kind = _bound(declared, given.get(declared.name), sizes)
+        if kind is None:
+            free.append(declared)
+        elif not declared.dtype:
+            raise ModelError(f"{model.source}: input '{declared.name}' has no element type; declare it in the model")
+        else:
+            types[declared.name] = kind
+    if free:
+        raise ModelError(f"{model.source}: {_remaining(free, sizes)}")
+    inference = Inference(model.source, model.opsets, sizes)
+    graph = inference.run(model, types)
+    unused = sorted(
+        set(dims or {}) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
+    )
+    graph.warnings.extend(f"no input has a dimension '{name}'; its size was not used" for name in unused)
+    return graph
+
+
+def _checked_sizes(model: UnboundModel, dims: Mapping[str, int]) -> dict[str, int]:
+    for name, size in dims.items():
+        if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= MAX_ELEMENTS:
+            raise ModelError(f"{model.source}: dimension '{name}' cannot be {size!r}; give a positive whole number")
+    return dict(dims)
+
+
+def _checked_shape(model: UnboundModel, name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    sizes = []
+    for size in shape:
         try:
-            outs = rule(view)
-        except (TypeError, KeyError, IndexError, ValueError) as e:
-            raise ModelError(f"{model.source}: {node.name} {node.op_type}: {e!r}") from e
-        for name, t in zip(node.outputs, outs):
-            if name:
-                types[name] = t
-        if node.op_type == "Shape":
-            x = ts[0].shape
-            values[node.outputs[0]] = np.array(x[node.attributes.get("start", 0) : node.attributes.get("end", len(x))], np.int64)
-        elif node.op_type == "Size":
-            values[node.outputs[0]] = np.array(ts[0].elements, np.int64)
-        elif node.op_type in VALUES and outs[0].elements <= LIMIT and all(v is not None for v, t in zip(vs, ts) if t is not None):
-            got = VALUES[node.op_type](view, [v for v in vs if v is not None], outs[0])
-            if got is not None:
-                values[node.outputs[0]] = np.asarray(got)
-    return Graph(model.name, model.nodes, [d.name for d in model.inputs], [d.name for d in model.outputs], types, set(model.constants), values, model.opsets)
+            whole = int(size)
+        except (TypeError, ValueError):
+            whole = -1
+        if whole != size or not 0 <= whole <= MAX_ELEMENTS:
+            raise ModelError(f"{model.source}: input '{name}' cannot have a dimension {size!r}; give whole numbers")
+        sizes.append(whole)
+    return tuple(sizes)
+
+
+def _agree(model: UnboundModel, declared: DeclaredType, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    """Check a given shape against the declared one, and learn the named dimensions in it (rule 2)."""
+    if declared.dims is None:
+        return
+    stated = "x".join("?" if d is None else str(d) for d in declared.dims)
+    text = "x".join(map(str, shape))
+    if len(shape) != len(declared.dims):
+        raise ModelError(f"{model.source}: input '{declared.name}' is {stated} in the model, {text} has another rank")
+    for dim, size in zip(declared.dims, shape, strict=True):
+        if isinstance(dim, int) and dim != size:
+            raise ModelError(
+                f"{model.source}: input '{declared.name}' is {stated} in the model, which {text} contradicts; "
+                "give the fixed sizes as they are, or export the model with free dimensions"
+            )
+        if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
+            raise ModelError(
+                f"{model.source}: dimension '{dim}' is given as {sizes[dim]} and, by the shape of input "
+                f"'{declared.name}', as {size}; give it one size"
+            )
+
+
+def _bound(declared: DeclaredType, shape: tuple[int, ...] | None, sizes: Mapping[str, int]) -> TensorType | None:
+    if shape is not None:
+        return TensorType(declared.dtype, shape)
+    if declared.dims is None:
+        return None
+    bound = []
+    for dim in declared.dims:
+        size = sizes.get(dim) if isinstance(dim, str) else dim
+        if size is None:
+            return None
+        bound.append(size)
+    return TensorType(declared.dtype, tuple(bound))
+
+
+def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
+    """What remains free and how to give it (rule 3)."""
+    parts = []
+    options = []
+    for declared in free:
+        if declared.dims is None:
+            parts.append(f"input '{declared.name}' has no declared shape")
+            options.append(f"--shape {declared.name}=1x3x224x224")
+            continue
+        names = [d for d in declared.dims if isinstance(d, str) and d not in sizes]
+        unnamed = None in declared.dims
+        parts.append(
+            f"input '{declared.name}' has free dimensions ({', '.join([*names, *(['one without a name'] * unnamed)])})"
+        )
+        if unnamed:
+            whole = [_example(d, sizes, axis, len(declared.dims)) for axis, d in enumerate(declared.dims)]
+            options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
+        else:
+            options += [f"--dim {name}={_example(name, sizes, 0, 1)}" for name in names]
+    return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}"
+
+
+def _example(dim: Dimension, sizes: Mapping[str, int], axis: int, rank: int) -> int:
+    """A likely size, for the example in the message."""
+    if isinstance(dim, int):
+        return dim
+    if dim is None:
+        return 1 if axis == 0 else 224 if rank == 4 and axis > 1 else 128
+    usual = next((size for word, size in _EXAMPLE_SIZES.items() if word in dim.lower()), 1)
+    return sizes.get(dim, usual)

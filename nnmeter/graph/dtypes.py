@@ -19,7 +19,8 @@ CODE_OF_DTYPE: dict[str, int] = {name: code for code, name in DTYPE_OF_CODE.item
 NUMPY_OF_DTYPE: dict[str, np.dtype[Any]] = {
     name: np.dtype(name)
     for name in (
-        "float32 float64 float16 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool complex64 complex128".split()
+        *("float16", "float32", "float64", "complex64", "complex128", "bool"),
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     )
 }
 

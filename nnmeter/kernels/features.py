@@ -121,6 +121,14 @@ def _shape(signature: KernelSignature, position: int) -> tuple[int, ...]:
     return ()
 
 
+def _channels_first(signature: KernelSignature) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of data and result as N, C, spatial axes, whichever order the kernel has them in."""
+    x, y = _shape(signature, 0), signature.outputs[0].shape
+    if signature.attribute("channels_last", 0):
+        x, y = (x[0], x[-1], *x[1:-1]), (y[0], y[-1], *y[1:-1])
+    return x, y
+
+
 def _product(sizes: Sequence[int]) -> int:
     result = 1
     for size in sizes:
@@ -137,9 +145,8 @@ _CONVOLUTION_NAMES = (
 
 
 def _convolution(s: KernelSignature) -> list[float]:
-    x = _shape(s, 0)
+    x, y = _channels_first(s)
     w = _shape(s, 3 if s.op_type == "QLinearConv" else 1)
-    y = s.outputs[0].shape
     groups = s.attribute("group", 1)
     spatial = y[2:] or (1,)
     height, width = (spatial[-2], spatial[-1]) if len(spatial) > 1 else (1, spatial[-1])
@@ -219,7 +226,7 @@ _POOLING_NAMES = (
 
 
 def _pooling(s: KernelSignature) -> list[float]:
-    x, y = _shape(s, 0), s.outputs[0].shape
+    x, y = _channels_first(s)
     window = s.attribute("kernel_shape")
     strides = s.attribute("strides")
     pads = s.attribute("pads")

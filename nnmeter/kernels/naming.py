@@ -11,7 +11,7 @@ Rules of the names:
    fused transposes is another kernel and keeps its name (`FusedMatMul`).
 3. A residual input of a convolution (its fourth input) adds `+Add`.
 4. An activation, and only then, adds `+<activation>`: `nchwc.Conv+Add+Relu`.
-5. All others are named by their operator.
+5. All others are named by their operator. Absent inputs at the end do not count.
 6. Attributes are kept where cost may depend on them; those that only change values (epsilon, alpha of a product, the
    parameters of an activation) are dropped. Axes of a reduction that arrive as a constant input are kept as `axes`.
 """
@@ -98,4 +98,8 @@ def kernel_signature(
         if axes is not None:
             kept.append(("k" if anchor == "TopK" else "axes", tuple(int(v) for v in axes.ravel())))
     kept.sort()
+    count = len(inputs)
+    while count and inputs[count - 1] is None:
+        count -= 1
+    inputs, constants = inputs[:count], constants[:count]
     return KernelSignature(name, anchor, domain, tuple(inputs), tuple(constants), tuple(outputs), tuple(kept))

@@ -159,7 +159,7 @@ class _Problem:
         self.common = np.array([f.values[: len(COMMON_NAMES)] for f in table.features], dtype=np.float32)
         self.rows = {
             family: np.array([table.features[i].values for i in np.flatnonzero(self.family == family)], np.float32)
-            for family in sorted(set(self.family))
+            for family in sorted({f.family for f in table.features})
         }
 
     def choose_presets(self, fold: np.ndarray, say: Progress) -> tuple[dict[str, Preset], _HeldOut]:
@@ -338,5 +338,5 @@ def _cross_coverage(log_errors: np.ndarray, networks: list[list[KernelPrice]]) -
         model = calibrate_intervals(log_errors[~mine], [n for n, m in zip(networks, ~mine, strict=True) if m])
         for i in np.flatnonzero(mine):
             low, high = model.interval_ms(1.0, networks[i], 0.9)
-            inside += low <= np.exp(log_errors[i]) <= high
-    return 100.0 * inside / len(networks)
+            inside += int(low <= np.exp(log_errors[i]) <= high)
+    return round(100.0 * float(inside) / len(networks), 2)

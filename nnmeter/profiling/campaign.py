@@ -44,7 +44,10 @@ TIMED_SECONDS, TIMED_RUNS = 0.10, (5, 15)
 
 @dataclass(frozen=True, slots=True)
 class CampaignProgress:
-    """How far a campaign is: what this call measured, and the network that it measured last."""
+    """How far a campaign is: what this call measured, the network that it measured last, and how quiet the machine is.
+
+    `restlessness` is the relative spread of the latest reference runs (`Stopwatch.restlessness`).
+    """
 
     networks: int
     kernels: int
@@ -52,6 +55,7 @@ class CampaignProgress:
     elapsed_s: float
     budget_s: float
     network: str
+    restlessness: float = 0.0
 
     @property
     def kernels_per_s(self) -> float:
@@ -131,7 +135,9 @@ def run_campaign(
                     refused += 1
                     _log_refused(place, current, str(fault))
             current += 1
-            latest = CampaignProgress(networks, kernels, refused, clock() - started, budget_s, name)
+            latest = CampaignProgress(
+                networks, kernels, refused, clock() - started, budget_s, name, stopwatch.restlessness()
+            )
             if progress:
                 progress(latest)
             if len(block) >= BLOCK_NETWORKS or clock() - block_started >= BLOCK_SECONDS:

@@ -80,6 +80,16 @@ class Stopwatch:
             self.time_reference()
         return float(np.median(self.reference_runs_ms))
 
+    def restlessness(self) -> float:
+        """Half the distance of the quartiles of the last reference runs, relative to their median.
+
+        Below 0.05 on a quiet machine; above 0.2 something else is running on it, and ratios mean little.
+        """
+        if not self.reference_runs_ms:
+            return 0.0
+        low, middle, high = np.percentile(self.reference_runs_ms[-NOMINAL_RUNS:], [25, 50, 75])
+        return float((high - low) / 2 / middle)
+
     def now(self) -> float:
         """Seconds on the clock that times the runs."""
         return self._clock()

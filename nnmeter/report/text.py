@@ -22,8 +22,9 @@ class Text:
         self._lines: list[str] = []
 
     def add(self, line: str = "") -> None:
-        """Add a line as it is."""
-        self._lines.append(line)
+        """Add a line as it is; an empty line is not repeated."""
+        if line or (self._lines and self._lines[-1]):
+            self._lines.append(line)
 
     def add_wrapped(self, line: str) -> None:
         """Add a sentence, in as many lines as the width asks for."""

@@ -101,6 +101,17 @@ def test_warm_up_ends_when_the_median_settles(runtime, clock):
     assert runs[-1][0] == pytest.approx(10.0)
 
 
+def test_restless_machine_is_noticed(runtime, clock):
+    stopwatch = Stopwatch(runtime, clock)
+    stopwatch.nominal_ms()
+    assert stopwatch.restlessness() == pytest.approx(0.0, abs=1e-6)
+    rng = random.Random(0)
+    clock.slowness = lambda now_s: rng.choice([1.0, 2.0])
+    for _ in range(200):
+        stopwatch.time_reference()
+    assert stopwatch.restlessness() > 0.2
+
+
 def test_warm_up_of_a_restless_model_is_bounded(runtime, clock):
     stopwatch = Stopwatch(runtime, clock)
     count = 0

@@ -20,11 +20,11 @@ Inputs = Sequence[TensorType | None]
 Shape = tuple[int, ...]
 
 
-class ShapeFault(Exception):
+class ShapeError(Exception):
     """Inputs or attributes that contradict what the operator demands."""
 
 
-class UnknownShape(Exception):
+class UnknownShapeError(Exception):
     """A shape that depends on something that is not known before the model runs."""
 
 
@@ -62,13 +62,13 @@ class Context:
         """An integer input's value as a flat list; None if the input is absent.
 
         Raises:
-            UnknownShape: the input is there, but its value is not known.
+            UnknownShapeError: the input is there, but its value is not known.
         """
         if position >= len(node.inputs) or not node.inputs[position]:
             return None
         value = self.values.get(node.inputs[position])
         if value is None:
-            raise UnknownShape(f"its shape depends on the value of '{node.inputs[position]}'")
+            raise UnknownShapeError(f"its shape depends on the value of '{node.inputs[position]}'")
         return [int(v) for v in value.ravel().tolist()]
 
     def bound(self, node: Node, what: str) -> None:
@@ -83,7 +83,7 @@ def present(inputs: Inputs, position: int) -> TensorType:
     """The type of an input that the operator cannot do without."""
     found = inputs[position] if position < len(inputs) else None
     if found is None:
-        raise ShapeFault(f"input {position} is missing")
+        raise ShapeError(f"input {position} is missing")
     return found
 
 
@@ -112,7 +112,7 @@ def broadcast(a: Shape, b: Shape) -> Shape:
             if result[axis] == 1:
                 result[axis] = size
             elif size != 1:
-                raise ShapeFault(f"shapes {show(a)} and {show(b)} do not broadcast")
+                raise ShapeError(f"shapes {show(a)} and {show(b)} do not broadcast")
     return tuple(result)
 
 
@@ -120,7 +120,7 @@ def axis_of(axis: int, rank: int) -> int:
     """An axis counted from the front."""
     found = axis + rank if axis < 0 else axis
     if not 0 <= found < max(rank, 1):
-        raise ShapeFault(f"axis {axis} is outside of a tensor of rank {rank}")
+        raise ShapeError(f"axis {axis} is outside of a tensor of rank {rank}")
     return found
 
 
@@ -136,14 +136,14 @@ def dtype_attribute(node: Node, name: str, default: str) -> str:
         return default
     dtype = DTYPE_OF_CODE.get(code)
     if dtype is None:
-        raise ShapeFault(f"attribute {name} is the unknown element type {code}")
+        raise ShapeError(f"attribute {name} is the unknown element type {code}")
     return dtype
 
 
 def check_size(kind: TensorType) -> TensorType:
     """The type itself, if such a tensor is possible."""
     if kind.shape and (min(kind.shape) < 0 or kind.elements > MAX_ELEMENTS):
-        raise ShapeFault(f"it would write the impossible shape {show(kind.shape)}")
+        raise ShapeError(f"it would write the impossible shape {show(kind.shape)}")
     return kind
 
 

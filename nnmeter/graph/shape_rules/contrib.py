@@ -16,7 +16,7 @@ from nnmeter.graph.shape_rules.common import (
     Context,
     Inputs,
     Rule,
-    ShapeFault,
+    ShapeError,
     broadcast,
     optional,
     present,
@@ -33,6 +33,7 @@ from nnmeter.graph.shape_rules.quantization import either_layout
 from nnmeter.graph.shape_rules.recurrent import RULES as RECURRENT_RULES
 from nnmeter.graph.shape_rules.windows import convolution, global_pool, pool
 
+BLOCKED_DOMAIN = "com.microsoft.nchwc"
 _WIDEST_BLOCK = 16
 
 
@@ -100,7 +101,7 @@ def _blocked_weights(node: Node, inputs: Inputs, context: Context) -> Sequence[T
     """MatMulNBits and its kin: the attributes K and N give the weights' logical shape."""
     a, depth, columns = present(inputs, 0), node.attributes["K"], node.attributes["N"]
     if a.shape[-1] != depth:
-        raise ShapeFault(f"the input {show(a.shape)} does not fit weights of {depth} rows")
+        raise ShapeError(f"the input {show(a.shape)} does not fit weights of {depth} rows")
     return (TensorType(a.dtype, (*a.shape[:-1], columns)),)
 
 
@@ -161,7 +162,7 @@ def block_of(nodes: Sequence[Node], types: dict[str, TensorType]) -> tuple[int, 
     block = _WIDEST_BLOCK
     channels: dict[str, int] = {}
     for node in nodes:
-        if node.domain == "com.microsoft.nchwc" and node.op_type == "Conv" and len(node.inputs) > 1:
+        if node.domain == BLOCKED_DOMAIN and node.op_type == "Conv" and len(node.inputs) > 1:
             weights = types.get(node.inputs[1])
             if weights is None or len(weights.shape) < 2:
                 continue
@@ -176,9 +177,9 @@ def block_of(nodes: Sequence[Node], types: dict[str, TensorType]) -> tuple[int, 
 MICROSOFT_RULES: dict[str, Rule] = {
     **{
         op: ELEMENTWISE_RULES[op]
-        for op in "Gelu LayerNormalization RMSNormalization Range Trilu GroupNormalization".split()
+        for op in ("Gelu", "LayerNormalization", "RMSNormalization", "Range", "Trilu", "GroupNormalization")
     },
-    **{op: MOVEMENT_RULES[op] for op in "Pad GatherND".split()},
+    **{op: MOVEMENT_RULES[op] for op in ("Pad", "GatherND")},
     **QUANTIZATION_RULES,
     **RECURRENT_RULES,
     **table(

@@ -13,8 +13,8 @@ from nnmeter.graph.shape_rules.common import (
     Context,
     Inputs,
     Rule,
-    ShapeFault,
-    UnknownShape,
+    ShapeError,
+    UnknownShapeError,
     axis_of,
     broadcast,
     dtype_attribute,
@@ -27,7 +27,7 @@ from nnmeter.graph.shape_rules.common import (
 def _binary(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     a, b = inputs
     if a is None or b is None:
-        raise ShapeFault("an input is missing")
+        raise ShapeError("an input is missing")
     if a.shape == b.shape:
         return (a,)
     shape = broadcast(a.shape, b.shape)
@@ -77,7 +77,7 @@ def _batch_normalization(node: Node, inputs: Inputs, context: Context) -> Sequen
     scale = present(inputs, 1)
     channels = x.shape[1] if len(x.shape) > 1 else 1
     if scale.elements != channels:
-        raise ShapeFault(f"its scale has {scale.elements} elements, its input {channels} channels")
+        raise ShapeError(f"its scale has {scale.elements} elements, its input {channels} channels")
     statistic = TensorType(present(inputs, 3).dtype, (channels,))
     return x, statistic, statistic, statistic, statistic
 
@@ -119,7 +119,7 @@ def _constant_of_shape(node: Node, inputs: Inputs, context: Context) -> Sequence
 def _range(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     start, limit, delta = (context.value(node, position) for position in range(3))
     if start is None or limit is None or delta is None:
-        raise UnknownShape("its length depends on values that are not known")
+        raise UnknownShapeError("its length depends on values that are not known")
     step = delta.item()
     count = max(ceil((limit.item() - start.item()) / step), 0) if step else 0
     return (TensorType(present(inputs, 0).dtype, (count,)),)

@@ -9,7 +9,7 @@ from nnmeter.graph.shape_rules.common import (
     Context,
     Inputs,
     Rule,
-    ShapeFault,
+    ShapeError,
     axis_of,
     broadcast,
     optional,
@@ -24,11 +24,11 @@ from nnmeter.graph.shape_rules.windows import retyped, retyped_as
 def matmul_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of a product by NumPy's rules: vectors are promoted, leading dimensions broadcast."""
     if not a or not b:
-        raise ShapeFault("a scalar cannot be multiplied as a matrix")
+        raise ShapeError("a scalar cannot be multiplied as a matrix")
     rows = a if len(a) > 1 else (1, *a)
     columns = b if len(b) > 1 else (*b, 1)
     if rows[-1] != columns[-2]:
-        raise ShapeFault(f"shapes {show(a)} and {show(b)} cannot be multiplied")
+        raise ShapeError(f"shapes {show(a)} and {show(b)} cannot be multiplied")
     batch = broadcast(rows[:-2], columns[:-2])
     return batch + (rows[-2:-1] if len(a) > 1 else ()) + (columns[-1:] if len(b) > 1 else ())
 
@@ -65,11 +65,11 @@ def gemm(left: int, right: int) -> Rule:
     def rule(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
         a, b = present(inputs, left), present(inputs, right).shape
         if len(a.shape) != 2 or len(b) != 2:
-            raise ShapeFault(f"shapes {show(a.shape)} and {show(b)} are not two matrices")
+            raise ShapeError(f"shapes {show(a.shape)} and {show(b)} are not two matrices")
         rows, depth = a.shape[::-1] if node.attributes.get("transA", 0) else a.shape
         inner, columns = b[::-1] if node.attributes.get("transB", 0) else b
         if depth != inner:
-            raise ShapeFault(f"shapes {show(a.shape)} and {show(b)} cannot be multiplied")
+            raise ShapeError(f"shapes {show(a.shape)} and {show(b)} cannot be multiplied")
         return (TensorType(a.dtype, (rows, columns)),)
 
     return rule
@@ -79,18 +79,18 @@ def einsum_shape(equation: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int,
     """Shape of an Einstein sum.
 
     Raises:
-        ShapeFault: the equation does not fit the shapes.
+        ShapeError: the equation does not fit the shapes.
     """
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(shapes):
-        raise ShapeFault(f"equation '{equation}' does not fit {len(shapes)} inputs")
+        raise ShapeError(f"equation '{equation}' does not fit {len(shapes)} inputs")
     sizes: dict[str, int] = {}
     rest: tuple[int, ...] = ()
     for term, shape in zip(terms, shapes, strict=True):
         head, dots, tail = term.partition("...")
         if (len(head) + len(tail) > len(shape)) if dots else (len(head) != len(shape)):
-            raise ShapeFault(f"equation '{equation}' does not fit the shape {show(shape)}")
+            raise ShapeError(f"equation '{equation}' does not fit the shape {show(shape)}")
         if dots:
             rest = broadcast(rest, shape[len(head) : len(shape) - len(tail)])
         labels = [*zip(head, shape, strict=False), *zip(reversed(tail), reversed(shape), strict=False)]
@@ -122,7 +122,7 @@ def _attention(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorT
         batch, heads, rows, _ = q.shape
         kv_heads, columns, key_width = k.shape[1:]
         value_width = v.shape[3]
-        y = (batch, heads, rows, value_width)
+        y: tuple[int, ...] = (batch, heads, rows, value_width)
     else:
         heads, kv_heads = node.attributes["q_num_heads"], node.attributes["kv_num_heads"]
         batch, rows, _ = q.shape
@@ -154,8 +154,8 @@ def _fourier(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTyp
     inverse = node.attributes.get("inverse", 0)
     one_sided = node.attributes.get("onesided", 0)
     shape = list(x.shape)
-    if one_sided and not inverse:
-        size = size // 2 + 1
+    if one_sided:
+        size = size // 2 + 1 if not inverse else size if length else 2 * (size - 1)
     shape[axis] = size
     shape[-1] = 1 if one_sided and inverse else 2
     return (TensorType(x.dtype, tuple(shape)),)

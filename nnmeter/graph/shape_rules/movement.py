@@ -10,8 +10,8 @@ from nnmeter.graph.shape_rules.common import (
     Context,
     Inputs,
     Rule,
-    ShapeFault,
-    UnknownShape,
+    ShapeError,
+    UnknownShapeError,
     axis_of,
     broadcast,
     present,
@@ -28,14 +28,14 @@ def _reshape(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTyp
         target = list(node.attributes["shape"])
     if not node.attributes.get("allowzero", 0) and 0 in target:
         if len(x.shape) < max(i for i, size in enumerate(target) if size == 0) + 1:
-            raise ShapeFault(f"shape {target} keeps dimensions that the input {show(x.shape)} does not have")
+            raise ShapeError(f"shape {target} keeps dimensions that the input {show(x.shape)} does not have")
         target = [x.shape[i] if size == 0 else size for i, size in enumerate(target)]
     if -1 in target:
         known = product([size for size in target if size != -1])
         target[target.index(-1)] = x.elements // known if known else 0
     made = TensorType(x.dtype, tuple(target))
     if made.elements != x.elements or (target and min(target) < 0):
-        raise ShapeFault(f"the input {show(x.shape)} cannot be reshaped to {show(made.shape)}")
+        raise ShapeError(f"the input {show(x.shape)} cannot be reshaped to {show(made.shape)}")
     return (made,)
 
 
@@ -60,7 +60,7 @@ def _squeeze(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTyp
     if axes is None:
         return (TensorType(x.dtype, tuple([size for size in x.shape if size != 1])),)
     if any(x.shape[axis] != 1 for axis in axes):
-        raise ShapeFault(f"axes {axes} of {show(x.shape)} are not all of size 1")
+        raise ShapeError(f"axes {axes} of {show(x.shape)} are not all of size 1")
     return (TensorType(x.dtype, tuple([size for axis, size in enumerate(x.shape) if axis not in axes])),)
 
 
@@ -81,7 +81,7 @@ def _transpose(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorT
         return (TensorType(x.dtype, x.shape[::-1]),)
     shape = x.shape
     if len(order) != len(shape) or sorted(order) != list(range(len(shape))):
-        raise ShapeFault(f"perm {order} does not fit the input {show(shape)}")
+        raise ShapeError(f"perm {order} does not fit the input {show(shape)}")
     return (TensorType(x.dtype, tuple([shape[axis] for axis in order])),)
 
 
@@ -92,7 +92,7 @@ def _concat(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType
     for position in range(1, len(inputs)):
         other = present(inputs, position).shape
         if len(other) != len(shape) or other[:axis] != x.shape[:axis] or other[axis + 1 :] != x.shape[axis + 1 :]:
-            raise ShapeFault(f"inputs {show(x.shape)} and {show(other)} cannot be joined along axis {axis}")
+            raise ShapeError(f"inputs {show(x.shape)} and {show(other)} cannot be joined along axis {axis}")
         shape[axis] += other[axis]
     return (TensorType(x.dtype, tuple(shape)),)
 
@@ -112,7 +112,7 @@ def _split(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]
     if sizes is None:
         sizes = split_sizes(x.shape[axis], len(node.outputs))
     if len(sizes) < len(node.outputs) or sum(sizes) != x.shape[axis]:
-        raise ShapeFault(f"parts {sizes} do not fit axis {axis} of the input {show(x.shape)}")
+        raise ShapeError(f"parts {sizes} do not fit axis {axis} of the input {show(x.shape)}")
     before, after = x.shape[:axis], x.shape[axis + 1 :]
     return [TensorType(x.dtype, (*before, size, *after)) for size in sizes]
 
@@ -132,17 +132,17 @@ def _slice(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]
         axes, steps = context.integers(node, 3), context.integers(node, 4)
         try:
             starts, ends = context.integers(node, 1), context.integers(node, 2)
-        except UnknownShape:
+        except UnknownShapeError:
             context.bound(node, f"takes a part that only the run decides; counted as all of {show(x.shape)}")
             return (x,)
     if starts is None or ends is None or len(starts) != len(ends):
-        raise ShapeFault("starts and ends differ in length")
+        raise ShapeError("starts and ends differ in length")
     shape = list(x.shape)
     for index, axis in enumerate(axes if axes is not None else range(len(starts))):
         at = axis_of(axis, rank)
         step = steps[index] if steps else 1
         if step == 0:
-            raise ShapeFault("a step is 0")
+            raise ShapeError("a step is 0")
         shape[at] = slice_length(x.shape[at], starts[index], ends[index], step)
     return (TensorType(x.dtype, tuple(shape)),)
 
@@ -161,7 +161,7 @@ def _gather_nd(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorT
     x, indices = present(inputs, 0), present(inputs, 1).shape
     depth = node.attributes.get("batch_dims", 0) + indices[-1]
     if depth > len(x.shape):
-        raise ShapeFault(f"indices {show(indices)} are too deep for the input {show(x.shape)}")
+        raise ShapeError(f"indices {show(indices)} are too deep for the input {show(x.shape)}")
     return (TensorType(x.dtype, indices[:-1] + x.shape[depth:]),)
 
 
@@ -170,7 +170,7 @@ def pad_shape(node: Node, shape: tuple[int, ...], pads: Sequence[int], axes: Seq
     rank = len(shape)
     chosen = list(range(rank)) if axes is None else [axis_of(axis, rank) for axis in axes]
     if len(pads) != 2 * len(chosen):
-        raise ShapeFault(f"{len(pads)} pads do not fit {len(chosen)} axes")
+        raise ShapeError(f"{len(pads)} pads do not fit {len(chosen)} axes")
     result = list(shape)
     for index, axis in enumerate(chosen):
         result[axis] += pads[index] + pads[index + len(chosen)]
@@ -219,7 +219,7 @@ def _upsample(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTy
     if scales is None:
         value = context.value(node, 1)
         if value is None:
-            raise UnknownShape("its scales are not known")
+            raise UnknownShapeError("its scales are not known")
         scales = value.tolist()
     return (TensorType(x.dtype, scaled(x.shape, scales)),)
 
@@ -236,7 +236,7 @@ def _resize(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType
         return (TensorType(x.dtype, tuple(shape)),)
     sizes = context.integers(node, 3)
     if sizes is None:
-        raise UnknownShape("neither its scales nor its sizes are known")
+        raise UnknownShapeError("neither its scales nor its sizes are known")
     policy = node.attributes.get("keep_aspect_ratio_policy", "stretch")
     ratios = [size / x.shape[axis] for axis, size in zip(axes, sizes, strict=True)]
     for axis, size in zip(axes, sizes, strict=True):

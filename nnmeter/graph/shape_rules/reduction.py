@@ -12,7 +12,7 @@ from nnmeter.graph.shape_rules.common import (
     Context,
     Inputs,
     Rule,
-    UnknownShape,
+    UnknownShapeError,
     axis_of,
     optional,
     present,
@@ -55,7 +55,7 @@ def _top_k(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]
     if count is None:
         try:
             (count,) = context.integers(node, 1) or (1,)
-        except UnknownShape:
+        except UnknownShapeError:
             count = x.shape[axis]
             context.bound(node, f"the run decides how many it selects; counted as {count}")
     shape = (*x.shape[:axis], min(count, x.shape[axis]), *x.shape[axis + 1 :])
@@ -101,7 +101,7 @@ def _non_max_suppression(node: Node, inputs: Inputs, context: Context) -> Sequen
     try:
         limit = context.integers(node, 2)
         count = min(count, limit[0]) if limit else 0
-    except UnknownShape:
+    except UnknownShapeError:
         count = boxes.shape[1]
     size = batch * classes * count
     context.bound(node, f"the data decides how many boxes it selects; counted as {size}")
@@ -109,7 +109,7 @@ def _non_max_suppression(node: Node, inputs: Inputs, context: Context) -> Sequen
 
 
 def _string_split(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
-    raise UnknownShape("the text decides how many parts there are")
+    raise UnknownShapeError("the text decides how many parts there are")
 
 
 def _array_feature_extractor(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:

@@ -2,8 +2,8 @@
 
 Rules (ONNX operator documentation, Conv and MaxPool):
 1. Extent of a window: `dilation * (kernel - 1) + 1`.
-2. Outputs along an axis: `(size + pads - extent) / stride + 1`, rounded down, or up with `ceil_mode`; a last window that
-   would start in the padding behind the data is dropped.
+2. Outputs along an axis: `(size + pads - extent) / stride + 1`, rounded down, or up with `ceil_mode`; a last window
+   that would start in the padding behind the data is dropped.
 3. `auto_pad` SAME_*: `ceil(size / stride)`; VALID: no padding.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnmeter.graph.ir import Node, TensorType
-from nnmeter.graph.shape_rules.common import Context, Inputs, Rule, ShapeFault, present, product, show, table
+from nnmeter.graph.shape_rules.common import Context, Inputs, Rule, ShapeError, present, product, show, table
 
 
 def window_outputs(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> tuple[int, ...]:
@@ -26,13 +26,13 @@ def window_outputs(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> t
     attributes = node.attributes
     rank = len(sizes)
     if len(kernel) != rank:
-        raise ShapeFault(f"a window of rank {len(kernel)} meets an input with {rank} spatial dimensions")
+        raise ShapeError(f"a window of rank {len(kernel)} meets an input with {rank} spatial dimensions")
     strides = attributes.get("strides") or (1,) * rank
     dilations = attributes.get("dilations") or (1,) * rank
     mode = attributes.get("auto_pad", "NOTSET") or "NOTSET"
     pads = attributes.get("pads") or (0,) * (2 * rank)
     if len(pads) != 2 * rank or len(strides) != rank or len(dilations) != rank or min(strides) < 1:
-        raise ShapeFault(f"strides {strides}, pads {pads}, dilations {dilations} do not fit {rank} spatial dimensions")
+        raise ShapeError(f"strides {strides}, pads {pads}, dilations {dilations} do not fit {rank} spatial dimensions")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         return tuple([-(-size // stride) for size, stride in zip(sizes, strides, strict=True)])
     if mode == "VALID":
@@ -43,7 +43,7 @@ def window_outputs(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> t
         size, stride, before = sizes[axis], strides[axis], pads[axis]
         free = size + before + pads[axis + rank] - dilations[axis] * (kernel[axis] - 1) - 1
         if free < 0:
-            raise ShapeFault(f"the window {show(tuple(kernel))} is larger than the input {show(tuple(sizes))}")
+            raise ShapeError(f"the window {show(tuple(kernel))} is larger than the input {show(tuple(sizes))}")
         if ceil_mode:
             count = -(-free // stride) + 1
             if (count - 1) * stride >= size + before:
@@ -62,7 +62,7 @@ def convolution(data: int, weight: int, channels: bool = True) -> Rule:
         if channels:
             groups = node.attributes.get("group", 1)
             if len(x.shape) != len(w) or len(w) < 3 or x.shape[1] != w[1] * groups or groups < 1 or w[0] % groups:
-                raise ShapeFault(f"weights {show(w)} in {groups} groups do not fit the input {show(x.shape)}")
+                raise ShapeError(f"weights {show(w)} in {groups} groups do not fit the input {show(x.shape)}")
         kernel = node.attributes.get("kernel_shape") or w[2:]
         return (TensorType(x.dtype, (x.shape[0], w[0], *window_outputs(node, x.shape[2:], kernel))),)
 

@@ -52,7 +52,8 @@ def plain(b: NetworkBuilder) -> None:
         x = act(b, conv_norm(b, x, base // 4, 3))
 
     def block(b: NetworkBuilder, x: Tensor, width: int, stride: int) -> Tensor:
-        y = act(b, conv_norm(b, x, width, b.rng.choices((3, 5, 7, 1, 2), (80, 10, 3, 4, 1))[0]))
+        kernel = b.rng.choices((3, 5, 7, 1, 2), (80, 10, 3, 4, 1))[0]
+        y = act(b, conv_norm(b, x, width, kernel if min(x.shape[2:]) > 1 else 1))
         if stride == 2 and min(y.shape[2:]) >= 3:
             y = pool(b, "MaxPool", y, *b.rng.choices(((2, 2), (3, 2)), (70, 30))[0])
         return y
@@ -146,8 +147,8 @@ def residual_bottleneck(b: NetworkBuilder) -> None:
 def residual_grouped(b: NetworkBuilder) -> None:
     """Grouped 3x3 convolutions, by group width (RegNet) or by number of groups (ResNeXt), gates in some."""
     act = relu if b.rng.random() < 0.7 else conv_activation(b)
-    group_width = b.rng.choice((0, 4, 8, 8, 16, 16, 24, 24, 32, 40, 48, 56, 64))
-    group_count = b.rng.choice((2, 4, 8, 16, 32, 32, 64))
+    group_width = b.rng.choice((0, 0, 0, 4, 8, 8, 8, 8, 16, 16, 16, 24, 24, 32, 40, 48, 56, 64))
+    group_count = b.rng.choice((2, 4, 8, 16, 32, 32, 32, 32, 64))
     ratio = b.rng.choice((1, 1, 1, 2, 4)) if group_width else b.rng.choice((2, 2, 4))
     excite = b.rng.random() < 0.4
     gate = gate_activation(b)

@@ -241,6 +241,8 @@ def chain(b: NetworkBuilder) -> None:
         elif kind < 0.3:
             groups = b.rng.choice([g for g in (2, 3, 4, 6, 8, 16, 32, 1) if x.shape[1] % g == 0])
             width = sizes.round_to(width, groups)
+        if min(x.shape[2:]) < 2:
+            kernel = 1
         dilation = b.rng.choices((1, 2, 3), (92, 6, 2))[0]
         y = conv_norm(b, x, width, kernel, stride, groups=groups, dilation=dilation)
         return act(b, y) if b.rng.random() < 0.8 else y

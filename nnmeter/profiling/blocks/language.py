@@ -174,7 +174,7 @@ def audio(b: NetworkBuilder) -> None:
     frames = b.rng.choice(
         (400, 1000, 1500, 3000, 3000, sizes.log_int(b.rng, 50, 3200), sizes.log_int(b.rng, 500, 3200))
     )
-    while 5.0 * frames * dim * (frames + 6 * dim) > 2.0 * b.budget.flops:
+    while frames * dim * (16.0 * dim + frames + 500.0) > 2.2 * b.budget.flops:
         frames //= 2
     act = gelu_erf if b.rng.random() < 0.7 else token_activation(b)
     bands = b.rng.choice((40, 64, 80, 80, 80, 128, 257))

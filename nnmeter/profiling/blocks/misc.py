@@ -39,7 +39,7 @@ _SHARED: tuple[tuple[steps.Step, float], ...] = (
 )  # fmt: skip
 _IMAGE: tuple[tuple[steps.Step, float], ...] = (
     *_SHARED, (steps.image_norm, 6), (steps.image_pool, 9), (steps.image_resize, 7), (steps.image_rearrange, 3),
-    (steps.image_conv, 30), (steps.uneven_average, 2),
+    (steps.image_conv, 30), (steps.uneven_average, 4),
 )  # fmt: skip
 _MAX_ELEMENTS = 3_000_000
 _WIDE_BYTES = 140_000_000

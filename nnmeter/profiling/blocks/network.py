@@ -35,7 +35,7 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "plain": (convolutional.plain, 7),
     "residual_basic": (convolutional.residual_basic, 7.5),
     "residual_bottleneck": (convolutional.residual_bottleneck, 9),
-    "residual_grouped": (convolutional.residual_grouped, 7.5),
+    "residual_grouped": (convolutional.residual_grouped, 9),
     "residual_preactivated": (convolutional.residual_preactivated, 2.5),
     "reparameterised": (convolutional.reparameterised, 3),
     "attention_in_convolutions": (convolutional.attention_in_convolutions, 1.5),
@@ -44,10 +44,10 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "fused_inverted_residual": (mobile.fused_inverted_residual, 2.5),
     "ghost": (mobile.ghost, 2.5),
     "shuffle_split": (mobile.shuffle_split, 3),
-    "shuffle_grouped": (mobile.shuffle_grouped, 2.5),
+    "shuffle_grouped": (mobile.shuffle_grouped, 3),
     "partial": (mobile.partial, 1.5),
     "gated_mobile": (mobile.gated_mobile, 1.5),
-    "dense": (dense.dense, 3.5),
+    "dense": (dense.dense, 4.5),
     "fire": (dense.fire, 2),
     "inception": (dense.inception, 4),
     "aggregation": (dense.aggregation, 3.5),
@@ -65,7 +65,7 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "linear_attention": (hybrid.linear_attention, 1.2),
     "nonlocal_block": (hybrid.nonlocal_block, 0.8),
     "plain_vit": (vision_transformer.plain_vit, 5),
-    "windowed": (vision_transformer.windowed, 4.5),
+    "windowed": (vision_transformer.windowed, 5.5),
     "spatial_reduction": (vision_transformer.spatial_reduction, 1.5),
     "token_mixer": (vision_transformer.token_mixer, 3),
     "encoder": (language.encoder, 6),
@@ -73,7 +73,7 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "gated_decoder": (language.gated_decoder, 4),
     "sequence_to_sequence": (language.sequence_to_sequence, 2),
     "token_layers": (language.token_layers, 2),
-    "audio": (language.audio, 3.5),
+    "audio": (language.audio, 5),
     "adapters": (language.adapters, 0.5),
     "image_mixture": (misc.image_mixture, 4),
     "token_mixture": (misc.token_mixture, 2.5),
@@ -86,9 +86,8 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "gated_features": (misc.gated_features, 1.5),
 }
 _QUANTIZED_WEIGHT = 6.0
-_WIDE = frozenset({"plain", "perceptron"})
+_WIDE_SHARES = {"plain": 0.3, "perceptron": 0.3, "encoder": 0.06, "decoder": 0.1, "gated_decoder": 0.06}
 _WIDE_BYTES = (150_000_000, 460_000_000)
-_WIDE_SHARE = 0.3
 _QUANTIZED: dict[str, tuple[Family, dict[str, float]]] = {
     "quantized_static": (quantized.quantize_static, quantized.STATIC_SOURCES),
     "quantized_dynamic": (quantized.quantize_dynamic, quantized.DYNAMIC_SOURCES),
@@ -137,7 +136,7 @@ def _build(family: str, rng: random.Random, seed: int) -> NetworkBuilder:
     """Draws networks of `family` until one keeps to its bounds."""
     for _ in range(_ATTEMPTS):
         exporter = rng.choices([e for e, _ in _EXPORTERS], [w for _, w in _EXPORTERS])[0]
-        wide = family in _WIDE and rng.random() < _WIDE_SHARE
+        wide = rng.random() < _WIDE_SHARES.get(family, 0.0)
         budget = Budget(
             cost_ms=min(120.0, max(3.0, rng.lognormvariate(3.3, 0.8))),
             operators=rng.randint(18, 72),

@@ -36,6 +36,8 @@ def conv(
     space = [
         (size + 2 * q - dilation * (v - 1) - 1) // t + 1 for size, q, v, t in zip(x.shape[2:], p, k, s, strict=True)
     ]
+    if min(space) < 1:
+        raise ValueError(f"a {k} window does not fit a map of {x.shape[2:]}")
     fan_in = c_in // groups * math.prod(k)
     inputs = [x, b.weight((c_out, c_in // groups, *k), (1.6 / fan_in) ** 0.5)]
     if bias:

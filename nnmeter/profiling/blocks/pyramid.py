@@ -132,7 +132,7 @@ def atrous(b: NetworkBuilder) -> None:
     else:
         y = conv(b, y, classes, 1)
     if not b.exhausted:
-        y = resize(b, y, b.rng.choice((2, 4, 8, 8)), "linear", aligned=b.rng.random() < 0.2)
+        y = resize(b, y, b.rng.choice((2, 4, 8, 8, 16)), "linear", aligned=b.rng.random() < 0.2)
         if b.rng.random() < 0.2:
             b.node("ArgMax", [y], (n, *y.shape[2:]), dtype=7, axis=1, keepdims=0)
 

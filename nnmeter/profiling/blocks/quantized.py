@@ -89,7 +89,7 @@ class _StaticQuantizer:
         self._scales: dict[str, float] = {}
 
     def activation(self, name: str, *, make: bool) -> str:
-        """The dequantized stand-in of a tensor, made if wanted; behind ReLU or Clip the zero point is the least value."""
+        """The dequantized stand-in of a tensor, made if wanted; behind ReLU or Clip zero is the least value."""
         b, x = self.b, self.b.tensors[name]
         if name in self.replaced or not make or x.dtype != FLOAT:
             return self.replaced.get(name, name)

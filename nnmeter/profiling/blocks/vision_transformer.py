@@ -109,8 +109,9 @@ def windowed(b: NetworkBuilder) -> None:
     """Swin: attention in windows with relative position bias, every second one shifted and masked, patch merging."""
     window = b.rng.choices((7, 8, 4, 12, 14, 6, 16), (55, 15, 8, 8, 4, 6, 4))[0]
     head = b.rng.choice((16, 24, 32, 32, 32, 32, 48, 64))
-    heads = sizes.log_int(b.rng, 1, 24)
-    per_side = b.rng.choice((1, 1, 2, 2, 4, 4, 8) if heads < 8 else (1, 1, 2, 2, 3))
+    level = b.rng.randrange(4)
+    heads = min(32, b.rng.choice((1, 2, 2, 3, 3, 4, 4, 6)) * 2**level)
+    per_side = max(1, b.rng.choice((8, 8, 6, 4, 12)) >> level)
     tall = per_side if b.rng.random() < 0.85 else max(1, per_side // 2)
     batch = b.rng.choices((1, 2, 4), (88, 6, 6))[0]
     form = replace(
@@ -120,11 +121,15 @@ def windowed(b: NetworkBuilder) -> None:
         guard=False,
     )
     act = gelu_erf if b.rng.random() < 0.85 else token_activation(b)
-    x = b.input((batch, tall * window, per_side * window, heads * head))
-    if b.rng.random() < 0.25:
+    if level == 0 and b.rng.random() < 0.5:
         patch = b.rng.choice((2, 4, 4))
         image = b.input((batch, 3, tall * window * patch, per_side * window * patch))
         x = layer_norm(b, transpose(b, conv(b, image, heads * head, patch, patch, pad=0), [0, 2, 3, 1]))
+    else:
+        ragged = b.rng.randrange(window) if b.rng.random() < 0.12 else 0
+        x = b.input((batch, tall * window - ragged, per_side * window - ragged, heads * head))
+        if b.rng.random() < 0.3 and x.shape[1] % 2 == 0 and x.shape[2] % 2 == 0 and per_side > 1 and tall > 1:
+            x = _merge(b, b.input((batch, 2 * x.shape[1], 2 * x.shape[2], x.shape[3] // 2)))
     zero_pad = b.rng.random() < 0.6
     for shifted in (False, True) if b.rng.random() < 0.7 else (True,):
         attention = partial(
@@ -147,13 +152,15 @@ def windowed(b: NetworkBuilder) -> None:
 def _window_attention(
     b: NetworkBuilder, x: Tensor, window: int, heads: int, form: AttentionForm, *, shifted: bool, zero_pad: bool
 ) -> Tensor:
-    _, h, w, _ = x.shape
     shift = window // 2
+    inner = x.shape
     if shifted:
         x = _roll(b, x, shift)
-    if zero_pad:
-        x = pad(b, x, [0] * 4, [0] * 4)
+    missing = [0, -x.shape[1] % window, -x.shape[2] % window, 0]
+    if zero_pad or any(missing):
+        x = pad(b, x, [0] * 4, missing)
     shape = x.shape
+    _, h, w, _ = shape
     y = _windows(b, x, window)
     tokens = window * window
     masks = [position_bias(b, heads, tokens, tokens)]
@@ -162,6 +169,9 @@ def _window_attention(
     q, k, v = project_heads(b, y, heads, form)
     y = linear(b, from_heads(b, attend(b, q, k, v, form, tuple(masks))), x.shape[3])
     y = _unwindow(b, y, shape, window)
+    for axis in (1, 2):
+        if missing[axis]:
+            y = slice_axis(b, y, axis, 0, inner[axis])
     return _roll(b, y, -shift) if shifted else y
 
 

@@ -1,0 +1,82 @@
+"""An `If` whose condition is known, replaced by the branch that is taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnmeter.graph.ir import Node
+from nnmeter.graph.unbound import DeclaredType, UnboundGraph
+
+
+def inline_branch(node: Node, branch: UnboundGraph) -> UnboundGraph:
+    """The branch as it reads in the place of its `If`.
+
+    Args:
+        node: the `If`.
+        branch: the branch that is taken.
+
+    Returns:
+        A graph whose own tensors and nodes have the node's name and a slash in front, and whose results have the names
+        that the `If` gives them. A result that the branch only passes on is copied by an `Identity`.
+    """
+    prefix = f"{node.name}/"
+    written = {name for inner in branch.nodes for name in inner.outputs if name}
+    names = {name: prefix + name for name in (*written, *branch.constants)}
+    passed = []
+    taken: set[str] = set()
+    for declared, actual in zip(branch.outputs, node.outputs, strict=False):
+        if not actual:
+            continue
+        if declared.name in written and declared.name not in taken:
+            names[declared.name] = actual
+            taken.add(declared.name)
+        else:
+            passed.append((declared.name, actual))
+    nodes = [_renamed(inner, names, prefix) for inner in branch.nodes]
+    nodes += [Node("Identity", "", f"{prefix}{actual}", (names.get(name, name),), (actual,)) for name, actual in passed]
+    return UnboundGraph(
+        branch.name,
+        nodes,
+        (),
+        (),
+        {names[name]: kind for name, kind in branch.constants.items()},
+        {names[name]: value for name, value in branch.values.items()},
+    )
+
+
+def _renamed(node: Node, names: dict[str, str], prefix: str) -> Node:
+    return Node(
+        node.op_type,
+        node.domain,
+        prefix + node.name,
+        tuple([names.get(n, n) for n in node.inputs]),
+        tuple([names.get(n, n) for n in node.outputs]),
+        {key: _renamed_attribute(value, names) for key, value in node.attributes.items()},
+    )
+
+
+def _renamed_attribute(value: Any, names: dict[str, str]) -> Any:
+    """Nested graphs see the new names of what they capture; their own names hide outer ones and stay."""
+    if not isinstance(value, UnboundGraph):
+        return value
+    own = {n for inner in value.nodes for n in inner.outputs} | set(value.constants) | {d.name for d in value.inputs}
+    seen = {old: new for old, new in names.items() if old not in own}
+    return UnboundGraph(
+        value.name,
+        [
+            Node(
+                inner.op_type,
+                inner.domain,
+                inner.name,
+                tuple([seen.get(n, n) for n in inner.inputs]),
+                inner.outputs,
+                {k: _renamed_attribute(v, seen) for k, v in inner.attributes.items()},
+            )
+            for inner in value.nodes
+        ],
+        value.inputs,
+        tuple([DeclaredType(seen.get(d.name, d.name), d.dtype, d.dims, d.container) for d in value.outputs]),
+        value.constants,
+        value.values,
+        value.value_info,
+    )
