@@ -1,8 +1,18 @@
 """The errors that nnmeter raises on bad input; each message names the thing, its fault and the remedy in one line."""
 
 
+_LONGEST_MESSAGE = 1000
+
+
 class NnmeterError(ValueError):
-    """Base of every error caused by what the caller gave: the CLI prints it in one line and exits with code 2."""
+    """Base of every error caused by what the caller gave: the CLI prints it in one line and exits with code 2.
+
+    Line breaks and control characters, which names in a file may have, become spaces; an overlong message is cut.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        line = "".join(c if c.isprintable() else " " for c in str(message))
+        super().__init__(line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} ...")
 
 
 class ModelError(NnmeterError):

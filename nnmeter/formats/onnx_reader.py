@@ -20,7 +20,7 @@ from nnmeter.errors import ModelError
 from nnmeter.formats.build import build_graph
 from nnmeter.formats.functions import inline_functions
 from nnmeter.formats.scan import ScannedModel, Scanner
-from nnmeter.formats.wire import Buffer, WireError
+from nnmeter.formats.wire import WireError
 from nnmeter.graph.unbound import UnboundModel
 
 if TYPE_CHECKING:
@@ -45,9 +45,11 @@ def read_file(path: str | os.PathLike[str]) -> UnboundModel:
             if not size:
                 raise ModelError(f"{source}: is empty; give an ONNX file")
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                scanner = Scanner()
                 if size > _RANDOM_ACCESS_BYTES and hasattr(mmap, "MADV_RANDOM"):
                     mapped.madvise(mmap.MADV_RANDOM)
-                return _read(mapped, size, source, Path(source).stem)
+                    scanner = Scanner(release=lambda: mapped.madvise(mmap.MADV_DONTNEED))
+                return _guarded(source, Path(source).stem, lambda: scanner.model(mapped, 0, size))
     except IsADirectoryError as fault:
         raise ModelError(f"{source}: is a directory; give the ONNX file in it") from fault
     except FileNotFoundError as fault:
@@ -60,7 +62,7 @@ def read_bytes(data: bytes) -> UnboundModel:
     """Read a model from the bytes of a file."""
     if not data:
         raise ModelError("model: is empty; give the bytes of an ONNX file")
-    return _read(data, len(data), "model", "")
+    return _guarded("model", "", lambda: Scanner().model(data, 0, len(data)))
 
 
 def read_proto(proto: onnx.ModelProto) -> UnboundModel:
@@ -68,10 +70,6 @@ def read_proto(proto: onnx.ModelProto) -> UnboundModel:
     from nnmeter.formats.onnx_objects import scan_proto
 
     return _guarded("model", "", lambda: scan_proto(proto))
-
-
-def _read(buffer: Buffer, size: int, source: str, name: str) -> UnboundModel:
-    return _guarded(source, name, lambda: Scanner().model(buffer, 0, size))
 
 
 def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> UnboundModel:
@@ -90,7 +88,7 @@ def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
     graph = scanned.graph
     if graph is None:
         raise WireError("is not an ONNX model: it has no graph")
-    _check_opsets(scanned)
+    _check_opsets(scanned, source)
     inline_functions(scanned)
     if not graph.nodes and not graph.outputs:
         raise WireError("is not an ONNX model: its graph is empty")
@@ -111,7 +109,7 @@ def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
     )
 
 
-def _check_opsets(scanned: ScannedModel) -> None:
+def _check_opsets(scanned: ScannedModel, source: str) -> None:
     version = scanned.opsets.get("")
     if version is None:
         if scanned.opsets:
@@ -120,5 +118,6 @@ def _check_opsets(scanned: ScannedModel) -> None:
         raise WireError("is not an ONNX model: it names no operator set")
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
         raise ModelError(
-            f"operator set {version} is unknown; export the model with one from {OLDEST_OPSET} to {NEWEST_OPSET}"
+            f"{source}: operator set {version} is unknown; "
+            f"export the model with one from {OLDEST_OPSET} to {NEWEST_OPSET}"
         )

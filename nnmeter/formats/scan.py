@@ -13,6 +13,7 @@ Field numbers are those of onnx.proto.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ MAX_NAME = 65_536
 
 _COPIED_BYTES = 65_536
 _SHARED_BYTES = 256
+_RELEASED_AFTER = 128
 
 
 class Reference(NamedTuple):
@@ -72,9 +74,16 @@ class ScannedModel:
 
 
 class Scanner:
-    """Reads messages; one object serves one model, because it counts nodes and shares equal attributes."""
+    """Reads messages; one object serves one model, because it counts nodes and shares equal attributes.
 
-    def __init__(self) -> None:
+    Args:
+        release: called now and then while large tensors are passed over, to give mapped pages back: the kernel maps
+            some 64 kB around each header that is touched.
+    """
+
+    def __init__(self, release: Callable[[], None] = lambda: None) -> None:
+        self._release = release
+        self._large = 0
         self._shared: dict[bytes, tuple[str, Any]] = {}
         self._nodes = 0
         self._depth = 0
@@ -111,6 +120,10 @@ class Scanner:
                     nodes.append(self.node(buffer, start, stop))
             elif number == 5:
                 graph.tensors.append(scan_tensor(buffer, start, stop))
+                if stop - start > _COPIED_BYTES:
+                    self._large += 1
+                    if self._large % _RELEASED_AFTER == 0:
+                        self._release()
             elif number == 13:
                 graph.value_info.append(buffer[start:stop])
             elif number == 11:

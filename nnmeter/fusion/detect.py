@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nnmeter.fusion.blocks import slices_to_blocks
@@ -54,40 +54,52 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
 def rewrite_graph(graph: Graph, rules: FusionRules) -> WorkingGraph:
     """The graph as the runtime will run it: the rules' stages applied to a working copy."""
     work = WorkingGraph(graph, dict(rules.parameters))
+    last_run: dict[_PreparedPass, int] = {}
     for stage, passes in zip(rules.stages, _prepared(rules), strict=True):
-        last_run: dict[int, int] = {}
         for _ in range(stage.repeat):
             before = work.version
-            for index, item in enumerate(passes):
-                if item.may_apply(work, last_run.get(index)):
-                    last_run[index] = work.version
+            for item in passes:
+                if item.may_apply(work, last_run.get(item)):
+                    last_run[item] = work.version
                     item.apply(work)
             if work.version == before:
                 break
     return work
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _PreparedPass:
     """A pass with the kinds of nodes that it looks at, None for all of them."""
 
     apply: Apply
     kinds: frozenset[str] | None
+    only_with: tuple[str, ...] = ()
 
     def may_apply(self, graph: WorkingGraph, last_run: int | None) -> bool:
-        """Whether anything that the pass looks at has changed since it last began."""
+        """Whether anything that the pass looks at is there and has changed since it last began."""
+        if self.only_with and not any(graph.by_kind.get(kind) for kind in self.only_with):
+            return False
         if last_run is None:
             return True
         if self.kinds is None:
             return graph.version != last_run
-        return any(version > last_run for kind, version in graph.touched.items() if kind in self.kinds)
+        touched = graph.touched
+        return any(touched.get(kind, -1) > last_run for kind in self.kinds)
 
 
 def _prepared(rules: FusionRules) -> list[list[_PreparedPass]]:
+    """The compiled passes of a rule set; passes with one content are one object, so that what one did spares the other."""
     stages = rules.prepared.get("stages")
     if stages is None:
-        stages = [[_PREPARE[item.kind](item) for item in stage.passes] for stage in rules.stages]
-        rules.prepared["stages"] = stages
+        known: dict[str, _PreparedPass] = {}
+        stages = rules.prepared["stages"] = []
+        for stage in rules.stages:
+            stages.append([])
+            for item in stage.passes:
+                key = repr((item.kind, item.rules, sorted(item.fields.items(), key=str), item.only_with))
+                if key not in known:
+                    known[key] = replace(_PREPARE[item.kind](item), only_with=item.only_with)
+                stages[-1].append(known[key])
     return stages  # type: ignore[no-any-return]
 
 

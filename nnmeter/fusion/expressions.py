@@ -64,7 +64,7 @@ def compile_expression(expression: Expression) -> Evaluate:
         raise ExpressionFault(f"unknown function {name!r}")
     function, least, most = _ON_VALUES[name]
     _check_count(expression, len(arguments), least, most)
-    return _call_on_values(function, [compile_expression(a) for a in arguments])
+    return _call_on_values(function, arguments)
 
 
 def names_in(expression: Expression) -> set[str]:
@@ -84,46 +84,91 @@ def _check_count(expression: Expression, count: int, least: int, most: int) -> N
         raise ExpressionFault(f"{expression[0]!r} takes {least} to {most} arguments, not {count}")
 
 
+def _is_literal(expression: Expression) -> bool:
+    return not isinstance(expression, (list, tuple))
+
+
 def _call_on_name(function: Callable[..., Any], name: str, arguments: list[Any]) -> Evaluate:
-    if name == "same" or len(arguments) == 1:
+    if name == "same" or len(arguments) == 1 or all(_is_literal(a) for a in arguments):
+        if len(arguments) == 1:
+            only = arguments[0]
+            return lambda match: function(match, only)
         return lambda match: function(match, *arguments)
     subject, rest = arguments[0], [compile_expression(a) for a in arguments[1:]]
-    if len(rest) == 1:
-        second = rest[0]
-        return lambda match: function(match, subject, second(match))
     return lambda match: function(match, subject, *(r(match) for r in rest))
 
 
-def _call_on_values(function: Callable[..., Any], arguments: list[Evaluate]) -> Evaluate:
+def _call_on_values(function: Callable[..., Any], expressions: list[Expression]) -> Evaluate:
+    arguments = [compile_expression(a) for a in expressions]
+    if len(arguments) == 1:
+        return _call_one(function, arguments[0])
+    if len(arguments) == 2 and _is_literal(expressions[1]) and expressions[1] is not None:
+        return _call_with_literal(function, arguments[0], expressions[1])
     if len(arguments) == 2:
-        first, second = arguments
-
-        def call_two(match: Match) -> Any:
-            a = first(match)
-            if a is None:
-                return None
-            b = second(match)
-            return None if b is None else function(a, b)
-
-        return call_two
+        return _call_two(function, arguments[0], arguments[1])
 
     def call(match: Match) -> Any:
-        values = [a(match) for a in arguments]
-        return None if any(v is None for v in values) else function(*values)
+        values = []
+        for argument in arguments:
+            value = argument(match)
+            if value is None:
+                return None
+            values.append(value)
+        return function(*values)
+
+    return call
+
+
+def _call_one(function: Callable[..., Any], argument: Evaluate) -> Evaluate:
+    def call(match: Match) -> Any:
+        value = argument(match)
+        return None if value is None else function(value)
+
+    return call
+
+
+def _call_with_literal(function: Callable[..., Any], argument: Evaluate, literal: Any) -> Evaluate:
+    def call(match: Match) -> Any:
+        value = argument(match)
+        return None if value is None else function(value, literal)
+
+    return call
+
+
+def _call_two(function: Callable[..., Any], first: Evaluate, second: Evaluate) -> Evaluate:
+    def call(match: Match) -> Any:
+        a = first(match)
+        if a is None:
+            return None
+        b = second(match)
+        return None if b is None else function(a, b)
 
     return call
 
 
 def _all_of(conditions: list[Evaluate]) -> Evaluate:
-    return lambda match: all(c(match) for c in conditions)
+    def evaluate(match: Match) -> bool:
+        for condition in conditions:
+            if not condition(match):
+                return False
+        return True
+
+    return evaluate
 
 
 def _any_of(conditions: list[Evaluate]) -> Evaluate:
-    return lambda match: any(c(match) for c in conditions)
+    def evaluate(match: Match) -> bool:
+        for condition in conditions:
+            if condition(match):
+                return True
+        return False
+
+    return evaluate
 
 
 def _none_of(conditions: list[Evaluate]) -> Evaluate:
-    return lambda match: not any(c(match) for c in conditions)
+    found = _any_of(conditions)
+    return lambda match: not found(match)
 
 
 def _choose(branches: list[Evaluate]) -> Evaluate:

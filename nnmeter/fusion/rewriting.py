@@ -248,11 +248,17 @@ class WorkingGraph:
         pending = list(nodes)
         while pending:
             node = pending.pop()
-            if not node.alive or any(name and self.uses(name) for name in node.outputs):
+            if not node.alive or self._is_needed(node):
                 continue
             feeders = [self.producer[name] for name in node.inputs if name in self.producer]
             self.remove_node(node)
             pending.extend(feeders)
+
+    def _is_needed(self, node: WorkNode) -> bool:
+        for name in node.outputs:
+            if name and (self.readers.get(name) or name in self.outputs):
+                return True
+        return False
 
     def ordered(self) -> Iterator[WorkNode]:
         """All nodes in an order in which every tensor is written before it is read, positions first."""

@@ -7,7 +7,7 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
    AVX-512 machines differ in one number.
 2. `stages` are applied in order. The passes of a stage are applied in order, `repeat` times at most or until none
    changes the graph, as optimizers of runtimes do.
-3. A pass has a `name` and a `kind`:
+3. A pass has a `name` and a `kind`, and is left out unless the graph has an operator of `only_with`, where that is given:
    `rewrite` (4-8), `fold_constants` (9), `deduplicate` (10), `eliminate` (11), `layout` and `push_transposes`
    (whose fields are described in `nnmeter/fusion/layout.py` and `nnmeter/fusion/transposes.py`).
 4. A `rewrite` pass has `rules`. Nodes are visited in the order of the graph; the first rule that fits at a node is
@@ -121,6 +121,7 @@ class Pass:
     kind: str
     rules: tuple[RewriteRule, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    only_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,13 +215,15 @@ def _pass(data: Any, stage: str) -> Pass:
     kind = _text(data, "kind", f"pass {name!r}")
     if kind not in PASS_KINDS:
         raise RuleFault(f"pass {name!r}: unknown kind {kind!r}; known are {', '.join(PASS_KINDS)}")
+    only_with = tuple(data.get("only_with", ()))
     if kind == "rewrite":
         rules = tuple(_rule(item, name) for item in _listed(data, "rules", f"pass {name!r}"))
-        return Pass(name, kind, rules)
+        return Pass(name, kind, rules, only_with=only_with)
     if kind == "eliminate":
         items = _listed(data, "operators", f"pass {name!r}")
-        return Pass(name, "rewrite", tuple(_rule(_elimination(item), name) for item in items))
-    return Pass(name, kind, fields={key: value for key, value in data.items() if key not in ("name", "kind")})
+        return Pass(name, "rewrite", tuple(_rule(_elimination(item), name) for item in items), only_with=only_with)
+    fields = {key: value for key, value in data.items() if key not in ("name", "kind", "only_with")}
+    return Pass(name, kind, fields=fields, only_with=only_with)
 
 
 PASS_KINDS = (

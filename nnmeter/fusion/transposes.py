@@ -60,7 +60,7 @@ class Pushing:
         """Visit all nodes once; whether a transpose moved."""
         graph, kinds, producer, way = self.graph, self.kinds, self.graph.producer, self.way
         nodes = graph.nodes()
-        self.leading = self._leading_to_transposes(nodes)
+        self.leading = self._leading_to_transposes()
         changed = False
         for node in nodes:
             if not node.alive or node.kind not in way:
@@ -72,15 +72,20 @@ class Pushing:
                     break
         return changed
 
-    def _leading_to_transposes(self, nodes: list[WorkNode]) -> set[str]:
+    def _leading_to_transposes(self) -> set[str]:
+        """Tensors from which a transpose is reached through operators with handlers only."""
+        producer = self.graph.producer
+        pending = [node.inputs[0] for kind in self.kinds for node in self.graph.by_kind.get(kind, ())]
         leading: set[str] = set()
-        for node in reversed(nodes):
-            if node.kind in self.kinds:
-                leading.add(node.inputs[0])
-            elif any(tensor in leading for tensor in node.outputs):
-                way = self.way.get(node.kind)
-                if way is not None and way not in KEEPS_OUTPUTS:
-                    leading.update(node.inputs[index] for index in movable_inputs(self.graph, node, way))
+        while pending:
+            tensor = pending.pop()
+            if tensor in leading:
+                continue
+            leading.add(tensor)
+            writer = producer.get(tensor)
+            way = self.way.get(writer.kind) if writer is not None and writer.kind not in self.kinds else None
+            if writer is not None and way is not None and way not in KEEPS_OUTPUTS:
+                pending += [writer.inputs[index] for index in movable_inputs(self.graph, writer, way)]
         return leading
 
     def _push(self, transpose: WorkNode, node: WorkNode, index: int) -> bool:

@@ -228,6 +228,8 @@ def _reduce(function: Callable[..., Any]) -> ValueRule:
 
 def _arg(function: Callable[..., Any]) -> ValueRule:
     def rule(node: Node, v: Values) -> Any:
+        if node.attributes.get("select_last_index", 0):
+            raise ValueError("order")
         keep = bool(node.attributes.get("keepdims", 1))
         return function(v[0], axis=node.attributes.get("axis", 0), keepdims=keep)
 

@@ -17,7 +17,7 @@ _MEMBERS: dict[str, str] = {
         "DynamicQuantizeMatMul QLinearMatMul QGemm MatMulNBits MatMulFpQ4 MatMulBnb4 Einsum"
     ),
     "pooling": (
-        "MaxPool AveragePool GlobalAveragePool GlobalMaxPool LpPool GlobalLpPool QLinearAveragePool "
+        "MaxPool NhwcMaxPool AveragePool GlobalAveragePool GlobalMaxPool LpPool GlobalLpPool QLinearAveragePool "
         "QLinearGlobalAveragePool MaxUnpool MaxRoiPool RoiAlign"
     ),
     "normalization": (
@@ -56,7 +56,7 @@ _MEMBERS: dict[str, str] = {
 
 FAMILY_OF_OPERATOR: dict[str, str] = {op: family for family, ops in _MEMBERS.items() for op in ops.split()}
 
-_CONVOLUTIONS = frozenset("Conv ConvTranspose ConvInteger QLinearConv DeformConv NhwcConv QLinearConvTranspose".split())
+_CONVOLUTIONS = frozenset("Conv ConvTranspose ConvInteger QLinearConv DeformConv NhwcConv NhwcFusedConv QLinearConvTranspose".split())
 
 FAMILIES: tuple[str, ...] = (
     "convolution",

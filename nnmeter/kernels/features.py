@@ -124,7 +124,7 @@ def _shape(signature: KernelSignature, position: int) -> tuple[int, ...]:
 def _channels_first(signature: KernelSignature) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes of data and result as N, C, spatial axes, whichever order the kernel has them in."""
     x, y = _shape(signature, 0), signature.outputs[0].shape
-    if signature.attribute("channels_last", 0):
+    if signature.attribute("channels_last", 0) or signature.op_type.startswith("Nhwc"):
         x, y = (x[0], x[-1], *x[1:-1]), (y[0], y[-1], *y[1:-1])
     return x, y
 

@@ -153,9 +153,13 @@ def residual_grouped(b: NetworkBuilder) -> None:
     excite = b.rng.random() < 0.4
     gate = gate_activation(b)
 
+    varied = b.rng.random() < 0.5
+
     def block(b: NetworkBuilder, x: Tensor, width: int, stride: int) -> Tensor:
         hidden = width // ratio
         each = group_width or max(1, hidden // group_count)
+        if varied:
+            each = b.rng.choice((4, 8, 8, 16, 16, 24, 32, 40, 64))
         hidden = sizes.round_to(hidden, each)
         y = act(b, conv_norm(b, x, hidden, 1))
         y = act(b, conv_norm(b, y, hidden, 3, stride, groups=hidden // each))

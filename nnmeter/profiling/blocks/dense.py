@@ -32,7 +32,7 @@ def dense(b: NetworkBuilder) -> None:
         x = stem(b, x, 2 * growth, act)
     while not b.exhausted:
         features = [x]
-        before = b.mark()
+        before, entered = b.mark(), x
         for _ in range(b.rng.randint(1, 5)):
             y = concat(b, features) if len(features) > 1 and not nested else features[-1]
             z = act(b, batch_norm(b, y))
@@ -42,6 +42,7 @@ def dense(b: NetworkBuilder) -> None:
         x = concat(b, features) if len(features) > 1 else features[0]
         if b.cost_ms > 2 * b.budget.cost_ms and before.nodes > 8:
             b.rollback(before)
+            x = entered
             break
         if b.rng.random() < 0.7 or min(x.shape[2:]) < 4:
             goal = x.shape[1] // 2 if b.rng.random() < 0.7 else sizes.channels(b.rng, 32, 1024)

@@ -101,7 +101,8 @@ def _roll(b: NetworkBuilder, x: Tensor, shift: int) -> Tensor:
     for axis in (1, 2):
         size = x.shape[axis]
         cut = shift % size
-        x = concat(b, [slice_axis(b, x, axis, cut, size), slice_axis(b, x, axis, 0, cut)], axis)
+        if cut:
+            x = concat(b, [slice_axis(b, x, axis, cut, size), slice_axis(b, x, axis, 0, cut)], axis)
     return x
 
 
