@@ -63,7 +63,7 @@ def build_pack(
 
 
 def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
-    """The measurements of several files or directories, and the fingerprint that they share (rule 1)."""
+    """The measurements of several sources, on the first one's scale of time, and the fingerprint they share (rule 1)."""
     from nnmeter.profiling.fingerprint import identity
     from nnmeter.profiling.store import read_measurements
 
@@ -74,7 +74,8 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
         if fingerprint and identity(own) != identity(fingerprint):
             raise MeasurementError(f"{source}: measured on another device than {sources[0]}; train each on its own")
         fingerprint = fingerprint or own
-        found += rows
+        nominal_ms = found[0].reference_ms if found else None
+        found += rows if nominal_ms is None else [row.at_reference(nominal_ms) for row in rows]
     return found, fingerprint
 
 

@@ -115,4 +115,6 @@ def _replace(
         channels = kind.shape[1]
         indices = (np.array(order)[:, None] * channels + np.arange(channels)).ravel()
         tensor = graph.add_weight("channels", TensorType("int64", indices.shape))
-        graph.add_node(fields["gather"], graph.fresh("gather"), [blocks, tensor], [output], {"axis": 1}, position + 1e-6)
+        graph.add_node(
+            fields["gather"], graph.fresh("gather"), [blocks, tensor], [output], {"axis": 1}, position + 1e-6
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nnmeter.fusion.blocks import slices_to_blocks
+from nnmeter.fusion.casts import insert_casts
 from nnmeter.fusion.folding import deduplicate, fold_constants
 from nnmeter.fusion.layout import BlockedLayout
 from nnmeter.fusion.matcher import RuleIndex
@@ -88,7 +89,7 @@ class _PreparedPass:
 
 
 def _prepared(rules: FusionRules) -> list[list[_PreparedPass]]:
-    """The compiled passes of a rule set; passes with one content are one object, so that what one did spares the other."""
+    """The compiled passes of a rule set; passes of one content are one object: what one did spares the other."""
     stages = rules.prepared.get("stages")
     if stages is None:
         known: dict[str, _PreparedPass] = {}
@@ -100,7 +101,7 @@ def _prepared(rules: FusionRules) -> list[list[_PreparedPass]]:
                 if key not in known:
                     known[key] = replace(_PREPARE[item.kind](item), only_with=item.only_with)
                 stages[-1].append(known[key])
-    return stages  # type: ignore[no-any-return]
+    return stages
 
 
 def _prepare_rewrite(item: Pass) -> _PreparedPass:
@@ -133,6 +134,7 @@ _PREPARE: dict[str, Callable[[Pass], _PreparedPass]] = {
     "split_slices": _prepare_procedure(split_slices),
     "layout": _prepare_layout,
     "quantized_groups": _prepare_groups,
+    "insert_casts": _prepare_procedure(insert_casts),
     "unsigned_activations": _prepare_procedure(unsigned_activations),
     "push_transposes": _prepare_transposes,
 }

@@ -59,7 +59,7 @@ def deduplicate(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     pending = [tensor for tensor, nodes in readers.items() if len(nodes) > 1 and tensor not in constants]
     while pending:
         candidates: dict[str, list[WorkNode]] = {}
-        for node in readers.get(tensor := pending.pop(), ()):
+        for node in readers.get(pending.pop(), ()):
             candidates.setdefault(node.kind, []).append(node)
         for kind, nodes in candidates.items():
             if len(nodes) > 1 and kind not in spared:
@@ -70,9 +70,7 @@ def deduplicate(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     return changed
 
 
-def _merge_equal(
-    graph: WorkingGraph, nodes: list[WorkNode], scalars: dict[str, Hashable]
-) -> list[tuple[str, str]]:
+def _merge_equal(graph: WorkingGraph, nodes: list[WorkNode], scalars: dict[str, Hashable]) -> list[tuple[str, str]]:
     """Remove all but the first of equal nodes; which tensors are to be read in place of which."""
     seen: dict[Hashable, WorkNode] = {}
     pairs: list[tuple[str, str]] = []

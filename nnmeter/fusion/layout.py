@@ -2,22 +2,22 @@
 
 A runtime may keep tensors N,C,H,W as N,C/b,H,W,b with `b` channels innermost, so that convolutions fill vector
 registers. What decides the price are padded channels and the reorders at the borders. A `layout` pass has the fields
-`domain` (of the blocked operators), `block` (the name of the parameter that gives `b`), `alignment` (channels must be a
-multiple of it to be reordered), `reorder_input` and `reorder_output` (operators), `upsample` (the operator that scales),
-and for each role below a list of operators. Operators are visited in order; what an operator of a role does:
+`domain` (of the blocked operators), `block` (the name of the parameter that gives `b`), `alignment` (channels must be
+a multiple of it to be reordered), `reorder_input` and `reorder_output` (operators), `upsample` (the operator that
+scales), and for each role below a list of operators. Operators are visited in order; what one of a role does:
 
 1. `convolutions` become blocked if weights and bias are constant, float and two-dimensional. With one group, fewer
    input channels than a block are read unblocked; otherwise they must be aligned. Depthwise convolutions need aligned
    channels; other groups whole blocks on both sides. Channels of weights and bias are padded to blocks.
-2. `pools` become blocked if their channels are whole blocks; `global_pools` only if their input is blocked already or is
-   given by the caller, since they read each element once.
+2. `pools` become blocked if their channels are whole blocks; `global_pools` only if, besides, their input is blocked
+   already or is given by the caller.
 3. An input that is not blocked is reordered, once for all its readers; if it comes from a `transposes_in`
    (N,H,W,C -> N,C,H,W) that nobody else reads, the reorder reads the tensor before it.
 4. `sums` and `products` stay as they are on blocked inputs of equal shape. A sum of two, one of which a convolution
    writes that nobody else reads and that has neither residual nor activation, goes into that convolution. A sum of
    unequal shapes runs on reshaped inputs.
-5. `activations` stay as they are on a blocked input; those in `fused_activations` go into a convolution that has none and
-   that nobody else reads.
+5. `activations` stay as they are on a blocked input; those in `fused_activations` go into a convolution that has none
+   and that nobody else reads.
 6. A product of a convolution with its own `gates` (operator -> attributes that are required, and the name of the
    activation that the two make together) goes into the convolution.
 7. `concats` along channels stay as they are if all inputs are blocked and whole blocks.
@@ -306,7 +306,9 @@ class _Blocking:
         kept = node.attributes.get("coordinate_transformation_mode")
         if kept:
             attributes["coordinate_transformation_mode"] = kept
-        self._become(node, f"{self.layout.domain}.{self.fields['upsample']}", [source.tensor], attributes, source.channels)
+        self._become(
+            node, f"{self.layout.domain}.{self.fields['upsample']}", [source.tensor], attributes, source.channels
+        )
 
     def _resize_mode(self, node: WorkNode) -> bool:
         mode = node.attributes.get("mode", "nearest")
@@ -374,9 +376,7 @@ class _Blocking:
     def _stay(self, node: WorkNode, inputs: list[str], channels: int) -> None:
         self._become(node, node.kind, inputs + node.inputs[len(inputs) :], node.attributes, channels)
 
-    def _become(
-        self, node: WorkNode, kind: str, inputs: list[str], attributes: dict[str, Any], channels: int
-    ) -> None:
+    def _become(self, node: WorkNode, kind: str, inputs: list[str], attributes: dict[str, Any], channels: int) -> None:
         """Replace a node by its blocked form."""
         graph, output = self.graph, node.outputs[0]
         uses = graph.uses(output)
@@ -396,7 +396,8 @@ class _Blocking:
         if known is not None:
             return known
         graph = self.graph
-        reads, channels_last, sources = tensor, 0, ()
+        reads, channels_last = tensor, 0
+        sources: tuple[str, ...] = ()
         writer = graph.producer.get(tensor)
         position = writer.position if writer is not None else -1.0
         if (
@@ -410,7 +411,13 @@ class _Blocking:
         result = graph.fresh("reorder")
         graph.types[result] = self._blocked_type(tensor)
         graph.add_node(
-            self._reorder("reorder_input"), result, [reads], [result], {"channels_last": channels_last}, position, sources
+            self._reorder("reorder_input"),
+            result,
+            [reads],
+            [result],
+            {"channels_last": channels_last},
+            position,
+            sources,
         )
         self.reordered[tensor] = result
         return result

@@ -53,7 +53,8 @@ def split_axes(before: Sequence[int], after: Sequence[int]) -> list[list[int]] |
     groups: list[list[int]] = []
     position = 0
     for size in before:
-        group, product = [], 1
+        group: list[int] = []
+        product = 1
         while position < len(after) and (product < size or not group):
             product *= after[position]
             group.append(position)
@@ -69,14 +70,12 @@ def as_transpose(before: Sequence[int], after: Sequence[int]) -> Perm | None:
     if len(before) != len(after):
         return None
     left = list(before)
-    perm = []
+    perm: list[int] = []
     for size in after:
-        for axis, candidate in enumerate(left):
-            if candidate == size:
-                break
-            if candidate not in (-1, 1) and size != 1:
-                return None
-        else:
+        if size not in left:
+            return None
+        axis = left.index(size)
+        if size != 1 and any(candidate not in (-1, 1) for candidate in left[:axis]):
             return None
         perm.append(axis)
         left[axis] = -1

@@ -7,11 +7,11 @@ Fields of a `quantized_groups` pass: `dequantize` and `quantize` (operators), an
 2. `result`: "quantized" (the output's only reader is a quantize node, which becomes part of the group), "float" (it
    computes a float output), or "same" (quantized, with the scale and zero point of input 0: it only moves data).
 3. `types`: element types that are allowed, by position or "y" for the output; `alike`: positions that share one type.
-4. `becomes`: the operator, or nothing for the operator itself, and `inputs`: what it reads. `0*` is value, scale and zero
-   point of input 0, `0s` its scale, `0z` its zero point, `0` its quantized value (or the input as it is), `each*` all
-   inputs one after the other, `y+` scale and zero point of the output.
+4. `becomes`: the operator, or nothing for the operator itself, and `inputs`: what it reads. `0*` is value, scale and
+   zero point of input 0, `0s` its scale, `0z` its zero point, `0` its quantized value (or the input as it is), `each*`
+   all inputs one after the other, `y+` scale and zero point of the output.
 5. Groups of one operator are tried before the next operator is looked at. A dequantize node stays for as long as others
-   read it; `unshare` then gives each of its readers one of its own, as runtimes do that group before they partition.
+   read it; `unshare` then gives each of its readers one of its own, as runtimes do.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from nnmeter.fusion.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import TensorType
@@ -187,9 +189,17 @@ def unsigned_activations(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool
             continue
         if node.inputs[1:3] != reader.inputs[1:3] or node.inputs[2] not in graph.constants:
             continue
-        zero = graph.add_weight("zero_point", TensorType(fields["to"], graph.types[node.inputs[2]].shape))
+        zero = _unsigned(graph, node.inputs[2], fields["to"])
         graph.set_input(node, 2, zero)
         graph.set_input(reader, 2, zero)
         graph.types[output] = TensorType(fields["to"], kind.shape)
         changed = True
     return changed
+
+
+def _unsigned(graph: WorkingGraph, zero_point: str, dtype: str) -> str:
+    """The zero point of the same numbers as unsigned ones, which lie 128 higher."""
+    value = graph.values.get(zero_point)
+    if value is None:
+        return graph.add_weight(zero_point, TensorType(dtype, graph.types[zero_point].shape))
+    return graph.add_constant(zero_point, (value.astype(np.int32) + 128).astype(dtype), dtype)

@@ -7,31 +7,34 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
    AVX-512 machines differ in one number.
 2. `stages` are applied in order. The passes of a stage are applied in order, `repeat` times at most or until none
    changes the graph, as optimizers of runtimes do.
-3. A pass has a `name` and a `kind`, and is left out unless the graph has an operator of `only_with`, where that is given:
-   `rewrite` (4-8), `fold_constants` (9), `deduplicate` (10), `eliminate` (11), `layout` and `push_transposes`
-   (whose fields are described in `nnmeter/fusion/layout.py` and `nnmeter/fusion/transposes.py`).
+3. A pass has a `name` and a `kind`, and is left out unless the graph has an operator of `only_with`, where given. Kinds
+   (with the rule here, or the module of `nnmeter/fusion`, that tells their fields): `rewrite` (4-8), `fold_constants`
+   (9), `deduplicate` (10), `eliminate` (11), `layout` (layout.py), `push_transposes` (transposes.py), `split_slices`
+   (splitting.py), `slices_to_blocks` (blocks.py), `quantized_groups` and `unsigned_activations` (quantization.py),
+   `insert_casts` (casts.py).
 4. A `rewrite` pass has `rules`. Nodes are visited in the order of the graph; the first rule that fits at a node is
    applied. A rule has a `name`, a pattern `match`, conditions `where`, and what it becomes: `replace` or `forward`.
 5. `match` is a list of pattern nodes; the first is the anchor, each other one reads or writes a tensor of an earlier
    one. A pattern node has an `id`, `op` (an operator or a list of them, with their domain: `com.microsoft.FusedConv`),
-   `inputs` and `outputs`. Inputs are names to bind; a name that is bound already must be the same tensor; `name?` may be
-   absent; `_` is any; `...` at the end stands for any more. `commutative` nodes match with their two inputs either way.
+   `inputs` and `outputs`. Inputs are names to bind; a name that is bound already must be the same tensor; `name?` may
+   be absent; `_` is any; `...` at the end stands for any more. `commutative` nodes match with two inputs either way.
 6. Nodes of a match are replaced, so what they compute must not be needed elsewhere, except outputs that `replace`
    writes. A `shared` node is taken into the kernel but stays in the graph for as long as others read it.
 7. `where` is a list of expressions (`nnmeter/fusion/expressions.py`) that must all hold. `unless` is a list of patterns
    around the match, each `{"match": [...], "where": [...]}`; the rule does not apply where one of them is found.
-8. `replace` is a list of nodes: `op` (text or expression), `inputs` and `outputs` (bound names; `name?` is left out where
-   it is not bound), `attributes`: `from` (pattern node to copy them from), `drop` (names not copied), `set` (name to
-   expression). The node marked `main`, or the only one, is the heir of the operators matched. New tensors are named in
-   `tensors`: `{"like": name}` or `{"dtype": expression, "shape": expression}`, with `"constant": true` for a repacked weight
-   or `"value": expression` for a small constant. `forward` maps outputs of the match to the tensors to read in their place;
-   `"outputs": true` lets it rename a graph output.
+8. `replace` is a list of nodes: `op` (text or expression), `inputs` and `outputs` (bound names; `name?` is left out
+   where it is not bound), `attributes`: `from` (pattern node to copy them from), `drop` (names not copied), `set` (name
+   to expression). The node marked `main`, or the only one, is the heir of the operators matched. New tensors are named
+   in `tensors`: `{"like": name}` or `{"dtype": expression, "shape": expression}`, with `"constant": true` for a
+   repacked weight or `"value": expression` for a small constant. `forward` maps outputs of the match to the tensors to
+   read in their place; `"outputs": true` lets it rename a graph output.
 9. `fold_constants` removes what can be computed before the run: nodes all of whose inputs are constants, except the
    kinds in `except`; and the kinds in `of_shapes`, which depend on static shapes only. `limit` (elements) spares
    operators in `generators` that would turn a small constant into a large one.
 10. `deduplicate` merges nodes of one kind with equal attributes and inputs (`except` lists the kinds that it spares);
     constants of one element are equal if their values are.
-11. `eliminate` is short for rewrite rules that forward the first input: `operators`: a list of `{"op", "inputs", "where"}`.
+11. `eliminate` is short for rewrite rules that forward the first input: `operators`: a list of
+    `{"op", "inputs", "where", "outputs"}`; the input is called `x`, the output `y`, the node `n`.
 """
 
 from __future__ import annotations
@@ -143,7 +146,9 @@ class FusionRules:
     parameters: Mapping[str, Any]
     stages: tuple[Stage, ...]
     source: Mapping[str, Any] = field(repr=False, compare=False)
-    prepared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # compiled passes, by the detector
+    prepared: dict[str, Any] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # compiled passes, by the detector
 
 
 def load_rules(source: str | os.PathLike[str] | Mapping[str, Any]) -> FusionRules:
@@ -190,7 +195,9 @@ def _parse(data: Any, where: str) -> FusionRules:
             raise RuleFault("not a JSON object")
         version = data.get("schema_version")
         if version != SCHEMA_VERSION:
-            raise RuleFault(f"schema_version {version!r}, this nnmeter reads {SCHEMA_VERSION}; update nnmeter or the pack")
+            raise RuleFault(
+                f"schema_version {version!r}, this nnmeter reads {SCHEMA_VERSION}; update nnmeter or the pack"
+            )
         stages = tuple(_stage(item) for item in _listed(data, "stages", "rule set"))
         return FusionRules(
             name=_text(data, "name", "rule set"),
@@ -271,7 +278,9 @@ def _rule(data: Any, owner: str) -> RewriteRule:
         dict(data.get("forward", {})),
         bool(data.get("outputs", False)),
         tuple(
-            Surroundings(tuple(_pattern_node(n, label) for n in _listed(item, "match", label)), tuple(item.get("where", ())))
+            Surroundings(
+                tuple(_pattern_node(n, label) for n in _listed(item, "match", label)), tuple(item.get("where", ()))
+            )
             for item in data.get("unless", ())
         ),
     )

@@ -247,15 +247,17 @@ def _merge(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm) -> bo
             graph.remove_node(node)
             graph.set_output(writer, writer.outputs.index(source), output)
             graph.redirect(source, output)
+            push.await_readers(output)
         else:
             graph.remove_node(node)
             graph.redirect(output, source)
+            push.await_readers(source)
     else:
         graph.remove_node(node)
         heirs = node.sources
         if graph.uses(transpose.outputs[0]) == 0:
             heirs = transpose.sources + heirs
-        graph.add_node(push.transpose, node.name, [source], [output], {"perm": perm}, node.position, heirs)
+        push.add_transpose(node.name, source, output, perm, node.position, heirs)
     push.drop(transpose)
     return True
 

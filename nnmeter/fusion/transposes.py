@@ -2,22 +2,23 @@
 
 1. Operators are visited in order. A transpose that an operator reads is pushed behind it if the operator has a handler
    (rule 5), the input is one that the handler transposes, and it pays (rules 2-4).
-2. Cost is counted in axes longer than 1. Transposing an input costs its axes; nothing for a constant or for the output of
-   another transpose; minus its axes where a transpose with the same permutation goes away, which is so if all its
+2. Cost is counted in axes longer than 1. Transposing an input costs its axes; nothing for a constant or for the output
+   of another transpose; minus its axes where a transpose with the same permutation goes away, which is so if all its
    readers have handlers and the graph does not return it.
 3. If that is negative, the axes of the widest output are added, except where an output leads to another transpose
    through operators with handlers only. The transpose is pushed if the sum is negative.
 4. Two transposes in a row always become one, or none.
-5. `handlers` maps a way of handling to operators. Ways: `simple` (all inputs), `first` (only the first input), `broadcast`
-   (all but scalars, ranks made equal), `concat`, `split` and `softmax` (attribute `axis`), `reduce` and `squeeze` (axes that go away), `arg`,
-   `unsqueeze`, `slice`, `pad`, `tile`, `gather` (by a scalar), `reshape` (where it splits axes or moves ones),
-   `quantized_pair`, `quantized_concat`, `quantized_pool` (integer operators with scales between their inputs), and
-   `integer_pool`, which always pays and becomes the operator that `channels_last` names for it.
+5. `handlers` maps a way of handling to operators. Ways: `simple` (all inputs), `first` (only the first input),
+   `broadcast` (all but scalars, ranks made equal), `concat`, `split` and `softmax` (attribute `axis`), `reduce` and
+   `squeeze` (axes that go away), `arg`, `unsqueeze`, `slice`, `pad`, `tile`, `gather` (by a scalar), `reshape` (where
+   it splits axes or moves ones), `quantized_pair`, `quantized_concat` and `quantized_pool` (integer operators, scales
+   between their inputs), and `integer_pool`, which always pays and becomes the operator that `channels_last` names.
 6. A transpose is an operator of the kinds in `transposes`; new ones are of the first kind there.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ class TransposePusher:
         self.kinds = tuple(fields.get("transposes", ("Transpose",)))
         self.channels_last: dict[str, str] = dict(fields.get("channels_last", {}))
         self.way: dict[str, str] = {kind: way for way, kinds in fields["handlers"].items() for kind in kinds}
-        self.way.update({kind: "transpose" for kind in self.kinds})
+        self.way.update(dict.fromkeys(self.kinds, "transpose"))
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Push transposes through the graph once; whether any moved."""
@@ -55,14 +56,20 @@ class Pushing:
         self.way = pusher.way
         self.channels_last = pusher.channels_last
         self.orphans: tuple[str, ...] = ()
+        self.waiting: list[tuple[float, int, WorkNode]] = []
+        self.seen: set[WorkNode] = set()
+        self.position = -2.0
 
     def run(self) -> bool:
-        """Visit all nodes once; whether a transpose moved."""
+        """Visit all readers of transposes once, in order, also those that pushing makes; whether a transpose moved."""
         graph, kinds, producer, way = self.graph, self.kinds, self.graph.producer, self.way
-        nodes = graph.nodes()
         self.leading = self._leading_to_transposes()
+        for kind in kinds:
+            for transpose in graph.by_kind.get(kind, ()):
+                self.await_readers(transpose.outputs[0])
         changed = False
-        for node in nodes:
+        while self.waiting:
+            self.position, _, node = heapq.heappop(self.waiting)
             if not node.alive or node.kind not in way:
                 continue
             for index, tensor in enumerate(node.inputs):
@@ -71,6 +78,21 @@ class Pushing:
                     changed = True
                     break
         return changed
+
+    def add_transpose(
+        self, name: str, source: str, result: str, perm: Perm, position: float, sources: tuple[str, ...]
+    ) -> None:
+        """Add a transpose, whose readers are visited when their turn comes."""
+        node = self.graph.add_node(self.transpose, name, [source], [result], {"perm": perm}, position, sources)
+        self.seen.add(node)
+        self.await_readers(result)
+
+    def await_readers(self, tensor: str) -> None:
+        """Visit the readers of a tensor that come later, unless they have been visited or are new."""
+        for reader in self.graph.readers.get(tensor, ()):
+            if reader not in self.seen and reader.position > self.position:
+                self.seen.add(reader)
+                heapq.heappush(self.waiting, (reader.position, len(self.seen), reader))
 
     def _leading_to_transposes(self) -> set[str]:
         """Tensors from which a transpose is reached through operators with handlers only."""
@@ -160,9 +182,7 @@ class Pushing:
             graph.types[inner] = TensorType(kind.dtype, permuted(kind.shape, undo))
             graph.set_output(node, index, inner)
             heirs, self.orphans = self.orphans, ()
-            graph.add_node(
-                self.transpose, graph.fresh("transpose"), [inner], [tensor], {"perm": perm}, node.position + 1e-6, heirs
-            )
+            self.add_transpose(graph.fresh("transpose"), inner, tensor, perm, node.position + 1e-6, heirs)
 
     def set_attribute(self, node: WorkNode, name: str, value: Any) -> None:
         """Set an attribute; the original graph keeps its own."""
@@ -206,7 +226,7 @@ class Pushing:
         writer = graph.producer.get(tensor)
         position = -1.0 if writer is None else writer.position + 1e-6
         heirs, self.orphans = self.orphans, ()
-        graph.add_node(self.transpose, graph.fresh("transpose"), [tensor], [result], {"perm": perm}, position, heirs)
+        self.add_transpose(graph.fresh("transpose"), tensor, result, perm, position, heirs)
         return result
 
     def drop(self, transpose: WorkNode) -> None:

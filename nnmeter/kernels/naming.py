@@ -48,11 +48,11 @@ _DEFAULTS: dict[str, Any] = {
     "exclude_outside": 0, "batch_dims": 0, "select_last_index": 0, "exclusive": 0, "reverse": 0,
 }  # fmt: skip
 
-_AXES_INPUT: dict[str, int] = {
-    name: 1
-    for name in "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
-    "ReduceSumSquare CumSum TopK".split()
-}
+_AXES_INPUT: dict[str, int] = dict.fromkeys(
+    "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
+    "ReduceSumSquare CumSum TopK".split(),
+    1,
+)
 
 
 def kernel_signature(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.errors import CoverageError, NnmeterError
@@ -215,4 +214,4 @@ def load_predictor(device: str | os.PathLike[str] | None = None) -> LatencyPredi
     """
     from nnmeter.devices import load_pack, nearest_device
 
-    return LatencyPredictor(load_pack(nearest_device()[0].id if device is None else Path(device) if os.sep in str(device) else device))
+    return LatencyPredictor(load_pack(nearest_device()[0].path if device is None else device))

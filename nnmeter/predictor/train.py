@@ -179,6 +179,12 @@ class _Problem:
             presets[family] = preset
             log_ratio[self.family == family] = estimate
             trained[self.family == family] = known
+        for number in range(FOLDS):
+            unknown = (fold == number) & ~trained
+            if unknown.any():
+                rows = self.common[unknown].copy()
+                rows[:, 0] = -1.0
+                log_ratio[unknown] = self._fit_fallback(fold != number).predict(rows)
         return presets, _HeldOut(log_ratio, self.target - log_ratio, trained)
 
     def _cross_validate(self, family: str, preset: Preset, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -192,7 +198,6 @@ class _Problem:
             codes = self._codes(mine[~test])
             known[test] = [a in codes for a in self.anchor[mine[test]]]
             if test.all():
-                estimate[test] = 0.0
                 continue
             rows = self.rows[family].copy()
             rows[:, 0] = [codes.get(a, -1.0) for a in self.anchor[mine]]

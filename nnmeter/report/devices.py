@@ -34,7 +34,7 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
         )
         for device in devices
     ]
-    text.add_table(("device", "hardware", "runtime", "threads", "measured"), "nnlrl", [rows])
+    text.add_table(("device", "hardware", "runtime", "threads", "measured"), "ltlrl", [rows])
     text.add("* nearest to this machine" if nearest else "no device pack was found")
     return str(text)
 

@@ -51,7 +51,7 @@ def render_table(document: dict[str, Any], layout: Layout) -> str:
     ]
     flops, size = (format_count(sum(kernel[key] for kernel in kernels)) for key in ("flops", "bytes"))
     total = (f"{len(kernels)} kernels", "", "", flops, size)
-    text.add_table(("type", "nodes", "output", "FLOPs", "bytes"), "nnlrr", [rows, [total]])
+    text.add_table(("type", "nodes", "output", "FLOPs", "bytes"), "lnlrr", [rows, [total]])
     text.add_warnings(document["warnings"])
     return str(text)
 

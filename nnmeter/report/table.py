@@ -60,7 +60,7 @@ def _add_single(text: Text, prediction: Prediction) -> None:
     if groups:
         parts = (f"{kind} x{count} ({format_ms(ms)} ms)" for kind, count, ms in groups)
         text.add("priced by the fallback: " + ", ".join(parts))
-    text.add_warnings(prediction.warnings)
+    text.add_warnings(_unsaid(prediction.warnings))
 
 
 def _add_several(text: Text, predictions: Sequence[Prediction]) -> None:
@@ -78,5 +78,19 @@ def _add_several(text: Text, predictions: Sequence[Prediction]) -> None:
         for prediction in predictions
     ]
     confidence = f"{round(100 * predictions[0].confidence)} % interval"
-    text.add_table(("model", "ms", confidence, "trained", "kernels", "by the fallback"), "nrrrrn", [rows])
-    text.add_warnings([f"{p.model}: {warning}" for p in predictions for warning in p.warnings])
+    text.add_table(("model", "ms", confidence, "trained", "kernels", "by the fallback"), "nrrrrt", [rows])
+    models: dict[str, list[str]] = {}
+    for prediction in predictions:
+        for warning in _unsaid(prediction.warnings):
+            models.setdefault(warning, []).append(prediction.model)
+    text.add_warnings(
+        [
+            f"{warning} ({names[0]}{f' and {len(names) - 1} more' if names[1:] else ''})"
+            for warning, names in models.items()
+        ]
+    )
+
+
+def _unsaid(warnings: Sequence[str]) -> list[str]:
+    """The warnings but the one that the tables say in more detail: which kernels the fallback priced."""
+    return [warning for warning in warnings if not warning.startswith("priced by the fallback")]

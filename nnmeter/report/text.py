@@ -42,7 +42,8 @@ class Text:
 
         Args:
             headings: of the columns.
-            kinds: a letter a column: `l` to the left, `r` to the right, `n` a name, to the left and cut if need be.
+            kinds: a letter a column: `l` to the left; `r` to the right; `n` a name and `t` a text, which lose
+                their beginning and their end where the table is too wide, and stand to the left.
             sections: rows of cells; a rule separates sections.
         """
         widths = [
@@ -75,11 +76,11 @@ class Text:
         return f"{style}{text}{_RESET}" if self._colour else text
 
     def _shrink(self, widths: list[int], kinds: str) -> None:
-        """Narrow the widest columns of names until the table fits, or they are as narrow as they may be."""
+        """Narrow the widest columns of names and texts until the table fits, or they are as narrow as they may be."""
         excess = sum(widths) + len(GAP) * (len(widths) - 1) - self.width
-        names = [i for i, kind in enumerate(kinds) if kind == "n"]
-        while excess > 0 and names:
-            widest = max(names, key=lambda i: widths[i])
+        flexible = [i for i, kind in enumerate(kinds) if kind in "nt"]
+        while excess > 0 and flexible:
+            widest = max(flexible, key=lambda i: widths[i])
             if widths[widest] <= _NARROWEST:
                 return
             widths[widest] -= 1
@@ -92,9 +93,11 @@ def shorten(name: str, width: int) -> str:
 
 
 def _row(cells: Sequence[str], kinds: str, widths: Sequence[int]) -> str:
-    parts = []
-    for cell, kind, width in zip(cells, kinds, widths, strict=True):
-        text = " ".join(cell.split()) if kind == "n" else cell
-        text = shorten(text, width)
-        parts.append(text.rjust(width) if kind == "r" else text.ljust(width))
-    return GAP.join(parts).rstrip()
+    return GAP.join(map(_fit, cells, kinds, widths)).rstrip()
+
+
+def _fit(cell: str, kind: str, width: int) -> str:
+    text = " ".join(cell.split())
+    if len(text) > width:
+        text = text[: width - 1] + "…" if kind == "t" else shorten(text, width)
+    return text.rjust(width) if kind == "r" else text.ljust(width)

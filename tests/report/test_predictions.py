@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -102,3 +103,15 @@ def test_long_names_do_not_break_the_layout(prediction: Prediction) -> None:
 def test_markdown_escapes_bars(prediction: Prediction) -> None:
     assert "net\\|1.onnx" in render([prediction], "md")
     assert "| --- | ---: |" in render([prediction] * 2, "md")
+
+
+def test_a_warning_of_many_models_is_said_once(prediction: Prediction) -> None:
+    text = render([prediction] * 3, "table")
+    assert text.count("beware") == 1
+    assert "and 2 more" in text
+
+
+def test_the_table_says_once_what_the_fallback_priced(prediction: Prediction) -> None:
+    warned = replace(prediction, warnings=("priced by the fallback, no such kernel was measured: Einsum",))
+    assert render([warned], "table").count("priced by the fallback") == 1
+    assert "no such kernel" in render([warned], "md")

@@ -13,6 +13,7 @@ from nnmeter.graph.shape_rules.common import (
     Context,
     Inputs,
     Rule,
+    ShapeError,
     UnknownShapeError,
     axis_of,
     dtype_attribute,
@@ -20,6 +21,8 @@ from nnmeter.graph.shape_rules.common import (
     table,
 )
 from nnmeter.graph.shape_rules.movement import split_sizes
+
+_MAX_PARTS = 1_000_000
 
 
 def _remember(node: Node, context: Context, elements: list[TensorType], dtype: str = "float32") -> list[TensorType]:
@@ -53,6 +56,8 @@ def _split(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]
     x = present(inputs, 0)
     axis = axis_of(node.attributes.get("axis", 0), len(x.shape))
     size = x.shape[axis]
+    if size > _MAX_PARTS:
+        raise ShapeError(f"it would make {size} tensors")
     given = context.integers(node, 1)
     keep = node.attributes.get("keepdims", 1) or given is not None
     if given is None:

@@ -89,7 +89,10 @@ def detection_head(b: NetworkBuilder, features: list[Tensor], act: Activation) -
     joined = concat(b, outs, 1 if channel_last else 2)
     if channel_last and values > 5 and b.rng.random() < 0.7:
         boxes, scores = split(b, joined, [4, values - 4], 2)
-        sigmoid(b, scores) if b.rng.random() < 0.6 else softmax(b, scores)
+        if b.rng.random() < 0.6:
+            sigmoid(b, scores)
+        else:
+            softmax(b, scores)
         centre = add(b, mul(b, boxes, b.scalar(0.1)), b.weight((1, joined.shape[1], 4), 1.0))
         b.node("Exp", [mul(b, centre, b.scalar(0.01))], centre.shape, flops=10.0 * centre.elements)
 

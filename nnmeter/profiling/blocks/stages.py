@@ -133,7 +133,8 @@ def head(b: NetworkBuilder, x: Tensor, act: Activation) -> None:
     else:
         side = min(x.shape[2:])
         y = pool(b, "AveragePool", x, side, 1) if x.shape[2] == x.shape[3] else x
-        linear(b, flatten(b, y), min(classes, 1000)) if y.elements // y.shape[0] < 30000 else None
+        if y.elements // y.shape[0] < 30000:
+            linear(b, flatten(b, y), min(classes, 1000))
 
 
 def classifier_hidden(b: NetworkBuilder, x: Tensor) -> Tensor:

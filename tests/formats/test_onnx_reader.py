@@ -1,0 +1,548 @@
+"""Reading ONNX: what is kept, what is passed over, and what is refused."""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from nnmeter.errors import ModelError
+from nnmeter.formats import NEWEST_OPSET, OLDEST_OPSET, read_model
+from nnmeter.formats.wire import WireError, fields, varint
+from nnmeter.graph.binding import bind_shapes
+from nnmeter.graph.ir import TensorType
+from nnmeter.graph.unbound import UnboundGraph
+from tests.conftest import ZOO, make_small_model
+
+FLOAT = TensorProto.FLOAT
+
+
+def value(name: str, shape: list | None, dtype: int = FLOAT) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def model_of(
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[str],
+    initializers: list[onnx.TensorProto] | None = None,
+    opset: int = 17,
+    functions: list[onnx.FunctionProto] | None = None,
+    domains: list[str] | None = None,
+) -> onnx.ModelProto:
+    graph = helper.make_graph(nodes, "g", inputs, [value(name, None) for name in outputs], initializers or [])
+    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains or ())]
+    return helper.make_model(graph, opset_imports=imports, functions=functions or [])
+
+
+def relu_model(**kwargs: object) -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["x"], ["y"], "r")], [value("x", [1, 8])], ["y"], **kwargs)
+
+
+def fault_of(source: object) -> str:
+    with pytest.raises(ModelError) as caught:
+        read_model(source)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert ";" in message, "a remedy is missing"
+    return message
+
+
+# --- What a model is read from
+
+
+def test_path_bytes_and_proto_give_the_same_model(tmp_path: Path) -> None:
+    proto = make_small_model()
+    onnx.save(proto, tmp_path / "m.onnx")
+    models = [read_model(s) for s in (tmp_path / "m.onnx", str(tmp_path / "m.onnx"), proto.SerializeToString(), proto)]
+    assert models[0].source == str(tmp_path / "m.onnx")
+    assert models[0].name == "m"
+    assert models[2].name == models[3].name == "small"
+    for model in models:
+        assert model.nodes == models[0].nodes
+        assert model.constants == models[0].constants
+        assert model.inputs == models[0].inputs
+        assert model.opsets == {"": 17}
+
+
+def test_every_zoo_model_is_read_as_onnx_reads_it() -> None:
+    for path in sorted(ZOO.glob("*.onnx"))[::6]:
+        model, proto = read_model(path), onnx.load(path, load_external_data=False)
+        constants = sum(node.op_type == "Constant" for node in proto.graph.node)
+        assert len(model.nodes) == len(proto.graph.node) - constants
+        assert len(model.constants) == len(proto.graph.initializer) + constants
+        assert [d.name for d in model.outputs] == [d.name for d in proto.graph.output]
+
+
+def test_what_is_no_model_is_refused_by_type() -> None:
+    assert "a int is no model" in fault_of(7)
+
+
+# --- Attributes, constants and types
+
+
+def test_attributes_have_plain_values() -> None:
+    node = helper.make_node(
+        "Custom", ["x"], ["y"], "n", domain="d", i=-3, f=0.5, s="text", ints=[1, -2], floats=[1.5], strings=["a", "b"]
+    )
+    node.attribute.append(helper.make_attribute("t", numpy_helper.from_array(np.array([1, 2], np.int64))))
+    found = read_model(model_of([node], [value("x", [1])], ["y"], domains=["d"])).nodes[0].attributes
+    array = found.pop("t")
+    assert found == {"i": -3, "f": 0.5, "s": "text", "ints": (1, -2), "floats": (1.5,), "strings": ("a", "b")}
+    np.testing.assert_array_equal(array, [1, 2])
+
+
+def test_packed_and_unpacked_integers_are_the_same() -> None:
+    node = helper.make_node("Transpose", ["x"], ["y"], "t", perm=[1, 0])
+    packed = b"\x0a\x04perm\x42\x02\x01\x00\xa0\x01\x07"  # name, packed ints, type INTS
+    proto = node.SerializeToString()
+    attribute = node.attribute[0].SerializeToString()
+    start = proto.index(attribute)
+    data = proto[: start - 1] + bytes([len(packed)]) + packed + proto[start + len(attribute) :]
+    graph = relu_model().graph
+    graph.node[0].CopyFrom(onnx.NodeProto.FromString(data))
+    model = relu_model()
+    model.graph.node[0].CopyFrom(graph.node[0])
+    raw = model.SerializeToString()
+    assert read_model(raw).nodes[0].attributes == {"perm": (1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "dtype", "expected"),
+    [
+        ({"value": numpy_helper.from_array(np.array([[1, 2]], np.int32))}, "int32", [[1, 2]]),
+        ({"value_int": 5}, "int64", 5),
+        ({"value_ints": [1, 2, 3]}, "int64", [1, 2, 3]),
+        ({"value_float": 0.5}, "float32", 0.5),
+        ({"value_floats": [0.5, 2.0]}, "float32", [0.5, 2.0]),
+    ],
+)
+def test_constant_nodes_become_constants(attributes: dict, dtype: str, expected: object) -> None:
+    nodes = [helper.make_node("Constant", [], ["c"], "k", **attributes), helper.make_node("Neg", ["c"], ["y"], "n")]
+    model = read_model(model_of(nodes, [], ["y"]))
+    assert [node.op_type for node in model.nodes] == ["Neg"]
+    assert model.constants["c"] == TensorType(dtype, np.shape(expected))
+    np.testing.assert_array_equal(model.values["c"], expected)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "float16", "int8", "uint8", "int16", "int32", "int64", "uint32", "uint64", "bool"]
+)
+def test_small_tensors_keep_their_value_in_every_encoding(dtype: str, raw: bool) -> None:
+    array = np.array([[0, 1, 3], [7, 5, 1]]).astype(dtype)
+    code = helper.np_dtype_to_tensor_dtype(array.dtype)
+    data = array.tobytes() if raw else array.ravel().tolist()
+    tensor = helper.make_tensor("w", code, array.shape, data, raw=raw)
+    model = read_model(model_of([helper.make_node("Identity", ["w"], ["y"])], [], ["y"], [tensor]))
+    assert model.constants["w"] == TensorType(dtype, (2, 3))
+    np.testing.assert_array_equal(model.values["w"], array)
+    assert model.values["w"].dtype == array.dtype
+
+
+def test_bfloat16_is_read_as_float32_and_narrow_types_have_no_value() -> None:
+    tensors = [
+        helper.make_tensor("b", TensorProto.BFLOAT16, [2], [1.0, -2.5]),
+        helper.make_tensor("n", TensorProto.INT4, [3], [1, 2, 3]),
+        helper.make_tensor("s", TensorProto.STRING, [1], [b"text"]),
+    ]
+    nodes = [helper.make_node("Identity", [t.name], [f"{t.name}y"]) for t in tensors]
+    model = read_model(model_of(nodes, [], ["by"], tensors, opset=21))
+    assert model.constants == {n: TensorType(d, s) for n, d, s in [("b", "bfloat16", (2,)), ("n", "int4", (3,)), ("s", "string", (1,))]}
+    assert model.values["b"].tolist() == [1.0, -2.5]
+    assert set(model.values) == {"b"}
+
+
+def test_large_constants_have_a_type_and_no_value() -> None:
+    tensor = numpy_helper.from_array(np.ones((1025,), np.float32), "w")
+    nodes = [
+        helper.make_node("Constant", [], ["c"], "k", value=numpy_helper.from_array(np.ones((64, 64), np.float32))),
+        helper.make_node("Add", ["w", "w"], ["y"], "a"),
+    ]
+    for source in (lambda m: m, lambda m: m.SerializeToString()):
+        model = read_model(source(model_of(nodes, [], ["y"], [tensor])))
+        assert model.constants == {"w": TensorType("float32", (1025,)), "c": TensorType("float32", (64, 64))}
+        assert model.values == {}
+
+
+def test_a_sparse_initializer_is_described_as_dense() -> None:
+    values = helper.make_tensor("w", FLOAT, [2], [1.0, 2.0])
+    indices = helper.make_tensor("i", TensorProto.INT64, [2], [3, 9])
+    model = model_of([helper.make_node("Identity", ["w"], ["y"])], [], ["y"])
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [4, 5]))
+    assert read_model(model).constants == {"w": TensorType("float32", (4, 5))}
+    assert read_model(model.SerializeToString()).constants == {"w": TensorType("float32", (4, 5))}
+
+
+def test_an_input_that_names_an_initializer_is_a_constant() -> None:
+    weight = numpy_helper.from_array(np.ones((2,), np.float32), "w")
+    model = model_of([helper.make_node("Add", ["x", "w"], ["y"])], [value("x", [2]), value("w", [2])], ["y"], [weight])
+    assert [d.name for d in read_model(model).inputs] == ["x"]
+
+
+def test_free_dimensions_keep_their_names() -> None:
+    model = read_model(
+        model_of([helper.make_node("Relu", ["x"], ["y"])], [value("x", ["batch", 3, None]), value("z", None)], ["y"])
+    )
+    assert model.inputs[0].dims == ("batch", 3, None)
+    assert model.inputs[1].dims is None
+    assert model.free_dimensions == {"x": ("batch", None)}
+
+
+def test_names_are_made_up_where_they_are_absent_or_not_unique() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Relu", ["a"], ["b"], "same")]
+    nodes += [helper.make_node("Relu", ["b"], ["c"], "same"), helper.make_node("Relu", ["c"], ["y"])]
+    names = [node.name for node in read_model(model_of(nodes, [value("x", [1])], ["y"])).nodes]
+    assert len(set(names)) == 4
+    assert "same" in names
+    assert all(names)
+
+
+def test_nodes_are_sorted_if_the_file_is_not() -> None:
+    nodes = [
+        helper.make_node("Relu", ["b"], ["y"], "third"),
+        helper.make_node("Relu", ["x"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["b"], "second"),
+    ]
+    model = read_model(model_of(nodes, [value("x", [1])], ["y"]))
+    assert [node.name for node in model.nodes] == ["first", "second", "third"]
+
+
+def test_a_nested_graph_is_read_and_may_read_outer_tensors() -> None:
+    branch = helper.make_graph([helper.make_node("Relu", ["late"], ["b"], "inner")], "branch", [], [value("b", [1])])
+    nodes = [
+        helper.make_node("If", ["c"], ["y"], "if", then_branch=branch, else_branch=branch),
+        helper.make_node("Neg", ["x"], ["late"], "neg"),
+    ]
+    model = read_model(model_of(nodes, [value("x", [1]), value("c", [], TensorProto.BOOL)], ["y"]))
+    assert [node.name for node in model.nodes] == ["neg", "if"], "the branch reads what 'neg' writes"
+    inner = model.nodes[1].attributes["then_branch"]
+    assert isinstance(inner, UnboundGraph)
+    assert inner.nodes[0].inputs == ("late",)
+
+
+# --- Functions
+
+
+def two_level_functions() -> list[onnx.FunctionProto]:
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
+    scale = helper.make_node("LeakyRelu", ["a"], ["b"], "leak")
+    scale.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT))
+    leaf = helper.make_function("f", "Leaf", ["a"], ["b"], [scale], opsets, attributes=["slope"])
+    call = helper.make_node("Leaf", ["p"], ["q"], "call", domain="f", slope=0.25)
+    outer = helper.make_function(
+        "f", "Outer", ["p", "unused"], ["r", "p"], [call, helper.make_node("Neg", ["q"], ["r"], "neg")], opsets
+    )
+    return [leaf, outer]
+
+
+def test_functions_are_replaced_by_their_bodies() -> None:
+    nodes = [
+        helper.make_node("Outer", ["x"], ["m", "copy"], "one", domain="f"),
+        helper.make_node("Outer", ["m"], ["y"], "two", domain="f"),
+    ]
+    model = read_model(
+        model_of(nodes, [value("x", [2])], ["y", "copy"], functions=two_level_functions(), domains=["f"])
+    )
+    kinds = [(node.op_type, node.inputs, node.outputs) for node in model.nodes]
+    assert kinds == [
+        ("LeakyRelu", ("x",), ("one/q",)),
+        ("Neg", ("one/q",), ("m",)),
+        ("Identity", ("x",), ("copy",)),
+        ("LeakyRelu", ("m",), ("two/q",)),
+        ("Neg", ("two/q",), ("y",)),
+    ]
+    assert model.nodes[0].attributes == {"alpha": 0.25}
+    assert len({node.name for node in model.nodes}) == 5
+
+
+def test_a_function_that_calls_itself_is_refused() -> None:
+    call = helper.make_node("Self", ["a"], ["b"], "again", domain="f")
+    function = helper.make_function("f", "Self", ["a"], ["b"], [call], [helper.make_opsetid("f", 1)])
+    nodes = [helper.make_node("Self", ["x"], ["y"], "start", domain="f")]
+    message = fault_of(model_of(nodes, [value("x", [2])], ["y"], functions=[function], domains=["f"]))
+    assert "circle" in message
+
+
+# --- Bad input
+
+
+def test_not_a_file_a_directory_and_an_empty_file(tmp_path: Path) -> None:
+    assert "no such file" in fault_of(tmp_path / "none.onnx")
+    assert "is a directory" in fault_of(tmp_path)
+    (tmp_path / "empty.onnx").touch()
+    message = fault_of(tmp_path / "empty.onnx")
+    assert message.startswith(str(tmp_path / "empty.onnx"))
+    assert "is empty" in message
+    assert "is empty" in fault_of(b"")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"no model at all, just text\n" * 40, bytes(4096), b"\x89PNG\r\n\x1a\n" + bytes(range(256)), b"\x08\x08", b"{}"],
+    ids=["text", "zeros", "image", "no graph", "json"],
+)
+def test_other_files_are_refused(data: bytes) -> None:
+    fault_of(data)
+
+
+def test_every_truncation_of_a_model_is_refused_or_a_smaller_model() -> None:
+    data = make_small_model().SerializeToString()
+    for length in (*range(0, 200), *range(200, len(data) - 1, 997)):
+        with pytest.raises(ModelError):
+            read_model(data[:length])
+
+
+@pytest.mark.parametrize("version", [OLDEST_OPSET - 1, NEWEST_OPSET + 1, 9999, -5, 0])
+def test_an_unknown_opset_is_refused(version: int) -> None:
+    message = fault_of(relu_model(opset=version))
+    assert f"operator set {version}" in message
+    assert str(NEWEST_OPSET) in message
+
+
+@pytest.mark.parametrize("version", [OLDEST_OPSET, 13, NEWEST_OPSET])
+def test_all_known_opsets_are_read(version: int) -> None:
+    assert read_model(relu_model(opset=version)).opsets == {"": version}
+
+
+def cyclic() -> onnx.ModelProto:
+    nodes = [helper.make_node("Add", ["x", "b"], ["a"], "one"), helper.make_node("Relu", ["a"], ["b"], "two")]
+    return model_of(nodes, [value("x", [1])], ["b"])
+
+
+def written_twice() -> onnx.ModelProto:
+    nodes = [helper.make_node("Relu", ["x"], ["y"], "one"), helper.make_node("Neg", ["x"], ["y"], "two")]
+    return model_of(nodes, [value("x", [1])], ["y"])
+
+
+def input_written() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["x"], ["x"], "one")], [value("x", [1])], ["x"])
+
+
+def initializer_twice() -> onnx.ModelProto:
+    weight = numpy_helper.from_array(np.ones(1, np.float32), "w")
+    return model_of([helper.make_node("Relu", ["w"], ["y"], "one")], [], ["y"], [weight, weight])
+
+
+def nothing_writes() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["absent"], ["y"], "one")], [value("x", [1])], ["y"])
+
+
+def nested_reads_nothing() -> onnx.ModelProto:
+    branch = helper.make_graph([helper.make_node("Relu", ["absent"], ["b"])], "branch", [], [value("b", [1])])
+    node = helper.make_node("If", ["c"], ["y"], "if", then_branch=branch, else_branch=branch)
+    return model_of([node], [value("c", [], TensorProto.BOOL)], ["y"])
+
+
+def output_missing() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["x"], ["y"], "one")], [value("x", [1])], ["absent"])
+
+
+def no_outputs() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["x"], ["y"], "one")], [value("x", [1])], [])
+
+
+def no_opset() -> onnx.ModelProto:
+    model = relu_model()
+    del model.opset_import[:]
+    return model
+
+
+def unknown_type() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["x"], ["y"], "one")], [value("x", [1], 77)], ["y"])
+
+
+def unknown_weight_type() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["w"], ["y"])], [], ["y"], [TensorProto(name="w", data_type=99, dims=[1])])
+
+
+def overflowing_weight() -> onnx.ModelProto:
+    huge = TensorProto(name="w", data_type=1, dims=[2**40, 2**40])
+    return model_of([helper.make_node("Relu", ["w"], ["y"])], [], ["y"], [huge])
+
+
+def negative_weight() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["w"], ["y"])], [], ["y"], [TensorProto(name="w", data_type=1, dims=[-4])])
+
+
+def rank_too_high() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["x"], ["y"])], [value("x", [1] * 100)], ["y"])
+
+
+def wrong_payload() -> onnx.ModelProto:
+    short = TensorProto(name="w", data_type=1, dims=[4], raw_data=b"1234")
+    return model_of([helper.make_node("Relu", ["w"], ["y"])], [], ["y"], [short])
+
+
+def long_name() -> onnx.ModelProto:
+    return model_of([helper.make_node("Relu", ["x"], ["y"], "n" * 70_000)], [value("x", [1])], ["y"])
+
+
+def deep_nesting() -> onnx.ModelProto:
+    branch = helper.make_graph([helper.make_node("Constant", [], ["b"], value_int=1)], "leaf", [], [value("b", [], 7)])
+    for _ in range(40):
+        node = helper.make_node("If", ["c"], ["b"], then_branch=branch, else_branch=branch)
+        del node.attribute[1:]
+        branch = helper.make_graph([node], "branch", [], [value("b", [], 7)])
+    node = helper.make_node("If", ["c"], ["y"], "if", then_branch=branch)
+    return model_of([node], [value("c", [], TensorProto.BOOL)], ["y"])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (cyclic, "cycle through node 'one'"),
+        (written_twice, "'y' is written twice"),
+        (input_written, "'x' is written twice"),
+        (initializer_twice, "'w' is written twice"),
+        (nothing_writes, "reads the tensor 'absent', which nothing writes"),
+        (nested_reads_nothing, "'absent', which nothing writes"),
+        (output_missing, "output 'absent' is written by no node"),
+        (no_outputs, "no outputs"),
+        (no_opset, "names no operator set"),
+        (unknown_type, "unknown element type 77"),
+        (unknown_weight_type, "unknown element type 99"),
+        (overflowing_weight, "impossible shape"),
+        (negative_weight, "impossible shape"),
+        (rank_too_high, "100 dimensions"),
+        (wrong_payload, "stores 4 bytes"),
+        (long_name, "more than 65536 characters"),
+        (deep_nesting, "nested more than 32"),
+    ],
+    ids=lambda item: getattr(item, "__name__", ""),
+)
+def test_a_broken_graph_is_refused_in_one_line(make: Callable[[], onnx.ModelProto], words: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(make().SerializeToString())
+    message = fault_of(tmp_path / "bad.onnx")
+    assert message.startswith(str(tmp_path / "bad.onnx"))
+    assert words in message
+
+
+def test_a_name_with_line_breaks_does_not_break_the_message() -> None:
+    node = helper.make_node("Relu", ["a\nb\tc"], ["y"], "line\nbreak")
+    assert "\n" not in fault_of(model_of([node], [value("x", [1])], ["y"]))
+
+
+# --- Weights are passed over
+
+
+def test_a_missing_sidecar_does_not_matter(tmp_path: Path) -> None:
+    model = make_small_model()
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (tmp_path / "weights.bin").unlink()
+    found = read_model(tmp_path / "m.onnx")
+    assert found.constants == read_model(model).constants
+    assert found.values == {}
+
+
+def large_file(path: Path, elements: int, embedded: str) -> None:
+    """A model whose only weight is a hole in the file."""
+
+    def message(number: int, size: int) -> bytes:
+        return _varint(number << 3 | 2) + _varint(size)
+
+    model = model_of([helper.make_node("Add", ["x", "w"], ["y"])], [value("x", [1])], ["y"])
+    graph = model.graph.SerializeToString()
+    model.ClearField("graph")
+    header = TensorProto(name="w", data_type=1, dims=[elements]).SerializeToString()
+    payload = message({"raw_data": 9, "float_data": 4}[embedded], 4 * elements)
+    tensor = message(5, len(header) + len(payload) + 4 * elements) + header + payload
+    start = message(7, len(graph) + len(tensor) + 4 * elements) + graph + tensor
+    start = model.SerializeToString() + start
+    with path.open("wb") as stream:
+        stream.write(start)
+        stream.truncate(len(start) + 4 * elements)
+
+
+def _varint(number: int) -> bytes:
+    data = b""
+    while number > 127:
+        data += bytes([number & 127 | 128])
+        number >>= 7
+    return data + bytes([number])
+
+
+@pytest.mark.parametrize("embedded", ["raw_data", "float_data"])
+def test_embedded_weights_cost_neither_time_nor_memory(tmp_path: Path, embedded: str) -> None:
+    elements = 100_000_000
+    large_file(tmp_path / "large.onnx", elements, embedded)
+    tracemalloc.start()
+    started = time.perf_counter()
+    model = read_model(tmp_path / "large.onnx")
+    seconds = time.perf_counter() - started
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.constants == {"w": TensorType("float32", (elements,))}
+    assert peak < 200_000
+    assert seconds < 0.1
+    assert (tmp_path / "large.onnx").stat().st_blocks < 1000, "the hole was filled"
+
+
+def test_weights_of_a_proto_are_not_copied() -> None:
+    weights = np.zeros(25_000_000, np.float32)
+    model = model_of(
+        [helper.make_node("Add", ["x", "w"], ["y"])], [value("x", [1])], ["y"], [numpy_helper.from_array(weights, "w")]
+    )
+    tracemalloc.start()
+    read_model(model)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000
+
+
+# --- Damaged bytes
+
+
+SEED_MODELS = [
+    make_small_model().SerializeToString(),
+    (ZOO / "resnet10-224.onnx").read_bytes(),
+    model_of(
+        [helper.make_node("Outer", ["x"], ["y"], "one", domain="f")],
+        [value("x", ["n", 2])],
+        ["y"],
+        functions=two_level_functions(),
+        domains=["f"],
+    ).SerializeToString(),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    which=st.integers(0, len(SEED_MODELS) - 1),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255), st.sampled_from(["set", "cut", "add"])), max_size=8),
+    end=st.floats(0, 1),
+)
+def test_damaged_bytes_raise_nothing_but_model_errors(which: int, changes: list, end: float) -> None:
+    data = bytearray(SEED_MODELS[which])
+    for place, byte, kind in changes:
+        at = int(place * (len(data) - 1))
+        data[at : at + {"set": 1, "cut": byte, "add": 0}[kind]] = b"" if kind == "cut" else bytes([byte])
+        if not data:
+            break
+    if end < 0.3:
+        del data[int(len(data) * end * 3) :]
+    try:
+        bind_shapes(read_model(bytes(data)), {"n": 2})
+    except ModelError as fault:
+        assert "\n" not in str(fault)
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_read_as_fields_or_refused(data: bytes) -> None:
+    try:
+        for _, _, _, stop in fields(data, 0, len(data)):
+            assert 0 < stop <= len(data)
+    except (WireError, IndexError):
+        pass
+
+
+def test_a_varint_of_more_than_ten_bytes_is_refused() -> None:
+    assert varint(b"\xac\x02", 0) == (300, 2)
+    with pytest.raises(WireError):
+        varint(b"\xff" * 11, 0)

@@ -1,0 +1,53 @@
+"""Detected kernels of small models against the runtime's own dumps, shapes and types included."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from nnmeter.formats import read_model
+from nnmeter.fusion.detect import detect_kernels
+from nnmeter.fusion.executed import kernels_of_executed_graph
+from nnmeter.fusion.rules import FusionRules, load_rules, with_parameters
+from nnmeter.graph.binding import bind_shapes
+from nnmeter.kernels.kernel import Kernel
+from nnmeter.runtimes import load_runtime
+from tests.fusion.cases import ALL
+from tests.fusion.models import CONV, Case, make_graph, make_model
+from tests.fusion.random_graphs import WEIGHTS, random_texts
+
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def rules() -> FusionRules:
+    """The rules with the block size of this machine; skips where the runtime has no blocked layout."""
+    model = make_model(f"agraph (float[1,3,8,8] x) => (float[1,4,8,8] y) {{ y={CONV}(x,w) }}", w=(4, 3, 3, 3))
+    kernels = executed_kernels(model)
+    blocked = [kernel for kernel in kernels if kernel.type == "nchwc.Conv"]
+    if not blocked:
+        pytest.skip("ONNX Runtime has no blocked layout on this machine")
+    return with_parameters(load_rules("onnxruntime_cpu"), block=blocked[0].signature.outputs[0].shape[1])
+
+
+def executed_kernels(model: object) -> list[Kernel]:
+    return kernels_of_executed_graph(load_runtime("onnxruntime").executed_graph(model))  # type: ignore[attr-defined]
+
+
+def described(kernels: list[Kernel]) -> Counter[tuple[object, ...]]:
+    return Counter((k.type, k.signature.inputs, k.signature.outputs) for k in kernels)
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_kernels_are_those_of_the_dump(case: Case, rules: FusionRules) -> None:
+    detected = detect_kernels(bind_shapes(read_model(case.model())), rules)
+    assert described(detected) == described(executed_kernels(case.model()))
+
+
+@given(random_texts())
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_kernels_of_random_graphs_are_those_of_the_dump(rules: FusionRules, text: str) -> None:
+    detected = detect_kernels(make_graph(text, **WEIGHTS), rules)
+    assert described(detected) == described(executed_kernels(make_model(text, **WEIGHTS)))

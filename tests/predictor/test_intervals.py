@@ -1,0 +1,62 @@
+"""Conformal intervals hold what they promise on exchangeable networks, and widen with doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nnmeter.predictor.baselines import Baselines, fit_baselines
+from nnmeter.predictor.intervals import IntervalModel, calibrate_intervals, log_scale
+from nnmeter.predictor.price import KernelPrice
+
+
+def _price(latency_ms: float, sigma: float, anchor: str = "Conv|float32") -> KernelPrice:
+    return KernelPrice(latency_ms, "trained", sigma, 0.0, anchor, 0, 0)
+
+
+def test_nine_in_ten_new_networks_fall_inside() -> None:
+    generator = np.random.default_rng(0)
+
+    def draw(count: int) -> tuple[np.ndarray, list[list[KernelPrice]]]:
+        sigmas = generator.uniform(0.03, 0.3, count)
+        return generator.normal(0, sigmas), [[_price(1.0, float(s))] for s in sigmas]
+
+    model = calibrate_intervals(*draw(800))
+    errors, networks = draw(2000)
+    bounds = [model.interval_ms(1.0, n, 0.9) for n in networks]
+    inside = np.mean([low <= np.exp(e) <= high for e, (low, high) in zip(errors, bounds, strict=True)])
+    assert 0.87 <= inside <= 0.93
+
+
+def test_errors_of_one_operator_add_up_and_of_several_partly_cancel() -> None:
+    together = log_scale([_price(1.0, 0.1), _price(1.0, 0.1)], base=0.01)
+    apart = log_scale([_price(1.0, 0.1), _price(1.0, 0.1, "MatMul|float32")], base=0.01)
+    assert together == pytest.approx(np.hypot(0.1, 0.01))
+    assert apart < together
+
+
+def test_no_kernels_leave_the_base() -> None:
+    assert log_scale([], base=0.02) == pytest.approx(0.02)
+
+
+def test_the_model_survives_json_and_refuses_nonsense() -> None:
+    model = IntervalModel(0.02, {0.9: 1.5}, 10)
+    assert IntervalModel.from_dict(model.to_dict()) == model
+    with pytest.raises(ValueError, match="positive"):
+        IntervalModel.from_dict({"base": 0.02, "multipliers": {"0.9": -1}, "networks": 3})
+
+
+def test_baselines_recover_their_own_coefficients() -> None:
+    generator = np.random.default_rng(0)
+    totals = np.column_stack([generator.uniform(1e8, 1e10, 50), generator.uniform(1e6, 1e8, 50),
+                              generator.integers(5, 100, 50), generator.uniform(1, 100, 50)])  # fmt: skip
+    wall = 2e-8 * totals[:, 0] + 1e-7 * totals[:, 1] + 0.002 * totals[:, 2]
+    fitted = fit_baselines(totals, wall)
+    assert fitted.flops_and_bytes == pytest.approx((2e-8, 1e-7, 0.002), rel=1e-6)
+    assert Baselines.from_dict(fitted.to_dict()) == fitted
+
+
+def test_a_baseline_has_no_negative_coefficient() -> None:
+    totals = np.array([[1e9, 1e6, 10.0, 1.0], [2e9, 9e6, 10.0, 2.0], [3e9, 1e6, 12.0, 3.0], [4e9, 8e6, 90.0, 4.0]])
+    wall = np.array([20.0, 30.0, 61.0, 70.0])
+    assert min(fit_baselines(totals, wall).flops_and_bytes) >= 0
