@@ -1,6 +1,5 @@
 """The errors that nnmeter raises on bad input; each message names the thing, its fault and the remedy in one line."""
 
-
 _LONGEST_MESSAGE = 1000
 
 

@@ -64,7 +64,11 @@ def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return TreeEnsemble(*(np.zeros(0, dtype) for dtype in ARRAYS.values()), bias=0.0)
 
     wide = ((-10.0,) * len(RANGE_FEATURES), (60.0,) * len(RANGE_FEATURES))
-    trained = {"nchwc.Conv|float32": "convolution", "Conv|float32": "convolution", "Gemm|float32": "matmul"}
+    trained = {
+        "convolution:nchwc.Conv|float32": "convolution",
+        "convolution:Conv|float32": "convolution",
+        "matmul:Gemm|float32": "matmul",
+    }
     predictor = KernelPredictor(
         roofline=Roofline(dict.fromkeys(DTYPE_CLASSES.values(), 50.0), 10.0, 0.001),
         anchors={name: Anchor(family, 0.0, 10, 0.05, *wide) for name, family in trained.items()},

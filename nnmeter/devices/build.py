@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # nnmeter/profiling/protocol.py has the rules.
 PROTOCOL = (
-    "random networks, each warmed up, profiled kernel by kernel, then timed whole; every run followed by a run of a "
+    "networks, each warmed up, profiled kernel by kernel, then timed whole; every run followed by a run of a "
     "reference product, times being ratios to it; medians over runs"
 )
 
@@ -63,7 +63,7 @@ def build_pack(
 
 
 def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
-    """The measurements of several sources, on the first one's scale of time, and the fingerprint they share (rule 1)."""
+    """The measurements of several sources, on the first one's scale of time, and their one fingerprint (rule 1)."""
     from nnmeter.profiling.fingerprint import identity
     from nnmeter.profiling.store import read_measurements
 
@@ -90,7 +90,7 @@ def make_card(
     threads = int(fingerprint.get("threads", 1))
     precision = str(fingerprint.get("precision", "float32"))
     limits = [
-        f"measured with {threads} thread{'s' if threads > 1 else ''} and nothing else running on the machine",
+        f"one model at a time, {threads} thread{'s' if threads > 1 else ''}; models that run together slow each other",
         f"measured with models of {precision}; kernels of types that were not measured are priced by the fallback",
         f"measured with batches of {batches[0]} to {batches[-1]}" if len(batches) > 1 else f"batch {batches[0]} only",
     ]

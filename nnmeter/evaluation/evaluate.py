@@ -6,8 +6,8 @@ Rules:
 2. With `models`, a folder of model files, each prediction goes the whole way of `nnmeter predict`: reading, shapes,
    detection by the pack's fusion rules. Without, the kernels that the runtime executed are taken from the measurement,
    which leaves out the errors of detection; the scorecard says which it was.
-3. Measured times are brought to the reference time of the pack's card, so that the state of a shared machine on the
-   day of the measurement does not count as an error of the predictor.
+3. Measured times are brought to the state of the machine that the pack was trained in (`nnmeter.profiling.steady`), so
+   that the state of a shared machine on the day does not count as an error of the predictor.
 4. Baselines have the coefficients that were fitted when the pack was trained.
 """
 
@@ -23,6 +23,7 @@ from nnmeter.evaluation.scorecard import Scorecard, ScoredModel, score_models
 from nnmeter.kernels.features import COMMON_NAMES, kernel_features
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.predictor.latency import DEFAULT_CONFIDENCE, LatencyPredictor
+from nnmeter.profiling.steady import steady_models
 
 if TYPE_CHECKING:
     from nnmeter.devices.pack import DevicePack
@@ -57,14 +58,15 @@ def evaluate_pack(
     """
     predictor = LatencyPredictor(pack)
     rows = []
-    for measurement in measurements:
-        if measurement.granularity != "model":
-            continue
+    models_only = [m for m in measurements if m.granularity == "model"]
+    for measurement in steady_models(models_only, pack.predictor.reference_load):
         if progress:
             progress(measurement.network)
         rows.append(_score_one(predictor, measurement, families or {}, models, confidence))
     if not rows:
-        raise MeasurementError("no whole model was measured in this file; measure some: nnmeter measure MODEL... --out F")
+        raise MeasurementError(
+            "no whole model was measured in this file; measure some: nnmeter measure MODEL... --out F"
+        )
     return score_models(pack.id, split, "rules" if models else "runtime", confidence, rows)
 
 
@@ -76,9 +78,6 @@ def _score_one(
     confidence: float,
 ) -> ScoredModel:
     name = measurement.network
-    reference_ms = predictor.pack.card.reference_ms
-    if reference_ms:
-        measurement = measurement.at_reference(reference_ms)
     if models is not None:
         path = Path(models) / (name if name.endswith(".onnx") else f"{name}.onnx")
         if not path.is_file():
@@ -118,4 +117,6 @@ def read_families(path: str | os.PathLike[str]) -> dict[str, str]:
         with open(path, newline="", encoding="utf-8") as stream:
             return {row["model"]: row["family"] for row in csv.DictReader(stream)}
     except (OSError, KeyError, UnicodeDecodeError) as fault:
-        raise MeasurementError(f"{path}: not a CSV with columns model,family ({fault}); give one, or leave it out") from fault
+        raise MeasurementError(
+            f"{path}: not a CSV with columns model,family ({fault}); give one, or leave it out"
+        ) from fault

@@ -95,7 +95,9 @@ class Scorecard:
         }
 
 
-def score_models(device: str, split: str, kernels_from: str, confidence: float, rows: Sequence[ScoredModel]) -> Scorecard:
+def score_models(
+    device: str, split: str, kernels_from: str, confidence: float, rows: Sequence[ScoredModel]
+) -> Scorecard:
     """Compute the scorecard of `rows`; ValueError if there are none."""
     if not rows:
         raise ValueError("no model to score")

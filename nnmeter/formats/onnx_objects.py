@@ -1,86 +1,123 @@
 """An `onnx.ModelProto` in memory as a scanned model.
 
-Everything but weights is serialised message by message and read by the one scanner that there is. A message that is too
-large to copy is taken apart: of tensors only the header is looked at, graphs and attributes are read one by one.
+Everything but weights is serialised message by message and read by the one scanner that there is. Of a large tensor
+only the header is looked at, and what holds one is taken apart first. (`ByteSize` would tell what is large, but
+protobuf's Python runtime serialises to count.)
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nnmeter.formats.scan import MAX_DEPTH, ScannedGraph, ScannedModel, Scanner, scan_declared
-from nnmeter.formats.tensors import StoredTensor, scan_sparse_tensor, scan_tensor, tensor_type
+from nnmeter.formats.scan import MAX_DEPTH, ScannedFunction, ScannedGraph, ScannedModel, Scanner, scan_declared
+from nnmeter.formats.tensors import StoredTensor, scan_tensor, tensor_type
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.ir import Node
+from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, DeclaredType
 
 if TYPE_CHECKING:
     import onnx
 
-_COPIED_BYTES = 65_536
-_GRAPH, _TENSOR, _SPARSE_TENSOR, _GRAPHS = 5, 4, 11, 10  # AttributeProto.AttributeType
-
 
 def scan_proto(proto: onnx.ModelProto) -> ScannedModel:
     """The parts of a model that matter here."""
-    scanner = Scanner()
-    model = ScannedModel(ir_version=proto.ir_version)
-    for opset in proto.opset_import:
-        model.opsets["" if opset.domain == "ai.onnx" else opset.domain] = opset.version
-    if proto.HasField("graph"):
-        model.graph = _graph(scanner, proto.graph, 0)
-    for function in proto.functions:
-        data = function.SerializeToString()
-        model.functions.append(scanner.function(data, 0, len(data)))
-    return model
-
-
-def _graph(scanner: Scanner, proto: onnx.GraphProto, depth: int) -> ScannedGraph:
-    if depth > MAX_DEPTH:
-        raise WireError(f"graphs are nested more than {MAX_DEPTH} deep")
-    return ScannedGraph(
-        proto.name,
-        [_node(scanner, node, depth) for node in proto.node],
-        [scan_declared(data, 0, len(data)) for data in (d.SerializeToString() for d in proto.input)],
-        [scan_declared(data, 0, len(data)) for data in (d.SerializeToString() for d in proto.output)],
-        [_tensor(t) for t in proto.initializer] + [_sparse_tensor(t) for t in proto.sparse_initializer],
-        [d.SerializeToString() for d in proto.value_info],
+    reader = _Reader()
+    return ScannedModel(
+        reader.graph(proto.graph) if proto.HasField("graph") else None,
+        proto.ir_version,
+        _opsets(proto.opset_import),
+        [reader.function(function) for function in proto.functions],
     )
 
 
-def _node(scanner: Scanner, proto: onnx.NodeProto, depth: int) -> Node:
-    if proto.ByteSize() <= _COPIED_BYTES:
+def _opsets(imports: Any) -> dict[str, int]:
+    return {_domain(opset.domain): opset.version for opset in imports}
+
+
+def _domain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _name(proto: Any, name: str) -> str:
+    overload = getattr(proto, "overload", "")  # since onnx 1.16
+    return f"{name}:{overload}" if overload else name
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._scanner = Scanner()
+        self._depth = 0
+
+    def graph(self, proto: onnx.GraphProto) -> ScannedGraph:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise WireError(f"graphs are nested more than {MAX_DEPTH} deep")
+        graph = ScannedGraph(
+            proto.name,
+            [self.node(node) for node in proto.node],
+            [_declared(value) for value in proto.input],
+            [_declared(value) for value in proto.output],
+            [_tensor(t) for t in proto.initializer] + [_sparse_tensor(t) for t in proto.sparse_initializer],
+            [value.SerializeToString() for value in proto.value_info],
+        )
+        self._depth -= 1
+        return graph
+
+    def function(self, proto: onnx.FunctionProto) -> ScannedFunction:
+        return ScannedFunction(
+            _domain(proto.domain),
+            _name(proto, proto.name),
+            list(proto.input),
+            list(proto.output),
+            [self.node(node) for node in proto.node],
+            dict(self.attribute(attribute) for attribute in proto.attribute_proto),
+            _opsets(proto.opset_import),
+        )
+
+    def node(self, proto: onnx.NodeProto) -> Node:
+        if all(attribute.type not in _TAKEN_APART for attribute in proto.attribute):
+            data = proto.SerializeToString()
+            return self._scanner.node(data, 0, len(data))
+        return Node(
+            _name(proto, proto.op_type),
+            _domain(proto.domain),
+            proto.name,
+            tuple(proto.input),
+            tuple(proto.output),
+            dict(self.attribute(attribute) for attribute in proto.attribute),
+        )
+
+    def attribute(self, proto: onnx.AttributeProto) -> tuple[str, Any]:
+        take_apart = _TAKEN_APART.get(proto.type)
+        if take_apart is not None and not proto.ref_attr_name:
+            return proto.name, take_apart(self, proto)
         data = proto.SerializeToString()
-        return scanner.node(data, 0, len(data))
-    attributes = {}
-    for attribute in proto.attribute:
-        if attribute.ByteSize() > _COPIED_BYTES and attribute.type in _LARGE:
-            attributes[attribute.name] = _LARGE[attribute.type](scanner, attribute, depth + 1)
-        else:
-            data = attribute.SerializeToString()
-            name, value = scanner.attribute(data, 0, len(data))
-            attributes[name] = value
-    op_type = f"{proto.op_type}:{proto.overload}" if getattr(proto, "overload", "") else proto.op_type
-    domain = "" if proto.domain == "ai.onnx" else proto.domain
-    return Node(op_type, domain, proto.name, tuple(proto.input), tuple(proto.output), attributes)
+        return self._scanner.attribute(data, 0, len(data))
 
 
-_LARGE: dict[int, Any] = {
-    _TENSOR: lambda scanner, attribute, depth: _tensor(attribute.t),
-    _SPARSE_TENSOR: lambda scanner, attribute, depth: _sparse_tensor(attribute.sparse_tensor),
-    _GRAPH: lambda scanner, attribute, depth: _graph(scanner, attribute.g, depth),
-    _GRAPHS: lambda scanner, attribute, depth: [_graph(scanner, g, depth) for g in attribute.graphs],
+# By AttributeProto.AttributeType: TENSOR, GRAPH, TENSORS, GRAPHS, SPARSE_TENSOR.
+_TAKEN_APART: dict[int, Any] = {
+    4: lambda reader, proto: _tensor(proto.t),
+    5: lambda reader, proto: reader.graph(proto.g),
+    9: lambda reader, proto: [_tensor(t) for t in proto.tensors],
+    10: lambda reader, proto: [reader.graph(g) for g in proto.graphs],
+    11: lambda reader, proto: _sparse_tensor(proto.sparse_tensor),
 }
 
 
+def _declared(proto: onnx.ValueInfoProto) -> DeclaredType:
+    data = proto.SerializeToString()
+    return scan_declared(data, 0, len(data))
+
+
 def _tensor(proto: onnx.TensorProto) -> StoredTensor:
-    if proto.ByteSize() <= _COPIED_BYTES:
-        data = proto.SerializeToString()
-        return scan_tensor(data, 0, len(data))
-    return StoredTensor(proto.name, tensor_type(proto.name, proto.data_type, list(proto.dims)))
+    kind = tensor_type(proto.name, proto.data_type, list(proto.dims))
+    if kind.elements > MAX_KNOWN_ELEMENTS or proto.data_location == proto.EXTERNAL:
+        return StoredTensor(proto.name, kind)
+    data = proto.SerializeToString()
+    return scan_tensor(data, 0, len(data))
 
 
 def _sparse_tensor(proto: onnx.SparseTensorProto) -> StoredTensor:
-    if proto.ByteSize() <= _COPIED_BYTES:
-        data = proto.SerializeToString()
-        return scan_sparse_tensor(data, 0, len(data))
-    return StoredTensor(proto.values.name, tensor_type(proto.values.name, proto.values.data_type, list(proto.dims)))
+    values = _tensor(proto.values)
+    return StoredTensor(values.name, tensor_type(values.name, proto.values.data_type, list(proto.dims)))

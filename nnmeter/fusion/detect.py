@@ -11,7 +11,7 @@ from nnmeter.fusion.casts import insert_casts
 from nnmeter.fusion.folding import deduplicate, fold_constants
 from nnmeter.fusion.layout import BlockedLayout
 from nnmeter.fusion.matcher import RuleIndex
-from nnmeter.fusion.quantization import QuantizedGroups, unsigned_activations
+from nnmeter.fusion.quantization import QuantizedGroups, unshare, unsigned_activations
 from nnmeter.fusion.rewriting import WorkingGraph, split_kind
 from nnmeter.fusion.rules import FusionRules, Pass
 from nnmeter.fusion.splitting import split_slices
@@ -135,6 +135,7 @@ _PREPARE: dict[str, Callable[[Pass], _PreparedPass]] = {
     "layout": _prepare_layout,
     "quantized_groups": _prepare_groups,
     "insert_casts": _prepare_procedure(insert_casts),
+    "unshare": _prepare_procedure(unshare),
     "unsigned_activations": _prepare_procedure(unsigned_activations),
     "push_transposes": _prepare_transposes,
 }

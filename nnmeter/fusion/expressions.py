@@ -12,8 +12,8 @@ An expression is evaluated against one match: the tensors and nodes that a patte
 Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `dtype`, `dtype_code`, `constant` (known before
 the run), `stored` (an initializer of the file), `known` (constant with a known value), `value` (all elements, flat),
 `scalar` (the value of a tensor of one element), `uses` (how many inputs read it), `output` (whether the graph returns
-it), `input` (whether the graph is given it), `present` (whether an optional input is there), `same` (two names, one
-tensor).
+it), `input` (whether the graph is given it), `produced` (whether a node writes it), `present` (whether an optional
+input is there), `same` (two names, one tensor).
 Functions of a node: `kind` (domain-qualified operator), `attr` (node, attribute, default), `arity` (inputs present),
 `results` (outputs that somebody needs).
 Of the graph and rules: `opset` (of ai.onnx), `param` (a parameter of the rule set).
@@ -253,6 +253,7 @@ _ON_NAMES: dict[str, tuple[Callable[..., Any], int, int]] = {
     "uses": (lambda m, x: m.graph.uses(m.tensors[x]), 1, 1),
     "output": (lambda m, x: m.tensors.get(x) in m.graph.outputs, 1, 1),
     "input": (lambda m, x: m.tensors.get(x) in m.graph.inputs, 1, 1),
+    "produced": (lambda m, x: m.tensors.get(x) in m.graph.producer, 1, 1),
     "present": (lambda m, x: bool(m.tensors.get(x)), 1, 1),
     "same": (lambda m, x, y: m.tensors.get(x) == m.tensors.get(y), 2, 2),
     "kind": (lambda m, n: m.nodes[n].kind, 1, 1),

@@ -11,7 +11,12 @@ Fields of a `quantized_groups` pass: `dequantize` and `quantize` (operators), an
    zero point of input 0, `0s` its scale, `0z` its zero point, `0` its quantized value (or the input as it is), `each*`
    all inputs one after the other, `y+` scale and zero point of the output.
 5. Groups of one operator are tried before the next operator is looked at. A dequantize node stays for as long as others
-   read it; `unshare` then gives each of its readers one of its own, as runtimes do.
+   read it.
+
+An `unshare` pass gives each reader of the `operators` a node of its own, as runtimes do with dequantize nodes.
+An `unsigned_activations` pass turns signed into unsigned activations where a quantize node feeds one dequantize node
+that has one reader, as runtimes do on machines whose products of signed by signed integers are slow. The parameter
+named by `unless` switches it off. Fields: `quantize`, `dequantize`, `from`, `to` (element types).
 """
 
 from __future__ import annotations
@@ -56,8 +61,6 @@ class QuantizedGroups:
                     _replace(graph, group, rule)
                     changed = True
                     break
-        for kind in self.dequantize:
-            changed = unshare(graph, kind) or changed
         return changed
 
     def _find(self, graph: WorkingGraph, node: WorkNode, rule: Mapping[str, Any]) -> _Group | None:
@@ -87,15 +90,15 @@ class QuantizedGroups:
         return reader if reader.kind in self.quantize and reader.inputs[0] == outputs[0] else None
 
 
-def unshare(graph: WorkingGraph, kind: str) -> bool:
-    """Give each reader of a node of a kind a node of its own (rule 5); whether any was shared."""
+def unshare(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+    """Give each reader of the nodes of some kinds a node of its own; whether any was shared."""
     changed = False
-    for node in graph.of_kinds((kind,)):
+    for node in graph.of_kinds(fields["operators"]):
         output = node.outputs[0]
         for reader in list(graph.readers.get(output, ()))[1:]:
             copy = graph.fresh(output)
             graph.types[copy] = graph.types[output]
-            graph.add_node(kind, copy, list(node.inputs), [copy], node.attributes, node.position + 1e-6)
+            graph.add_node(node.kind, copy, list(node.inputs), [copy], node.attributes, node.position + 1e-6)
             for index in [i for i, tensor in enumerate(reader.inputs) if tensor == output][-1:]:
                 graph.set_input(reader, index, copy)
             changed = True
@@ -170,11 +173,7 @@ def _parameters(node: WorkNode | None) -> tuple[str, str]:
 
 
 def unsigned_activations(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
-    """Turn signed into unsigned activations, where a quantize node feeds one dequantize node that has one reader.
-
-    Runtimes do so on machines whose products of signed by signed integers are slow. The parameter named by the field
-    `unless` switches it off. Fields: `quantize`, `dequantize`, `from`, `to` (element types).
-    """
+    """Turn signed into unsigned activations; whether any were."""
     if graph.parameters.get(fields.get("unless", ""), False):
         return False
     changed = False

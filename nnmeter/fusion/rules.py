@@ -10,8 +10,8 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
 3. A pass has a `name` and a `kind`, and is left out unless the graph has an operator of `only_with`, where given. Kinds
    (with the rule here, or the module of `nnmeter/fusion`, that tells their fields): `rewrite` (4-8), `fold_constants`
    (9), `deduplicate` (10), `eliminate` (11), `layout` (layout.py), `push_transposes` (transposes.py), `split_slices`
-   (splitting.py), `slices_to_blocks` (blocks.py), `quantized_groups` and `unsigned_activations` (quantization.py),
-   `insert_casts` (casts.py).
+   (splitting.py), `slices_to_blocks` (blocks.py), `quantized_groups`, `unshare` and `unsigned_activations`
+   (quantization.py), `insert_casts` (casts.py).
 4. A `rewrite` pass has `rules`. Nodes are visited in the order of the graph; the first rule that fits at a node is
    applied. A rule has a `name`, a pattern `match`, conditions `where`, and what it becomes: `replace` or `forward`.
 5. `match` is a list of pattern nodes; the first is the anchor, each other one reads or writes a tensor of an earlier
@@ -243,6 +243,7 @@ PASS_KINDS = (
     "split_slices",
     "slices_to_blocks",
     "quantized_groups",
+    "unshare",
     "unsigned_activations",
     "insert_casts",
 )

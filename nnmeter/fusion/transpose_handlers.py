@@ -158,7 +158,7 @@ def _pad(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool
     undo = inverse(perm)
     order = (*undo, *(axis + len(perm) for axis in undo))
     if len(node.inputs) > 1:
-        return _reordered_input(push, node, order) and _first_input(push, transpose, node, perm)
+        return _reordered_input(push, node, 1, order) and _first_input(push, transpose, node, perm)
     pads = node.attributes.get("pads", ())
     if len(pads) != len(order):
         return False
@@ -167,17 +167,36 @@ def _pad(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool
 
 
 def _tile(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool:
-    return _reordered_input(push, node, inverse(perm)) and _first_input(push, transpose, node, perm)
+    return _reordered_input(push, node, 1, inverse(perm)) and _first_input(push, transpose, node, perm)
 
 
-def _reordered_input(push: Pushing, node: WorkNode, order: Perm) -> bool:
-    """Reorder the second input, one number an axis; False where it is not a constant of that length."""
+def _resize(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool:
+    if perm not in ((0, 2, 3, 1), (0, 3, 1, 2)):
+        return False
+    given = [index for index, tensor in enumerate(node.inputs[1:], 1) if tensor]
+    if not all(_reordered_input(push, node, index, inverse(perm)) for index in given):
+        return False
+    return _first_input(push, transpose, node, perm)
+
+
+def _quantize(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool:
+    if push.graph.types[node.inputs[1]].shape:
+        push.set_attribute(node, "axis", perm[node.attributes.get("axis", 1) % len(perm)])
+    return _first_input(push, transpose, node, perm)
+
+
+def _never(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool:
+    return False
+
+
+def _reordered_input(push: Pushing, node: WorkNode, index: int, order: Perm) -> bool:
+    """Reorder an input of one number an axis; False where it is not a constant of that length."""
     graph = push.graph
-    tensor = node.inputs[1]
+    tensor = node.inputs[index]
     value = graph.values.get(tensor)
     if tensor not in graph.constants or value is None or value.size != len(order):
         return False
-    graph.set_input(node, 1, graph.add_constant(tensor, value[list(order)], graph.types[tensor].dtype))
+    graph.set_input(node, index, graph.add_constant(tensor, value[list(order)], graph.types[tensor].dtype))
     return True
 
 
@@ -222,7 +241,9 @@ def _integer_pool(push: Pushing, transpose: WorkNode, node: WorkNode, perm: Perm
     """A pool of integers that exists as another operator with channels last."""
     graph = push.graph
     to_first = (0, len(perm) - 1, *range(1, len(perm) - 1))
-    if perm != to_first or graph.types[node.outputs[0]].dtype not in ("int8", "uint8") or len(node.outputs) > 1:
+    if node.kind not in push.channels_last or perm != to_first:
+        return False
+    if graph.types[node.outputs[0]].dtype not in ("int8", "uint8") or len(node.outputs) > 1:
         return False
     attributes = {key: value for key, value in node.attributes.items() if key != "storage_order"}
     graph.remove_node(node)
@@ -277,6 +298,9 @@ HANDLERS: dict[str, Handler] = {
     "pad": _pad,
     "tile": _tile,
     "gather": _gather,
+    "resize": _resize,
+    "quantize": _quantize,
+    "never": _never,
     "reshape": _reshape,
     "transpose": _transpose,
     "quantized_pair": _inputs_of("quantized_pair"),

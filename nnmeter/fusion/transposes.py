@@ -9,10 +9,11 @@
    through operators with handlers only. The transpose is pushed if the sum is negative.
 4. Two transposes in a row always become one, or none.
 5. `handlers` maps a way of handling to operators. Ways: `simple` (all inputs), `first` (only the first input),
-   `broadcast` (all but scalars, ranks made equal), `concat`, `split` and `softmax` (attribute `axis`), `reduce` and
-   `squeeze` (axes that go away), `arg`, `unsqueeze`, `slice`, `pad`, `tile`, `gather` (by a scalar), `reshape` (where
-   it splits axes or moves ones), `quantized_pair`, `quantized_concat` and `quantized_pool` (integer operators, scales
-   between their inputs), and `integer_pool`, which always pays and becomes the operator that `channels_last` names.
+   `broadcast` (all but scalars, ranks made equal), `concat`, `split`, `softmax` and `quantize` (attribute `axis`),
+   `reduce` and `squeeze` (axes that go away), `arg`, `unsqueeze`, `slice`, `pad`, `tile`, `resize`, `gather` (by a
+   scalar), `reshape` (where it splits axes or moves ones), `quantized_pair`, `quantized_concat` and `quantized_pool`
+   (integer operators, scales between their inputs), `integer_pool`, which always pays and becomes the operator that
+   `channels_last` names, and `never` (not pushed through, though rules 2 and 3 count on it).
 6. A transpose is an operator of the kinds in `transposes`; new ones are of the first kind there.
 """
 

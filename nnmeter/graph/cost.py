@@ -283,8 +283,8 @@ _PER_OUTPUT: dict[float, str] = {
     0: _MOVING_NAMES,
     1: (
         "Add Sub Mul Div Mod Equal Greater Less GreaterOrEqual LessOrEqual And Or Xor Not BitShift BitwiseAnd "
-        "BitwiseOr BitwiseXor BitwiseNot Where Relu Neg Abs Sign Floor Ceil Round IsNaN IsInf Cast CastLike Sqrt Reciprocal "
-        "BiasAdd Range BitCast"
+        "BitwiseOr BitwiseXor BitwiseNot Where Relu Neg Abs Sign Floor Ceil Round IsNaN IsInf Cast CastLike Sqrt "
+        "Reciprocal BiasAdd Range BitCast"
     ),
     2: (
         "LeakyRelu PRelu Clip ThresholdedRelu Shrink HardSigmoid QuantizeLinear DequantizeLinear Softsign Rsqrt "

@@ -28,11 +28,12 @@ _MEMBERS: dict[str, str] = {
     "softmax": "Softmax LogSoftmax Hardmax BiasSoftmax QLinearSoftmax",
     "elementwise": (
         "Add Sub Mul Div Pow Mod Min Max Sum Mean PRelu And Or Xor Not Equal Greater Less GreaterOrEqual LessOrEqual "
-        "Where BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot QLinearAdd QLinearMul BiasGelu BiasAdd BiasSplitGelu "
-        "BiasDropout AddGelu "
-        "Relu LeakyRelu Sigmoid Tanh Erf Gelu FastGelu QuickGelu HardSigmoid HardSwish Swish Mish Elu Celu Selu Softplus "
-        "Softsign ThresholdedRelu Clip Exp Log Sqrt Reciprocal Rsqrt Neg Abs Sign Floor Ceil Round Sin Cos Tan Asin Acos "
-        "Atan Sinh Cosh Asinh Acosh Atanh IsNaN IsInf Shrink Cast CastLike QuantizeLinear DequantizeLinear "
+        "Where BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot QLinearAdd QLinearMul BiasGelu BiasAdd "
+        "BiasSplitGelu BiasDropout AddGelu "
+        "Relu LeakyRelu Sigmoid Tanh Erf Gelu FastGelu QuickGelu HardSigmoid HardSwish Swish Mish Elu Celu Selu "
+        "Softplus Softsign ThresholdedRelu Clip Exp Log Sqrt Reciprocal Rsqrt Neg Abs Sign Floor Ceil Round Sin "
+        "Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh IsNaN IsInf Shrink Cast CastLike QuantizeLinear "
+        "DequantizeLinear "
         "QLinearSigmoid QLinearLeakyRelu QLinearWhere RotaryEmbedding Dropout"
     ),
     "reduction": (
@@ -56,7 +57,9 @@ _MEMBERS: dict[str, str] = {
 
 FAMILY_OF_OPERATOR: dict[str, str] = {op: family for family, ops in _MEMBERS.items() for op in ops.split()}
 
-_CONVOLUTIONS = frozenset("Conv ConvTranspose ConvInteger QLinearConv DeformConv NhwcConv NhwcFusedConv QLinearConvTranspose".split())
+_CONVOLUTIONS = frozenset(
+    "Conv ConvTranspose ConvInteger QLinearConv DeformConv NhwcConv NhwcFusedConv QLinearConvTranspose".split()
+)
 
 FAMILIES: tuple[str, ...] = (
     "convolution",

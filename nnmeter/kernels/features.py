@@ -35,7 +35,7 @@ COMMON_NAMES = (
 
 
 class KernelFeatures(NamedTuple):
-    """Family, anchor (vocabulary key) and feature values of one kernel, with its cost."""
+    """Family, anchor (vocabulary key: family, operator and element type) and features of one kernel, with its cost."""
 
     family: str
     anchor: str
@@ -44,7 +44,7 @@ class KernelFeatures(NamedTuple):
 
 
 def signature_cost(signature: KernelSignature) -> Cost:
-    """FLOPs and bytes of a kernel: those of its anchor, and one FLOP an output element for each operator fused to it."""
+    """FLOPs and bytes of a kernel: its anchor's, and one FLOP an output element for each operator fused to it."""
     cost = operator_cost(
         signature.op_type, signature.domain, dict(signature.attributes), signature.inputs, signature.outputs
     )
@@ -65,7 +65,7 @@ def kernel_features(signature: KernelSignature) -> KernelFeatures:
         values += own[1](signature)
     anchor = signature.type.partition("+")[0]
     dtype = next((t.dtype for t in signature.inputs if t is not None), "none")
-    return KernelFeatures(family, f"{anchor}|{dtype}", tuple(values), cost)
+    return KernelFeatures(family, f"{family}:{anchor}|{dtype}", tuple(values), cost)
 
 
 def _log(size: float) -> float:
@@ -140,7 +140,7 @@ _CONVOLUTION_NAMES = (
     "log_in_channels", "log_out_channels", "log_channels_per_group", "log_groups", "log_out_height", "log_out_width",
     "log_in_spatial", "log_out_spatial", "out_width", "kernel_height", "kernel_width", "kernel_area", "stride",
     "dilation", "padded", "blocks_mod_4", "out_channels_mod_16", "in_channels_mod_16", "out_width_mod_6",
-    "log_column_bytes",
+    "log_column_bytes", "log_taps",
 )  # fmt: skip
 
 
@@ -178,7 +178,33 @@ def _convolution(s: KernelSignature) -> list[float]:
         float(in_channels % 16),
         float(width % 6),
         _log(area * (in_channels // max(groups, 1)) * _product(spatial) * 4),
+        _log(_taps_inside(x[2:], spatial, window, strides, dilations, pads)),
     ]
+
+
+def _taps_inside(
+    sizes: Sequence[int],
+    outputs: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int] | None,
+    dilations: Sequence[int] | None,
+    pads: Sequence[int] | None,
+) -> float:
+    """Mean number of taps of an output that lie on data; runtimes skip those that lie on padding.
+
+    With a dilation near the size of the map, as in atrous pyramids, that is far less than the window has.
+    """
+    result = 1.0
+    for axis, (size, count, taps) in enumerate(zip(sizes, outputs, window, strict=False)):
+        stride, dilation, pad = _at(strides, axis, 1), _at(dilations, axis, 1), _at(pads, axis, 0)
+        inside = 0
+        for tap in range(taps):
+            offset = tap * dilation - pad
+            first = max(0, -(offset // stride)) if offset < 0 else 0
+            last = min(count - 1, (size - 1 - offset) // stride)
+            inside += max(0, last - first + 1)
+        result *= inside / max(count, 1)
+    return result
 
 
 _MATMUL_NAMES = (
@@ -334,6 +360,7 @@ def _reduced_axes(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
 
 _TRANSPOSE_NAMES = (
     "log_block", "merged_rank", "log_rows", "log_columns", "swaps_last", "log_last_in", "log_last_out", "channels_last",
+    "moves_one_axis",
 )  # fmt: skip
 
 
@@ -344,7 +371,7 @@ def _transpose(s: KernelSignature) -> list[float]:
         spatial = _product(x[2:]) if len(x) > 2 else _product(x)
         channels_last = s.attribute("channels_last", 0)
         return [-1.0, -1.0, _log(_at(x, 1, 1)), _log(spatial), -1.0, _log(x[-1] if x else 1),
-                _log(y[-1] if y else 1), float(channels_last)]  # fmt: skip
+                _log(y[-1] if y else 1), float(channels_last), -1.0]  # fmt: skip
     kept = [p for p in perm if x[p] != 1]
     runs: list[list[int]] = []  # axes that stay neighbours move as one
     alive = [a for a in range(len(x)) if x[a] != 1]
@@ -366,7 +393,17 @@ def _transpose(s: KernelSignature) -> list[float]:
         _log(source_last),
         _log(y[-1] if y else 1),
         -1.0,
+        float(_moves_one_axis(perm)),
     ]
+
+
+def _moves_one_axis(perm: Sequence[int]) -> bool:
+    """Whether all axes but one stay in order: runtimes copy such a transpose in blocks, others by element."""
+    for moved in perm:
+        rest = [p for p in perm if p != moved]
+        if rest == sorted(rest):
+            return True
+    return False
 
 
 _MOVEMENT_NAMES = ("log_chunk_bytes", "log_chunks", "axis_from_end", "log_first_chunk", "log_last", "log_table_bytes")

@@ -28,6 +28,7 @@ from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import KernelPrice, Source
+from nnmeter.predictor.reference_load import NO_LOAD, ReferenceLoad
 from nnmeter.predictor.roofline import Roofline
 from nnmeter.predictor.trees import ARRAYS, TreeEnsemble, concatenate_ensembles, split_ensembles
 
@@ -72,6 +73,7 @@ class KernelPredictor:
         inference_ms: time of one inference that no kernel accounts for.
         intervals: calibrated uncertainty of a total.
         baselines: simple estimates fitted to the same training networks, for scorecards.
+        reference_load: what brings later measurements to the state of the machine that prices are of.
     """
 
     roofline: Roofline
@@ -83,6 +85,7 @@ class KernelPredictor:
     scale: float = 1.0
     per_kernel_ms: float = 0.0
     inference_ms: float = 0.0
+    reference_load: ReferenceLoad = NO_LOAD
     _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, repr=False)
 
     def price(self, signatures: Sequence[KernelSignature]) -> list[KernelPrice]:
@@ -146,6 +149,7 @@ class KernelPredictor:
             "scale": self.scale,
             "per_kernel_ms": self.per_kernel_ms,
             "inference_ms": self.inference_ms,
+            "reference_load": self.reference_load.to_dict(),
             "intervals": self.intervals.to_dict(),
             "baselines": self.baselines.to_dict(),
         }
@@ -182,7 +186,9 @@ class KernelPredictor:
         for name, ensemble in ensembles.items():
             ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
         anchors = {
-            name: Anchor(family, _finite(code), int(count), _finite(sigma), tuple(map(_finite, low)), tuple(map(_finite, high)))
+            name: Anchor(
+                family, _finite(code), int(count), _finite(sigma), tuple(map(_finite, low)), tuple(map(_finite, high))
+            )
             for name, (family, code, count, sigma, low, high) in document["anchors"].items()
         }
         if FALLBACK not in ensembles or any(a.family not in ensembles for a in anchors.values()):
@@ -199,6 +205,7 @@ class KernelPredictor:
             _finite(document["scale"]),
             _finite(document["per_kernel_ms"]),
             _finite(document["inference_ms"]),
+            ReferenceLoad.from_dict(document["reference_load"]),
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nnmeter.predictor.convert import ensemble_from_forest, ensemble_from_lightgbm
-from nnmeter.predictor.trees import MAX_LEAVES, TreeEnsemble
+from nnmeter.predictor.trees import ARRAYS, MAX_LEAVES, TreeEnsemble
 
 Regressor = Literal["lightgbm", "random-forest"]
 
@@ -27,8 +27,7 @@ class Preset:
 PRESETS: Mapping[Regressor, tuple[Preset, ...]] = {
     "lightgbm": (
         Preset(300, 24, 0.06, 6),
-        Preset(220, 40, 0.06, 4),
-        Preset(160, 12, 0.08, 12),
+        Preset(200, 12, 0.07, 12),
     ),
     "random-forest": (
         Preset(120, MAX_LEAVES, 0.0, 2),
@@ -43,6 +42,8 @@ def fit_regressor(
     """Fit one ensemble.
 
     Args:
+        regressor: which learner.
+        preset: its hyper-parameters.
         rows: features, float32 [n, features].
         target: log-ratio of latency to roofline [n].
         weight: importance of each row [n].
@@ -54,8 +55,7 @@ def fit_regressor(
 
 
 def _constant(value: float) -> TreeEnsemble:
-    empty = [np.zeros(0, t) for t in (np.uint8, np.float32, np.uint8, np.uint8, np.float32, np.uint8)]
-    return TreeEnsemble(*empty, value)
+    return TreeEnsemble(**{name: np.zeros(0, dtype) for name, dtype in ARRAYS.items()}, bias=value)
 
 
 def _fit_lightgbm(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> TreeEnsemble:

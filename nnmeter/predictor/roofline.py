@@ -60,8 +60,8 @@ def fit_roofline(costs: Sequence[Cost], item_bits: Sequence[int], latency_ms: np
     """Read a device's roofline off measured kernels.
 
     Overhead is the 2nd percentile of the latencies; peaks and bandwidth are the 95th percentile of what kernels that do
-    little else achieved (arithmetic intensity above 20 FLOP a byte, and below 1). A class of types that was not measured
-    gets the peak of float, scaled by its width.
+    little else achieved (arithmetic intensity above 20 FLOP a byte, and below 1). A class of types that was not
+    measured gets the peak of float, scaled by its width.
     """
     flops = np.array([c.flops for c in costs], dtype=float)
     moved = np.array([c.bytes_read + c.bytes_written for c in costs], dtype=float)

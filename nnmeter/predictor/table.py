@@ -59,7 +59,7 @@ class KernelTable:
 
 
 def build_table(measurements: Sequence[Measurement]) -> KernelTable:
-    """Arrange measurements: a profiled network gives a row for each of its kernels and, by its own latency, a wall time.
+    """Arrange measurements: a profiled network gives a row for each of its kernels and, by its latency, a wall time.
 
     A kernel that was measured alone is a network of one kernel without a wall time.
 
@@ -79,7 +79,9 @@ def build_table(measurements: Sequence[Measurement]) -> KernelTable:
         signatures += measurement.kernels
         latency += times
         index += [len(networks)] * len(times)
-        networks.append(Network(measurement.network, measurement.family, rows, None if single else measurement.latency_ms))
+        networks.append(
+            Network(measurement.network, measurement.family, rows, None if single else measurement.latency_ms)
+        )
     if not signatures:
         raise MeasurementError(
             "no kernel was measured in these files; profile the device first: nnmeter profile --runtime R --out DIR"

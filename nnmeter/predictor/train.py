@@ -9,9 +9,10 @@ Rules:
    small kernels, of which there are many, are not lost.
 4. The fallback sees the common features only, and no anchor. Its error is measured with whole operators left out.
 5. Folds are by family of networks: a network, and all others made by its recipe, are on one side.
-6. The correction from profiled kernels to whole runs, `wall = scale x sum + per_kernel x count + inference`, is a robust
-   fit to the networks' unobserved times, relative errors counting.
-7. Intervals are calibrated on the out-of-fold totals of whole networks (see `intervals`).
+6. The correction from profiled kernels to whole runs, `wall = scale x sum + per_kernel x count + inference`, is a
+   robust fit to the networks' unobserved times, relative errors counting.
+7. Times are steady times: freed from the state of the machine (`nnmeter.profiling.steady`).
+8. Intervals are calibrated on the out-of-fold totals of whole networks (see `intervals`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from nnmeter.predictor.price import KernelPrice
 from nnmeter.predictor.regressors import PRESETS, Preset, Regressor, fit_regressor
 from nnmeter.predictor.roofline import Roofline, fit_roofline
 from nnmeter.predictor.table import KernelTable, build_table
+from nnmeter.profiling.steady import steady_campaign
 
 if TYPE_CHECKING:
     from nnmeter.profiling.measurement import Measurement
@@ -93,7 +95,8 @@ def fit_predictor(
         MeasurementError: too little was measured.
     """
     say = progress or (lambda _: None)
-    table = build_table(measurements)
+    steady, reference_load = steady_campaign(measurements)
+    table = build_table(steady)
     if len(table.networks) < 2 * FOLDS:
         raise MeasurementError(
             f"{len(table.networks)} profiled networks are too few to train on; profile at least {2 * FOLDS}, better 500"
@@ -111,7 +114,16 @@ def fit_predictor(
     fallback_sigma = problem.fallback_sigma()
     scale, per_kernel_ms, inference_ms = fit_correction(table)
     predictor = KernelPredictor(
-        roofline, anchors, ensembles, fallback_sigma, _UNCALIBRATED, _fit_baselines(table, roofline), scale, per_kernel_ms, inference_ms
+        roofline,
+        anchors,
+        ensembles,
+        fallback_sigma,
+        _UNCALIBRATED,
+        _fit_baselines(table, roofline),
+        scale,
+        per_kernel_ms,
+        inference_ms,
+        reference_load,
     )
     prices = _held_out_prices(table, predictor, held_out)
     measured = [n for n in table.networks if n.wall_ms is not None]
@@ -121,14 +133,12 @@ def fit_predictor(
         predicted = np.array([sum(p.latency_ms for p in ps) + inference_ms for ps in networks])
         walls = np.array([n.wall_ms for n in measured], dtype=float)
         predictor.intervals = calibrate_intervals(np.log(walls / predicted), networks)
-        totals = compute_metrics(predicted, walls)
+        totals = compute_metrics(predicted.tolist(), walls.tolist())
         coverage = _cross_coverage(np.log(walls / predicted), networks)
     errors = {
         family: float(np.median(np.abs(held_out.log_error[problem.family == family]))) for family in sorted(presets)
     }
-    return predictor, TrainingReport(
-        len(table.networks), len(table.signatures), presets, errors, totals, coverage
-    )
+    return predictor, TrainingReport(len(table.networks), len(table.signatures), presets, errors, totals, coverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +178,7 @@ class _Problem:
         trained = np.ones(len(self.target), bool)
         presets: dict[str, Preset] = {}
         for family in self.rows:
-            candidates = []
+            candidates: list[tuple[float, int, Preset, np.ndarray, np.ndarray]] = []
             for preset in PRESETS[self.regressor]:
                 estimate, known = self._cross_validate(family, preset, fold)
                 mine = self.family == family

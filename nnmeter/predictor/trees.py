@@ -83,6 +83,7 @@ class TreeEnsemble:
 
     def _predict_chunk(self, rows: np.ndarray) -> np.ndarray:
         assert self._masks is not None and self._starts is not None and self._columns is not None
+        assert self._leaf_starts is not None
         failed = rows.take(self._columns, axis=1) > self.threshold
         words = np.where(failed, self._masks, _ALL_LEAVES)
         words = np.bitwise_and.reduceat(words, self._starts, axis=1)
@@ -100,7 +101,7 @@ class TreeEnsemble:
         if not (len(self.threshold) == len(self.first) == len(self.end) == nodes):
             raise ValueError("arrays of internal nodes differ in length")
         counts = self.node_counts.astype(np.int64)
-        if counts.sum() != nodes or len(self.value) != nodes + trees or (trees and not 1 <= counts.min()):
+        if counts.sum() != nodes or len(self.value) != nodes + trees or (trees and not counts.min() >= 1):
             raise ValueError("counts of nodes and leaves do not fit together")
         if trees and counts.max() >= MAX_LEAVES:
             raise ValueError(f"a tree has more than {MAX_LEAVES} leaves")
@@ -131,9 +132,13 @@ def split_ensembles(
     for name, (trees, nodes) in sizes.items():
         if trees < 0 or nodes < trees:
             raise ValueError(f"sizes of '{name}' are out of range")
+        inner, leaves = slice(node, node + nodes), slice(leaf, leaf + nodes + trees)
         ensembles[name] = TreeEnsemble(
-            *(arrays[key][node : node + nodes] for key in ("feature", "threshold", "first", "end")),
-            arrays["value"][leaf : leaf + nodes + trees],
+            arrays["feature"][inner],
+            arrays["threshold"][inner],
+            arrays["first"][inner],
+            arrays["end"][inner],
+            arrays["value"][leaves],
             arrays["node_counts"][tree : tree + trees],
             float(biases[name]),
         )

@@ -9,6 +9,7 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.kernels.naming import kernel_signature
 
+NCHWC = "com.microsoft.nchwc"
 T = TensorType("float32", (1, 16, 8, 8))
 
 
@@ -16,8 +17,8 @@ T = TensorType("float32", (1, 16, 8, 8))
     ("op_type", "domain", "attributes", "inputs", "name", "anchor"),
     [
         ("Conv", "", {}, [T, T], "Conv", ("Conv", "")),
-        ("Conv", "com.microsoft.nchwc", {}, [T, T], "nchwc.Conv", ("Conv", "com.microsoft.nchwc")),
-        ("Conv", "com.microsoft.nchwc", {"activation": "Relu"}, [T, T, None, T], "nchwc.Conv+Add+Relu", ("Conv", "com.microsoft.nchwc")),
+        ("Conv", NCHWC, {}, [T, T], "nchwc.Conv", ("Conv", NCHWC)),
+        ("Conv", NCHWC, {"activation": "Relu"}, [T, T, None, T], "nchwc.Conv+Add+Relu", ("Conv", NCHWC)),
         ("FusedConv", "com.microsoft", {"activation": "Tanh"}, [T, T], "Conv+Tanh", ("Conv", "")),
         ("FusedConv", "com.microsoft", {}, [T, T, T, T], "Conv+Add", ("Conv", "")),
         ("FusedGemm", "com.microsoft", {"activation": "Relu"}, [T, T], "Gemm+Relu", ("Gemm", "")),

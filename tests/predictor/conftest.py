@@ -57,10 +57,24 @@ def measurements() -> list[Measurement]:
         wall = 0.97 * sum(times) + 0.02
         found.append(
             Measurement(
-                id=f"block:{number}", granularity="block", network=f"net-{number}", family=f"family-{number % 10}",
-                kernels=tuple(kernels), latency_ms=wall, min_ms=wall, median_ms=wall, p90_ms=wall, runs=5,
-                reference_ms=2.0, half_ms=(wall, wall), threads=1, batch=1, sitting="test",
-                kernel_ms=tuple(times), kernel_spread=(0.02,) * len(times), kernel_runs=5,
-            )  # fmt: skip
+                id=f"block:{number}",
+                granularity="block",
+                network=f"net-{number}",
+                family=f"family-{number % 10}",
+                kernels=tuple(kernels),
+                latency_ms=wall,
+                min_ms=wall,
+                median_ms=wall,
+                p90_ms=wall,
+                runs=5,
+                reference_ms=2.0,
+                half_ms=(wall, wall),
+                threads=1,
+                batch=1,
+                sitting="test",
+                kernel_ms=tuple(times),
+                kernel_spread=(0.02,) * len(times),
+                kernel_runs=5,
+            )
         )
     return found

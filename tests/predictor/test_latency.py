@@ -65,7 +65,7 @@ def test_a_wider_confidence_is_a_wider_interval(predictor: nnmeter.LatencyPredic
         low, high = predictor.predict(small_model, confidence=confidence).interval_ms
         widths.append(high - low)
     assert widths == sorted(widths)
-    with pytest.raises(nnmeter.NnmeterError, match="0.99 is not calibrated"):
+    with pytest.raises(nnmeter.NnmeterError, match=r"0\.99 is not calibrated"):
         predictor.predict(small_model, confidence=0.99)
 
 

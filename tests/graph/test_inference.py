@@ -1,0 +1,534 @@
+"""Shapes and values of operators: against what ONNX's own test cases state, and where nnmeter must decide itself."""
+
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from nnmeter.errors import ModelError
+from nnmeter.formats import read_model
+from nnmeter.graph.binding import bind_shapes
+from nnmeter.graph.dtypes import CODE_OF_DTYPE
+from nnmeter.graph.ir import Graph, TensorType
+from nnmeter.graph.shape_rules import RULES
+from tests.conftest import ZOO
+
+MICROSOFT = "com.microsoft"
+BLOCKED = "com.microsoft.nchwc"
+
+
+def graph_of(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: dict[str, tuple[int, ...] | TensorType],
+    outputs: Sequence[str],
+    constants: dict[str, Any] | None = None,
+    opset: int = 17,
+) -> Graph:
+    """Bind a graph made of nodes; a constant is an array, or a `TensorType` for a weight without a value."""
+    types = {n: t if isinstance(t, TensorType) else TensorType("float32", t) for n, t in inputs.items()}
+    initializers = []
+    for name, constant in (constants or {}).items():
+        if isinstance(constant, TensorType):
+            tensor = TensorProto(name=name, data_type=CODE_OF_DTYPE[constant.dtype], dims=constant.shape)
+            tensor.data_location = TensorProto.EXTERNAL
+        else:
+            tensor = numpy_helper.from_array(np.asarray(constant), name)
+        initializers.append(tensor)
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info(n, CODE_OF_DTYPE[t.dtype], t.shape) for n, t in types.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        initializers,
+    )
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid(MICROSOFT, 1), helper.make_opsetid(BLOCKED, 1)]
+    return bind_shapes(read_model(helper.make_model(graph, opset_imports=imports)))
+
+
+def types_of(
+    op: str, inputs: Sequence[Any], attributes: dict[str, Any] | None = None, outputs: int = 1, **kwargs: Any
+) -> list[str]:
+    """Types of one operator's outputs; an input is a shape, a type, an array (a constant), or None (absent)."""
+    domain = kwargs.pop("domain", "")
+    names = ["" if x is None else f"i{n}" for n, x in enumerate(inputs)]
+    given = dict(zip(names, inputs, strict=True))
+    given.pop("", None)
+    constants = {n: x for n, x in given.items() if isinstance(x, np.ndarray)}
+    node = helper.make_node(op, names, [f"o{n}" for n in range(outputs)], "node", domain=domain, **(attributes or {}))
+    variables = {n: x for n, x in given.items() if n not in constants}
+    graph = graph_of([node], variables, node.output, constants, **kwargs)
+    return [str(graph.types[name]) for name in node.output]
+
+
+def u8(*shape: int) -> TensorType:
+    return TensorType("uint8", shape)
+
+
+def i8(*shape: int) -> TensorType:
+    return TensorType("int8", shape)
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+# --- ONNX's own cases
+
+
+@cache
+def onnx_cases() -> list[Any]:
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with np.errstate(all="ignore"):
+            return [c for c in collect_testcases(None) if c.data_sets and c.model.opset_import[0].version >= 7]
+
+
+# The data decide their shapes, so they have an upper bound.
+DATA_DEPENDENT = ("test_unique", "test_nonmaxsuppression", "test_loop11")
+
+
+def test_onnx_cases_have_the_shapes_and_values_that_they_state() -> None:
+    compared = valued = 0
+    refused = []
+    for case in onnx_cases():
+        model = onnx.ModelProto.FromString(case.model.SerializeToString())
+        inputs, outputs = case.data_sets[0]
+        for declared, array in zip(model.graph.input, inputs, strict=False):
+            if isinstance(array, np.ndarray | np.generic) and array.size <= 1024 and array.dtype.kind in "iubf":
+                model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), declared.name))
+        try:
+            graph = bind_shapes(read_model(model))
+        except ModelError as fault:
+            refused.append((case.name, str(fault)))
+            continue
+        for name, array in zip(graph.outputs, outputs, strict=False):
+            if not hasattr(array, "shape") or case.name.startswith(DATA_DEPENDENT):
+                continue
+            compared += 1
+            assert graph.types[name].shape == array.shape, case.name
+            value = graph.values.get(name)
+            if value is not None and value.dtype.kind in "iubf":
+                valued += 1
+                np.testing.assert_allclose(
+                    value.astype(np.float64), np.asarray(array, np.float64), 2e-3, 1e-4, err_msg=case.name
+                )
+    assert compared > 1900
+    assert valued > 600
+    assert all("sequence" in fault or "optional" in name or "string" in name for name, fault in refused), refused
+    assert len(refused) < 30
+
+
+# --- The zoo
+
+
+def test_zoo_shapes_are_those_of_onnx() -> None:
+    compared = 0
+    for path in sorted(ZOO.glob("*.onnx"))[::7]:
+        graph = bind_shapes(read_model(path))
+        assert graph.warnings == []
+        model = onnx.shape_inference.infer_shapes(onnx.load(path, load_external_data=False), data_prop=True)
+        for info in (*model.graph.value_info, *model.graph.output):
+            dims = info.type.tensor_type.shape.dim
+            if info.name in graph.types and all(d.HasField("dim_value") for d in dims):
+                compared += 1
+                assert graph.types[info.name].shape == tuple(d.dim_value for d in dims)
+                assert CODE_OF_DTYPE[graph.types[info.name].dtype] == info.type.tensor_type.elem_type
+    assert compared > 1000
+
+
+def test_every_zoo_model_has_static_types_everywhere() -> None:
+    for path in sorted(ZOO.glob("*.onnx")):
+        graph = bind_shapes(read_model(path))
+        assert all(n in graph.types for node in graph.nodes for n in (*node.inputs, *node.outputs) if n)
+        assert set(graph.outputs) <= set(graph.types)
+
+
+def test_shapes_are_those_that_onnx_runtime_sees() -> None:
+    runtime = pytest.importorskip("nnmeter.runtimes.onnxruntime")
+    pytest.importorskip("onnxruntime")
+    from nnmeter.profiling.blocks import random_network
+
+    for seed, family in enumerate(
+        ["residual_bottleneck", "windowed", "decoder", "quantized_static", "quantized_dynamic"]
+    ):
+        compiled = runtime.OnnxRuntimeAdapter().compile(random_network(seed, family), threads=1, profiled=True)
+        compiled.profile(1)  # raises where a shape in the profile is not the inferred one
+        compiled.close()
+
+
+# --- Windows, products, movement: what the cases above leave out
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "attributes", "expected"),
+    [
+        (7, 3, {}, 5),
+        (7, 3, {"strides": [2]}, 3),
+        (8, 3, {"strides": [2]}, 3),
+        (8, 3, {"strides": [2], "ceil_mode": 1}, 4),
+        (7, 2, {"strides": [2], "ceil_mode": 1, "pads": [0, 1]}, 4),
+        (7, 1, {"strides": [3], "ceil_mode": 1, "pads": [0, 2]}, 3),
+        (7, 3, {"dilations": [2]}, 3),
+        (7, 3, {"auto_pad": "SAME_UPPER", "strides": [2]}, 4),
+        (7, 3, {"auto_pad": "VALID", "strides": [2]}, 3),
+    ],
+)
+def test_pooling_sizes(size: int, kernel: int, attributes: dict, expected: int) -> None:
+    found = types_of("MaxPool", [(1, 4, size)], {"kernel_shape": [kernel], **attributes})
+    assert found == [f"float32[1x4x{expected}]"]
+
+
+def test_grouped_convolution_and_contradicting_channels() -> None:
+    assert types_of("Conv", [(2, 8, 5, 5), (12, 2, 3, 3)], {"group": 4}) == ["float32[2x12x3x3]"]
+    with pytest.raises(ModelError, match=r"node 'node' \(Conv\): weights 12x3x3x3 in 4 groups do not fit"):
+        types_of("Conv", [(2, 8, 5, 5), (12, 3, 3, 3)], {"group": 4})
+
+
+def test_resize_of_every_opset() -> None:
+    scales = np.array([1, 1, 2, 1.5], np.float32)
+    empty = np.zeros(0, np.float32)
+    x = (1, 3, 10, 9)
+    assert types_of("Upsample", [x, scales], {"mode": "nearest"}, opset=9) == ["float32[1x3x20x13]"]
+    assert types_of("Resize", [x, scales], opset=10) == ["float32[1x3x20x13]"]
+    assert types_of("Resize", [x, empty, scales], opset=11) == ["float32[1x3x20x13]"]
+    assert types_of("Resize", [x, empty, empty, ints(1, 3, 7, 7)], opset=11) == ["float32[1x3x7x7]"]
+    assert types_of("Resize", [x, None, None, ints(7, 7)], {"axes": [2, 3]}, opset=18) == ["float32[1x3x7x7]"]
+    policy = {"axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"}
+    assert types_of("Resize", [x, None, None, ints(20, 9)], policy, opset=18) == ["float32[1x3x10x9]"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "step", "expected"),
+    [
+        (0, 2**62, 1, 10),
+        (2, -1, 1, 7),
+        (-3, 2**62, 1, 3),
+        (9, -(2**62), -1, 10),
+        (8, 1, -2, 4),
+        (5, 3, 1, 0),
+        (20, 30, 1, 0),
+    ],
+)
+def test_slices(start: int, end: int, step: int, expected: int) -> None:
+    found = types_of("Slice", [(10, 4), ints(start), ints(end), ints(0), ints(step)])
+    assert found == [f"float32[{expected}x4]"]
+
+
+def test_axes_as_attributes_and_as_inputs() -> None:
+    x = (2, 1, 5)
+    for axes, opset in (({"axes": [1]}, 11), ({}, 13)):
+        given = [] if axes else [ints(1)]
+        assert types_of("Squeeze", [x, *given], axes, opset=opset) == ["float32[2x5]"]
+        assert types_of("Unsqueeze", [x, *given], axes, opset=opset) == ["float32[2x1x1x5]"]
+        assert types_of("ReduceSum", [x, *given], {**axes, "keepdims": 0}, opset=opset) == ["float32[2x5]"]
+    assert types_of("Split", [(10, 2)], {"split": [4, 6]}, 2, opset=11) == ["float32[4x2]", "float32[6x2]"]
+    assert types_of("Split", [(10, 2), ints(4, 6)], {}, 2) == ["float32[4x2]", "float32[6x2]"]
+    assert types_of("Split", [(10, 2)], {"num_outputs": 3}, 3, opset=18)[2] == "float32[2x2]"
+    assert types_of("Clip", [(3,)], {"min": 0.0}, opset=7) == ["float32[3]"]
+
+
+def test_einsum_with_an_ellipsis() -> None:
+    found = types_of("Einsum", [(2, 3, 4, 5), (2, 3, 5, 6)], {"equation": "...ij,...jk->...ik"})
+    assert found == ["float32[2x3x4x6]"]
+    with pytest.raises(ModelError, match="does not fit"):
+        types_of("Einsum", [(2, 3), (3, 4)], {"equation": "abc,bc->a"})
+
+
+# --- Values
+
+
+def test_a_shape_subgraph_as_torch_writes_it_is_resolved() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "zero"], ["batch"], axis=0),
+        helper.make_node("Unsqueeze", ["batch", "axis"], ["b1"]),
+        helper.make_node("Shape", ["x"], ["s2"], start=2),
+        helper.make_node("ReduceProd", ["s2"], ["hw"], keepdims=1),
+        helper.make_node("Concat", ["b1", "hw", "minus"], ["target"], axis=0),
+        helper.make_node("Reshape", ["x", "target"], ["y"]),
+        helper.make_node("ConstantOfShape", ["target_abs"], ["z"]),
+        helper.make_node("Abs", ["target"], ["target_abs"]),
+    ]
+    constants = {"zero": np.array(0), "axis": ints(0), "minus": ints(-1)}
+    graph = graph_of(nodes, {"x": (2, 8, 3, 5)}, ["y", "z"], constants)
+    assert graph.values["target"].tolist() == [2, 15, -1]
+    assert graph.types["y"] == TensorType("float32", (2, 15, 8))
+    assert graph.types["z"] == TensorType("float32", (2, 15, 1))
+
+
+def test_small_results_of_constants_are_known_and_large_ones_are_not() -> None:
+    nodes = [
+        helper.make_node("Sqrt", ["two"], ["root"]),
+        helper.make_node("Div", ["x", "root"], ["y"]),
+        helper.make_node("Expand", ["two", "size"], ["big"]),
+    ]
+    graph = graph_of(nodes, {"x": (3,)}, ["y"], {"two": np.float32(2), "size": ints(2000)})
+    assert graph.values["root"] == pytest.approx(2**0.5)
+    assert graph.types["big"].shape == (2000,)
+    assert "big" not in graph.values
+
+
+def test_integers_are_divided_towards_zero() -> None:
+    nodes = [helper.make_node("Div", ["a", "b"], ["c"])]
+    graph = graph_of(nodes, {}, ["c"], {"a": ints(-7, 7, 7, -6), "b": ints(2, -2, 2, 0)})
+    assert graph.values["c"].tolist() == [-3, -3, 3, 0]
+
+
+# --- What only the run decides
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes", "outputs", "expected"),
+    [
+        ("NonZero", [(3, 4)], {}, 1, ["int64[2x12]"]),
+        ("Unique", [(3, 4)], {}, 2, ["float32[12]", "int64[12]"]),
+        ("Unique", [(3, 4)], {"axis": 1}, 1, ["float32[3x4]"]),
+        ("Compress", [(3, 4), TensorType("bool", (4,))], {"axis": 1}, 1, ["float32[3x4]"]),
+        ("NonMaxSuppression", [(2, 50, 4), (2, 3, 50), ints(7)], {}, 1, ["int64[42x3]"]),
+        ("NonMaxSuppression", [(2, 50, 4), (2, 3, 50), TensorType("int64", ())], {}, 1, ["int64[300x3]"]),
+        ("TopK", [(2, 9), TensorType("int64", (1,))], {}, 2, ["float32[2x9]", "int64[2x9]"]),
+        ("Slice", [(9, 2), TensorType("int64", (1,)), ints(5)], {}, 1, ["float32[9x2]"]),
+    ],
+)
+def test_shapes_that_the_data_decide_are_bounded_with_a_warning(
+    op: str, inputs: list, attributes: dict, outputs: int, expected: list[str]
+) -> None:
+    names = [f"i{n}" for n in range(len(inputs))]
+    constants = {n: x for n, x in zip(names, inputs, strict=True) if isinstance(x, np.ndarray)}
+    variables = {n: x for n, x in zip(names, inputs, strict=True) if n not in constants}
+    node = helper.make_node(op, names, [f"o{n}" for n in range(outputs)], "node", **attributes)
+    graph = graph_of([node], variables, node.output, constants)
+    assert [str(graph.types[name]) for name in node.output] == expected
+    assert len(graph.warnings) == 1
+    assert "'node'" in graph.warnings[0]
+
+
+def test_a_shape_that_nothing_tells_is_an_error_with_a_remedy() -> None:
+    with pytest.raises(
+        ModelError, match=r"node 'node' \(Reshape\): the shape of 'o0' cannot be determined.*value_info"
+    ):
+        types_of("Reshape", [(4, 6), TensorType("int64", (2,))])
+
+
+def test_a_declared_shape_is_taken_where_there_is_no_rule() -> None:
+    node = helper.make_node("Mystery", ["x"], ["y"], "node", domain="custom")
+    relu = helper.make_node("Relu", ["y"], ["z"], "relu")
+    graph = helper.make_graph(
+        [node, relu],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)],
+        value_info=[helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 7])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("custom", 1)])
+    bound = bind_shapes(read_model(model), {"n": 5})
+    assert bound.types["z"] == TensorType("float32", (5, 7))
+    assert "declares" in bound.warnings[0]
+    del graph.value_info[:]
+    model.graph.CopyFrom(graph)
+    with pytest.raises(ModelError, match=r"node 'node' \(custom.Mystery\): the shape of 'y' cannot be determined"):
+        bind_shapes(read_model(model), {"n": 5})
+
+
+def test_onnx_infers_an_operator_without_a_rule_here() -> None:
+    assert "Binarizer" not in RULES["ai.onnx.ml"]
+    node = helper.make_node("Binarizer", ["x"], ["y"], "node", domain="ai.onnx.ml")
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("ai.onnx.ml", 3)])
+    assert bind_shapes(read_model(model)).types["y"] == TensorType("float32", (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes"),
+    [
+        ("Add", [(2, 3), (4,)], {}),
+        ("MatMul", [(2, 3), (4, 5)], {}),
+        ("Gemm", [(2, 3), (4, 5)], {"transB": 1}),
+        ("Concat", [(2, 3), (2, 4)], {"axis": 0}),
+        ("Concat", [(2, 3)], {"axis": 5}),
+        ("Transpose", [(2, 3)], {"perm": [0, 0]}),
+        ("Reshape", [(2, 3), ints(4, 2)], {}),
+        ("Squeeze", [(2, 3), ints(0)], {}),
+        ("Split", [(10, 2), ints(4, 7)], {"axis": 0}),
+        ("Conv", [(1, 3, 2, 2), (4, 3, 5, 5)], {}),
+        ("MaxPool", [(1, 3, 8, 8)], {}),
+        ("MaxPool", [(1, 3, 8, 8)], {"kernel_shape": [2, 2], "strides": [0, 0]}),
+        ("Slice", [(4,), ints(0), ints(2), ints(0), ints(0)], {}),
+        ("Pad", [(4,), ints(-9, 0)], {}),
+        ("Expand", [(2,), ints(2**40, 2**40, 2)], {}),
+        ("Conv", [(1, 3, 8, 8)], {}),
+        ("Cast", [(1,)], {"to": 99}),
+    ],
+)
+def test_operators_that_do_not_fit_are_refused(op: str, inputs: list, attributes: dict) -> None:
+    with pytest.raises(ModelError, match=rf"^model: node 'node' \({op}\): .*; "):
+        types_of(op, inputs, attributes)
+
+
+# --- Nested graphs
+
+
+def branch(name: str, size: int) -> onnx.GraphProto:
+    nodes = [
+        helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.ones((4, size), np.float32))),
+        helper.make_node("MatMul", ["x", "k"], [name], "product"),
+    ]
+    return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)])
+
+
+def test_an_if_that_the_run_decides_takes_the_larger_type() -> None:
+    node = helper.make_node("If", ["c"], ["y"], "if", then_branch=branch("a", 3), else_branch=branch("b", 5))
+    graph = graph_of([node], {"x": (2, 4), "c": TensorType("bool", ())}, ["y"])
+    assert graph.types["y"] == TensorType("float32", (2, 5))
+    assert "branch" in graph.warnings[0]
+    inner = graph.nodes[0].attributes["else_branch"]
+    assert isinstance(inner, Graph)
+    assert inner.types["b"] == TensorType("float32", (2, 5))
+    assert graph.nodes[0].attributes["nested_flops"] == 2 * 2 * 4 * 5
+
+
+@pytest.mark.parametrize(("condition", "size"), [(True, 3), (False, 5)])
+def test_an_if_with_a_known_condition_is_replaced_by_its_branch(condition: bool, size: int) -> None:
+    node = helper.make_node("If", ["c"], ["y"], "if", then_branch=branch("a", 3), else_branch=branch("b", 5))
+    other = helper.make_node("If", ["c"], ["z"], "again", then_branch=branch("a", 3), else_branch=branch("b", 5))
+    graph = graph_of([node, other], {"x": (2, 4)}, ["y", "z"], {"c": np.array(condition)})
+    assert [(n.op_type, n.name) for n in graph.nodes] == [("MatMul", "if/product"), ("MatMul", "again/product")]
+    assert graph.types["y"] == graph.types["z"] == TensorType("float32", (2, size))
+    assert graph.warnings == []
+    assert all(n in graph.types for item in graph.nodes for n in item.inputs)
+
+
+def test_a_loop_counts_its_body_by_its_trip_count() -> None:
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["state", "w"], ["next"], "product"),
+            helper.make_node("Identity", ["going"], ["go"]),
+            helper.make_node("Identity", ["next"], ["seen"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, None),
+        ],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("go", "next", "seen")],
+    )
+    node = helper.make_node("Loop", ["m", "", "x"], ["y", "all"], "loop", body=body)
+    weight = TensorType("float32", (64, 64))
+    graph = graph_of([node], {"x": (2, 64)}, ["y", "all"], {"m": np.array(6), "w": weight})
+    assert graph.types["y"] == TensorType("float32", (2, 64))
+    assert graph.types["all"] == TensorType("float32", (6, 2, 64))
+    assert graph.nodes[0].attributes["nested_flops"] == 6 * 2 * 2 * 64 * 64
+    assert "6 times" in graph.warnings[0]
+    unknown = graph_of([node], {"x": (2, 64), "m": TensorType("int64", ())}, ["y"], {"w": weight})
+    assert "once" in unknown.warnings[0]
+
+
+# --- Operators of ONNX Runtime
+
+
+X = (2, 7, 64)
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes", "expected"),
+    [
+        ("QuickGelu", [X], {}, ["2x7x64"]),
+        ("FastGelu", [X, (64,)], {}, ["2x7x64"]),
+        ("BiasGelu", [X, (64,)], {}, ["2x7x64"]),
+        ("SkipLayerNormalization", [X, X, (64,)], {}, ["2x7x64", "2x7x1", "2x7x1", "2x7x64"]),
+        ("FusedMatMul", [(2, 7, 64), (2, 9, 64)], {"transB": 1}, ["2x7x9"]),
+        ("FusedMatMul", [(2, 64, 7), (2, 64, 9)], {"transA": 1}, ["2x7x9"]),
+        ("FusedMatMul", [(7, 2, 3, 64), (64, 9)], {"transBatchA": 1}, ["2x3x7x9"]),
+        ("FusedMatMul", [(2, 3, 7, 64), (9, 2, 3, 64)], {"transBatchB": 1, "transB": 1}, ["2x3x7x9"]),
+        ("FusedGemm", [(7, 64), (32, 64), (32,)], {"transB": 1, "activation": "Relu"}, ["7x32"]),
+        ("FusedConv", [(1, 8, 9, 9), (16, 8, 3, 3), (16,), (1, 16, 9, 9)], {"pads": [1] * 4}, ["1x16x9x9"]),
+        ("Attention", [X, (64, 192), (192,)], {"num_heads": 4}, ["2x7x64", "2x2x4x7x16"]),
+        ("MultiHeadAttention", [X, (2, 9, 64), (2, 9, 64)], {"num_heads": 4}, ["2x7x64", "2x4x9x16"]),
+        ("MultiHeadAttention", [X, (2, 4, 9, 16), (2, 4, 9, 16)], {"num_heads": 4}, ["2x7x64"]),
+        (
+            "GroupQueryAttention",
+            [X, (2, 7, 32), (2, 7, 32), (2, 2, 5, 16)],
+            {"num_heads": 4, "kv_num_heads": 2},
+            ["2x7x64", "2x2x12x16"],
+        ),
+        ("MatMulNBits", [X, u8(96, 2, 16)], {"K": 64, "N": 96, "bits": 4, "block_size": 32}, ["2x7x96"]),
+        ("EmbedLayerNormalization", [TensorType("int32", (2, 7)), None, (100, 64)], {}, ["2x7x64"]),
+    ],
+)
+def test_fused_operators(op: str, inputs: list, attributes: dict, expected: list[str]) -> None:
+    found = types_of(op, inputs, attributes, len(expected), domain=MICROSOFT)
+    assert [t.partition("[")[2].rstrip("]") for t in found] == expected
+
+
+S = np.float32(1).reshape(())
+
+
+@pytest.mark.parametrize(
+    ("op", "domain", "inputs", "attributes", "expected"),
+    [
+        ("QuantizeLinear", "", [(2, 3), S, i8()], {}, "int8[2x3]"),
+        ("DequantizeLinear", "", [i8(2, 3), S], {}, "float32[2x3]"),
+        ("QLinearConv", "", [u8(1, 8, 9, 9), S, u8(), i8(16, 8, 3, 3), S, i8(), S, u8()], {}, "uint8[1x16x7x7]"),
+        ("QLinearMatMul", "", [u8(2, 7, 64), S, u8(), i8(64, 32), S, i8(), S, u8()], {}, "uint8[2x7x32]"),
+        ("MatMulInteger", "", [u8(7, 64), i8(64, 32)], {}, "int32[7x32]"),
+        ("ConvInteger", "", [u8(1, 8, 9, 9), i8(16, 8, 3, 3)], {}, "int32[1x16x7x7]"),
+        ("DynamicQuantizeLinear", "", [(2, 3)], {}, "uint8[2x3]"),
+        ("QLinearAdd", MICROSOFT, [u8(2, 3), S, u8(), u8(3), S, u8(), S, u8()], {}, "uint8[2x3]"),
+        ("QLinearConcat", MICROSOFT, [S, u8(), u8(2, 3), S, u8(), u8(2, 5), S, u8()], {"axis": 1}, "uint8[2x8]"),
+        (
+            "QLinearGlobalAveragePool",
+            MICROSOFT,
+            [u8(1, 5, 5, 8), S, u8(), S, u8()],
+            {"channels_last": 1},
+            "uint8[1x1x1x8]",
+        ),
+        (
+            "QLinearConv",
+            MICROSOFT,
+            [u8(1, 9, 9, 8), S, u8(), i8(16, 8, 3, 3), S, i8(), S, u8()],
+            {"channels_last": 1},
+            "uint8[1x7x7x16]",
+        ),
+        ("QGemm", MICROSOFT, [u8(7, 64), S, u8(), i8(32, 64), S, i8()], {"transB": 1}, "float32[7x32]"),
+        ("DynamicQuantizeMatMul", MICROSOFT, [(2, 7, 64), i8(64, 32), S], {}, "float32[2x7x32]"),
+        ("MatMulIntegerToFloat", MICROSOFT, [u8(7, 64), i8(64, 32), S, S], {}, "float32[7x32]"),
+    ],
+)
+def test_quantized_operators(op: str, domain: str, inputs: list, attributes: dict, expected: str) -> None:
+    outputs = 3 if op == "DynamicQuantizeLinear" else 1
+    assert types_of(op, inputs, attributes, outputs, domain=domain)[0] == expected
+
+
+@pytest.mark.parametrize(("block", "padded"), [(16, 32), (8, 24)])
+def test_channels_of_the_blocked_layout_are_padded_to_the_block(block: int, padded: int) -> None:
+    nodes = [
+        helper.make_node("ReorderInput", ["x"], ["a"], "in", domain=BLOCKED),
+        helper.make_node("Conv", ["a", "w", "b", "a2"], ["c"], "conv", domain=BLOCKED, pads=[1] * 4, activation="Relu"),
+        helper.make_node("ReorderInput", ["x2"], ["a2"], "skip", domain=BLOCKED),
+        helper.make_node("MaxPool", ["c"], ["p"], "pool", domain=BLOCKED, kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Upsample", ["p"], ["u"], "up", domain=BLOCKED, scales=[1, 1, 2, 2]),
+        helper.make_node("GlobalAveragePool", ["u"], ["g"], "gap", domain=BLOCKED),
+        helper.make_node("ReorderOutput", ["u"], ["y"], "out", domain=BLOCKED, channels=20),
+        helper.make_node("ReorderOutput", ["g"], ["z"], "last", domain=BLOCKED, channels=20, channels_last=1),
+    ]
+    weights = {"w": TensorType("float32", (padded, padded, 3, 3)), "b": TensorType("float32", (padded,))}
+    graph = graph_of(nodes, {"x": (1, 20, 8, 8), "x2": (1, 20, 8, 8)}, ["y", "z"], weights)
+    shapes = {name: graph.types[name].shape for name in ("a", "a2", "c", "p", "u", "g", "y", "z")}
+    blocked = (1, padded, 8, 8)
+    assert shapes == {
+        "a": blocked, "a2": blocked, "c": blocked, "p": (1, padded, 4, 4), "u": blocked, "g": (1, padded, 1, 1),
+        "y": (1, 20, 8, 8), "z": (1, 1, 1, 20),
+    }  # fmt: skip
