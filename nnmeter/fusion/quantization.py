@@ -3,13 +3,14 @@
 Fields of a `quantized_groups` pass: `dequantize` and `quantize` (operators), and `groups`, tried in order. A group has
 
 1. `op`: operators; `quantized`: the inputs that must come from dequantize nodes ("all" or positions; a position is
-   skipped where the input is absent). Other inputs are passed on.
+   skipped where the input is absent); `float`: the inputs that must be constants. Other inputs are passed on.
 2. `result`: "quantized" (the output's only reader is a quantize node, which becomes part of the group), "float" (it
    computes a float output), or "same" (quantized, with the scale and zero point of input 0: it only moves data).
 3. `types`: element types that are allowed, by position or "y" for the output; `alike`: positions that share one type.
 4. `becomes`: the operator, or nothing for the operator itself, and `inputs`: what it reads. `0*` is value, scale and
    zero point of input 0, `0s` its scale, `0z` its zero point, `0` its quantized value (or the input as it is), `each*`
-   all inputs one after the other, `y+` scale and zero point of the output.
+   all inputs one after the other, `y+` scale and zero point of the output, `2!int32` the constant input 2 quantized
+   before the run.
 5. Groups of one operator are tried before the next operator is looked at. A dequantize node stays for as long as others
    read it.
 
@@ -74,6 +75,9 @@ class QuantizedGroups:
             if writer is None or writer.kind not in self.dequantize:
                 return None
             sources[position] = writer
+        for position in rule.get("float", ()):
+            if position >= len(node.inputs) or node.inputs[position] not in graph.constants:
+                return None
         sink = self._sink(graph, node)
         if (rule["result"] == "float") == (sink is not None) or not sources:
             return None
@@ -155,10 +159,14 @@ def _named(graph: WorkingGraph, group: _Group, item: str) -> list[str]:
         return [*_parameters(group.sink)]
     if item == "each*":
         return [name for position in range(len(group.node.inputs)) for name in _named(graph, group, f"{position}*")]
+    item, _, dtype = item.partition("!")
     position = int(item.rstrip("*sz"))
     if position >= len(group.node.inputs) or not group.node.inputs[position]:
         return [""]
     source = group.sources.get(position)
+    if dtype:
+        tensor = group.node.inputs[position]
+        return [graph.add_weight(tensor, TensorType(dtype, graph.types[tensor].shape))]
     if source is None:
         return [group.node.inputs[position]]
     scale, zero = _parameters(source)

@@ -62,6 +62,10 @@ def bind_shapes(
             free.append(declared)
         elif not declared.dtype:
             raise ModelError(f"{model.source}: input '{declared.name}' has no element type; declare it in the model")
+        elif kind.elements > MAX_ELEMENTS:
+            raise ModelError(
+                f"{model.source}: input '{declared.name}' has the impossible type {kind}; give smaller sizes"
+            )
         else:
             types[declared.name] = kind
     if free:

@@ -116,6 +116,8 @@ class Inference:
                     outputs = self._declared(node, inputs, context, graph, "has no shape rule")
                 else:
                     outputs = rule(node, inputs, context)
+            except ModelError:
+                raise
             except UnknownShapeError as fault:
                 outputs = self._declared(node, inputs, context, graph, str(fault))
             except ShapeError as fault:

@@ -31,7 +31,7 @@ def cost(op: str, inputs: list, outputs: list, attributes: dict[str, Any] | None
         ("resnet18-224", 1.81e9, 11.7e6),
         ("mobilenet_v2-224", 0.300e9, 3.5e6),
         ("vgg11-224", 7.61e9, 132.9e6),
-        ("efficientnet_b0-224", 0.39e9, 5.3e6),
+        ("inception_v3-299", 5.71e9, 23.8e6),
         ("alexnet-224", 0.71e9, 61.1e6),
         ("squeezenet1_1-224", 0.35e9, 1.24e6),
     ],
