@@ -18,7 +18,20 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nnmeter.formats.tensors import StoredTensor, scan_sparse_tensor, scan_tensor
-from nnmeter.formats.wire import LENGTH, VARINT, Buffer, WireError, fields, floats, integers, signed, skip, text, varint
+from nnmeter.formats.wire import (
+    FIXED32,
+    LENGTH,
+    VARINT,
+    Buffer,
+    WireError,
+    fields,
+    floats,
+    integers,
+    signed,
+    skip,
+    text,
+    varint,
+)
 from nnmeter.graph.dtypes import DTYPE_OF_CODE
 from nnmeter.graph.ir import Node
 from nnmeter.graph.unbound import DeclaredType, Dimension
@@ -201,6 +214,8 @@ class Scanner:
         single: Any = None
         many: list[Any] = []
         for number, kind, start, stop in fields(buffer, at, end):
+            if kind != _ATTRIBUTE_KINDS.get(number, kind):
+                raise WireError("an attribute's value has a wrong wire type")
             if number == 1:
                 name = text(buffer, start, stop)
             elif number == 20:
@@ -268,6 +283,11 @@ class Scanner:
             function.name = f"{function.name}:{overload}"
         return function
 
+
+# Wire types of AttributeProto's fields; `ints` and `floats` may be packed or not and are checked where they are read.
+_ATTRIBUTE_KINDS: dict[int, int] = {
+    **dict.fromkeys((1, 4, 5, 6, 9, 10, 11, 14, 21, 22, 23), LENGTH), 2: FIXED32, 3: VARINT, 20: VARINT,
+}  # fmt: skip
 
 # AttributeProto.AttributeType: FLOATS, INTS, STRINGS, TENSORS, GRAPHS, SPARSE_TENSORS, TYPE_PROTOS; and what a single
 # one without a payload means, as proto3 writers drop zeros.

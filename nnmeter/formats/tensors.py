@@ -21,14 +21,16 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_KNOWN_ELEMENTS, MAX_RANK
 
 # Fields of TensorProto and SparseTensorProto (onnx.proto).
-_DIMS, _DATA_TYPE, _INT32_DATA, _NAME, _RAW_DATA, _DATA_LOCATION = 1, 2, 5, 8, 9, 14
+_DIMS, _DATA_TYPE, _NAME, _RAW_DATA, _DATA_LOCATION = 1, 2, 8, 9, 14
 _TYPED_DATA = frozenset({4, 5, 7, 10, 11})  # float, int32, int64, double, uint64
-_FIXED_DATA: dict[int, str] = {4: "<f4", 10: "<f8"}
+_KINDS: dict[int, int] = {_DATA_TYPE: VARINT, _NAME: LENGTH, _RAW_DATA: LENGTH, _DATA_LOCATION: VARINT}
+_FIXED_DATA: dict[int, np.dtype[Any]] = {4: np.dtype("<f4"), 10: np.dtype("<f8")}
 _SPARSE_VALUES, _SPARSE_DIMS = 1, 3
 _EXTERNAL = 1
 _COPIED_BYTES = 4096  # a message up to this size holds no large weight; a copy of it is faster to read than the map
 _LARGEST_PAYLOAD = 16 * MAX_KNOWN_ELEMENTS
 
+_LARGEST_EMPTY_RANK = 5  # NumPy refuses an empty array whose other sizes multiply to more than it can address
 _16_BIT_FLOATS = frozenset({"float16", "bfloat16"})
 
 
@@ -56,6 +58,8 @@ def scan_tensor(buffer: Buffer, at: int, end: int) -> StoredTensor:
     raw: tuple[int, int] | None = None
     typed: list[tuple[int, int, int, int]] = []
     for number, kind, start, stop in fields(buffer, at, end):
+        if kind != _KINDS.get(number, kind):
+            raise WireError("a tensor's field has a wrong wire type")
         if number == _DIMS:
             if kind == VARINT:
                 dims.append(start)
@@ -114,7 +118,9 @@ def _checked(name: str, dtype: str, dims: list[int]) -> TensorType:
 
 def _empty(kind: TensorType) -> np.ndarray[Any, Any] | None:
     dtype = NUMPY_OF_DTYPE.get(kind.dtype)
-    return np.zeros(kind.shape, dtype) if dtype is not None and kind.elements == 0 else None
+    if dtype is None or kind.elements or max(kind.shape) > MAX_KNOWN_ELEMENTS or len(kind.shape) > _LARGEST_EMPTY_RANK:
+        return None
+    return np.zeros(kind.shape, dtype)
 
 
 def _from_raw(name: str, buffer: Buffer, start: int, stop: int, kind: TensorType) -> np.ndarray[Any, Any] | None:
@@ -142,16 +148,20 @@ def _from_typed(
         if wire_kind == LENGTH and stop - start > _LARGEST_PAYLOAD:
             raise WireError(f"tensor '{name}' stores more elements than its type {kind} has")
         if number in _FIXED_DATA:
-            numbers.extend(np.frombuffer(buffer[start:stop], _FIXED_DATA[number]).tolist())
+            item = _FIXED_DATA[number]
+            if wire_kind == VARINT or (stop - start) % item.itemsize:
+                raise WireError(f"tensor '{name}' stores a part of a number")
+            numbers.extend(np.frombuffer(buffer[start:stop], item).tolist())
         else:
             numbers.extend(integers(buffer, wire_kind, start, stop))
-    if kind.dtype == "uint64":
+    integral = all(number not in _FIXED_DATA for number, *_ in parts)
+    if kind.dtype == "uint64" and integral:
         numbers = [n & 0xFFFF_FFFF_FFFF_FFFF for n in numbers]
     if kind.dtype.startswith("complex"):
-        numbers = [complex(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+        numbers = [complex(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=False)]
     if len(numbers) != kind.elements:
         raise WireError(f"tensor '{name}' stores {len(numbers)} elements, its type {kind} has {kind.elements}")
-    if kind.dtype in _16_BIT_FLOATS and parts[0][0] == _INT32_DATA:
+    if kind.dtype in _16_BIT_FLOATS and integral:
         bits = np.array([n & 0xFFFF for n in numbers], np.uint16)
         values = bits.view(np.float16) if kind.dtype == "float16" else (bits.astype(np.uint32) << 16).view(np.float32)
         return values.reshape(kind.shape)

@@ -62,7 +62,9 @@ def rewrite_graph(graph: Graph, rules: FusionRules) -> WorkingGraph:
             for item in passes:
                 if item.may_apply(work, last_run.get(item)):
                     last_run[item] = work.version
-                    item.apply(work)
+                    for _ in range(item.repeat):
+                        if not item.apply(work):
+                            break
             if work.version == before:
                 break
     return work
@@ -75,6 +77,7 @@ class _PreparedPass:
     apply: Apply
     kinds: frozenset[str] | None
     only_with: tuple[str, ...] = ()
+    repeat: int = 1
 
     def may_apply(self, graph: WorkingGraph, last_run: int | None) -> bool:
         """Whether anything that the pass looks at is there and has changed since it last began."""
@@ -97,9 +100,9 @@ def _prepared(rules: FusionRules) -> list[list[_PreparedPass]]:
         for stage in rules.stages:
             stages.append([])
             for item in stage.passes:
-                key = repr((item.kind, item.rules, sorted(item.fields.items(), key=str), item.only_with))
+                key = repr((item.kind, item.rules, sorted(item.fields.items(), key=str), item.only_with, item.repeat))
                 if key not in known:
-                    known[key] = replace(_PREPARE[item.kind](item), only_with=item.only_with)
+                    known[key] = replace(_PREPARE[item.kind](item), only_with=item.only_with, repeat=item.repeat)
                 stages[-1].append(known[key])
     return stages
 

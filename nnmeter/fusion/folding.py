@@ -6,7 +6,7 @@
    where it would make a constant of more than `limit` elements. A node of no inputs (`Constant`) is a constant.
 2. `deduplicate`: of nodes with one kind, equal attributes and equal inputs the first stays; readers of the others read
    its outputs. Constants of one element are equal if type, shape and value are. Outputs of the graph stay, and nodes of
-   the kinds in `except` (random numbers) and those with bodies are left alone.
+   the kinds in `except` (random numbers) and those with bodies are left alone; with `only`, all but these kinds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def fold_constants(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
 
 def deduplicate(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     """Merge equal nodes (rule 2); whether any were."""
-    spared = frozenset(fields.get("except", ()))
+    spared, chosen = frozenset(fields.get("except", ())), fields.get("only")
     scalars: dict[str, Hashable] = {}
     constants, readers = graph.constants, graph.readers
     changed = False
@@ -62,7 +62,7 @@ def deduplicate(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
         for node in readers.get(pending.pop(), ()):
             candidates.setdefault(node.kind, []).append(node)
         for kind, nodes in candidates.items():
-            if len(nodes) > 1 and kind not in spared:
+            if len(nodes) > 1 and kind not in spared and (chosen is None or kind in chosen):
                 for old, new in _merge_equal(graph, nodes, scalars):
                     changed = True
                     graph.redirect(old, new)

@@ -192,7 +192,7 @@ def unsigned_activations(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool
         if kind.dtype != fields["from"] or output in graph.outputs or len(readers) != 1 or len(node.inputs) < 3:
             continue
         reader = readers[0]
-        if reader.kind not in fields["dequantize"] or graph.uses(reader.outputs[0]) != 1 or len(reader.inputs) < 3:
+        if reader.kind not in fields["dequantize"] or len(reader.inputs) < 3:
             continue
         if node.inputs[1:3] != reader.inputs[1:3] or node.inputs[2] not in graph.constants:
             continue

@@ -7,11 +7,11 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
    AVX-512 machines differ in one number.
 2. `stages` are applied in order. The passes of a stage are applied in order, `repeat` times at most or until none
    changes the graph, as optimizers of runtimes do.
-3. A pass has a `name` and a `kind`, and is left out unless the graph has an operator of `only_with`, where given. Kinds
-   (with the rule here, or the module of `nnmeter/fusion`, that tells their fields): `rewrite` (4-8), `fold_constants`
-   (9), `deduplicate` (10), `eliminate` (11), `layout` (layout.py), `push_transposes` (transposes.py), `split_slices`
-   (splitting.py), `slices_to_blocks` (blocks.py), `quantized_groups`, `unshare` and `unsigned_activations`
-   (quantization.py), `insert_casts` (casts.py).
+3. A pass has a `name` and a `kind`, is left out unless the graph has an operator of `only_with`, where given, and is
+   applied `repeat` times at most (once, where not given) before the next one. Kinds (with the rule here, or the module
+   of `nnmeter/fusion`, that tells their fields): `rewrite` (4-8), `fold_constants` (9), `deduplicate` (10), `eliminate`
+   (11), `layout` (layout.py), `push_transposes` (transposes.py), `split_slices` (splitting.py), `slices_to_blocks`
+   (blocks.py), `quantized_groups`, `unshare` and `unsigned_activations` (quantization.py), `insert_casts` (casts.py).
 4. A `rewrite` pass has `rules`. Nodes are visited in the order of the graph; the first rule that fits at a node is
    applied. A rule has a `name`, a pattern `match`, conditions `where`, and what it becomes: `replace` or `forward`.
 5. `match` is a list of pattern nodes; the first is the anchor, each other one reads or writes a tensor of an earlier
@@ -31,8 +31,8 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
 9. `fold_constants` removes what can be computed before the run: nodes all of whose inputs are constants, except the
    kinds in `except`; and the kinds in `of_shapes`, which depend on static shapes only. `limit` (elements) spares
    operators in `generators` that would turn a small constant into a large one.
-10. `deduplicate` merges nodes of one kind with equal attributes and inputs (`except` lists the kinds that it spares);
-    constants of one element are equal if their values are.
+10. `deduplicate` merges nodes of one kind with equal attributes and inputs (`except` lists the kinds that it spares,
+    `only` those that it merges); constants of one element are equal if their values are.
 11. `eliminate` is short for rewrite rules that forward the first input: `operators`: a list of
     `{"op", "inputs", "where", "outputs"}`; the input is called `x`, the output `y`, the node `n`.
 """
@@ -125,6 +125,7 @@ class Pass:
     rules: tuple[RewriteRule, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
     only_with: tuple[str, ...] = ()
+    repeat: int = 1
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def _parse(data: Any, where: str) -> FusionRules:
 def _stage(data: Any) -> Stage:
     name = _text(data, "name", "stage")
     passes = tuple(_pass(item, name) for item in _listed(data, "passes", f"stage {name!r}"))
-    return Stage(name, int(data.get("repeat", 1)), passes)
+    return Stage(name, _repeat(data, f"stage {name!r}"), passes)
 
 
 def _pass(data: Any, stage: str) -> Pass:
@@ -223,14 +224,22 @@ def _pass(data: Any, stage: str) -> Pass:
     if kind not in PASS_KINDS:
         raise RuleFault(f"pass {name!r}: unknown kind {kind!r}; known are {', '.join(PASS_KINDS)}")
     only_with = tuple(data.get("only_with", ()))
+    repeat = _repeat(data, f"pass {name!r}")
     if kind == "rewrite":
         rules = tuple(_rule(item, name) for item in _listed(data, "rules", f"pass {name!r}"))
-        return Pass(name, kind, rules, only_with=only_with)
+        return Pass(name, kind, rules, {}, only_with, repeat)
     if kind == "eliminate":
         items = _listed(data, "operators", f"pass {name!r}")
-        return Pass(name, "rewrite", tuple(_rule(_elimination(item), name) for item in items), only_with=only_with)
-    fields = {key: value for key, value in data.items() if key not in ("name", "kind", "only_with")}
-    return Pass(name, kind, fields=fields, only_with=only_with)
+        return Pass(name, "rewrite", tuple(_rule(_elimination(item), name) for item in items), {}, only_with, repeat)
+    fields = {key: value for key, value in data.items() if key not in ("name", "kind", "only_with", "repeat")}
+    return Pass(name, kind, (), fields, only_with, repeat)
+
+
+def _repeat(data: Mapping[str, Any], where: str) -> int:
+    repeat = data.get("repeat", 1)
+    if not isinstance(repeat, int) or repeat < 1:
+        raise RuleFault(f"{where}: repeat is {repeat!r}, not a positive whole number")
+    return repeat
 
 
 PASS_KINDS = (

@@ -12,7 +12,8 @@ Rules:
 6. The correction from profiled kernels to whole runs, `wall = scale x sum + per_kernel x count + inference`, is a
    robust fit to the networks' unobserved times, relative errors counting.
 7. Times are steady times: freed from the state of the machine (`nnmeter.profiling.steady`).
-8. Intervals are calibrated on the out-of-fold totals of whole networks (see `intervals`).
+8. Intervals are calibrated on the out-of-fold totals of whole networks (see `intervals`) that were measured repeatably:
+   an interval is to hold the error of the prediction, not that of half a second of measuring on a restless machine.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 FOLDS = 5
 _MIN_ANCHOR_ROWS = 8  # an operator sampled less often is priced by the fallback
 _SIGMA_FLOOR = 0.02
+_REPEATABLE = 0.03  # networks whose halves differ by more are too noisy to calibrate intervals on
 _UNCALIBRATED = IntervalModel(0.02, {0.5: 1.0, 0.8: 2.0, 0.9: 3.0, 0.95: 4.0}, 0)
 _RANGE_COLUMNS = [COMMON_NAMES.index(name) for name in RANGE_FEATURES]
 
@@ -96,6 +98,7 @@ def fit_predictor(
     """
     say = progress or (lambda _: None)
     steady, reference_load = steady_campaign(measurements)
+    momentary, _ = steady_campaign(measurements, momentary=True)
     table = build_table(steady)
     if len(table.networks) < 2 * FOLDS:
         raise MeasurementError(
@@ -126,12 +129,13 @@ def fit_predictor(
         reference_load,
     )
     prices = _held_out_prices(table, predictor, held_out)
-    measured = [n for n in table.networks if n.wall_ms is not None]
+    judged = {m.network: m.latency_ms for m in momentary if m.granularity != "kernel" and is_repeatable(m)}
+    measured = [n for n in table.networks if n.wall_ms is not None and n.name in judged]
     totals = coverage = None
     if len(measured) >= 2 * FOLDS:
         networks = [[prices[i] for i in n.rows] for n in measured]
         predicted = np.array([sum(p.latency_ms for p in ps) + inference_ms for ps in networks])
-        walls = np.array([n.wall_ms for n in measured], dtype=float)
+        walls = np.array([judged[n.name] for n in measured], dtype=float)
         predictor.intervals = calibrate_intervals(np.log(walls / predicted), networks)
         totals = compute_metrics(predicted.tolist(), walls.tolist())
         coverage = _cross_coverage(np.log(walls / predicted), networks)
@@ -282,6 +286,12 @@ class _Problem:
             count = int(mine.sum())
             result[name] = max(float(np.sqrt((count * own + 20 * shared) / (count + 20))), _SIGMA_FLOOR)
         return result
+
+
+def is_repeatable(measurement: Measurement) -> bool:
+    """Whether the two halves of a network's runs agree well enough for the network to judge a prediction."""
+    first, second = measurement.half_ms
+    return abs(first - second) <= _REPEATABLE * measurement.latency_ms
 
 
 def assign_folds(families: Sequence[str], seed: int) -> np.ndarray:

@@ -8,9 +8,11 @@ between models of one sitting. Dividing by it would make large networks look fas
 1. The reference time that a measurement implies is `reference_ms x median_ms / latency_ms`.
 2. Its logarithm is the sum of the machine's state, which varies slowly, and of the load that the network puts on the
    caches: a linear function of the logarithms of the network's own time, its largest result and its constants.
-3. The load is fitted on the networks of a campaign, which follow each other at random sizes; the state is the running
-   median of what is left, over `WINDOW` networks of one sitting.
-4. A steady time is the raw time, brought from the state of its moment to the campaign's median state.
+3. The load is fitted on the networks of a campaign, which follow each other at random sizes, while the state is held to
+   be the running median of what is left, over `WINDOW` networks of one sitting.
+4. A steady time is the raw time, brought from the state of its moment to the campaign's median state. The running median
+   serves as state for training, where errors of single networks average out, because the few references of one network
+   are themselves uncertain; what its own references say (`momentary`) is closer for judging one network.
 5. Models that were measured in interleaved passes share one state: the median over the models of their sitting.
 """
 
@@ -30,11 +32,14 @@ _ROUNDS = 4
 _SMALLEST_FIT = 100  # fewer networks than this cannot tell load from state; the load is then taken as none
 
 
-def fit_reference_load(measurements: Sequence[Measurement]) -> tuple[ReferenceLoad, np.ndarray[Any, Any]]:
+def fit_reference_load(
+    measurements: Sequence[Measurement], momentary: bool = False
+) -> tuple[ReferenceLoad, np.ndarray[Any, Any]]:
     """Tell load from state in a campaign (rules 2 and 3).
 
     Args:
         measurements: networks in the order in which they were measured.
+        momentary: return the state that each network's own references show, not the running median.
 
     Returns:
         The load, and the logarithm of each measurement's state relative to the median state.
@@ -53,19 +58,21 @@ def fit_reference_load(measurements: Sequence[Measurement]) -> tuple[ReferenceLo
             state = _running_medians(implied - design @ coefficients, sittings)
     level = float(np.median(state))
     a, b, c = (float(v) for v in coefficients)
-    return ReferenceLoad((a, b, c), level), state - level
+    return ReferenceLoad((a, b, c), level), (implied - design @ coefficients if momentary else state) - level
 
 
-def steady_campaign(measurements: Sequence[Measurement]) -> tuple[list[Measurement], ReferenceLoad]:
+def steady_campaign(
+    measurements: Sequence[Measurement], momentary: bool = False
+) -> tuple[list[Measurement], ReferenceLoad]:
     """The networks of a campaign with steady times (rule 4), in their order, and the load that was found.
 
-    Kernels that were measured alone are left as they are.
+    Kernels that were measured alone are left as they are. With `momentary`, each network's own references decide.
     """
     networks = [i for i, m in enumerate(measurements) if m.granularity != "kernel"]
     steady = list(measurements)
     if not networks:
         return steady, ReferenceLoad((0.0, 0.0, 0.0), float(np.log(measurements[0].reference_ms)) if steady else 0.0)
-    load, states = fit_reference_load([measurements[i] for i in networks])
+    load, states = fit_reference_load([measurements[i] for i in networks], momentary)
     for i, state in zip(networks, states, strict=True):
         steady[i] = _at_state(measurements[i], float(state))
     return steady, load

@@ -54,7 +54,7 @@ def test_only_whole_models_are_scored(small_pack: Path, measured: Measurement) -
 
 def test_a_model_that_is_not_in_the_folder_is_named(small_pack: Path, measured: Measurement, tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match="'small' was measured"):
-        evaluate_pack(load_pack(small_pack), [measured], models=tmp_path)
+        evaluate_pack(load_pack(small_pack), [measured], models=tmp_path / "elsewhere")
 
 
 def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:

@@ -1,59 +1,19 @@
-"""Reading ONNX: what is kept, what is passed over, and what is refused."""
+"""Reading ONNX: what is kept and what is passed over."""
 
-import contextlib
 import time
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from nnmeter.errors import ModelError
-from nnmeter.formats import NEWEST_OPSET, OLDEST_OPSET, read_model
-from nnmeter.formats.wire import WireError, fields, varint
-from nnmeter.graph.binding import bind_shapes
+from nnmeter.formats import read_model
 from nnmeter.graph.ir import TensorType
 from nnmeter.graph.unbound import UnboundGraph
 from tests.conftest import ZOO, make_small_model
-
-FLOAT = TensorProto.FLOAT
-
-
-def value(name: str, shape: list | None, dtype: int = FLOAT) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, dtype, shape)
-
-
-def model_of(
-    nodes: list[onnx.NodeProto],
-    inputs: list[onnx.ValueInfoProto],
-    outputs: list[str],
-    initializers: list[onnx.TensorProto] | None = None,
-    opset: int = 17,
-    functions: list[onnx.FunctionProto] | None = None,
-    domains: list[str] | None = None,
-) -> onnx.ModelProto:
-    graph = helper.make_graph(nodes, "g", inputs, [value(name, None) for name in outputs], initializers or [])
-    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains or ())]
-    return helper.make_model(graph, opset_imports=imports, functions=functions or [])
-
-
-def relu_model(**kwargs: object) -> onnx.ModelProto:
-    return model_of([helper.make_node("Relu", ["x"], ["y"], "r")], [value("x", [1, 8])], ["y"], **kwargs)
-
-
-def fault_of(source: object) -> str:
-    with pytest.raises(ModelError) as caught:
-        read_model(source)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert ";" in message, "a remedy is missing"
-    return message
-
+from tests.formats.making import FLOAT, encoded_varint, fault_of, model_of, relu_model, two_level_functions, value
 
 # --- What a model is read from
 
@@ -233,18 +193,6 @@ def test_a_nested_graph_is_read_and_may_read_outer_tensors() -> None:
 # --- Functions
 
 
-def two_level_functions() -> list[onnx.FunctionProto]:
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
-    scale = helper.make_node("LeakyRelu", ["a"], ["b"], "leak")
-    scale.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT))
-    leaf = helper.make_function("f", "Leaf", ["a"], ["b"], [scale], opsets, attributes=["slope"])
-    call = helper.make_node("Leaf", ["p"], ["q"], "call", domain="f", slope=0.25)
-    outer = helper.make_function(
-        "f", "Outer", ["p", "unused"], ["r", "p"], [call, helper.make_node("Neg", ["q"], ["r"], "neg")], opsets
-    )
-    return [leaf, outer]
-
-
 def test_functions_are_replaced_by_their_bodies() -> None:
     nodes = [
         helper.make_node("Outer", ["x"], ["m", "copy"], "one", domain="f"),
@@ -273,170 +221,6 @@ def test_a_function_that_calls_itself_is_refused() -> None:
     assert "circle" in message
 
 
-# --- Bad input
-
-
-def test_not_a_file_a_directory_and_an_empty_file(tmp_path: Path) -> None:
-    assert "no such file" in fault_of(tmp_path / "none.onnx")
-    assert "is a directory" in fault_of(tmp_path)
-    (tmp_path / "empty.onnx").touch()
-    message = fault_of(tmp_path / "empty.onnx")
-    assert message.startswith(str(tmp_path / "empty.onnx"))
-    assert "is empty" in message
-    assert "is empty" in fault_of(b"")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"no model at all, just text\n" * 40, bytes(4096), b"\x89PNG\r\n\x1a\n" + bytes(range(256)), b"\x08\x08", b"{}"],
-    ids=["text", "zeros", "image", "no graph", "json"],
-)
-def test_other_files_are_refused(data: bytes) -> None:
-    fault_of(data)
-
-
-def test_every_truncation_of_a_model_is_refused_or_a_smaller_model() -> None:
-    data = make_small_model().SerializeToString()
-    for length in (*range(0, 200), *range(200, len(data) - 1, 997)):
-        with pytest.raises(ModelError):
-            read_model(data[:length])
-
-
-@pytest.mark.parametrize("version", [OLDEST_OPSET - 1, NEWEST_OPSET + 1, 9999, -5, 0])
-def test_an_unknown_opset_is_refused(version: int) -> None:
-    message = fault_of(relu_model(opset=version))
-    assert f"operator set {version}" in message
-    assert str(NEWEST_OPSET) in message
-
-
-@pytest.mark.parametrize("version", [OLDEST_OPSET, 13, NEWEST_OPSET])
-def test_all_known_opsets_are_read(version: int) -> None:
-    assert read_model(relu_model(opset=version)).opsets == {"": version}
-
-
-def cyclic() -> onnx.ModelProto:
-    nodes = [helper.make_node("Add", ["x", "b"], ["a"], "one"), helper.make_node("Relu", ["a"], ["b"], "two")]
-    return model_of(nodes, [value("x", [1])], ["b"])
-
-
-def written_twice() -> onnx.ModelProto:
-    nodes = [helper.make_node("Relu", ["x"], ["y"], "one"), helper.make_node("Neg", ["x"], ["y"], "two")]
-    return model_of(nodes, [value("x", [1])], ["y"])
-
-
-def input_written() -> onnx.ModelProto:
-    return model_of([helper.make_node("Relu", ["x"], ["x"], "one")], [value("x", [1])], ["x"])
-
-
-def initializer_twice() -> onnx.ModelProto:
-    weight = numpy_helper.from_array(np.ones(1, np.float32), "w")
-    return model_of([helper.make_node("Relu", ["w"], ["y"], "one")], [], ["y"], [weight, weight])
-
-
-def nothing_writes() -> onnx.ModelProto:
-    return model_of([helper.make_node("Relu", ["absent"], ["y"], "one")], [value("x", [1])], ["y"])
-
-
-def nested_reads_nothing() -> onnx.ModelProto:
-    branch = helper.make_graph([helper.make_node("Relu", ["absent"], ["b"])], "branch", [], [value("b", [1])])
-    node = helper.make_node("If", ["c"], ["y"], "if", then_branch=branch, else_branch=branch)
-    return model_of([node], [value("c", [], TensorProto.BOOL)], ["y"])
-
-
-def output_missing() -> onnx.ModelProto:
-    return model_of([helper.make_node("Relu", ["x"], ["y"], "one")], [value("x", [1])], ["absent"])
-
-
-def no_outputs() -> onnx.ModelProto:
-    return model_of([helper.make_node("Relu", ["x"], ["y"], "one")], [value("x", [1])], [])
-
-
-def no_opset() -> onnx.ModelProto:
-    model = relu_model()
-    del model.opset_import[:]
-    return model
-
-
-def unknown_type() -> onnx.ModelProto:
-    return model_of([helper.make_node("Relu", ["x"], ["y"], "one")], [value("x", [1], 77)], ["y"])
-
-
-def unknown_weight_type() -> onnx.ModelProto:
-    return model_of(
-        [helper.make_node("Relu", ["w"], ["y"])], [], ["y"], [TensorProto(name="w", data_type=99, dims=[1])]
-    )
-
-
-def overflowing_weight() -> onnx.ModelProto:
-    huge = TensorProto(name="w", data_type=1, dims=[2**40, 2**40])
-    return model_of([helper.make_node("Relu", ["w"], ["y"])], [], ["y"], [huge])
-
-
-def negative_weight() -> onnx.ModelProto:
-    return model_of(
-        [helper.make_node("Relu", ["w"], ["y"])], [], ["y"], [TensorProto(name="w", data_type=1, dims=[-4])]
-    )
-
-
-def rank_too_high() -> onnx.ModelProto:
-    return model_of([helper.make_node("Relu", ["x"], ["y"])], [value("x", [1] * 100)], ["y"])
-
-
-def wrong_payload() -> onnx.ModelProto:
-    short = TensorProto(name="w", data_type=1, dims=[4], raw_data=b"1234")
-    return model_of([helper.make_node("Relu", ["w"], ["y"])], [], ["y"], [short])
-
-
-def long_name() -> onnx.ModelProto:
-    return model_of([helper.make_node("Relu", ["x"], ["y"], "n" * 70_000)], [value("x", [1])], ["y"])
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (cyclic, "cycle through node 'one'"),
-        (written_twice, "'y' is written twice"),
-        (input_written, "'x' is written twice"),
-        (initializer_twice, "'w' is written twice"),
-        (nothing_writes, "reads the tensor 'absent', which nothing writes"),
-        (nested_reads_nothing, "'absent', which nothing writes"),
-        (output_missing, "output 'absent' is written by no node"),
-        (no_outputs, "no outputs"),
-        (no_opset, "names no operator set"),
-        (unknown_type, "unknown element type 77"),
-        (unknown_weight_type, "unknown element type 99"),
-        (overflowing_weight, "impossible shape"),
-        (negative_weight, "impossible shape"),
-        (rank_too_high, "100 dimensions"),
-        (wrong_payload, "stores 4 bytes"),
-        (long_name, "more than 65536 characters"),
-    ],
-    ids=lambda item: getattr(item, "__name__", ""),
-)
-def test_a_broken_graph_is_refused_in_one_line(make: Callable[[], onnx.ModelProto], words: str, tmp_path: Path) -> None:
-    (tmp_path / "bad.onnx").write_bytes(make().SerializeToString())
-    message = fault_of(tmp_path / "bad.onnx")
-    assert message.startswith(str(tmp_path / "bad.onnx"))
-    assert words in message
-
-
-def test_graphs_nested_too_deep_are_refused() -> None:
-    data = b""
-    for number in [*([6, 5, 1] * 40), 7]:  # AttributeProto.g, NodeProto.attribute, GraphProto.node
-        data = field(number, data)
-    opset = helper.make_opsetid("", 17).SerializeToString()
-    assert "nested more than 32" in fault_of(data + field(8, opset))
-
-
-def field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def test_a_name_with_line_breaks_does_not_break_the_message() -> None:
-    node = helper.make_node("Relu", ["a\nb\tc"], ["y"], "line\nbreak")
-    assert "\n" not in fault_of(model_of([node], [value("x", [1])], ["y"]))
-
-
 # --- Weights are passed over
 
 
@@ -453,7 +237,7 @@ def large_file(path: Path, elements: int, embedded: str) -> None:
     """A model whose only weight is a hole in the file."""
 
     def message(number: int, size: int) -> bytes:
-        return _varint(number << 3 | 2) + _varint(size)
+        return encoded_varint(number << 3 | 2) + encoded_varint(size)
 
     model = model_of([helper.make_node("Add", ["x", "w"], ["y"])], [value("x", [1])], ["y"])
     graph = model.graph.SerializeToString()
@@ -466,14 +250,6 @@ def large_file(path: Path, elements: int, embedded: str) -> None:
     with path.open("wb") as stream:
         stream.write(start)
         stream.truncate(len(start) + 4 * elements)
-
-
-def _varint(number: int) -> bytes:
-    data = b""
-    while number > 127:
-        data += bytes([number & 127 | 128])
-        number >>= 7
-    return data + bytes([number])
 
 
 @pytest.mark.parametrize("embedded", ["raw_data", "float_data"])
@@ -502,53 +278,3 @@ def test_weights_of_a_proto_are_not_copied() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200_000
-
-
-# --- Damaged bytes
-
-
-SEED_MODELS = [
-    make_small_model().SerializeToString(),
-    (ZOO / "resnet10-224.onnx").read_bytes(),
-    model_of(
-        [helper.make_node("Outer", ["x"], ["y"], "one", domain="f")],
-        [value("x", ["n", 2])],
-        ["y"],
-        functions=two_level_functions(),
-        domains=["f"],
-    ).SerializeToString(),
-]
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    which=st.integers(0, len(SEED_MODELS) - 1),
-    changes=st.lists(
-        st.tuples(st.floats(0, 1), st.integers(0, 255), st.sampled_from(["set", "cut", "add"])), max_size=8
-    ),
-    end=st.floats(0, 1),
-)
-def test_damaged_bytes_raise_nothing_but_model_errors(which: int, changes: list, end: float) -> None:
-    data = bytearray(SEED_MODELS[which])
-    for place, byte, kind in changes:
-        at = int(place * (len(data) - 1))
-        data[at : at + {"set": 1, "cut": byte, "add": 0}[kind]] = b"" if kind == "cut" else bytes([byte])
-        if not data:
-            break
-    if end < 0.3:
-        del data[int(len(data) * end * 3) :]
-    with contextlib.suppress(ModelError):
-        bind_shapes(read_model(bytes(data)), {"n": 2})
-
-
-@given(st.binary(max_size=200))
-def test_random_bytes_are_read_as_fields_or_refused(data: bytes) -> None:
-    with contextlib.suppress(WireError, IndexError):
-        for _, _, _, stop in fields(data, 0, len(data)):
-            assert 0 < stop <= len(data)
-
-
-def test_a_varint_of_more_than_ten_bytes_is_refused() -> None:
-    assert varint(b"\xac\x02", 0) == (300, 2)
-    with pytest.raises(WireError):
-        varint(b"\xff" * 11, 0)

@@ -5,6 +5,8 @@ The lists of kernels are fixed expectations; `test_truth.py` compares with the r
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.fusion.models import CONV, Case, case, f32, i64
 
 X32 = "float[1,32,16,16] x"
@@ -13,7 +15,7 @@ W32 = (32, 32, 3, 3)
 BLOCKED = "ReorderInput nchwc.Conv{} ReorderOutput"
 
 
-def _activation(name: str, body: str, suffix: str, **weights: object) -> Case:
+def _activation(name: str, body: str, suffix: str, **weights: Any) -> Case:
     text = f"a={CONV}(x,w) b={body} y={CONV}(b,w)"
     return case(f"conv and {name}", f"ReorderInput {suffix} nchwc.Conv ReorderOutput", X32, Y32, text, w=W32, **weights)
 

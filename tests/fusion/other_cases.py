@@ -5,6 +5,8 @@ The lists of kernels are fixed expectations; `test_truth.py` compares with the r
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tests.fusion.models import Case, case, f32, i64
@@ -166,7 +168,7 @@ X4, Y4 = "float[2,3,4,5] x", "float[2,3,4,5] y"
 NOTHING = "Exp Neg"
 
 
-def _between(name: str, kernels: str, body: str, outputs: str = Y4, inputs: str = X4, **weights: object) -> Case:
+def _between(name: str, kernels: str, body: str, outputs: str = Y4, inputs: str = X4, **weights: Any) -> Case:
     return case(name, kernels, inputs, outputs, f"a=Exp(x) {body} y=Neg(b)", **weights)
 
 

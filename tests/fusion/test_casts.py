@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nnmeter.fusion.detect import detect_kernels
@@ -12,7 +14,7 @@ RULES = load_rules("onnxruntime_cpu")
 HALF = "agraph (float16[4,16] x) => (float16[4,16] y) "
 
 
-def kernels(text: str, **weights: object) -> list[str]:
+def kernels(text: str, **weights: Any) -> list[str]:
     found = detect_kernels(make_graph(text, **weights), RULES)
     return [f"{kernel.type}:{kernel.signature.outputs[0].dtype}" for kernel in found]
 

@@ -32,7 +32,8 @@ def test_convolution_becomes_an_integer_kernel_with_channels_last() -> None:
         d={Q}(c,ys,yz) y={DQ}(d,ys,yz) }}"""
     found = kernels(text, wq=np.zeros((32, 16, 3, 3), np.int8))
     assert types(found) == [Q, "Transpose", "QLinearConv", "Transpose", DQ]
-    assert found[2].signature.inputs[0].shape == (1, 8, 8, 16)
+    data = found[2].signature.inputs[0]
+    assert data is not None and data.shape == (1, 8, 8, 16)
     assert len(found[2].nodes) == 4
 
 
@@ -47,7 +48,8 @@ def test_operator_that_only_moves_data_runs_on_integers() -> None:
         a={Q}(x,xs,xz) b={DQ}(a,xs,xz) c=Transpose<perm=[1,0]>(b) d={Q}(c,xs,xz) y={DQ}(d,xs,xz) }}"""
     found = kernels(text)
     assert types(found) == [Q, "Transpose", DQ]
-    assert found[1].signature.inputs[0].dtype == "uint8"
+    data = found[1].signature.inputs[0]
+    assert data is not None and data.dtype == "uint8"
 
 
 def test_other_parameters_after_a_move_forbid_it() -> None:

@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 import warnings
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -19,65 +18,7 @@ from nnmeter.graph.dtypes import CODE_OF_DTYPE
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.graph.shape_rules import RULES
 from tests.conftest import ZOO
-
-MICROSOFT = "com.microsoft"
-BLOCKED = "com.microsoft.nchwc"
-
-
-def graph_of(
-    nodes: Sequence[onnx.NodeProto],
-    inputs: dict[str, tuple[int, ...] | TensorType],
-    outputs: Sequence[str],
-    constants: dict[str, Any] | None = None,
-    opset: int = 17,
-) -> Graph:
-    """Bind a graph made of nodes; a constant is an array, or a `TensorType` for a weight without a value."""
-    types = {n: t if isinstance(t, TensorType) else TensorType("float32", t) for n, t in inputs.items()}
-    initializers = []
-    for name, constant in (constants or {}).items():
-        if isinstance(constant, TensorType):
-            tensor = TensorProto(name=name, data_type=CODE_OF_DTYPE[constant.dtype], dims=constant.shape)
-            tensor.data_location = TensorProto.EXTERNAL
-        else:
-            tensor = numpy_helper.from_array(np.asarray(constant), name)
-        initializers.append(tensor)
-    graph = helper.make_graph(
-        list(nodes),
-        "g",
-        [helper.make_tensor_value_info(n, CODE_OF_DTYPE[t.dtype], t.shape) for n, t in types.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
-        initializers,
-    )
-    imports = [helper.make_opsetid("", opset), helper.make_opsetid(MICROSOFT, 1), helper.make_opsetid(BLOCKED, 1)]
-    return bind_shapes(read_model(helper.make_model(graph, opset_imports=imports)))
-
-
-def types_of(
-    op: str, inputs: Sequence[Any], attributes: dict[str, Any] | None = None, outputs: int = 1, **kwargs: Any
-) -> list[str]:
-    """Types of one operator's outputs; an input is a shape, a type, an array (a constant), or None (absent)."""
-    domain = kwargs.pop("domain", "")
-    names = ["" if x is None else f"i{n}" for n, x in enumerate(inputs)]
-    given = dict(zip(names, inputs, strict=True))
-    given.pop("", None)
-    constants = {n: x for n, x in given.items() if isinstance(x, np.ndarray)}
-    node = helper.make_node(op, names, [f"o{n}" for n in range(outputs)], "node", domain=domain, **(attributes or {}))
-    variables = {n: x for n, x in given.items() if n not in constants}
-    graph = graph_of([node], variables, node.output, constants, **kwargs)
-    return [str(graph.types[name]) for name in node.output]
-
-
-def u8(*shape: int) -> TensorType:
-    return TensorType("uint8", shape)
-
-
-def i8(*shape: int) -> TensorType:
-    return TensorType("int8", shape)
-
-
-def ints(*values: int) -> np.ndarray:
-    return np.array(values, np.int64)
-
+from tests.graph.making import graph_of, ints, types_of
 
 # --- ONNX's own cases
 
@@ -441,101 +382,3 @@ def test_a_loop_counts_its_body_by_its_trip_count() -> None:
     assert "6 times" in graph.warnings[0]
     unknown = graph_of([node], {"x": (2, 64), "m": TensorType("int64", ())}, ["y"], {"w": weight})
     assert "once" in unknown.warnings[0]
-
-
-# --- Operators of ONNX Runtime
-
-
-X = (2, 7, 64)
-
-
-@pytest.mark.parametrize(
-    ("op", "inputs", "attributes", "expected"),
-    [
-        ("QuickGelu", [X], {}, ["2x7x64"]),
-        ("FastGelu", [X, (64,)], {}, ["2x7x64"]),
-        ("BiasGelu", [X, (64,)], {}, ["2x7x64"]),
-        ("SkipLayerNormalization", [X, X, (64,)], {}, ["2x7x64", "2x7x1", "2x7x1", "2x7x64"]),
-        ("FusedMatMul", [(2, 7, 64), (2, 9, 64)], {"transB": 1}, ["2x7x9"]),
-        ("FusedMatMul", [(2, 64, 7), (2, 64, 9)], {"transA": 1}, ["2x7x9"]),
-        ("FusedMatMul", [(7, 2, 3, 64), (64, 9)], {"transBatchA": 1}, ["2x3x7x9"]),
-        ("FusedMatMul", [(2, 3, 7, 64), (9, 2, 3, 64)], {"transBatchB": 1, "transB": 1}, ["2x3x7x9"]),
-        ("FusedGemm", [(7, 64), (32, 64), (32,)], {"transB": 1, "activation": "Relu"}, ["7x32"]),
-        ("FusedConv", [(1, 8, 9, 9), (16, 8, 3, 3), (16,), (1, 16, 9, 9)], {"pads": [1] * 4}, ["1x16x9x9"]),
-        ("Attention", [X, (64, 192), (192,)], {"num_heads": 4}, ["2x7x64", "2x2x4x7x16"]),
-        ("MultiHeadAttention", [X, (2, 9, 64), (2, 9, 64)], {"num_heads": 4}, ["2x7x64", "2x4x9x16"]),
-        ("MultiHeadAttention", [X, (2, 4, 9, 16), (2, 4, 9, 16)], {"num_heads": 4}, ["2x7x64"]),
-        (
-            "GroupQueryAttention",
-            [X, (2, 7, 32), (2, 7, 32), (2, 2, 5, 16)],
-            {"num_heads": 4, "kv_num_heads": 2},
-            ["2x7x64", "2x2x12x16"],
-        ),
-        ("MatMulNBits", [X, u8(96, 2, 16)], {"K": 64, "N": 96, "bits": 4, "block_size": 32}, ["2x7x96"]),
-        ("EmbedLayerNormalization", [TensorType("int32", (2, 7)), None, (100, 64)], {}, ["2x7x64"]),
-    ],
-)
-def test_fused_operators(op: str, inputs: list, attributes: dict, expected: list[str]) -> None:
-    found = types_of(op, inputs, attributes, len(expected), domain=MICROSOFT)
-    assert [t.partition("[")[2].rstrip("]") for t in found] == expected
-
-
-S = np.array(1, np.float32)
-
-
-@pytest.mark.parametrize(
-    ("op", "domain", "inputs", "attributes", "expected"),
-    [
-        ("QuantizeLinear", "", [(2, 3), S, i8()], {}, "int8[2x3]"),
-        ("DequantizeLinear", "", [i8(2, 3), S], {}, "float32[2x3]"),
-        ("QLinearConv", "", [u8(1, 8, 9, 9), S, u8(), i8(16, 8, 3, 3), S, i8(), S, u8()], {}, "uint8[1x16x7x7]"),
-        ("QLinearMatMul", "", [u8(2, 7, 64), S, u8(), i8(64, 32), S, i8(), S, u8()], {}, "uint8[2x7x32]"),
-        ("MatMulInteger", "", [u8(7, 64), i8(64, 32)], {}, "int32[7x32]"),
-        ("ConvInteger", "", [u8(1, 8, 9, 9), i8(16, 8, 3, 3)], {}, "int32[1x16x7x7]"),
-        ("DynamicQuantizeLinear", "", [(2, 3)], {}, "uint8[2x3]"),
-        ("QLinearAdd", MICROSOFT, [u8(2, 3), S, u8(), u8(3), S, u8(), S, u8()], {}, "uint8[2x3]"),
-        ("QLinearConcat", MICROSOFT, [S, u8(), u8(2, 3), S, u8(), u8(2, 5), S, u8()], {"axis": 1}, "uint8[2x8]"),
-        (
-            "QLinearGlobalAveragePool",
-            MICROSOFT,
-            [u8(1, 5, 5, 8), S, u8(), S, u8()],
-            {"channels_last": 1},
-            "uint8[1x1x1x8]",
-        ),
-        (
-            "QLinearConv",
-            MICROSOFT,
-            [u8(1, 9, 9, 8), S, u8(), i8(16, 8, 3, 3), S, i8(), S, u8()],
-            {"channels_last": 1},
-            "uint8[1x7x7x16]",
-        ),
-        ("QGemm", MICROSOFT, [u8(7, 64), S, u8(), i8(32, 64), S, i8()], {"transB": 1}, "float32[7x32]"),
-        ("DynamicQuantizeMatMul", MICROSOFT, [(2, 7, 64), i8(64, 32), S], {}, "float32[2x7x32]"),
-        ("MatMulIntegerToFloat", MICROSOFT, [u8(7, 64), i8(64, 32), S, S], {}, "float32[7x32]"),
-    ],
-)
-def test_quantized_operators(op: str, domain: str, inputs: list, attributes: dict, expected: str) -> None:
-    outputs = 3 if op == "DynamicQuantizeLinear" else 1
-    assert types_of(op, inputs, attributes, outputs, domain=domain)[0] == expected
-
-
-@pytest.mark.parametrize(("block", "padded"), [(16, 32), (8, 24)])
-def test_channels_of_the_blocked_layout_are_padded_to_the_block(block: int, padded: int) -> None:
-    nodes = [
-        helper.make_node("ReorderInput", ["x"], ["a"], "in", domain=BLOCKED),
-        helper.make_node("Conv", ["a", "w", "b", "a2"], ["c"], "conv", domain=BLOCKED, pads=[1] * 4, activation="Relu"),
-        helper.make_node("ReorderInput", ["x2"], ["a2"], "skip", domain=BLOCKED),
-        helper.make_node("MaxPool", ["c"], ["p"], "pool", domain=BLOCKED, kernel_shape=[2, 2], strides=[2, 2]),
-        helper.make_node("Upsample", ["p"], ["u"], "up", domain=BLOCKED, scales=[1, 1, 2, 2]),
-        helper.make_node("GlobalAveragePool", ["u"], ["g"], "gap", domain=BLOCKED),
-        helper.make_node("ReorderOutput", ["u"], ["y"], "out", domain=BLOCKED, channels=20),
-        helper.make_node("ReorderOutput", ["g"], ["z"], "last", domain=BLOCKED, channels=20, channels_last=1),
-    ]
-    weights = {"w": TensorType("float32", (padded, padded, 3, 3)), "b": TensorType("float32", (padded,))}
-    graph = graph_of(nodes, {"x": (1, 20, 8, 8), "x2": (1, 20, 8, 8)}, ["y", "z"], weights)
-    shapes = {name: graph.types[name].shape for name in ("a", "a2", "c", "p", "u", "g", "y", "z")}
-    blocked = (1, padded, 8, 8)
-    assert shapes == {
-        "a": blocked, "a2": blocked, "c": blocked, "p": (1, padded, 4, 4), "u": blocked, "g": (1, padded, 1, 1),
-        "y": (1, 20, 8, 8), "z": (1, 1, 1, 20),
-    }  # fmt: skip

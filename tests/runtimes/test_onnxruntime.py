@@ -136,7 +136,15 @@ def test_executed_graph_has_static_shapes_and_the_runtimes_operators(adapter):
 
 
 @pytest.mark.parametrize(
-    "name", ["bert-tiny", "mobilenet_v3_small-224", "shufflenet_v2_x0_5-224", "squeezenet1_1-224", "resnet10t-176"]
+    "name",
+    [
+        "bert-tiny",
+        # before 1.30 the profiler names HardSigmoids that the dump has not
+        pytest.param("mobilenet_v3_small-224", marks=pytest.mark.needs_onnxruntime((1, 30))),
+        "shufflenet_v2_x0_5-224",
+        "squeezenet1_1-224",
+        "resnet10t-176",
+    ],
 )
 def test_model_without_weights_runs_on_ordinary_numbers(adapter, name):
     compiled = adapter.compile(ZOO / f"{name}.onnx", profiled=True)

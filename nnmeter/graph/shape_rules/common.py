@@ -142,6 +142,9 @@ def dtype_attribute(node: Node, name: str, default: str) -> str:
 
 def check_size(kind: TensorType) -> TensorType:
     """The type itself, if such a tensor is possible."""
+    for size in kind.shape:
+        if not isinstance(size, int):
+            raise ShapeError(f"an attribute that gives a size is {size!r}")
     if kind.shape and (min(kind.shape) < 0 or kind.elements > MAX_ELEMENTS):
         raise ShapeError(f"it would write the impossible shape {show(kind.shape)}")
     return kind

@@ -170,7 +170,8 @@ def block_of(nodes: Sequence[Node], types: dict[str, TensorType]) -> tuple[int, 
             while block > 1 and outputs % block:
                 block //= 2
             groups = node.attributes.get("group", 1)
-            channels[node.inputs[0]] = outputs if groups > 1 and inner == 1 else inner * max(groups, 1)
+            if isinstance(groups, int):
+                channels[node.inputs[0]] = outputs if groups > 1 and inner == 1 else inner * max(groups, 1)
     return block, channels
 
 

@@ -148,6 +148,7 @@ def _shape(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]
 
 
 def _size(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
+    present(inputs, 0)
     return (TensorType("int64", ()),)
 
 
