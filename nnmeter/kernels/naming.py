@@ -39,7 +39,7 @@ COST_ATTRIBUTES: frozenset[str] = frozenset(
     "largest sorted select_last_index select_first_index batch_dims batch_axis time_axis approximate reduction upper "
     "coordinate_transformation_mode nearest_mode antialias exclude_outside align_corners padding_mode output_height "
     "output_width sampling_ratio num_outputs interleaved rotary_embedding_dim size offset_group gather_axis "
-    "quantize_axis stash_type".split()
+    "quantize_axis stash_type nested_flops nested_bytes_read nested_bytes_written".split()
 )
 
 _DEFAULTS: dict[str, Any] = {

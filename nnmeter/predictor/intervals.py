@@ -2,18 +2,20 @@
 
 Rules:
 
-1. The scale of a network's log error is `s = sqrt(base^2 + sum over anchors (share x sigma)^2)`: errors of kernels of
-   one operator go together, those of different operators are independent, and `base` is what no kernel explains.
+1. The scale of a network's log error is `s = sqrt(base^2 + (jitter_ms / total)^2 + sum over anchors (share x sigma)^2)`:
+   errors of kernels of one operator go together, those of different operators are independent, `base` is what no kernel
+   explains, and `jitter_ms` what an inference varies by whatever its length, which matters to the shortest.
 2. The score of a calibration network is `|log(measured / predicted)| / s`. Its `ceil((n + 1) c) / n` quantile is the
    multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
 3. The interval is `predicted x exp(-+ multiplier x s)`.
-4. `base` is the one, of a fixed grid, that gives the calibration networks the narrowest mean interval.
+4. `base` and `jitter_ms` are those, of a fixed grid, that give the calibration networks the narrowest median interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import ceil, exp, inf, sqrt
 from typing import Any
 
@@ -23,19 +25,21 @@ from nnmeter.predictor.price import KernelPrice
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
 _BASES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
+_JITTERS_MS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalModel:
-    """Multipliers of the scale by confidence (rule 2) and the base of the scale (rule 1)."""
+    """Multipliers of the scale by confidence (rule 2), base and jitter of the scale (rule 1)."""
 
     base: float
     multipliers: Mapping[float, float]
     networks: int
+    jitter_ms: float = 0.0
 
     def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
         """Low and high end around a total; KeyError if the confidence was not calibrated."""
-        half = self.multipliers[confidence] * log_scale(prices, self.base)
+        half = self.multipliers[confidence] * log_scale(prices, self.base, self.jitter_ms)
         return latency_ms * exp(-half), latency_ms * exp(half)
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,6 +48,7 @@ class IntervalModel:
             "base": self.base,
             "multipliers": {str(c): m for c, m in self.multipliers.items()},
             "networks": self.networks,
+            "jitter_ms": self.jitter_ms,
         }
 
     @classmethod
@@ -53,16 +58,19 @@ class IntervalModel:
         base = float(data["base"])
         if not all(0 < value < inf for value in (base, *multipliers.values())):
             raise ValueError("a multiplier of the intervals is not a positive number")
-        return cls(base, multipliers, int(data["networks"]))
+        jitter_ms = float(data["jitter_ms"])
+        if not 0 <= jitter_ms < inf:
+            raise ValueError("the jitter of the intervals is not a number of milliseconds")
+        return cls(base, multipliers, int(data["networks"]), jitter_ms)
 
 
-def log_scale(prices: Sequence[KernelPrice], base: float) -> float:
+def log_scale(prices: Sequence[KernelPrice], base: float, jitter_ms: float = 0.0) -> float:
     """The scale of a network's log error (rule 1)."""
     total = sum(p.latency_ms for p in prices) or 1.0
     by_anchor: dict[str, float] = {}
     for price in prices:
         by_anchor[price.anchor] = by_anchor.get(price.anchor, 0.0) + price.latency_ms * price.sigma
-    return sqrt(base * base + sum((value / total) ** 2 for value in by_anchor.values()))
+    return sqrt(base * base + (jitter_ms / total) ** 2 + sum((value / total) ** 2 for value in by_anchor.values()))
 
 
 def calibrate_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[KernelPrice]]) -> IntervalModel:
@@ -74,12 +82,14 @@ def calibrate_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[Kern
     """
     count = len(networks)
     best: tuple[float, IntervalModel] | None = None
-    for base in _BASES:
-        scales = np.array([log_scale(prices, base) for prices in networks])
+    explained = np.array([log_scale(prices, 0.0) for prices in networks])
+    totals = np.array([sum(p.latency_ms for p in prices) or 1.0 for prices in networks])
+    for base, jitter_ms in product(_BASES, _JITTERS_MS):
+        scales = np.sqrt(explained**2 + base**2 + (jitter_ms / totals) ** 2)
         scores = np.sort(np.abs(log_errors) / scales)
         multipliers = {c: float(scores[min(ceil((count + 1) * c), count) - 1]) for c in CONFIDENCES}
-        width = float(np.mean(scales) * multipliers[0.9])
+        width = float(np.median(scales) * multipliers[0.9])
         if best is None or width < best[0]:
-            best = (width, IntervalModel(base, multipliers, count))
+            best = (width, IntervalModel(base, multipliers, count, jitter_ms))
     assert best is not None
     return best[1]

@@ -67,7 +67,7 @@ def test_onnx_cases_have_the_shapes_and_values_that_they_state() -> None:
                 np.testing.assert_allclose(
                     value.astype(np.float64), np.asarray(array, np.float64), 2e-3, 1e-4, err_msg=case.name
                 )
-    assert compared > 1900
+    assert compared > 1500
     assert valued > 600
     assert all("sequence" in fault or "optional" in name or "string" in name for name, fault in refused), refused
     assert len(refused) < 30
