@@ -6,7 +6,8 @@ Fields of a `quantized_groups` pass: `dequantize` and `quantize` (operators), an
    skipped where the input is absent); `float`: the inputs that must be constants. Other inputs are passed on.
 2. `result`: "quantized" (the output's only reader is a quantize node, which becomes part of the group), "float" (it
    computes a float output), or "same" (quantized, with the scale and zero point of input 0: it only moves data).
-3. `types`: element types that are allowed, by position or "y" for the output; `alike`: positions that share one type.
+3. `types`: element types that are allowed, by position or "y" for the output; `alike`: positions that share one type;
+   `attributes`: the values that attributes may have, null where they may be absent.
 4. `becomes`: the operator, or nothing for the operator itself, and `inputs`: what it reads. `0*` is value, scale and
    zero point of input 0, `0s` its scale, `0z` its zero point, `0` its quantized value (or the input as it is), `each*`
    all inputs one after the other, `y+` scale and zero point of the output, `2!int32` the constant input 2 quantized
@@ -15,9 +16,9 @@ Fields of a `quantized_groups` pass: `dequantize` and `quantize` (operators), an
    read it.
 
 An `unshare` pass gives each reader of the `operators` a node of its own, as runtimes do with dequantize nodes.
-An `unsigned_activations` pass turns signed into unsigned activations where a quantize node feeds one dequantize node
-that has one reader, as runtimes do on machines whose products of signed by signed integers are slow. The parameter
-named by `unless` switches it off. Fields: `quantize`, `dequantize`, `from`, `to` (element types).
+An `unsigned_activations` pass turns signed into unsigned activations where a quantize node feeds one dequantize node,
+as runtimes do on machines whose products of signed by signed integers are slow. The parameter named by `unless`
+switches it off. Fields: `quantize`, `dequantize`, `from`, `to` (element types).
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class QuantizedGroups:
             if writer is None or writer.kind not in self.dequantize:
                 return None
             sources[position] = writer
+        if any(node.attributes.get(name) not in allowed for name, allowed in rule.get("attributes", {}).items()):
+            return None
         for position in rule.get("float", ()):
             if position >= len(node.inputs) or node.inputs[position] not in graph.constants:
                 return None

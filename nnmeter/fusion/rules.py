@@ -277,6 +277,9 @@ def _rule(data: Any, owner: str) -> RewriteRule:
     name = _text(data, "name", f"rule of pass {owner!r}")
     label = f"rule {name!r}"
     nodes = tuple(_pattern_node(item, label) for item in _listed(data, "match", label))
+    forward = data.get("forward", {})
+    if not isinstance(forward, Mapping):
+        raise RuleFault(f"{label}: forward is {forward!r}, not an object of outputs and the inputs read in their place")
     templates = tuple(_template(item, label) for item in data.get("replace", ()))
     tensors = tuple(_new_tensor(key, value, label) for key, value in data.get("tensors", {}).items())
     rule = RewriteRule(
@@ -285,7 +288,7 @@ def _rule(data: Any, owner: str) -> RewriteRule:
         tuple(data.get("where", ())),
         templates,
         tensors,
-        dict(data.get("forward", {})),
+        dict(forward),
         bool(data.get("outputs", False)),
         tuple(
             Surroundings(

@@ -2,9 +2,10 @@
 
 Rules:
 
-1. The scale of a network's log error is `s = sqrt(base^2 + (jitter_ms / total)^2 + sum over anchors (share x sigma)^2)`:
-   errors of kernels of one operator go together, those of different operators are independent, `base` is what no kernel
-   explains, and `jitter_ms` what an inference varies by whatever its length, which matters to the shortest.
+1. The scale of a network's log error is `s = sqrt(base^2 + (jitter_ms / total)^2 + sum over anchors (share x
+   sigma)^2)`: errors of kernels of one operator go together, those of different operators are independent, `base` is
+   what no kernel explains, and `jitter_ms` what an inference varies by whatever its length, which matters to the
+   shortest.
 2. The score of a calibration network is `|log(measured / predicted)| / s`. Its `ceil((n + 1) c) / n` quantile is the
    multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
 3. The interval is `predicted x exp(-+ multiplier x s)`.

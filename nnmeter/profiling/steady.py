@@ -10,9 +10,9 @@ between models of one sitting. Dividing by it would make large networks look fas
    caches: a linear function of the logarithms of the network's own time, its largest result and its constants.
 3. The load is fitted on the networks of a campaign, which follow each other at random sizes, while the state is held to
    be the running median of what is left, over `WINDOW` networks of one sitting.
-4. A steady time is the raw time, brought from the state of its moment to the campaign's median state. The running median
-   serves as state for training, where errors of single networks average out, because the few references of one network
-   are themselves uncertain; what its own references say (`momentary`) is closer for judging one network.
+4. A steady time is the raw time, brought from the state of its moment to the campaign's median state. The running
+   median serves as state for training, where errors of single networks average out, because the few references of one
+   network are themselves uncertain; what its own references say (`momentary`) is closer for judging one network.
 5. Models that were measured in interleaved passes share one state: the median over the models of their sitting.
 """
 
