@@ -90,14 +90,14 @@ class KernelPredictor:
 
     def price(self, signatures: Sequence[KernelSignature]) -> list[KernelPrice]:
         """The price of each kernel, in order; equal signatures are priced once."""
-        cache = self._cache
-        missing = {s: None for s in signatures if s not in cache}
+        if len(self._cache) > _CACHE_LIMIT:
+            self._cache.clear()
+        cache = self._cache  # a signature is hashed once where it is known: that is most of a warm prediction's pricing
+        found = [cache.get(s) for s in signatures]
+        missing = dict.fromkeys(s for s, price in zip(signatures, found, strict=True) if price is None)
         if missing:
-            if len(cache) > _CACHE_LIMIT:
-                cache.clear()
-                missing = dict.fromkeys(signatures)
             self._price_missing(list(missing))
-        return [cache[s] for s in signatures]
+        return [cache[s] if price is None else price for s, price in zip(signatures, found, strict=True)]
 
     def _price_missing(self, signatures: list[KernelSignature]) -> None:
         groups: dict[str, list[tuple[KernelSignature, KernelFeatures, Anchor | None]]] = {}

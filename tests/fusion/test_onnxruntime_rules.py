@@ -14,11 +14,12 @@ from nnmeter.kernels.kernel import Kernel
 from tests.fusion.convolution_cases import CONVOLUTION_CASES
 from tests.fusion.models import CONV, Case, make_graph
 from tests.fusion.other_cases import OTHER_CASES
+from tests.fusion.quantized_cases import QUANTIZED_CASES
 
 RULES = load_rules("onnxruntime_cpu")
 
 
-@pytest.mark.parametrize("case", [*CONVOLUTION_CASES, *OTHER_CASES], ids=str)
+@pytest.mark.parametrize("case", [*CONVOLUTION_CASES, *OTHER_CASES, *QUANTIZED_CASES], ids=str)
 def test_kernels_are_those_that_the_runtime_was_seen_to_make(case: Case) -> None:
     kernels = detect_kernels(bind_shapes(read_model(case.model())), RULES)
     assert Counter(kernel.type for kernel in kernels) == Counter(case.kernels.split())

@@ -17,6 +17,7 @@ from nnmeter.runtimes import load_runtime
 from tests.fusion.convolution_cases import CONVOLUTION_CASES
 from tests.fusion.models import CONV, Case, make_graph, make_model
 from tests.fusion.other_cases import OTHER_CASES
+from tests.fusion.quantized_cases import QUANTIZED_CASES
 from tests.fusion.random_graphs import WEIGHTS, random_texts
 
 pytest.importorskip("onnxruntime")
@@ -42,7 +43,7 @@ def described(kernels: list[Kernel]) -> Counter[tuple[object, ...]]:
     return Counter((k.type, k.signature.inputs, k.signature.outputs) for k in kernels)
 
 
-@pytest.mark.parametrize("case", [*CONVOLUTION_CASES, *OTHER_CASES], ids=str)
+@pytest.mark.parametrize("case", [*CONVOLUTION_CASES, *OTHER_CASES, *QUANTIZED_CASES], ids=str)
 def test_kernels_are_those_of_the_dump(case: Case, rules: FusionRules) -> None:
     detected = detect_kernels(bind_shapes(read_model(case.model())), rules)
     assert described(detected) == described(executed_kernels(case.model()))
