@@ -382,3 +382,16 @@ def test_a_loop_counts_its_body_by_its_trip_count() -> None:
     assert "6 times" in graph.warnings[0]
     unknown = graph_of([node], {"x": (2, 64), "m": TensorType("int64", ())}, ["y"], {"w": weight})
     assert "once" in unknown.warnings[0]
+
+
+def test_a_pool_of_channels_last_needs_no_attribute_to_say_so() -> None:
+    node = helper.make_node("NhwcMaxPool", ["x"], ["y"], domain="com.microsoft", kernel_shape=[2, 2], strides=[2, 2])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 14, 10, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, None)],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    assert bind_shapes(read_model(model.SerializeToString())).types["y"].shape == (1, 7, 5, 64)

@@ -29,7 +29,7 @@ from nnmeter.graph.shape_rules.matrix import fused_matmul, gemm, product_of
 from nnmeter.graph.shape_rules.movement import RULES as MOVEMENT_RULES
 from nnmeter.graph.shape_rules.movement import scaled
 from nnmeter.graph.shape_rules.quantization import MICROSOFT_RULES as QUANTIZATION_RULES
-from nnmeter.graph.shape_rules.quantization import either_layout
+from nnmeter.graph.shape_rules.quantization import channels_last
 from nnmeter.graph.shape_rules.recurrent import RULES as RECURRENT_RULES
 from nnmeter.graph.shape_rules.windows import convolution, global_pool, pool
 
@@ -196,7 +196,7 @@ MICROSOFT_RULES: dict[str, Rule] = {
         ("EmbedLayerNormalization", _embedding_normalization),
         ("FusedConv", convolution(0, 1)),
         ("NhwcFusedConv NhwcConv", _channels_last_convolution),
-        ("NhwcMaxPool", either_layout(pool)),
+        ("NhwcMaxPool", channels_last(pool)),
         ("FusedMatMul FusedMatMulActivation TransposeMatMul", fused_matmul),
         ("FusedGemm GemmFloat8", gemm(0, 1)),
         ("SparseToDenseMatMul", product_of(0, 1)),

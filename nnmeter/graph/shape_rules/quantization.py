@@ -56,8 +56,6 @@ def _concat(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType
 
 
 def _channels_last(node: Node, inputs: Inputs, rule: Rule, context: Context) -> Sequence[TensorType]:
-    if not node.attributes.get("channels_last", 0):
-        return rule(node, inputs, context)
     x = present(inputs, 0)
     first = TensorType(x.dtype, (x.shape[0], x.shape[-1], *x.shape[1:-1]))
     made = rule(node, [first, *inputs[1:]], context)
@@ -66,6 +64,14 @@ def _channels_last(node: Node, inputs: Inputs, rule: Rule, context: Context) -> 
 
 def either_layout(rule: Rule) -> Rule:
     """A rule for channels first that also obeys the attribute `channels_last`."""
+    last = channels_last(rule)
+    return lambda node, inputs, context: (last if node.attributes.get("channels_last", 0) else rule)(
+        node, inputs, context
+    )
+
+
+def channels_last(rule: Rule) -> Rule:
+    """A rule for channels first, of an operator whose channels are last whatever its attributes."""
     return lambda node, inputs, context: _channels_last(node, inputs, rule, context)
 
 
