@@ -1,9 +1,9 @@
 """The state of the machine, freed from what a network does to the reference run behind it.
 
-A run of the reference follows every timed run, so that times can be divided by the speed of the moment. But a large
-network also evicts the reference's operands from the caches, and the reference that follows it is slower although the
-machine is not: on a 2-core Ice Lake virtual machine by 25 % between networks of 0.6 ms and of 14 ms, and by 10 to 20 %
-between models of one sitting. Dividing by it would make large networks look fast. So:
+A run of the reference follows every timed run, so that times can be divided by the speed of the moment. But behind a
+large network the reference is slower although the machine is not, most likely because the network has evicted its
+operands from the caches: in a campaign of 3,219 networks on a 2-core Ice Lake virtual machine its median time was 30 %
+longer behind networks of 14 ms than behind those of 0.6 ms. Dividing by it would make large networks look fast. So:
 
 1. The reference time that a measurement implies is `reference_ms x median_ms / latency_ms`.
 2. Its logarithm is the sum of the machine's state, which varies slowly, and of the load that the network puts on the
