@@ -15,8 +15,8 @@ Rules:
 7. Times are steady times: freed from the state of the machine (`nnmeter.profiling.steady`).
 8. Intervals are calibrated on the out-of-fold totals of whole networks (see `intervals`) that were measured repeatably:
    an interval is to hold the error of the prediction, not that of half a second of measuring on a restless machine.
-   Every network is an architecture of its own, but its blocks occur in others: with whole recipes left out, intervals
-   were half as wide again and held 97 to 100 % of real models at a confidence of 90 %.
+   Every network is an architecture of its own, but its blocks occur in others. With whole recipes left out, intervals
+   were a quarter wider (24.8 against 20.1 % of the prediction on 68 models) and held as many of them, 97.1 %.
 """
 
 from __future__ import annotations
