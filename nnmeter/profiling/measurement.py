@@ -1,8 +1,9 @@
 """The measurement: a list of kernels and the time that they took together, whatever the granularity.
 
-Times are in milliseconds. A time is *corrected* when it is a ratio to the reference kernel's time taken in the same
-moment, times that kernel's nominal time (`reference_ms`); so corrected times of two sittings compare once they are
-brought to one nominal time (`Measurement.at_reference`). `nnmeter.profiling.protocol` states how they are taken.
+Times are in milliseconds. A time is *corrected* when it has been brought from the state of the machine at that moment,
+as the reference kernel's time tells it, to a nominal state in which that kernel takes `reference_ms`; so corrected
+times of two sittings compare once they are brought to one nominal time (`Measurement.at_reference`).
+`nnmeter.profiling.protocol` states how they are taken.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.profiling.correction import correct
 
 GRANULARITIES = ("kernel", "block", "model")
 
@@ -24,13 +26,13 @@ class Measurement:
         network: name of the network that was run.
         family: architecture family, by which data is split.
         kernels: signatures of the kernels, in the order of execution.
-        latency_ms: median of the corrected times of the runs.
+        latency_ms: mean of the middle 60 % of the corrected times of the runs.
         min_ms: least time of a run, uncorrected.
         median_ms: median time of a run, uncorrected.
         p90_ms: 90th percentile of the time of a run, uncorrected.
         runs: number of timed runs.
         reference_ms: nominal time of the reference kernel that `latency_ms` is corrected to.
-        half_ms: corrected medians of the two interleaved halves of the runs; their difference is the noise.
+        half_ms: corrected latencies of the two interleaved halves of the runs; their difference is the noise.
         threads: threads that executed the network.
         batch: leading dimension of the network's first input.
         sitting: name of the uninterrupted series of measurements that this one belongs to.
@@ -62,7 +64,7 @@ class Measurement:
 
     def at_reference(self, reference_ms: float) -> Measurement:
         """The same measurement with its corrected times brought to another nominal time of the reference kernel."""
-        factor = reference_ms / self.reference_ms
+        factor = correct(1.0, self.reference_ms, reference_ms)
         return replace(
             self,
             latency_ms=self.latency_ms * factor,

@@ -1,25 +1,30 @@
 """The measuring protocol. Its rules are the meaning of every time that nnmeter stores.
 
-1. Reference: every timed run is followed at once by a run of the reference kernel (`nnmeter.profiling.reference`), in
-   the same runtime with one thread. A run's *ratio* is its time over the reference's.
-2. Corrected latency: the median of a model's ratios, times the reference's nominal time. The nominal time is the median
-   of all reference runs of a sitting, or one that is given, so that several sittings share it.
-3. Warm-up: before anything counts, a model runs until the medians of the last two groups of three ratios differ by
-   less than 3 %, or it has run 30 times or a second and a half.
-4. Interleaving: many models stay loaded, and the sitting makes several passes over all of them, every other pass in
+1. Reference: a fixed product of matrices (`nnmeter.profiling.reference`), in the same runtime with one thread. Its time
+   is the mean of two runs behind one that does not count, which brings its operands back into the caches: directly
+   behind a network a run takes 25 to 50 % longer, the more the larger the network is.
+2. A unit is as many runs as fit 10 ms, at least one, with the reference before and behind it. Of a model that runs
+   several times in a unit, one run after the reference does not count. *The reference around a run* is the mean of the
+   two.
+3. Corrected latency: the time of a run, times (nominal / reference around it) ^ 0.8 (`nnmeter.profiling.correction`);
+   then the mean of the middle 60 % of the runs. The nominal time is the median of the references of a sitting, or one
+   that is given, so that several sittings share it.
+4. Warm-up: before anything counts, a model runs until the medians of the last two groups of three corrected runs differ
+   by less than 3 %, or it has run 30 times or a second and a half.
+5. Interleaving: many models stay loaded, and the sitting makes several passes over all of them, every other pass in
    reverse, so that slow drift meets every model. If they do not fit the memory limit they are measured in groups.
-5. A pass over a model is two runs that do not count, then at least five timed ones, and as many more as the given time
+6. A pass over a model is two runs that do not count, then at least five timed ones, and as many more as the given time
    allows.
-6. Kernels: where the runtime has a profiler, every kernel's ratios come from profiled runs before the passes; its time
-   is the mean of the middle 60 % of them (durations are whole microseconds, a median would be too coarse) times the
-   nominal time.
-7. Recorded: corrected median; uncorrected minimum, median and 90th percentile; number of runs; and the corrected
-   medians of the even and the odd passes (of the even and odd runs, if there is one pass), whose difference is noise.
-8. Python's garbage collector rests while something is timed.
+7. Kernels: where the runtime has a profiler, every kernel is timed in profiled runs before the passes, in the same
+   units; its time is the mean of the middle 60 % of its corrected times (durations are whole microseconds, a median
+   would be too coarse).
+8. Recorded: corrected latency; uncorrected minimum, median and 90th percentile; number of runs; and the corrected
+   latencies of the even and the odd passes (of the even and odd runs, if there is one pass), whose difference is noise.
+9. Python's garbage collector rests while something is timed.
 
-Seen on a shared 2-core virtual machine under load (12 models, 6 passes of 0.35 s): raw medians of the two halves
-differed by 5.2 % (median of the models), ratios to the reference that follows by 0.6 %, ratios to the mean of the
-references before and after by 2.8 %.
+Seen on a shared 2-core virtual machine whose reference varied by 19 % (standard deviation; 44 models of 3 to 170 ms, 26
+interleaved passes of 3 units): between two random halves of the passes the uncorrected medians differ by 7.8 % (median
+of the models), ratios to the reference by 1.9 %, with the exponent 0.8 by 1.5 %, and with trimmed means 1.4 %.
 """
 
 from __future__ import annotations
@@ -36,6 +41,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import NnmeterError
+from nnmeter.profiling.correction import correct
 from nnmeter.profiling.measurement import Measurement
 from nnmeter.profiling.reference import reference_model
 from nnmeter.runtimes.base import CompiledModel, RuntimeAdapter
@@ -43,14 +49,16 @@ from nnmeter.runtimes.base import CompiledModel, RuntimeAdapter
 Clock = Callable[[], float]
 Progress = Callable[[str, int, int], None]
 
-WARM_UP_GROUP, WARM_UP_TOLERANCE, WARM_UP_RUNS, WARM_UP_SECONDS = 3, 0.03, 30, 1.5  # rule 3
-COLD_RUNS_PER_PASS, TIMED_RUNS_PER_PASS = 2, 5  # rule 5
-TRIMMED_SHARE = 0.2  # rule 6, at either end
+WARM_UP_GROUP, WARM_UP_TOLERANCE, WARM_UP_RUNS, WARM_UP_SECONDS = 3, 0.03, 30, 1.5  # rule 4
+COLD_RUNS_PER_PASS, TIMED_RUNS_PER_PASS = 2, 5  # rule 6
+REFERENCE_RUNS = 2  # rule 1
+UNIT_MS = 10.0  # rule 2
+TRIMMED_SHARE = 0.2  # rules 3 and 7, at either end
 NOMINAL_RUNS = 200
 
 
 class Stopwatch:
-    """Times runs, each followed by the reference (rule 1). Keep one for a whole sitting."""
+    """Times runs between runs of the reference (rules 1 to 3). Keep one for a whole sitting."""
 
     def __init__(self, runtime: RuntimeAdapter, clock: Clock = time.perf_counter) -> None:
         self._clock = clock
@@ -60,22 +68,25 @@ class Stopwatch:
             self._reference.run()
 
     def time(self, run: Callable[[], None]) -> tuple[float, float]:
-        """Milliseconds of one run, and of the reference run behind it."""
-        start = self._clock()
-        run()
-        end = self._clock()
-        return (end - start) * 1e3, self.time_reference()
+        """Milliseconds of one run, and of the reference around it."""
+        before_ms = self.time_reference()
+        run_ms = self._time_once(run)
+        return run_ms, (before_ms + self.time_reference()) / 2
 
     def time_reference(self) -> float:
-        """Milliseconds of one run of the reference."""
-        start = self._clock()
+        """Milliseconds of a run of the reference that finds its operands in the caches (rule 1)."""
         self._reference.run()
-        elapsed_ms = (self._clock() - start) * 1e3
+        elapsed_ms = sum(self._time_once(self._reference.run) for _ in range(REFERENCE_RUNS)) / REFERENCE_RUNS
         self.reference_runs_ms.append(elapsed_ms)
         return elapsed_ms
 
+    def _time_once(self, run: Callable[[], None]) -> float:
+        start = self._clock()
+        run()
+        return (self._clock() - start) * 1e3
+
     def nominal_ms(self) -> float:
-        """Median of all reference runs so far (rule 2)."""
+        """Median of the reference so far (rule 3)."""
         while len(self.reference_runs_ms) < NOMINAL_RUNS:
             self.time_reference()
         return float(np.median(self.reference_runs_ms))
@@ -95,15 +106,15 @@ class Stopwatch:
         return self._clock()
 
     def warm_up(self, run: Callable[[], None]) -> list[tuple[float, float]]:
-        """Runs until the running median settles (rule 3); returns the runs, which do not count."""
+        """Runs until the running median settles (rule 4); returns the runs, which do not count."""
         end = self.now() + WARM_UP_SECONDS
         pairs: list[tuple[float, float]] = []
         while len(pairs) < WARM_UP_RUNS and (len(pairs) < TIMED_RUNS_PER_PASS or self.now() < end):
             pairs.append(self.time(run))
             if len(pairs) >= 2 * WARM_UP_GROUP:
-                ratios = [time_ms / reference_ms for time_ms, reference_ms in pairs]
-                before = float(np.median(ratios[-2 * WARM_UP_GROUP : -WARM_UP_GROUP]))
-                last = float(np.median(ratios[-WARM_UP_GROUP:]))
+                corrected = [correct(run_ms, reference_ms, 1.0) for run_ms, reference_ms in pairs]
+                before = float(np.median(corrected[-2 * WARM_UP_GROUP : -WARM_UP_GROUP]))
+                last = float(np.median(corrected[-WARM_UP_GROUP:]))
                 if abs(last - before) <= WARM_UP_TOLERANCE * before:
                     break
         return pairs
@@ -111,11 +122,25 @@ class Stopwatch:
     def time_for(
         self, run: Callable[[], None], seconds: float, least: int, most: int = 1 << 30
     ) -> np.ndarray[Any, Any]:
-        """Timed runs for `seconds`, at least `least` and at most `most`: pairs of milliseconds, of shape (runs, 2)."""
+        """Timed runs for `seconds`, at least `least` and at most `most` (rule 2).
+
+        Returns:
+            Milliseconds of each run and of the reference around it, of shape (runs, 2).
+        """
         end = self.now() + seconds
         pairs: list[tuple[float, float]] = []
+        before_ms = self.time_reference()
+        short = False
         while len(pairs) < least or (len(pairs) < most and self.now() < end):
-            pairs.append(self.time(run))
+            if short:
+                run()
+            unit_ms: list[float] = []
+            while not unit_ms or (sum(unit_ms) + unit_ms[-1] <= UNIT_MS and len(pairs) + len(unit_ms) < most):
+                unit_ms.append(self._time_once(run))
+            short = unit_ms[0] < UNIT_MS
+            after_ms = self.time_reference()
+            pairs += [(run_ms, (before_ms + after_ms) / 2) for run_ms in unit_ms]
+            before_ms = after_ms
         return np.array(pairs)
 
     def close(self) -> None:
@@ -158,12 +183,12 @@ def measure_models(
         models: paths of model files; weights may be absent.
         runtime: the adapter that runs them.
         threads: threads that execute one model.
-        passes: passes over all models (rule 4).
-        seconds_per_pass: time for one model in one pass (rule 5).
+        passes: passes over all models (rule 5).
+        seconds_per_pass: time for one model in one pass (rule 6).
         families: family of a model by its file name (with `.onnx`); a model that is not in it has "".
         dims: sizes of named free dimensions, the same for all models.
         shapes: shapes of inputs with free dimensions, by input name.
-        profile_runs: profiled runs of each model (rule 6); 0 for none.
+        profile_runs: profiled runs of each model (rule 7); 0 for none.
         reference_ms: nominal time of the reference; the sitting's own median if None.
         memory_limit_bytes: resident size of this process at which no more models are loaded into a group.
         sitting: name of the sitting; date and time if empty.
@@ -213,7 +238,7 @@ def measure_models(
                     done += 1
                     tell(f"pass {number + 1} of {passes}: {live.name}", done, total)
                     for _ in range(COLD_RUNS_PER_PASS):
-                        stopwatch.time(live.model.run)
+                        live.model.run()
                     live.passes.append(stopwatch.time_for(live.model.run, seconds_per_pass, TIMED_RUNS_PER_PASS))
             for live in group:
                 _ = live.model.kernels  # known before the session goes
@@ -241,14 +266,30 @@ def measure_models(
 
 
 def profile_kernels(model: CompiledModel, stopwatch: Stopwatch, runs: int) -> np.ndarray[Any, Any]:
-    """Ratios of every kernel in profiled runs (rule 6), of shape (runs, kernels)."""
-    references: list[float] = []
-    times_ms = model.profile(runs, lambda: references.append(stopwatch.time_reference()))
-    return times_ms / np.array(references)[:, None]
+    """Corrected times of every kernel in profiled runs (rule 7), per millisecond of the reference's nominal time.
+
+    Returns:
+        Of shape (runs, kernels): the time that `correct` makes of each, for a nominal time of 1 ms.
+    """
+    references_ms = [stopwatch.time_reference()]
+    unit_of: list[int] = []
+    started = stopwatch.now()
+
+    def after_each() -> None:
+        nonlocal started
+        unit_of.append(len(references_ms) - 1)
+        if (stopwatch.now() - started) * 1e3 >= UNIT_MS or len(unit_of) == runs:
+            references_ms.append(stopwatch.time_reference())
+            started = stopwatch.now()
+
+    times_ms = model.profile(runs, after_each)
+    before = np.array(unit_of)
+    around_ms = (np.array(references_ms)[before] + np.array(references_ms)[before + 1]) / 2
+    return np.asarray(correct(times_ms, around_ms[:, None], 1.0))
 
 
 def trimmed_mean(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Mean over the first axis of the middle of the values (rule 6)."""
+    """Mean over the first axis of the middle of the values (rules 3 and 7)."""
     cut = int(len(values) * TRIMMED_SHARE)
     return np.asarray(np.sort(values, axis=0)[cut : len(values) - cut].mean(axis=0))
 
@@ -265,7 +306,7 @@ def summarize(
     threads: int,
     sitting: str,
 ) -> Measurement:
-    """The measurement that timed runs amount to (rules 2, 6, 7).
+    """The measurement that timed runs amount to (rules 3, 7, 8).
 
     Args:
         identifier: id of the measurement.
@@ -273,24 +314,24 @@ def summarize(
         network: name of the network.
         family: its family.
         model: what was run.
-        passes: for each pass pairs of run and reference milliseconds, of shape (runs, 2).
+        passes: for each pass milliseconds of each run and of the reference around it, of shape (runs, 2).
         kernel_ratios: of shape (runs, kernels), from `profile_kernels`; None without a profiler.
         nominal_ms: nominal time of the reference.
         threads: threads that executed it.
         sitting: name of the sitting.
     """
     pairs = np.concatenate(passes)
-    ratios = pairs[:, 0] / pairs[:, 1]
+    corrected = [correct(p[:, 0], p[:, 1], nominal_ms) for p in passes]
     if len(passes) > 1:
-        halves = [np.concatenate([p[:, 0] / p[:, 1] for p in passes[first::2]]) for first in (0, 1)]
+        halves = [np.concatenate(corrected[first::2]) for first in (0, 1)]
     else:
-        halves = [ratios[::2], ratios[1::2] if len(ratios) > 1 else ratios]
+        halves = [corrected[0][::2], corrected[0][1::2] if len(pairs) > 1 else corrected[0]]
     kernel_ms: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
     if kernel_ratios is not None:
         means = trimmed_mean(kernel_ratios)
         low, high = np.percentile(kernel_ratios, [25, 75], axis=0)
-        kernel_ms = tuple(map(float, means * nominal_ms))
+        kernel_ms = tuple(map(float, correct(means, 1.0, nominal_ms)))
         spread = tuple(map(float, np.round((high - low) / 2 / means, 4)))
     return Measurement(
         id=identifier,
@@ -298,13 +339,13 @@ def summarize(
         network=network,
         family=family,
         kernels=tuple(kernel.signature for kernel in model.kernels),
-        latency_ms=float(np.median(ratios)) * nominal_ms,
+        latency_ms=float(trimmed_mean(np.concatenate(corrected))),
         min_ms=float(pairs[:, 0].min()),
         median_ms=float(np.median(pairs[:, 0])),
         p90_ms=float(np.percentile(pairs[:, 0], 90)),
         runs=len(pairs),
         reference_ms=nominal_ms,
-        half_ms=(float(np.median(halves[0])) * nominal_ms, float(np.median(halves[1])) * nominal_ms),
+        half_ms=(float(trimmed_mean(halves[0])), float(trimmed_mean(halves[1]))),
         threads=threads,
         batch=model.batch,
         sitting=sitting,
@@ -325,7 +366,7 @@ def resident_bytes() -> int:
 
 @contextlib.contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Keeps Python's garbage collector from running inside of a timed run (rule 8)."""
+    """Keeps Python's garbage collector from running inside of a timed run (rule 9)."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -13,8 +13,10 @@ import nnmeter.runtimes
 from nnmeter.errors import MeasurementError
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import Kernel, KernelSignature
+from nnmeter.profiling.correction import SENSITIVITY
 
 REFERENCE_S = 0.001
+REFERENCE_KERNELS = [["MatMul", REFERENCE_S * 1e3]]
 
 
 def make_signature(op_type: str, size: int = 8) -> KernelSignature:
@@ -23,7 +25,7 @@ def make_signature(op_type: str, size: int = 8) -> KernelSignature:
 
 
 class FakeClock:
-    """Seconds that pass only when something runs; `slowness` is the machine's noise."""
+    """Seconds that pass only when something runs; `slowness` is the machine's noise as the reference feels it."""
 
     def __init__(self):
         self.now_s = 0.0
@@ -32,8 +34,8 @@ class FakeClock:
     def __call__(self):
         return self.now_s
 
-    def pass_(self, seconds):
-        self.now_s += seconds * self.slowness(self.now_s)
+    def pass_(self, seconds, sensitivity=SENSITIVITY):
+        self.now_s += seconds * self.slowness(self.now_s) ** sensitivity
 
 
 class FakeModel:
@@ -46,9 +48,10 @@ class FakeModel:
         ]
         self.batch = 1
         self.closed = False
+        self.sensitivity = 1.0 if kernel_ms == REFERENCE_KERNELS else SENSITIVITY
 
     def run(self):
-        self.clock.pass_((sum(ms for _, ms in self.kernel_ms) + self.extra_ms) / 1e3)
+        self.clock.pass_((sum(ms for _, ms in self.kernel_ms) + self.extra_ms) / 1e3, self.sensitivity)
 
     def profile(self, runs, after_each=None):
         if not self.profiled:
@@ -56,7 +59,7 @@ class FakeModel:
         self.profiled = False
         rows = []
         for _ in range(runs):
-            slowness = self.clock.slowness(self.clock.now_s)
+            slowness = self.clock.slowness(self.clock.now_s) ** self.sensitivity
             self.run()
             rows.append([ms * slowness for _, ms in self.kernel_ms])
             if after_each:
@@ -87,7 +90,7 @@ class FakeRuntime:
         try:
             kernel_ms = json.loads(text)
         except ValueError:
-            kernel_ms = [["MatMul", REFERENCE_S * 1e3]]  # the reference is the only real ONNX model here
+            kernel_ms = REFERENCE_KERNELS  # the reference is the only real ONNX model here
         if not kernel_ms:
             raise MeasurementError("the runtime refuses it")
         return FakeModel(self.clock, kernel_ms, profiled)

@@ -83,7 +83,7 @@ def test_campaign_killed_before_a_block_is_written_resumes_without_loss_of_earli
             run_campaign(tmp_path, runtime, budget_s=5.0, network_of=network_of, clock=clock)
     before = seeds_in(tmp_path) if store.part_files(tmp_path) else []
     assert len(before) == 2 * (call - 1)
-    run_campaign(tmp_path, runtime, budget_s=2.0, network_of=network_of, clock=clock)
+    run_campaign(tmp_path, runtime, budget_s=2.5, network_of=network_of, clock=clock)
     after = seeds_in(tmp_path)
     assert after[: len(before)] == before
     assert len(after) == len(set(after)) > len(before)
@@ -110,10 +110,10 @@ def test_campaign_killed_inside_of_a_write_leaves_no_part_file(runtime, clock, t
 
 
 def test_network_that_killed_the_process_is_skipped_on_resuming(runtime, clock, tmp_path):
-    run_campaign(tmp_path, runtime, budget_s=0.5, network_of=network_of, clock=clock)
+    run_campaign(tmp_path, runtime, budget_s=1.1, network_of=network_of, clock=clock)
     deadly = max(seeds_in(tmp_path)) + 1
     (tmp_path / "in_hand").write_text(str(deadly))
-    run_campaign(tmp_path, runtime, budget_s=2.0, network_of=network_of, clock=clock)
+    run_campaign(tmp_path, runtime, budget_s=2.5, network_of=network_of, clock=clock)
     assert deadly not in seeds_in(tmp_path)
     assert max(seeds_in(tmp_path)) > deadly
     assert f'"seed": {deadly}, "reason": "died' in (tmp_path / "refused.jsonl").read_text()
@@ -130,7 +130,7 @@ def test_interrupted_campaign_keeps_the_block_in_hand(runtime, clock, tmp_path):
 
 
 def test_nominal_reference_is_kept_on_resuming(runtime, clock, tmp_path):
-    run_campaign(tmp_path, runtime, budget_s=0.5, network_of=network_of, clock=clock)
+    run_campaign(tmp_path, runtime, budget_s=1.1, network_of=network_of, clock=clock)
     clock.slowness = lambda now_s: 2.0
     run_campaign(tmp_path, runtime, budget_s=1.0, network_of=network_of, clock=clock)
     rows, fingerprint = store.read_measurements(tmp_path)
