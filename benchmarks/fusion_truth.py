@@ -1,10 +1,11 @@
-"""How well kernels are detected: the detector's kernels against those that ONNX Runtime really makes of each model.
+"""How well kernels are detected: the detector's kernels against those that a runtime really makes of each model.
 
-    python benchmarks/fusion_truth.py [MODEL_OR_FOLDER ...] [--rules onnxruntime_cpu] [--verbose] [--attributes]
+    python benchmarks/fusion_truth.py [MODEL_OR_FOLDER ...] [--runtime onnxruntime] [--rules FILE] [--verbose]
+        [--attributes]
 
-1. The truth is the optimized graph of the runtime itself, all optimizations on, absent weights replaced by random
-   ones: each of its nodes is one kernel. It is of this machine: where blocks of channels have another size than rules
-   say, give `--parameter block=8`.
+1. The truth is what the runtime itself says that it executes, all optimizations on, absent weights replaced by random
+   ones. It is of this machine: where blocks of channels have another size than the rules say, give
+   `--parameter block=8`.
 2. Two kernels are equal if their type and the types and shapes of all their inputs (weights included) and outputs are;
    with `--attributes` the cost-relevant attributes as well. Both sides are multisets; F1 is the share that they have in
    common: 2 * common / (detected + true).
@@ -40,8 +41,9 @@ MEAN_LIMIT, WORST_LIMIT = 0.98, 0.92
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("models", nargs="*", type=Path, default=[ZOO], help="ONNX files or folders of them")
+    parser.add_argument("--runtime", default="onnxruntime", help="name of the runtime that tells the truth")
     parser.add_argument(
-        "--rules", default="onnxruntime_cpu", help="rules file, or the name of a rule set of the package"
+        "--rules", help="rules file, or the name of a rule set of the package; by default that of the runtime"
     )
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the rule set, as JSON"
@@ -49,7 +51,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="list the kernels that differ")
     parser.add_argument("--attributes", action="store_true", help="compare attributes too")
     options = parser.parse_args()
-    rules = load_rules(options.rules)
+    rules = load_rules(options.rules or f"{options.runtime}_cpu")
     if options.parameter:
         pairs = (item.partition("=") for item in options.parameter)
         rules = with_parameters(rules, **{name: json.loads(value) for name, _, value in pairs})
@@ -71,7 +73,7 @@ def compare(path: Path, rules: FusionRules, options: argparse.Namespace) -> floa
     """Print and return the F1 of one model; None where there is no truth."""
     try:
         graph = bind_shapes(read_model(path))
-        compiled = load_runtime("onnxruntime").compile(path)
+        compiled = load_runtime(options.runtime).compile(path)
         truth = list(compiled.kernels)
         compiled.close()
     except NnmeterError as error:

@@ -1,15 +1,17 @@
 """Do the random networks sample the kernels that real models are made of?
 
-    python benchmarks/sampling_coverage.py [--networks 400] [--first 0] [--focus FAMILY] [--dumps FOLDER] [--factor 1.8]
+    python benchmarks/sampling_coverage.py [--runtime onnxruntime] [--networks 400] [--first 0] [--focus FAMILY]
+                                           [--dumps FOLDER] [--factor 1.8]
 
-1. ONNX Runtime optimizes every random network and every model of data/zoo (or FOLDER holds dumps of them already); a
-   kernel is a node of what it then executes.
+1. The runtime compiles every model of data/zoo (or FOLDER holds ONNX Runtime's dumps of them already) and as many
+   random networks as a campaign measures first, by the prior plan; a kernel is what the runtime says that it executes.
 2. For each kernel type of the zoo: how often it occurs, how often the random networks sample it (in all and per 40
    networks), the range of its output's size in powers of two on both sides, and the share of the zoo's kernels that
    have fewer than two neighbours among the samples.
 3. A neighbour agrees within FACTOR in every size that decides cost: channels, pixels, kernel area and group width of a
    convolution; rows, columns, depth and batch of a product; input, output and last axis of all others. Activations
    do not part convolutions here.
+4. Size ranges that a campaign asks for (`nnmeter.profiling.coverage.RANGE_CELLS`) and that no random network reaches.
 
 Exit code 1 if a kernel type of the zoo is not sampled at all.
 """
@@ -21,8 +23,9 @@ import math
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,9 +33,12 @@ from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.executed import kernels_of_executed_graph
 from nnmeter.graph.binding import bind_shapes
-from nnmeter.kernels.kernel import KernelSignature
-from nnmeter.profiling.blocks import FAMILIES, random_network
-from nnmeter.runtimes.onnxruntime import OnnxRuntimeAdapter
+from nnmeter.kernels.features import kernel_features
+from nnmeter.kernels.kernel import Kernel, KernelSignature
+from nnmeter.profiling.blocks import FAMILIES, PRIOR, random_network
+from nnmeter.profiling.coverage import RANGE_CELLS, cells_of, describe
+from nnmeter.profiling.planning import prior_plan
+from nnmeter.runtimes import RuntimeAdapter, load_runtime
 
 ZOO = Path(__file__).parent.parent / "data" / "zoo"
 PRODUCTS = frozenset({"MatMul", "FusedMatMul", "Gemm", "FusedGemm", "MatMulInteger", "DynamicQuantizeMatMul"})
@@ -42,41 +48,51 @@ LEAST_NEIGHBOURS = 2
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runtime", default="onnxruntime", help="runtime whose kernels are counted")
     parser.add_argument("--networks", type=int, default=400, help="number of random networks")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--focus", choices=FAMILIES, help="sample one family only")
     parser.add_argument("--dumps", type=Path, help="folder of ONNX Runtime's dumps of the models; default: made here")
     parser.add_argument("--factor", type=float, default=1.8, help="how near a neighbour must be")
     options = parser.parse_args()
-    real = list(real_kernels(options.dumps))
-    sampled = list(sampled_kernels(range(options.first, options.first + options.networks), options.focus))
+    runtime = load_runtime(options.runtime)
+    real = list(real_kernels(runtime, options.dumps))
+    sampled = list(sampled_kernels(runtime, range(options.first, options.first + options.networks), options.focus))
     return 0 if report(real, sampled, options.networks, math.log2(options.factor)) else 1
 
 
-def real_kernels(dumps: Path | None) -> Iterator[KernelSignature]:
+def real_kernels(runtime: RuntimeAdapter, dumps: Path | None) -> Iterator[KernelSignature]:
     """Kernels of the zoo's models."""
-    runtime = OnnxRuntimeAdapter()
     for path in sorted((dumps or ZOO).glob("*.onnx")):
-        graph = bind_shapes(read_model(path)) if dumps else runtime.executed_graph(path)
-        for kernel in kernels_of_executed_graph(graph):
+        kernels = kernels_of_executed_graph(bind_shapes(read_model(path))) if dumps else kernels_of(runtime, path)
+        for kernel in kernels:
             yield kernel.signature
 
 
-def sampled_kernels(seeds: Iterable[int], focus: str | None) -> Iterator[KernelSignature]:
+def kernels_of(runtime: RuntimeAdapter, model: Any) -> Sequence[Kernel]:
+    """What the runtime executes for a model."""
+    compiled = runtime.compile(model)
+    try:
+        return compiled.kernels
+    finally:
+        compiled.close()
+
+
+def sampled_kernels(runtime: RuntimeAdapter, seeds: Iterable[int], focus: str | None) -> Iterator[KernelSignature]:
     """Kernels of random networks; a network that the runtime refuses is named on stderr."""
-    runtime = OnnxRuntimeAdapter()
+    plan = prior_plan(0, PRIOR, 0.0)
     build_s, count = 0.0, 0
     for seed in seeds:
         begin = time.perf_counter()
-        model = random_network(seed, focus)
+        model = random_network(seed, focus or plan.recipe_of(seed))
         build_s += time.perf_counter() - begin
         count += 1
         try:
-            graph = runtime.executed_graph(model)
+            kernels = kernels_of(runtime, model)
         except NnmeterError as fault:
             print(f"seed {seed} ({model.graph.name}): {fault}", file=sys.stderr)
             continue
-        for kernel in kernels_of_executed_graph(graph):
+        for kernel in kernels:
             yield kernel.signature
     print(f"{count} networks, {1e3 * build_s / max(1, count):.1f} ms to generate one")
 
@@ -104,7 +120,12 @@ def report(real: list[KernelSignature], sampled: list[KernelSignature], networks
     print(f"kernels of the zoo with fewer than {LEAST_NEIGHBOURS} neighbours: {100 * total / max(1, len(real)):.1f} %")
     others = [f"{kind} {n}" for kind, n in samples.most_common() if kind not in counts]
     print("sampled beyond the zoo:", ", ".join(others))
-    return all(samples[kind] for kind in counts)
+    reached = {cell for s in sampled for cell in cells_of(s, kernel_features(s))}
+    unreached = ", ".join(describe(cell) for cell in RANGE_CELLS if cell not in reached)
+    print("size ranges that no random network reaches:", unreached or "none")
+    missing = [kind for kind in counts if not samples[kind]]
+    print("kernel types of the zoo that no random network has:", ", ".join(missing) or "none")
+    return not missing
 
 
 def cost_sizes(signature: KernelSignature) -> list[float]:

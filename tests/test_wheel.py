@@ -71,6 +71,7 @@ def test_the_wheel_holds_packs_rules_and_types_and_nothing_else(wheel: Path) -> 
     assert "nnmeter/_packs" in {"/".join(name.split("/")[:2]) for name in names}, "no device pack in the wheel"
     assert "nnmeter/py.typed" in names
     assert "nnmeter/fusion/rulesets/onnxruntime_cpu.json" in names
+    assert "nnmeter/_networks/networks.json.xz" in names
 
 
 def test_the_wheel_predicts_outside_of_the_checkout(environment: Path, tmp_path: Path) -> None:

@@ -30,14 +30,18 @@ VERBS: dict[str, tuple[str, str]] = {
     "devices": ("nnmeter.cli.devices", "List device packs, or show one."),
     "measure": ("nnmeter.cli.measure", "Time models on this machine."),
     "profile": ("nnmeter.cli.profile", "Measure kernels on this machine, to train a predictor on."),
+    "import": ("nnmeter.cli.import_", "Import published latencies as measurements."),
     "train": ("nnmeter.cli.train", "Make a device pack from measurements."),
     "evaluate": ("nnmeter.cli.evaluate", "Compare a device pack with measurements of whole models."),
+    "fusion": ("nnmeter.cli.fusion", "Find out which operators a runtime makes one kernel of."),
+    "calibrate": ("nnmeter.cli.calibrate", "Fit a device pack to a near device with few measurements."),
 }
 
 
 # Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does.
 EXTRAS: dict[str, str] = {
     "lightgbm": "train",
+    "matplotlib": "plot",
     "onnxruntime": "onnxruntime",
     "psutil": "profile",
     "pyarrow": "profile",

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
 
 import click
 
 from nnmeter.cli import options
-from nnmeter.cli.output import check_directory
+from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nnmeter.profiling.measurement import Measurement
+    from nnmeter.runtimes.base import RuntimeAdapter
+
+INTERRUPTED = 130
 
 
 @click.command("measure")
@@ -17,10 +27,13 @@ from nnmeter.cli.progress import StatusLine
 @options.dims_and_shapes
 @click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write.")  # fmt: skip
+@click.option("--append", is_flag=True, help="Add this sitting to the measurements of the same device in FILE.")
 @click.option("--families", type=click.Path(path_type=Path), metavar="CSV", help="Columns model,family.")
 @click.option("--passes", type=click.IntRange(1), default=6, show_default=True, help="Passes over all models.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.4, show_default=True,
               help="Time for one model in one pass.")  # fmt: skip
+@click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read, in place of measuring none.")
+@options.output_format("table", "json", "csv", "md")
 def command(
     models: tuple[str, ...],
     runtime: str,
@@ -28,42 +41,125 @@ def command(
     dims: dict[str, int],
     shapes: dict[str, tuple[int, ...]],
     output: Path,
+    append: bool,
     families: Path | None,
     passes: int,
     seconds: float,
-) -> None:
-    """Time each MODEL on this machine, whole and kernel by kernel; a folder stands for the .onnx files in it."""
-    from nnmeter.api import load_model
+    keep_going: bool,
+    report_format: str,
+) -> int:
+    """Time each MODEL on this machine, whole and kernel by kernel; a folder stands for the .onnx files in it.
+
+    A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C what
+    was measured until then is written.
+    """
+    from nnmeter.cli.main import CheckFailed
+    from nnmeter.errors import MeasurementError, NnmeterError
+    from nnmeter.profiling.append import (
+        append_measurements,
+        check_appendable,
+        describe_sitting,
+    )
     from nnmeter.profiling.fingerprint import take_fingerprint
+    from nnmeter.profiling.interruption import MeasuringInterrupted
     from nnmeter.profiling.protocol import measure_models
-    from nnmeter.profiling.store import write_measurements
-    from nnmeter.report.numbers import format_ms
+    from nnmeter.report.measurements import Sitting, render_sitting
     from nnmeter.runtimes import load_runtime
 
     check_directory(output, "--out")
+    if output.exists() and not append:
+        raise click.UsageError(f"--out {output}: exists already; add to it with --append, or give another file")
+    refused: list[tuple[str, str]] = []
     paths, _ = options.expand_models(models)
-    for path in paths:
-        load_model(path, dims, shapes)  # a bad model is known before an hour has gone into the good ones
+    readable = _readable(paths, dims, shapes, refused if keep_going else None)
+    of_model = _families(families)
     adapter = load_runtime(runtime)
-    of_model = {}
-    if families is not None:
-        from nnmeter.evaluation.evaluate import read_families
-
-        of_model = read_families(families)
-    with StatusLine() as status:
-        measurements = measure_models(
-            paths,
-            adapter,
-            threads,
-            passes,
-            seconds,
-            families=of_model,
-            dims=dims,
-            shapes=shapes,
-            progress=lambda text, done, total: status.show(f"[{done}/{total}] {text}"),
-        )
     fingerprint = take_fingerprint(adapter.name, adapter.version(), threads, adapter.device_settings(threads))
-    fingerprint["reference_ms"] = measurements[0].reference_ms
-    write_measurements(output, measurements, fingerprint)
-    for measurement in measurements:
-        click.echo(f"{format_ms(measurement.latency_ms):>8} ms  {measurement.network}")
+    nominal_ms = check_appendable(output, fingerprint)
+
+    def refuse(path: str, reason: NnmeterError) -> None:
+        refused.append((path, str(reason)))
+
+    interrupted = False
+    own_ms = [_reference_ms(adapter)] if nominal_ms is not None else []
+    with StatusLine() as status:
+        try:
+            found: Sequence[Measurement] = measure_models(
+                readable,
+                adapter,
+                threads,
+                passes,
+                seconds,
+                families=of_model,
+                dims=dims,
+                shapes=shapes,
+                reference_ms=nominal_ms,
+                progress=lambda text, done, total: status.show(f"[{done}/{total}] {text}"),
+                refused=refuse,
+            )
+        except MeasuringInterrupted as stopped:
+            found, interrupted = stopped.measurements, True
+    if not found:
+        if interrupted:
+            return INTERRUPTED
+        raise MeasurementError("no model could be measured: " + "; ".join(reason for _, reason in refused))
+    fingerprint["reference_ms"] = found[0].reference_ms
+    if own_ms and not interrupted:
+        own_ms.append(_reference_ms(adapter))
+    own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
+    fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
+    added = append_measurements(output, found, fingerprint)
+    device = f"{adapter.name} {adapter.version()}, {threads} thread{'s' if threads > 1 else ''}"
+    report = Sitting(str(output), device, found[0].reference_ms, own_reference_ms, added, refused, interrupted)
+    write_report(render_sitting(report, report_format, layout_for(None)), None)
+    if interrupted:
+        return INTERRUPTED
+    if refused:
+        path, reason = refused[0]
+        others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        raise CheckFailed(f"{path}{others} could not be measured, the others are in {output}: {reason}")
+    return 0
+
+
+def _readable(
+    paths: Sequence[str],
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    refused: list[tuple[str, str]] | None,
+) -> list[str]:
+    """The models that can be read; a bad one is known before an hour has gone into the good ones.
+
+    It is an error, unless there is a list of the refused to put it on.
+    """
+    from nnmeter.api import load_model
+    from nnmeter.errors import NnmeterError
+
+    readable = []
+    for path in paths:
+        try:
+            load_model(path, dims, shapes)
+            readable.append(path)
+        except (NnmeterError, OSError) as fault:
+            if refused is None:
+                raise
+            refused.append((path, str(fault)))
+    return readable
+
+
+def _reference_ms(adapter: RuntimeAdapter) -> float:
+    """The reference's own time now, where the nominal time is that of an earlier sitting."""
+    from nnmeter.profiling.protocol import Stopwatch
+
+    stopwatch = Stopwatch(adapter)
+    try:
+        return stopwatch.nominal_ms()
+    finally:
+        stopwatch.close()
+
+
+def _families(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    from nnmeter.evaluation.evaluate import read_families
+
+    return read_families(path)

@@ -18,6 +18,8 @@ from nnmeter.cli.progress import StatusLine
 @options.output_format("table", "json", "csv", "md")
 @click.option("--strict", is_flag=True, help="Exit with code 1 if a kernel has no trained price.")
 @options.kernels_from
+@click.option("--here", is_flag=True,
+              help="Rescale to the present state of this machine, which must be the pack's own.")  # fmt: skip
 @options.output_file
 def command(
     models: tuple[str, ...],
@@ -27,6 +29,7 @@ def command(
     report_format: str,
     strict: bool,
     kernels_from: str,
+    here: bool,
     output: Path | None,
 ) -> None:
     """Predict how long each MODEL takes on a device; a folder stands for the .onnx files in it."""
@@ -35,6 +38,11 @@ def command(
 
     paths, several = options.expand_models(models)
     pack, notice = choose_pack(device)
+    state = None
+    if here:
+        from nnmeter.profiling.here import present_state
+
+        state = present_state(pack)
     predictor = LatencyPredictor(pack)
     predictions = []
     with StatusLine() as status:
@@ -45,5 +53,6 @@ def command(
                 from nnmeter.runtimes.detection import ask_runtime
 
                 detect = ask_runtime(path, pack.card.runtime, pack.card.threads, dims, shapes)
-            predictions.append(predictor.predict(path, dims=dims, shapes=shapes, strict=strict, detect=detect))
+            prediction = predictor.predict(path, dims=dims, shapes=shapes, strict=strict, detect=detect)
+            predictions.append(prediction if state is None else prediction.rescaled(state.factor, state.note))
     write_report(render(predictions, report_format, layout_for(output, several)), output, notice)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.main import CheckFailed
 from nnmeter.cli.progress import StatusLine
 
+if TYPE_CHECKING:
+    from nnmeter.profiling.campaign import CampaignProgress
+
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_PROBLEMS_SHOWN = 20
 
 
 def _parse_budget(context: click.Context, parameter: click.Parameter, value: str) -> float:
@@ -20,30 +26,98 @@ def _parse_budget(context: click.Context, parameter: click.Parameter, value: str
     return sum(float(number) * _UNITS_S[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)([hms])", value))
 
 
+def _parse_error(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """A share from `3%`."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"\d+(\.\d+)?%", value) or not 0 < float(value[:-1]) < 100:
+        raise click.BadParameter(f"{value!r} is not an error between 0% and 100%, such as 3%", context, parameter)
+    return float(value[:-1]) / 100
+
+
 @click.command("profile")
 @options.runtime
 @click.option("--budget", "budget_s", default="20m", show_default=True, callback=_parse_budget, metavar="TIME",
               help="How long to measure: 20m, 1h30m, 90s.")  # fmt: skip
-@click.option("--out", "output", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR",
+@click.option("--until", callback=_parse_error, metavar="ERROR",
+              help="Stop earlier, when the cross-validated error of whole networks is reached: 3%.")  # fmt: skip
+@click.option("--out", "output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Directory for the measurements.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the campaign that is in DIR.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="First seed of a new campaign.")
-def command(runtime: str, threads: int, budget_s: float, output: Path, resume: bool, seed: int) -> None:
+@click.option("--verify", "verified", type=click.Path(exists=True, path_type=Path), metavar="DIR_OR_FILE",
+              help="Measure nothing; check the measurements that are there.")  # fmt: skip
+def command(
+    runtime: str,
+    threads: int,
+    budget_s: float,
+    until: float | None,
+    output: Path | None,
+    resume: bool,
+    seed: int,
+    verified: Path | None,
+) -> None:
     """Measure the kernels of random networks on this machine, to train a predictor on.
 
-    What is measured is on disk at the latest a minute later; an interrupted campaign is continued with --resume.
+    What to measure is planned anew every couple of minutes from what was measured. What is measured is on disk half a
+    minute later at the latest; an interrupted campaign is continued with --resume.
     """
-    from nnmeter.profiling.campaign import CampaignProgress, run_campaign
+    if verified is not None:
+        _verify(verified)
+        return
+    if output is None:
+        raise click.UsageError("--out is missing; give the directory for the measurements")
+    from nnmeter.profiling.library_threads import fix_library_threads
+
+    fix_library_threads()  # before anything imports NumPy
+    from nnmeter.profiling.campaign import run_campaign
     from nnmeter.runtimes import load_runtime
 
     with StatusLine() as status:
+        done = run_campaign(
+            output,
+            load_runtime(runtime),
+            threads,
+            budget_s,
+            seed,
+            lambda progress: status.show(progress_line(progress)),
+            resume,
+            until=until,
+        )
+    click.echo(f"{output}: {last_line(done)}")
 
-        def tell(progress: CampaignProgress) -> None:
-            left_s = max(progress.budget_s - progress.elapsed_s, 0.0)
-            status.show(
-                f"{progress.networks} networks, {progress.kernels} kernels, {progress.refused} refused, "
-                f"{left_s / 60:.1f} min left: {progress.network}"
-            )
 
-        done = run_campaign(output, load_runtime(runtime), threads, budget_s, seed, tell, resume)
-    click.echo(f"{output}: {done.networks} networks, {done.kernels} kernels in {done.elapsed_s / 60:.1f} min")
+def progress_line(progress: CampaignProgress) -> str:
+    """What a running campaign shows: time left and error first, the network last."""
+    left_s = max(progress.budget_s - progress.elapsed_s, 0.0)
+    error = "not known yet" if progress.error is None else f"{100 * progress.error:.1f} %"
+    return (
+        f"{left_s / 60:.1f} min left, cross-validated error {error}, {progress.networks} networks, "
+        f"{progress.kernels} kernels, {progress.refused} refused: {progress.network}"
+    )
+
+
+def last_line(done: CampaignProgress) -> str:
+    """What a campaign leaves behind: how much, in which time, how good, and in how much memory."""
+    left_s = max(done.budget_s - done.elapsed_s, 0.0)
+    if done.error is None:
+        error = "cross-validated error unknown (too few networks or too little time)"
+    else:
+        error = f"cross-validated error {100 * done.error:.1f} %{' as asked for' if done.reached else ''}"
+    return (
+        f"{done.networks} networks, {done.kernels} kernels, {done.refused} refused in {done.elapsed_s / 60:.1f} min, "
+        f"{left_s / 60:.1f} min left; {error}; {done.plans} plans in {done.planning_s:.1f} s; "
+        f"at most {done.peak_bytes / 1e9:.2f} GB of memory"
+    )
+
+
+def _verify(path: Path) -> None:
+    from nnmeter.profiling.verification import verify_measurements
+
+    report = verify_measurements(path)
+    for problem in report.problems[:_PROBLEMS_SHOWN]:
+        click.echo(problem)
+    found = f"{report.files} files, {report.measurements} networks, {report.kernels} kernels, {report.refused} refused"
+    if report.problems:
+        raise CheckFailed(f"{path}: {len(report.problems)} problems in {found}; the first are printed above")
+    click.echo(f"{path}: {found}; no problems")

@@ -21,10 +21,14 @@ import click
 )
 @click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")
 @click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of the runtime that was measured.")
-def command(sources: tuple[str, ...], output: Path, regressor: str, device_id: str | None, rules: str | None) -> None:
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Makes training repeatable.")
+def command(
+    sources: tuple[str, ...], output: Path, regressor: str, device_id: str | None, rules: str | None, seed: int
+) -> None:
     """Train a predictor on measurements and write it as a device pack.
 
-    DIR_OR_FILE is what `nnmeter profile` or `nnmeter measure` wrote; all must be of one device.
+    DIR_OR_FILE is what `nnmeter profile` or `nnmeter measure` wrote; all must be of one device. Kernels, profiled
+    networks, and networks of which only the whole time is known may be mixed, or be there alone.
     """
     from nnmeter.devices.build import build_pack
 
@@ -35,5 +39,6 @@ def command(sources: tuple[str, ...], output: Path, regressor: str, device_id: s
         device_id=device_id,
         rules=rules,
         progress=lambda line: click.echo(line, err=True),
+        seed=seed,
     )
     click.echo(f"{pack.id}: {pack.path}")

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from nnmeter.profiling.measurement import Measurement
 
 # nnmeter/profiling/protocol.py has the rules.
-PROTOCOL = (
-    "networks, each warmed up, profiled kernel by kernel, then timed whole; every run followed by a run of a "
-    "reference product, times being ratios to it; medians over runs"
-)
+_UNITS = "every run followed by a run of a reference product, times being ratios to it; medians over runs"
+PROTOCOL = f"networks, each warmed up, profiled kernel by kernel, then timed whole; {_UNITS}"
+PROTOCOL_OF_WHOLES = f"networks, each warmed up and timed whole; {_UNITS}"
 
 
 def build_pack(
@@ -37,6 +36,7 @@ def build_pack(
     device_id: str | None = None,
     rules: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
+    seed: int = 0,
 ) -> DevicePack:
     """Train a predictor on measurements and save it as a device pack.
 
@@ -47,6 +47,7 @@ def build_pack(
         device_id: name of the device; made from processor, runtime and threads if not given.
         rules: fusion rules, a file or the name of a rule set; the runtime's own if not given.
         progress: told what is being done, a line at a time.
+        seed: decides all that is random in training; the same seed and measurements make the same pack.
 
     Raises:
         MeasurementError: measurements are missing, damaged, too few, or of several devices.
@@ -57,7 +58,7 @@ def build_pack(
     measurements, fingerprint = read_all(sources)
     named = rules if rules is not None else f"{fingerprint.get('runtime', 'onnxruntime')}_cpu"
     document = _rules_for(named, fingerprint)
-    predictor, report = fit_predictor(measurements, regressor=regressor, progress=progress)
+    predictor, report = fit_predictor(measurements, regressor=regressor, seed=seed, progress=progress)
     card = make_card(measurements, fingerprint, report, device_id)
     return save_pack(output, card, document, predictor)
 
@@ -102,7 +103,7 @@ def make_card(
         threads=threads,
         precision=precision,
         date=str(fingerprint.get("date", "unknown")),
-        protocol=PROTOCOL,
+        protocol=PROTOCOL if any(m.kernel_ms for m in measurements) else PROTOCOL_OF_WHOLES,
         noise_floor=_noise_floor(measurements),
         reference_ms=round(statistics.median(m.reference_ms for m in measurements), 6),
         fingerprint=fingerprint,

@@ -12,12 +12,15 @@ Two packs of one id are an error: which of them priced a model must never depend
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, read_manifest
-from nnmeter.devices.pack import DevicePack, read_card, read_pack
+from nnmeter.devices.pack import DevicePack, read_card, read_pack, read_scorecard
 from nnmeter.errors import DeviceError
 
 
@@ -28,6 +31,11 @@ class DeviceInfo:
     id: str
     path: Path
     card: Card
+
+    @cached_property
+    def scorecard(self) -> Mapping[str, Any] | None:
+        """How good the predictor is, as `nnmeter evaluate` found; None if the pack has none."""
+        return read_scorecard(self.path, read_manifest(self.path))
 
 
 def list_devices() -> list[DeviceInfo]:

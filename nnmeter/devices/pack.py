@@ -60,19 +60,24 @@ def read_pack(directory: str | os.PathLike[str]) -> DevicePack:
     hashes = read_manifest(path)
     verify_files(path, hashes)
     card = read_card(path, hashes)
-    scorecard = None
-    if "scorecard.json" in hashes:
-        where = f"{path.name}/scorecard.json"
-        scorecard = parse_json(read_verified(path, "scorecard.json", hashes), where)
-        if not isinstance(scorecard, dict):
-            raise DeviceError(f"{where}: must be a JSON object; rebuild the pack")
-    return DevicePack(card.id, path, card, scorecard)
+    return DevicePack(card.id, path, card, read_scorecard(path, hashes))
 
 
 def read_card(directory: Path, hashes: Mapping[str, str]) -> Card:
     """The card of the pack in `directory`, whose manifest says `hashes`."""
     where = f"{directory.name}/card.json"
     return Card.from_dict(parse_json(read_verified(directory, "card.json", hashes), where), where)
+
+
+def read_scorecard(directory: Path, hashes: Mapping[str, str]) -> dict[str, Any] | None:
+    """The scorecard of the pack in `directory`, whose manifest says `hashes`; None if it has none."""
+    if "scorecard.json" not in hashes:
+        return None
+    where = f"{directory.name}/scorecard.json"
+    scorecard = parse_json(read_verified(directory, "scorecard.json", hashes), where)
+    if not isinstance(scorecard, dict):
+        raise DeviceError(f"{where}: must be a JSON object; rebuild the pack")
+    return scorecard
 
 
 def save_pack(

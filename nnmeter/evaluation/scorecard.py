@@ -1,16 +1,23 @@
-"""The scorecard: how good a device's predictions are on models that its training did not see."""
+"""The scorecard: how good a device's predictions are on models that its training did not see.
+
+`docs/scorecards.md` explains every figure; `nnmeter.evaluation.metrics` defines the metrics.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnmeter.evaluation.metrics import Metrics, compute_metrics
 
+if TYPE_CHECKING:
+    from nnmeter.evaluation.kernel_scores import KernelScores
+
 SCHEMA_VERSION = 1
+LARGE_FAMILY = 3  # models; the share within ±10 % of a family of one or two is all or nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +58,12 @@ class Scorecard:
         families: metrics by family.
         interval_coverage: per cent of models whose measured latency lies in the interval.
         interval_half_width: mean half width of the interval, per cent of the prediction.
-        fallback: mean share of predicted time priced by the fallback, per cent.
+        fallback: mean share of predicted time priced by the fallback, per cent; the rest is of trained predictors.
         noise_floor: metrics between two independent measurements of the same models.
         baselines: metrics of the baselines.
         models: the rows.
+        kernels: prices of single kernels against their times, where kernels were timed.
+        notes: what a reader should know of this evaluation, a sentence each.
     """
 
     device: str
@@ -69,11 +78,19 @@ class Scorecard:
     noise_floor: Metrics | None
     baselines: Mapping[str, Metrics]
     models: tuple[ScoredModel, ...]
+    kernels: KernelScores | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def worst_family(self) -> str:
         """The family with the largest MAPE."""
         return max(self.families, key=lambda f: self.families[f].mape)
+
+    @property
+    def worst_large_family(self) -> str | None:
+        """Of the families of `LARGE_FAMILY` models or more: the least share within ±10 %, then the largest MAPE."""
+        large = [f for f, metrics in self.families.items() if metrics.models >= LARGE_FAMILY]
+        return min(large, key=lambda f: (self.families[f].within_10, -self.families[f].mape), default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, as `scorecard.json` stores it."""
@@ -85,18 +102,28 @@ class Scorecard:
             "confidence": self.confidence,
             "overall": self.overall.to_dict(),
             "worst_family": self.worst_family,
+            "worst_large_family": self.worst_large_family,
             "interval_coverage": round(self.interval_coverage, 2),
             "interval_half_width": round(self.interval_half_width, 2),
+            "trained": round(100.0 - self.fallback, 3),
             "fallback": round(self.fallback, 3),
             "noise_floor": self.noise_floor.to_dict() if self.noise_floor else None,
             "baselines": {name: m.to_dict() for name, m in self.baselines.items()},
             "families": {name: m.to_dict() for name, m in sorted(self.families.items())},
+            "kernels": self.kernels.to_dict() if self.kernels else None,
+            "notes": list(self.notes),
             "models": [_rounded(asdict(m)) for m in self.models],
         }
 
 
 def score_models(
-    device: str, split: str, kernels_from: str, confidence: float, rows: Sequence[ScoredModel]
+    device: str,
+    split: str,
+    kernels_from: str,
+    confidence: float,
+    rows: Sequence[ScoredModel],
+    kernels: KernelScores | None = None,
+    notes: Sequence[str] = (),
 ) -> Scorecard:
     """Compute the scorecard of `rows`; ValueError if there are none."""
     if not rows:
@@ -125,6 +152,8 @@ def score_models(
             for name in sorted({n for r in rows for n in r.baselines_ms})
         },
         models=tuple(rows),
+        kernels=kernels,
+        notes=tuple(notes),
     )
 
 

@@ -1,8 +1,13 @@
-"""Readers of model files and objects."""
+"""Readers of model files and objects.
+
+A file is told by its content, not by its name: one that begins with a brace is a JSON graph of nn-Meter (no ONNX file
+can), any other is ONNX.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.errors import ModelError
@@ -14,20 +19,31 @@ if TYPE_CHECKING:
 
 __all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "UnboundModel", "read_model"]
 
+_SPACE = b" \t\r\n\xef\xbb\xbf"  # what may come before the brace: white space, the mark of UTF-8
+_LOOK = 64
+
 
 def read_model(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> UnboundModel:
     """Read a model: its operators, the types of its weights and the dimensions that it leaves free.
 
     Args:
-        source: path of an ONNX file, its bytes, or an `onnx.ModelProto`. Weights are passed over in all of them.
+        source: path of an ONNX file or of a JSON graph of nn-Meter, the bytes of one, or an `onnx.ModelProto`. Weights
+            are passed over in all of them.
 
     Raises:
         ModelError: it cannot be read as a model.
     """
     if isinstance(source, str | os.PathLike):
+        if _begins_json(_first_bytes(source)):
+            return _read_json(source)
         return read_file(source)
     if isinstance(source, bytes | bytearray | memoryview):
-        return read_bytes(bytes(source))
+        data = bytes(source)
+        if _begins_json(data[:_LOOK]):
+            from nnmeter.formats.nnmeter_ir import read_nnmeter_ir
+
+            return read_nnmeter_ir(data, "model", "model")
+        return read_bytes(data)
     if _is_proto(source):
         return read_proto(source)
     raise ModelError(f"model: a {type(source).__name__} is no model; give a path, bytes or an onnx.ModelProto")
@@ -35,3 +51,23 @@ def read_model(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Unbo
 
 def _is_proto(source: Any) -> bool:
     return hasattr(source, "SerializeToString") and hasattr(source, "graph") and hasattr(source, "opset_import")
+
+
+def _first_bytes(path: str | os.PathLike[str]) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(_LOOK)
+    except OSError:
+        return b""  # the reader of ONNX says what is wrong
+
+
+def _begins_json(data: bytes) -> bool:
+    return data.lstrip(_SPACE)[:1] == b"{"
+
+
+def _read_json(path: str | os.PathLike[str]) -> UnboundModel:
+    from nnmeter.formats.nnmeter_ir import MAX_BYTES, read_nnmeter_ir
+
+    with open(path, "rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    return read_nnmeter_ir(data, os.fspath(path), Path(path).stem)

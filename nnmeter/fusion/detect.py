@@ -6,17 +6,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from nnmeter.fusion.attention import AttentionGroups
+from nnmeter.fusion.biases import separate_shared_biases
 from nnmeter.fusion.blocks import slices_to_blocks
 from nnmeter.fusion.casts import insert_casts
+from nnmeter.fusion.concats import merge_concats
+from nnmeter.fusion.elementwise import ElementwiseGroups
 from nnmeter.fusion.folding import deduplicate, fold_constants
+from nnmeter.fusion.free_operators import drop_free_operators
+from nnmeter.fusion.in_place import drop_in_place
 from nnmeter.fusion.layout import BlockedLayout
+from nnmeter.fusion.linking import Linker
 from nnmeter.fusion.matcher import RuleIndex
+from nnmeter.fusion.memory_layout import MemoryLayout
+from nnmeter.fusion.perceptrons import chain_products
+from nnmeter.fusion.plain_attributes import plain_attributes
+from nnmeter.fusion.post_operators import PostOperators
 from nnmeter.fusion.quantization import QuantizedGroups, unshare, unsigned_activations
+from nnmeter.fusion.retyping import retype
 from nnmeter.fusion.rewriting import WorkingGraph, split_kind
 from nnmeter.fusion.rules import FusionRules, Pass
+from nnmeter.fusion.settings import settle
 from nnmeter.fusion.splitting import split_slices
 from nnmeter.fusion.transposes import TransposePusher
-from nnmeter.graph.ir import Graph
+from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.kernels.naming import kernel_signature
 
@@ -39,14 +54,22 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
     kernels = []
     for node in work.ordered():
         domain, op_type = split_kind(node.kind)
+        kinds: list[TensorType | None] = []
+        fixed: list[bool] = []
+        known: list[np.ndarray | None] = []
+        for name in node.inputs:
+            kinds.append(types[name] if name else None)
+            constant = name in constants
+            fixed.append(constant)
+            known.append(values.get(name) if constant else None)
         signature = kernel_signature(
             op_type,
             domain,
             node.attributes,
-            [types[name] if name else None for name in node.inputs],
-            [name in constants for name in node.inputs],
+            kinds,
+            fixed,
             [types[name] for name in node.outputs if name in types],
-            [values.get(name) if name in constants else None for name in node.inputs],
+            known,
         )
         kernels.append(Kernel(node.name, signature, node.sources))
     return kernels
@@ -77,10 +100,13 @@ class _PreparedPass:
     apply: Apply
     kinds: frozenset[str] | None
     only_with: tuple[str, ...] = ()
+    only_if: str = ""
     repeat: int = 1
 
     def may_apply(self, graph: WorkingGraph, last_run: int | None) -> bool:
-        """Whether anything that the pass looks at is there and has changed since it last began."""
+        """Whether the pass is wanted, and anything that it looks at is there and has changed since it last began."""
+        if self.only_if and not graph.parameters.get(self.only_if):
+            return False
         if self.only_with and not any(graph.by_kind.get(kind) for kind in self.only_with):
             return False
         if last_run is None:
@@ -100,9 +126,20 @@ def _prepared(rules: FusionRules) -> list[list[_PreparedPass]]:
         for stage in rules.stages:
             stages.append([])
             for item in stage.passes:
-                key = repr((item.kind, item.rules, sorted(item.fields.items(), key=str), item.only_with, item.repeat))
+                key = repr(
+                    (
+                        item.kind,
+                        item.rules,
+                        sorted(item.fields.items(), key=str),
+                        item.only_with,
+                        item.only_if,
+                        item.repeat,
+                    )
+                )
                 if key not in known:
-                    known[key] = replace(_PREPARE[item.kind](item), only_with=item.only_with, repeat=item.repeat)
+                    known[key] = replace(
+                        _PREPARE[item.kind](item), only_with=item.only_with, only_if=item.only_if, repeat=item.repeat
+                    )
                 stages[-1].append(known[key])
     return stages
 
@@ -112,12 +149,9 @@ def _prepare_rewrite(item: Pass) -> _PreparedPass:
     return _PreparedPass(index.apply, index.kinds)
 
 
-def _prepare_layout(item: Pass) -> _PreparedPass:
-    return _PreparedPass(BlockedLayout(item.fields).apply, None)
-
-
-def _prepare_groups(item: Pass) -> _PreparedPass:
-    return _PreparedPass(QuantizedGroups(item.fields).apply, None)
+def _prepare_with(make: Callable[[Any], Any]) -> Callable[[Pass], _PreparedPass]:
+    """For a pass that is a class with a method `apply`, made of the pass's fields."""
+    return lambda item: _PreparedPass(make(item.fields).apply, None)
 
 
 def _prepare_transposes(item: Pass) -> _PreparedPass:
@@ -135,10 +169,23 @@ _PREPARE: dict[str, Callable[[Pass], _PreparedPass]] = {
     "deduplicate": _prepare_procedure(deduplicate),
     "slices_to_blocks": _prepare_procedure(slices_to_blocks),
     "split_slices": _prepare_procedure(split_slices),
-    "layout": _prepare_layout,
-    "quantized_groups": _prepare_groups,
+    "layout": _prepare_with(BlockedLayout),
+    "quantized_groups": _prepare_with(QuantizedGroups),
     "insert_casts": _prepare_procedure(insert_casts),
     "unshare": _prepare_procedure(unshare),
     "unsigned_activations": _prepare_procedure(unsigned_activations),
     "push_transposes": _prepare_transposes,
+    "post_operators": _prepare_with(PostOperators),
+    "group_elementwise": _prepare_with(ElementwiseGroups),
+    "group_attention": _prepare_with(AttentionGroups),
+    "memory_layout": _prepare_with(MemoryLayout),
+    "in_place": _prepare_procedure(drop_in_place),
+    "retype": _prepare_procedure(retype),
+    "settings": _prepare_procedure(settle),
+    "plain_attributes": _prepare_procedure(plain_attributes),
+    "link": _prepare_with(Linker),
+    "free_operators": _prepare_procedure(drop_free_operators),
+    "shared_biases": _prepare_procedure(separate_shared_biases),
+    "merge_concats": _prepare_procedure(merge_concats),
+    "chain_products": _prepare_procedure(chain_products),
 }

@@ -11,15 +11,16 @@ An expression is evaluated against one match: the tensors and nodes that a patte
 
 Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `dtype`, `dtype_code`, `constant` (known before
 the run), `stored` (an initializer of the file), `known` (constant with a known value), `value` (all elements, flat),
-`scalar` (the value of a tensor of one element), `uses` (how many inputs read it), `output` (whether the graph returns
-it), `input` (whether the graph is given it), `produced` (whether a node writes it), `present` (whether an optional
-input is there), `same` (two names, one tensor).
+`scalar` (the value of a tensor of one element), `filled` (x, number: whether all elements are known to be it), `uses`
+(how many inputs read it), `output` (whether the graph returns it), `input` (whether the graph is given it), `produced`
+(whether a node writes it), `present` (whether an optional input is there), `same` (two names, one tensor).
 Functions of a node: `kind` (domain-qualified operator), `attr` (node, attribute, default), `arity` (inputs present),
 `results` (outputs that somebody needs).
 Of the graph and rules: `opset` (of ai.onnx), `param` (a parameter of the rule set).
 Of values: `and or not eq ne lt le gt ge in near` (near: relative tolerance 1e-5 by default),
 `add sub mul div mod neg sqrt max min prod sum len at one_at slice drop list concat repeat plus (by elements) sorted
-range where all_equal permute inverse round_up broadcast`.
+range reversed where all_equal permute inverse round_up broadcast places` (numbers modulo a count, sorted) `keeps_order`
+(shape, permutation: whether it moves dimensions of 1 only).
 """
 
 from __future__ import annotations
@@ -107,6 +108,8 @@ def _call_on_values(function: Callable[..., Any], expressions: list[Expression])
         return _call_with_literal(function, arguments[0], expressions[1])
     if len(arguments) == 2:
         return _call_two(function, arguments[0], arguments[1])
+    if len(arguments) > 2 and all(_is_literal(e) and e is not None for e in expressions[1:]):
+        return _call_with_literals(function, arguments[0], expressions[1:])
 
     def call(match: Match) -> Any:
         values = []
@@ -132,6 +135,14 @@ def _call_with_literal(function: Callable[..., Any], argument: Evaluate, literal
     def call(match: Match) -> Any:
         value = argument(match)
         return None if value is None else function(value, literal)
+
+    return call
+
+
+def _call_with_literals(function: Callable[..., Any], argument: Evaluate, literals: list[Any]) -> Evaluate:
+    def call(match: Match) -> Any:
+        value = argument(match)
+        return None if value is None else function(value, *literals)
 
     return call
 
@@ -230,6 +241,12 @@ def _scalar(match: Match, name: str) -> Any:
     return value[0] if value is not None and len(value) == 1 else None
 
 
+def _filled(match: Match, name: str, number: float) -> bool:
+    tensor = match.tensors.get(name)
+    value = match.graph.values.get(tensor) if tensor in match.graph.constants else None
+    return value is not None and value.size > 0 and bool((value == number).all())
+
+
 def _constant(match: Match, name: str) -> bool:
     return match.tensors.get(name) in match.graph.constants
 
@@ -250,6 +267,7 @@ _ON_NAMES: dict[str, tuple[Callable[..., Any], int, int]] = {
     "known": (lambda m, x: _value(m, x) is not None, 1, 1),
     "value": (_value, 1, 1),
     "scalar": (_scalar, 1, 1),
+    "filled": (_filled, 2, 2),
     "uses": (lambda m, x: m.graph.uses(m.tensors[x]), 1, 1),
     "output": (lambda m, x: m.tensors.get(x) in m.graph.outputs, 1, 1),
     "input": (lambda m, x: m.tensors.get(x) in m.graph.inputs, 1, 1),
@@ -286,6 +304,11 @@ def _broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
     if any(x != y and 1 not in (x, y) for x, y in zip(left, right, strict=True)):
         return None
     return tuple(max(x, y) if 0 not in (x, y) else 0 for x, y in zip(left, right, strict=True))
+
+
+def _keeps_order(shape: Sequence[int], perm: Sequence[int]) -> bool:
+    moved = [axis for axis in perm if shape[axis] != 1]
+    return moved == sorted(moved)
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -327,6 +350,9 @@ _ON_VALUES: dict[str, tuple[Callable[..., Any], int, int]] = {
     "repeat": (lambda item, count: (item,) * count, 2, 2),
     "plus": (lambda a, b: tuple(x + y for x, y in zip(a, b, strict=True)) if len(a) == len(b) else None, 2, 2),
     "permute": (lambda v, perm: tuple(v[p] for p in perm), 2, 2),
+    "reversed": (lambda v: tuple(v[::-1]), 1, 1),
+    "places": (lambda v, count: tuple(sorted(x % count for x in v)), 2, 2),
+    "keeps_order": (_keeps_order, 2, 2),
     "inverse": (lambda perm: tuple(sorted(range(len(perm)), key=lambda i: perm[i])), 1, 1),
     "round_up": (lambda a, b: -(-a // b) * b, 2, 2),
     "broadcast": (_broadcast, 2, 2),

@@ -1,7 +1,8 @@
 """The matcher: finds a rule's pattern in a working graph and replaces it. It knows no device and no operator.
 
-1. Rules are indexed by the kind of their anchor, so that a pass looks only at nodes where a rule could begin; most of
-   those are refused at a glance, by the kinds of their neighbours or because an input is no constant.
+1. Rules are indexed by the kind of their anchor, so that a pass looks only at nodes where a rule could begin, and rules
+   are set aside while the graph lacks a kind that they need. Most nodes are then refused at a glance, by the kinds of
+   their neighbours or because an input is no constant.
 2. From the anchor, each further pattern node is reached along a tensor that is bound already: the writer of an output,
    or each reader of an input in turn. Input orders of commutative nodes are tried in turn. The first match is taken.
 3. A condition is evaluated as soon as the names that it uses are bound.
@@ -27,7 +28,7 @@ class _Step:
 
     __slots__ = (
         "by_input", "by_output", "checks", "commutative", "id", "inputs", "kinds", "more_inputs", "more_outputs",
-        "outputs",
+        "outputs", "slots",
     )  # fmt: skip
 
     def __init__(self, node: PatternNode, bound: set[str], checks: list[Evaluate], constants: frozenset[str]) -> None:
@@ -43,6 +44,8 @@ class _Step:
         self.checks = checks
         self.by_output = next((name for name in self.outputs if name in bound), None)
         self.by_input = next((name for name, _, _ in self.inputs if name in bound), None)
+        # What binding asks of each input: the name to bind, if any; whether it may be absent; whether it is a constant.
+        self.slots = [("" if name == "_" else name, optional, constant) for name, optional, constant in self.inputs]
 
 
 class CompiledRule:
@@ -57,14 +60,26 @@ class CompiledRule:
         self.unless = [_prepare_steps(item.match, item.where, frozenset(), set(names)) for item in rule.unless]
         self.anchors = self.steps[0].kinds
         self.kinds = frozenset(kind for step in self.steps for kind in step.kinds)
+        self.other_kinds = [tuple(step.kinds) for step in self.steps[1:]]
         self.glance = _prepare_glance(self.steps)
         self.written = frozenset(name.rstrip("?") for t in rule.replace for name in t.outputs) | frozenset(rule.forward)
         self.templates = [_CompiledTemplate(t, len(rule.replace) == 1) for t in rule.replace]
         self.new_tensors = [_CompiledTensor(t) for t in rule.tensors]
 
+    def may_fit(self, graph: WorkingGraph) -> bool:
+        """Whether the graph has nodes of the kinds that the pattern has besides its anchor."""
+        by_kind = graph.by_kind
+        for kinds in self.other_kinds:
+            for kind in kinds:
+                if by_kind.get(kind):
+                    break
+            else:
+                return False
+        return True
+
     def apply(self, graph: WorkingGraph, anchor: WorkNode) -> bool:
         """Replace the pattern at an anchor; False, and nothing changed, where it does not fit."""
-        match = Match(graph)
+        match = Match(graph, {}, {})
         if not _extend(self.steps, match, 0, anchor) or not self._is_closed(match):
             return False
         for steps in self.unless:
@@ -144,46 +159,49 @@ def _extend(steps: list[_Step], match: Match, index: int, node: WorkNode) -> boo
     step = steps[index]
     if node.kind not in step.kinds:
         return False
-    for other in match.nodes.values():
+    nodes, tensors = match.nodes, match.tensors
+    for other in nodes.values():
         if node is other:
             return False
     inputs = node.inputs
     orders: Sequence[list[str]] = (inputs,)
     if step.commutative and len(inputs) == 2:
         orders = (inputs, inputs[::-1])
-    before = dict(match.tensors)
+    bound = len(tensors)
     for order in orders:
         if _bind(match, step, node, order):
-            match.nodes[step.id] = node
+            nodes[step.id] = node
             for check in step.checks:
                 if not check(match):
                     break
             else:
                 if _continue(steps, match, index + 1):
                     return True
-            del match.nodes[step.id]
-        match.tensors = dict(before)
+            del nodes[step.id]
+        while len(tensors) > bound:  # names are only ever added, so the last ones are those of this step
+            tensors.popitem()
     return False
 
 
 def _bind(match: Match, step: _Step, node: WorkNode, inputs: list[str]) -> bool:
     tensors = match.tensors
-    count = len(inputs)
-    if count > len(step.inputs) and not step.more_inputs and any(inputs[len(step.inputs) :]):
+    slots = step.slots
+    extra = len(inputs) - len(slots)
+    if extra > 0 and not step.more_inputs and any(inputs[len(slots) :]):
         return False
     constants = match.graph.constants
-    for position, (name, optional, constant) in enumerate(step.inputs):
-        tensor = inputs[position] if position < count else ""
+    for (name, optional, constant), tensor in zip(
+        slots, inputs if extra >= 0 else inputs + [""] * -extra, strict=False
+    ):
         if (not tensor and not optional) or (constant and tensor not in constants):
             return False
-        if name != "_" and tensors.setdefault(name, tensor) != tensor:
+        if name and tensors.setdefault(name, tensor) != tensor:
             return False
-    outputs = node.outputs
-    count = len(outputs)
-    if count > len(step.outputs) and not step.more_outputs and any(outputs[len(step.outputs) :]):
+    names, outputs = step.outputs, node.outputs
+    extra = len(outputs) - len(names)
+    if extra < 0 or (extra > 0 and not step.more_outputs and any(outputs[len(names) :])):
         return False
-    for position, name in enumerate(step.outputs):
-        tensor = outputs[position] if position < count else ""
+    for name, tensor in zip(names, outputs, strict=False):
         if not tensor or tensors.setdefault(name, tensor) != tensor:
             return False
     return True
@@ -198,7 +216,7 @@ def _continue(steps: list[_Step], match: Match, index: int) -> bool:
         writer = graph.producer.get(match.tensors[step.by_output])
         return writer is not None and _extend(steps, match, index, writer)
     assert step.by_input is not None  # the loader checked that every pattern node is connected
-    for reader in tuple(graph.readers.get(match.tensors[step.by_input], ())):
+    for reader in graph.readers.get(match.tensors[step.by_input], ()):  # noqa: SIM110 - as in rewriting.py
         if _extend(steps, match, index, reader):
             return True
     return False
@@ -261,7 +279,7 @@ class _CompiledTensor:
 
 
 _Glance = Callable[[WorkingGraph, WorkNode], bool]
-_IMPLY_CONSTANT = frozenset({"constant", "known", "value", "scalar"})
+_IMPLY_CONSTANT = frozenset({"constant", "known", "value", "scalar", "filled"})
 
 
 def _prepare_glance(steps: list[_Step]) -> _Glance:
@@ -373,11 +391,16 @@ class RuleIndex:
         """Visit the nodes in order, apply at each the first rule that fits; whether any did."""
         changed = False
         by_anchor = self.by_anchor
+        possible: dict[str, list[CompiledRule]] = {}
         for node in graph.of_kinds(by_anchor):
             if not node.alive:
                 continue
-            for rule in by_anchor[node.kind]:
+            rules = possible.get(node.kind)
+            if rules is None:
+                rules = possible[node.kind] = [rule for rule in by_anchor[node.kind] if rule.may_fit(graph)]
+            for rule in rules:
                 if rule.glance(graph, node) and rule.apply(graph, node):
                     changed = True
+                    possible = {}  # what replaced the nodes may be of a kind that was not there
                     break
         return changed

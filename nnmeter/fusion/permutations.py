@@ -20,17 +20,17 @@ def inverse(perm: Sequence[int]) -> Perm:
 
 def compose(first: Sequence[int], second: Sequence[int]) -> Perm:
     """One permutation that does `first` and then `second`."""
-    return tuple(first[axis] for axis in second)
+    return tuple([first[axis] for axis in second])
 
 
 def permuted(items: Sequence[int], perm: Sequence[int]) -> tuple[int, ...]:
     """Items (a shape) in the order of a permutation."""
-    return tuple(items[axis] for axis in perm)
+    return tuple([items[axis] for axis in perm])
 
 
 def is_identity(perm: Sequence[int]) -> bool:
     """Whether a permutation moves nothing."""
-    return all(axis == position for position, axis in enumerate(perm))
+    return list(perm) == list(range(len(perm)))
 
 
 def without_axes(perm: Sequence[int], removed: Sequence[int]) -> Perm:

@@ -7,11 +7,16 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
    AVX-512 machines differ in one number.
 2. `stages` are applied in order. The passes of a stage are applied in order, `repeat` times at most or until none
    changes the graph, as optimizers of runtimes do.
-3. A pass has a `name` and a `kind`, is left out unless the graph has an operator of `only_with`, where given, and is
-   applied `repeat` times at most (once, where not given) before the next one. Kinds (with the rule here, or the module
-   of `nnmeter/fusion`, that tells their fields): `rewrite` (4-8), `fold_constants` (9), `deduplicate` (10), `eliminate`
-   (11), `layout` (layout.py), `push_transposes` (transposes.py), `split_slices` (splitting.py), `slices_to_blocks`
-   (blocks.py), `quantized_groups`, `unshare` and `unsigned_activations` (quantization.py), `insert_casts` (casts.py).
+3. A pass has a `name` and a `kind`, is left out unless the graph has an operator of `only_with` and the parameter
+   `only_if` is true, where given, and is applied `repeat` times at most (once, where not given) before the next one.
+   Kinds (with the rule here, or the module of `nnmeter/fusion`, that tells their fields): `rewrite` (4-8),
+   `fold_constants` (9), `deduplicate` (10), `eliminate` (11), `layout` (layout.py), `push_transposes` (transposes.py),
+   `split_slices` (splitting.py), `slices_to_blocks` (blocks.py), `quantized_groups`, `unshare` and
+   `unsigned_activations` (quantization.py), `insert_casts` (casts.py), `plain_attributes` (plain_attributes.py), `link`
+   (linking.py), `free_operators` (free_operators.py), `post_operators` (post_operators.py), `group_elementwise`
+   (elementwise.py), `group_attention` (attention.py), `memory_layout` (memory_layout.py), `in_place` (in_place.py),
+   `retype` (retyping.py), `settings` (settings.py), `shared_biases` (biases.py), `merge_concats` (concats.py),
+   `chain_products` (perceptrons.py).
 4. A `rewrite` pass has `rules`. Nodes are visited in the order of the graph; the first rule that fits at a node is
    applied. A rule has a `name`, a pattern `match`, conditions `where`, and what it becomes: `replace` or `forward`.
 5. `match` is a list of pattern nodes; the first is the anchor, each other one reads or writes a tensor of an earlier
@@ -35,13 +40,15 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
     `only` those that it merges); constants of one element are equal if their values are.
 11. `eliminate` is short for rewrite rules that forward the first input: `operators`: a list of
     `{"op", "inputs", "where", "outputs"}`; the input is called `x`, the output `y`, the node `n`.
+12. `{"include": name}` in place of a stage stands for the stages of a rule set of the package, so that devices share
+    what they have in common. It is resolved when rules are read: a pack's own copy holds all of its rules.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,6 +133,7 @@ class Pass:
     fields: Mapping[str, Any] = field(default_factory=dict)
     only_with: tuple[str, ...] = ()
     repeat: int = 1
+    only_if: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,7 +207,8 @@ def _parse(data: Any, where: str) -> FusionRules:
             raise RuleFault(
                 f"schema_version {version!r}, this nnmeter reads {SCHEMA_VERSION}; update nnmeter or the pack"
             )
-        stages = tuple(_stage(item) for item in _listed(data, "stages", "rule set"))
+        data = {**data, "stages": _with_included(_listed(data, "stages", "rule set"))}
+        stages = tuple(_stage(item) for item in data["stages"])
         return FusionRules(
             name=_text(data, "name", "rule set"),
             runtime=_text(data, "runtime", "rule set"),
@@ -210,6 +219,20 @@ def _parse(data: Any, where: str) -> FusionRules:
         )
     except RuleFault as fault:
         raise DeviceError(f"{where}: {fault}") from None
+
+
+def _with_included(stages: Sequence[Any]) -> list[Any]:
+    """Stages, those of other rule sets of the package in the places that name them (rule 12)."""
+    found: list[Any] = []
+    for stage in stages:
+        name = stage.get("include") if isinstance(stage, Mapping) else None
+        if name is None:
+            found.append(stage)
+        elif (RULESETS / f"{name}.json").is_file():
+            found += json.loads((RULESETS / f"{name}.json").read_text(encoding="utf-8"))["stages"]
+        else:
+            raise RuleFault(f"there is no rule set {name!r} to include; see {RULESETS.name}")
+    return found
 
 
 def _stage(data: Any) -> Stage:
@@ -224,15 +247,20 @@ def _pass(data: Any, stage: str) -> Pass:
     if kind not in PASS_KINDS:
         raise RuleFault(f"pass {name!r}: unknown kind {kind!r}; known are {', '.join(PASS_KINDS)}")
     only_with = tuple(data.get("only_with", ()))
+    only_if = str(data.get("only_if", ""))
     repeat = _repeat(data, f"pass {name!r}")
     if kind == "rewrite":
         rules = tuple(_rule(item, name) for item in _listed(data, "rules", f"pass {name!r}"))
-        return Pass(name, kind, rules, {}, only_with, repeat)
+        return Pass(name, kind, rules, {}, only_with, repeat, only_if)
     if kind == "eliminate":
         items = _listed(data, "operators", f"pass {name!r}")
-        return Pass(name, "rewrite", tuple(_rule(_elimination(item), name) for item in items), {}, only_with, repeat)
-    fields = {key: value for key, value in data.items() if key not in ("name", "kind", "only_with", "repeat")}
-    return Pass(name, kind, (), fields, only_with, repeat)
+        rules = tuple(_rule(_elimination(item), name) for item in items)
+        return Pass(name, "rewrite", rules, {}, only_with, repeat, only_if)
+    fields = {key: value for key, value in data.items() if key not in _PASS_FIELDS}
+    return Pass(name, kind, (), fields, only_with, repeat, only_if)
+
+
+_PASS_FIELDS = frozenset({"name", "kind", "only_with", "only_if", "repeat"})
 
 
 def _repeat(data: Mapping[str, Any], where: str) -> int:
@@ -255,6 +283,19 @@ PASS_KINDS = (
     "unshare",
     "unsigned_activations",
     "insert_casts",
+    "plain_attributes",
+    "link",
+    "free_operators",
+    "post_operators",
+    "group_elementwise",
+    "group_attention",
+    "memory_layout",
+    "in_place",
+    "retype",
+    "settings",
+    "shared_biases",
+    "merge_concats",
+    "chain_products",
 )
 
 
@@ -267,7 +308,7 @@ def _elimination(data: Any) -> dict[str, Any]:
     return {
         "name": data.get("name", f"no-op {label}"),
         "match": [node],
-        "where": [["le", ["results", "n"], 1], *data.get("where", [])],
+        "where": [*data.get("where", []), ["le", ["results", "n"], 1]],
         "forward": {"y": "x"},
         "outputs": data.get("outputs", False),
     }

@@ -1,10 +1,11 @@
 """Slices that together cut a tensor into all its pieces become one split.
 
 Fields of a `split_slices` pass: `slices` and `gathers` (operators that read a piece), `split` and `squeeze` (operators
-that they become), `opset` (the least one in which a split takes its sizes as an input).
+that they become), `opset` (the least one in which a split takes its sizes as an input), `of_pieces` (whether the piece
+of another split may be split, no by default).
 
 1. All slices and gathers that read a tensor must cut along one axis, with known bounds and step 1; a gather takes one
-   index. Other readers do not matter. The tensor is no piece of a split itself.
+   index. Other readers do not matter. The tensor is no piece of a split itself, unless `of_pieces` says so.
 2. Sorted by where they start, they must cover the axis from end to end without overlap, in at least two pieces.
 3. They become one split; a gather by a scalar also becomes a squeeze of its piece.
 """
@@ -41,7 +42,9 @@ def split_slices(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     changed = False
     for tensor, readers in sources.items():
         writer = graph.producer.get(tensor)
-        if len(readers) < 2 or tensor in graph.constants or (writer is not None and len(writer.outputs) > 1):
+        if len(readers) < 2 or tensor in graph.constants:
+            continue
+        if writer is not None and len(writer.outputs) > 1 and not fields.get("of_pieces"):
             continue
         pieces = [_slice(graph, node) if node.kind in slices else _gather(graph, node) for node in readers]
         known = [piece for piece in pieces if piece is not None]

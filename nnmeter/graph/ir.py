@@ -7,6 +7,7 @@ Weights are described (type and shape), not held; only small constants that shap
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,12 @@ class TensorType:
     @property
     def elements(self) -> int:
         """Number of elements; 1 for a scalar."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return prod(self.shape)
 
     @property
     def bytes(self) -> int:
         """Size in bytes, sub-byte types packed."""
-        return (self.elements * DTYPE_BITS[self.dtype] + 7) // 8
+        return (prod(self.shape) * DTYPE_BITS[self.dtype] + 7) // 8
 
     def __str__(self) -> str:
         return f"{self.dtype}[{'x'.join(map(str, self.shape))}]"

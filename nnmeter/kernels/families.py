@@ -2,7 +2,7 @@
 
 A family is a group of operators that run the same kind of loop, so that samples of one teach the price of another.
 Every operator belongs to exactly one; one that is not in the table belongs to `generic`, which is described by bytes,
-elements and FLOPs alone. To add a family, add its operators here and its features to `nnmeter/kernels/features.py`.
+elements and FLOPs alone. To add a family, add its operators here and its features to `nnmeter/kernels/features/`.
 """
 
 from __future__ import annotations

@@ -16,8 +16,15 @@ from nnmeter.graph.ir import TensorType
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
 
+class _Hashed:
+    """Where a signature keeps its hash: not a field, so that it is neither compared nor pickled."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
 @dataclass(frozen=True, slots=True)
-class KernelSignature:
+class KernelSignature(_Hashed):
     """All that prices a kernel.
 
     Attributes:
@@ -37,6 +44,17 @@ class KernelSignature:
     constants: tuple[bool, ...]
     outputs: tuple[TensorType, ...]
     attributes: tuple[tuple[str, Attribute], ...] = ()
+
+    def __hash__(self) -> int:
+        """Of most of what tells signatures apart; made once, for pricing asks for it five times."""
+        try:
+            return self._hash
+        except AttributeError:
+            inputs = tuple([None if t is None else t.shape for t in self.inputs])
+            outputs = tuple([t.shape for t in self.outputs])
+            value = hash((self.type, self.attributes, inputs, outputs))
+            object.__setattr__(self, "_hash", value)
+            return value
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """The value of an attribute, or `default`."""

@@ -12,8 +12,12 @@ Rules of the names:
 3. A residual input of a convolution (its fourth input) adds `+Add`.
 4. An activation, and only then, adds `+<activation>`: `nchwc.Conv+Add+Relu`.
 5. All others are named by their operator. Absent inputs at the end do not count.
-6. Attributes are kept where cost may depend on them; those that only change values (epsilon, alpha of a product, the
+6. Where the attribute `fused` tells the operators fused behind the anchor (`Add+Relu`), it takes the place of rules 3
+   and 4. A kernel of element-wise operators alone has the costliest of them for its anchor, the others in order of
+   their names behind it (`elementwise_name`): so the name does not depend on the order in which they were found.
+7. Attributes are kept where cost may depend on them; those that only change values (epsilon, alpha of a product, the
    parameters of an activation) are dropped. Axes of a reduction that arrive as a constant input are kept as `axes`.
+8. The keys of an `Attention` of ai.onnx are described by rows, though a runtime may be given them by columns.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.graph.cost import operator_cost
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import Attribute, KernelSignature
 
@@ -82,12 +87,7 @@ def kernel_signature(
     if anchor != op_type:
         domain = ""
     name = f"nchwc.{anchor}" if domain == BLOCKED_DOMAIN and anchor not in _REORDERS else anchor
-    residual = _RESIDUAL_INPUT.get(anchor)
-    if residual is not None and len(inputs) > residual and inputs[residual] is not None:
-        name += "+Add"
-    activation = attributes.get("activation")
-    if activation and isinstance(activation, str):
-        name += f"+{activation}"
+    name += _fused_suffix(anchor, attributes, inputs)
     kept: list[tuple[str, Attribute]] = []
     for key, value in attributes.items():
         if key in COST_ATTRIBUTES and value != _DEFAULTS.get(key):
@@ -102,4 +102,80 @@ def kernel_signature(
     while count and inputs[count - 1] is None:
         count -= 1
     inputs, constants = inputs[:count], constants[:count]
+    if anchor == "Attention" and not domain:
+        inputs = _keys_by_rows(inputs)
     return KernelSignature(name, anchor, domain, tuple(inputs), tuple(constants), tuple(outputs), tuple(kept))
+
+
+def _fused_suffix(anchor: str, attributes: Mapping[str, Any], inputs: Sequence[TensorType | None]) -> str:
+    """Rules 3, 4 and 6: what is fused behind an anchor, each with a plus sign before it."""
+    fused = attributes.get("fused")
+    if isinstance(fused, str):
+        return f"+{fused}" if fused else ""
+    suffix = ""
+    residual = _RESIDUAL_INPUT.get(anchor)
+    if residual is not None and len(inputs) > residual and inputs[residual] is not None:
+        suffix += "+Add"
+    activation = attributes.get("activation")
+    if activation and isinstance(activation, str):
+        suffix += f"+{activation}"
+    return suffix
+
+
+def elementwise_name(operators: Sequence[str]) -> str:
+    """The name of a kernel of element-wise operators (rule 6): `Sigmoid+Add+Mul`."""
+    element = TensorType("float32", (1,))
+
+    def rank(operator: str) -> tuple[int, str]:
+        return -operator_cost(operator, "", {}, [element, element], [element]).flops, operator
+
+    return "+".join(sorted(operators, key=rank))
+
+
+def _keys_by_rows(inputs: Sequence[TensorType | None]) -> Sequence[TensorType | None]:
+    """Rule 8: the keys of an attention with one row a key, in whichever order they lie."""
+    if len(inputs) < 3 or inputs[0] is None or inputs[1] is None:
+        return inputs
+    keys, width = inputs[1].shape, inputs[0].shape[-1]
+    if len(keys) < 2 or keys[-1] == width or keys[-2] != width:
+        return inputs
+    return [inputs[0], TensorType(inputs[1].dtype, (*keys[:-2], keys[-1], keys[-2])), *inputs[2:]]
+
+
+def operand_order(kind: TensorType, constant: bool) -> tuple[Any, ...]:
+    """The key by which operands of a kernel are sorted whose runtime gives them no order of their own.
+
+    Computed ones come first, large ones before small ones.
+    """
+    return constant, -kind.elements, kind.dtype, kind.shape
+
+
+def without_leading_ones(kind: TensorType) -> TensorType:
+    """A type without the leading dimensions of 1 that broadcasting adds; a scalar of rank 1 stays."""
+    shape = kind.shape
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return kind if shape == kind.shape else TensorType(kind.dtype, shape)
+
+
+def perceptron_attributes(
+    operators: Sequence[str], weights: Sequence[TensorType], read: Sequence[TensorType], written: TensorType
+) -> dict[str, Attribute]:
+    """The attributes of a kernel of several products with weights, one behind the other.
+
+    Args:
+        operators: what runs in it, products included, in any order.
+        weights: the weights of each product, of shape (width of its results, width of its data).
+        read: everything that it reads.
+        written: its result, of as many rows as the data.
+    """
+    rows = written.elements // max(written.shape[-1], 1)
+    products = [operator for operator in operators if operator == "Gemm"]
+    others = sorted(operator for operator in operators if operator != "Gemm")
+    return {
+        "transB": 1,
+        "fused": "+".join([*products[1:], *others]),
+        "nested_flops": sum(2 * rows * weight.elements for weight in weights),
+        "nested_bytes_read": sum(tensor.bytes for tensor in read),
+        "nested_bytes_written": written.bytes,
+    }

@@ -81,12 +81,40 @@ def calibrate_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[Kern
         log_errors: log(measured / predicted) of each network.
         networks: the kernel prices that each prediction summed.
     """
-    count = len(networks)
-    best: tuple[float, IntervalModel] | None = None
     explained = np.array([log_scale(prices, 0.0) for prices in networks])
     totals = np.array([sum(p.latency_ms for p in prices) or 1.0 for prices in networks])
+    return calibrate_scales(log_errors, explained, totals)
+
+
+def explained_scales(
+    latency_ms: np.ndarray, sigma: np.ndarray, anchor: np.ndarray, network: np.ndarray, networks: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What kernels explain of the scale of each network's log error (rule 1), for many networks at once.
+
+    Args:
+        latency_ms: price of each kernel [rows].
+        sigma: standard deviation of its logarithm [rows].
+        anchor: number of its anchor [rows].
+        network: number of its network [rows].
+        networks: how many networks there are.
+
+    Returns:
+        Scale without base and jitter, and sum of the prices [networks].
+    """
+    pair, inverse = np.unique(network * (int(anchor.max(initial=0)) + 1) + anchor, return_inverse=True)
+    sums = np.bincount(inverse, latency_ms * sigma)
+    owner = pair // (int(anchor.max(initial=0)) + 1)
+    totals = np.bincount(network, latency_ms, networks)
+    totals[totals == 0] = 1.0
+    return np.sqrt(np.bincount(owner, sums**2, networks)) / totals, totals
+
+
+def calibrate_scales(log_errors: np.ndarray, explained: np.ndarray, totals_ms: np.ndarray) -> IntervalModel:
+    """Calibrate on out-of-sample networks, as `calibrate_intervals`, given what `explained_scales` returns."""
+    count = len(log_errors)
+    best: tuple[float, IntervalModel] | None = None
     for base, jitter_ms in product(_BASES, _JITTERS_MS):
-        scales = np.sqrt(explained**2 + base**2 + (jitter_ms / totals) ** 2)
+        scales = np.sqrt(explained**2 + base**2 + (jitter_ms / totals_ms) ** 2)
         scores = np.sort(np.abs(log_errors) / scales)
         multipliers = {c: float(scores[min(ceil((count + 1) * c), count) - 1]) for c in CONFIDENCES}
         width = float(np.median(scales) * multipliers[0.9])

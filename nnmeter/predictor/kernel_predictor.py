@@ -9,6 +9,7 @@ Rules:
    and is called "fallback". None is priced at zero.
 3. Every price has a standard deviation in log space: of its anchor in cross-validation; a kernel larger or smaller than
    all that was sampled gets more, in proportion to the distance.
+4. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import KernelPrice, Source
-from nnmeter.predictor.reference_load import NO_LOAD, ReferenceLoad
+from nnmeter.predictor.price_correction import Correction, alias_of
 from nnmeter.predictor.roofline import Roofline
 from nnmeter.predictor.trees import ARRAYS, TreeEnsemble, concatenate_ensembles, split_ensembles
 
 SCHEMA_VERSION = 1
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
 RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements")
+_ITEM_BITS = COMMON_NAMES.index("item_bits")
 _RANGE_COLUMNS = tuple(COMMON_NAMES.index(name) for name in RANGE_FEATURES)
-_SIGMA_PER_DOUBLING = 0.08  # widening for each doubling of size beyond the sampled range (rule 3)
+SIGMA_PER_DOUBLING = 0.08  # widening for each doubling of size beyond the sampled range (rule 3)
 _CACHE_LIMIT = 200_000
 
 
@@ -73,7 +75,7 @@ class KernelPredictor:
         inference_ms: time of one inference that no kernel accounts for.
         intervals: calibrated uncertainty of a total.
         baselines: simple estimates fitted to the same training networks, for scorecards.
-        reference_load: what brings later measurements to the state of the machine that prices are of.
+        corrections: of calibrations to nearer devices, in the order in which they were made (rule 4).
     """
 
     roofline: Roofline
@@ -85,25 +87,27 @@ class KernelPredictor:
     scale: float = 1.0
     per_kernel_ms: float = 0.0
     inference_ms: float = 0.0
-    reference_load: ReferenceLoad = NO_LOAD
+    corrections: tuple[Correction, ...] = ()
     _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, repr=False)
 
     def price(self, signatures: Sequence[KernelSignature]) -> list[KernelPrice]:
         """The price of each kernel, in order; equal signatures are priced once."""
         if len(self._cache) > _CACHE_LIMIT:
             self._cache.clear()
-        cache = self._cache  # a signature is hashed once where it is known: that is most of a warm prediction's pricing
-        found = [cache.get(s) for s in signatures]
-        missing = dict.fromkeys(s for s, price in zip(signatures, found, strict=True) if price is None)
+        cache = self._cache
+        # The first of equal signatures stands for all: looking it up again then compares no signatures in depth.
+        first: dict[KernelSignature, KernelSignature] = {}
+        same = [first.setdefault(s, s) for s in signatures]
+        missing = [s for s in first if s not in cache]
         if missing:
-            self._price_missing(list(missing))
-        return [cache[s] if price is None else price for s, price in zip(signatures, found, strict=True)]
+            self._price_missing(missing)
+        return [cache[s] for s in same]
 
     def _price_missing(self, signatures: list[KernelSignature]) -> None:
         groups: dict[str, list[tuple[KernelSignature, KernelFeatures, Anchor | None]]] = {}
         for signature in signatures:
             features = kernel_features(signature)
-            anchor = self.anchors.get(features.anchor)
+            anchor = self.anchors.get(alias_of(features.anchor, self.corrections))
             name = FALLBACK if anchor is None else anchor.family
             groups.setdefault(name, []).append((signature, features, anchor))
         for name, members in groups.items():
@@ -111,14 +115,19 @@ class KernelPredictor:
             rows = np.array([features.values[:width] for _, features, _ in members], dtype=np.float32)
             rows[:, 0] = [-1.0 if anchor is None else anchor.code for _, _, anchor in members]
             ratios = np.exp(np.clip(self.ensembles[name].predict(rows), -10.0, 10.0))
-            for (signature, features, anchor), ratio in zip(members, ratios.tolist(), strict=True):
-                self._cache[signature] = self.price_from_ratio(features, anchor, ratio)
+            prices = [
+                self.price_from_ratio(features, anchor, ratio)
+                for (_, features, anchor), ratio in zip(members, ratios.tolist(), strict=True)
+            ]
+            for correction in self.corrections:
+                prices = correction.apply(prices, [features for _, features, _ in members], self.roofline)
+            self._cache.update(zip((signature for signature, _, _ in members), prices, strict=True))
 
     def price_from_ratio(self, features: KernelFeatures, anchor: Anchor | None, ratio: float) -> KernelPrice:
         """The price of a kernel whose learned ratio to the roofline is known; `anchor` is None for the fallback."""
         cost = features.cost
         values = features.values
-        profiled = self.roofline.latency_ms(cost, int(values[COMMON_NAMES.index("item_bits")])) * ratio
+        profiled = self.roofline.latency_ms(cost, int(values[_ITEM_BITS])) * ratio
         latency = max(self.scale * profiled + self.per_kernel_ms, 0.1 * self.roofline.overhead_ms)
         source: Source = "trained"
         outside = 0.0
@@ -127,7 +136,7 @@ class KernelPredictor:
         else:
             for column, low, high in zip(_RANGE_COLUMNS, anchor.low, anchor.high, strict=True):
                 outside = max(outside, low - values[column], values[column] - high)
-            sigma = anchor.sigma + _SIGMA_PER_DOUBLING * outside
+            sigma = anchor.sigma + SIGMA_PER_DOUBLING * outside
         return KernelPrice(
             latency, source, sigma, outside, features.anchor, int(cost.flops), int(cost.bytes_read + cost.bytes_written)
         )
@@ -149,10 +158,11 @@ class KernelPredictor:
             "scale": self.scale,
             "per_kernel_ms": self.per_kernel_ms,
             "inference_ms": self.inference_ms,
-            "reference_load": self.reference_load.to_dict(),
             "intervals": self.intervals.to_dict(),
             "baselines": self.baselines.to_dict(),
         }
+        if self.corrections:
+            document["corrections"] = [correction.to_dict() for correction in self.corrections]
         (directory / "predictor.json").write_text(json.dumps(document, indent=1) + "\n")
         np.savez_compressed(directory / "trees.npz", **arrays)  # type: ignore[arg-type]
 
@@ -205,7 +215,7 @@ class KernelPredictor:
             _finite(document["scale"]),
             _finite(document["per_kernel_ms"]),
             _finite(document["inference_ms"]),
-            ReferenceLoad.from_dict(document["reference_load"]),
+            tuple(map(Correction.from_dict, document.get("corrections", ()))),
         )
 
 

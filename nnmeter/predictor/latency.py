@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.collector import paused_collector
 from nnmeter.errors import CoverageError, NnmeterError
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.predictor.price import Source
@@ -83,6 +84,17 @@ class Prediction:
     overhead_ms: float
     warnings: tuple[str, ...]
 
+    def rescaled(self, factor: float, note: str) -> Prediction:
+        """The prediction with all times multiplied, and a warning that says why; shares stay."""
+        return replace(
+            self,
+            latency_ms=self.latency_ms * factor,
+            interval_ms=(self.interval_ms[0] * factor, self.interval_ms[1] * factor),
+            kernels=tuple(replace(k, latency_ms=k.latency_ms * factor) for k in self.kernels),
+            overhead_ms=self.overhead_ms * factor,
+            warnings=(*self.warnings, note),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The prediction in the stable JSON schema, version 1."""
         import nnmeter
@@ -138,22 +150,23 @@ class LatencyPredictor:
         """
         from nnmeter.graph.ir import Graph
 
-        if isinstance(model, Graph):
-            graph, name = model, model.name
-        else:
-            from nnmeter.formats import read_model
-            from nnmeter.graph.binding import bind_shapes
+        with paused_collector():
+            if isinstance(model, Graph):
+                graph, name = model, model.name
+            else:
+                from nnmeter.formats import read_model
+                from nnmeter.graph.binding import bind_shapes
 
-            unbound = read_model(model)
-            graph = bind_shapes(unbound, dims or {}, shapes or {})
-            name = os.fspath(model) if isinstance(model, str | os.PathLike) else graph.name
-        if detect is None:
-            from nnmeter.fusion.detect import detect_kernels
+                unbound = read_model(model)
+                graph = bind_shapes(unbound, dims or {}, shapes or {})
+                name = os.fspath(model) if isinstance(model, str | os.PathLike) else graph.name
+            if detect is None:
+                from nnmeter.fusion.detect import detect_kernels
 
-            kernels = detect_kernels(graph, self.pack.rules)
-        else:
-            kernels = detect(graph)
-        return self.price(str(name), kernels, graph.warnings, strict, confidence)
+                kernels = detect_kernels(graph, self.pack.rules)
+            else:
+                kernels = detect(graph)
+            return self.price(str(name), kernels, graph.warnings, strict, confidence)
 
     def price(
         self,

@@ -2,11 +2,14 @@
 
 `latency = FLOPs / peak(dtype) + bytes / bandwidth + overhead`. The sum, not the maximum of the roofline model (Williams
 et al., CACM 2009), is used: it is smooth, so the learned ratio to it has no edge where the two terms cross.
+
+It is read off the times of kernels where there are any (`fit_roofline`), and else off the times of whole networks
+(`fit_roofline_to_totals`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +18,9 @@ import numpy as np
 from nnmeter.graph.cost import Cost
 
 DTYPE_CLASSES: dict[int, str] = {64: "wide", 32: "float", 16: "half", 8: "int8", 4: "int8", 2: "int8"}
+_CLASSES = ("float", "wide", "half", "int8")
+_UNMEASURED = {"float": 1.0, "wide": 0.5, "half": 0.5, "int8": 1.5}  # peak of a class, relative to float's
+_ROUNDS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,11 @@ class Roofline:
         memory = (cost.bytes_read + cost.bytes_written) / (self.bandwidth_gbs * 1e6)
         return cost.flops / (peak * 1e6) + memory + self.overhead_ms
 
+    def latencies_ms(self, flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray) -> np.ndarray:
+        """Milliseconds of kernels [n] of these FLOPs, bytes moved, and widths of their first inputs' items."""
+        peak = np.array([self.peak_gflops[name] for name in dtype_classes(item_bits)])
+        return flops / (peak * 1e6) + moved / (self.bandwidth_gbs * 1e6) + self.overhead_ms
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         return {
@@ -56,16 +67,25 @@ class Roofline:
         return roofline
 
 
-def fit_roofline(costs: Sequence[Cost], item_bits: Sequence[int], latency_ms: np.ndarray) -> Roofline:
+def dtype_classes(item_bits: np.ndarray) -> np.ndarray:
+    """Class of element type, a key of `peak_gflops`, for each width in bits."""
+    return np.array([DTYPE_CLASSES.get(int(bits), "float") for bits in item_bits])
+
+
+def fit_roofline(flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray, latency_ms: np.ndarray) -> Roofline:
     """Read a device's roofline off measured kernels.
 
     Overhead is the 2nd percentile of the latencies; peaks and bandwidth are the 95th percentile of what kernels that do
     little else achieved (arithmetic intensity above 20 FLOP a byte, and below 1). A class of types that was not
     measured gets the peak of float, scaled by its width.
+
+    Args:
+        flops: FLOPs of each kernel [n].
+        moved: bytes that it reads and writes [n].
+        item_bits: width of its first input's items [n].
+        latency_ms: its measured time [n].
     """
-    flops = np.array([c.flops for c in costs], dtype=float)
-    moved = np.array([c.bytes_read + c.bytes_written for c in costs], dtype=float)
-    bits = np.array([DTYPE_CLASSES.get(b, "float") for b in item_bits])
+    bits = dtype_classes(item_bits)
     seconds = latency_ms * 1e-3
     overhead = float(np.quantile(latency_ms, 0.02))
     large = latency_ms > 5 * overhead
@@ -73,10 +93,82 @@ def fit_roofline(costs: Sequence[Cost], item_bits: Sequence[int], latency_ms: np
     bandwidth = float(np.quantile(moved[streaming] / seconds[streaming], 0.95)) / 1e9 if streaming.any() else 10.0
     compute = large & (flops > 20 * moved)
     peaks: dict[str, float] = {}
-    for name in ("float", "wide", "half", "int8"):
+    for name in _CLASSES:
         mine = compute & (bits == name)
         if mine.sum() >= 20:
             peaks[name] = float(np.quantile(flops[mine] / seconds[mine], 0.95)) / 1e9
         else:
-            peaks[name] = peaks.get("float", 10.0) * {"float": 1.0, "wide": 0.5, "half": 0.5, "int8": 1.5}[name]
+            peaks[name] = peaks.get("float", 10.0) * _UNMEASURED[name]
     return Roofline(peaks, bandwidth, max(overhead, 1e-5))
+
+
+def fit_roofline_to_totals(
+    flops: Mapping[str, np.ndarray], moved: np.ndarray, kernels: np.ndarray, total_ms: np.ndarray
+) -> tuple[Roofline, float]:
+    """Read a device's roofline off whole networks, relative errors counting.
+
+    Args:
+        flops: FLOPs of each network [n] by class of element type.
+        moved: bytes that its kernels read and write [n].
+        kernels: number of its kernels [n].
+        total_ms: its measured time [n].
+
+    Returns:
+        The roofline, and the milliseconds of an inference that no kernel accounts for.
+    """
+    present = [name for name in _CLASSES if name in flops and flops[name].any()]
+    relative = np.array([_UNMEASURED[name] for name in present])
+    work = np.column_stack([flops[name] for name in present]) / relative  # as much as float would take
+    terms = np.column_stack([work, moved, kernels, np.ones(len(total_ms))]).astype(float)
+    # To begin with, work of any class, bytes and kernels take a third of a network each, an inference half a little one.
+    thirds = [float(np.median(total_ms / np.maximum(q, 1.0))) / 3 for q in (work.sum(axis=1), moved, kernels)]
+    unit = np.array([thirds[0]] * len(present) + [*thirds[1:], 0.5 * float(total_ms.min())])
+    factors = np.exp(fit_log_factors(terms * unit, total_ms, ridge=1e-3 * len(total_ms)))
+    *rates, memory, overhead, inference = (unit * factors).tolist()
+    peaks = {name: 1e-6 * width / rate for name, width, rate in zip(present, relative.tolist(), rates, strict=True)}
+    widest = peaks.get("float") or next((peaks[n] / _UNMEASURED[n] for n in present), 10.0)
+    for name in _CLASSES:
+        peaks.setdefault(name, widest * _UNMEASURED[name])
+    return Roofline(peaks, 1e-6 / memory, max(overhead, 1e-7)), inference
+
+
+def fit_log_factors(
+    terms: np.ndarray,
+    total_ms: np.ndarray,
+    ridge: float,
+    fixed_ms: np.ndarray | float = 0.0,
+    weight: np.ndarray | None = None,
+    clip: float = 0.5,
+) -> np.ndarray:
+    """Factors of positive terms such that their sums match, by Gauss-Newton on the log error with Huber's weights.
+
+    Minimises `sum weight x huber(log(fixed + terms @ exp(x)) - log(total))^2 + ridge x |x|^2`.
+
+    Args:
+        terms: milliseconds of each term in each network, not negative [networks, terms].
+        total_ms: measured time of each network.
+        ridge: how strongly factors are held to 1, in networks.
+        fixed_ms: part of each network that no factor scales.
+        weight: of each network.
+        clip: log error beyond which a network counts linearly.
+
+    Returns:
+        Logarithms of the factors [terms]; 0 for a term that no network has.
+    """
+    weights = np.ones(len(total_ms)) if weight is None else weight
+    x = np.zeros(terms.shape[1])
+    if not len(x):
+        return x
+    for _ in range(_ROUNDS):
+        parts = terms * np.exp(x)
+        totals = np.maximum(parts.sum(axis=1) + fixed_ms, 1e-9)
+        error = np.log(totals / total_ms)
+        importance = weights * np.minimum(1.0, clip / np.maximum(np.abs(error), 1e-9))
+        shares = parts / totals[:, None]
+        pull = shares.T @ (importance * error) + ridge * x
+        curvature = shares.T @ (importance[:, None] * shares) + ridge * np.eye(len(x))
+        step = np.clip(np.linalg.solve(curvature, pull), -1.0, 1.0)
+        x -= step
+        if np.abs(step).max() < 1e-4:
+            break
+    return x

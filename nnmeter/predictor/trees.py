@@ -1,9 +1,10 @@
 """Ensembles of regression trees as plain arrays, evaluated with numpy alone.
 
 The evaluation is QuickScorer's (Lucchese et al., SIGIR 2015), vectorised: the leaves of a tree, numbered from left to
-right, are the bits of one 64-bit word. An internal node whose test fails removes the leaves of its left subtree; what
-remains of the word after all nodes were tested, in any order, has the exit leaf as its lowest bit. There is no walk
-from node to node, so numpy tests all nodes of all trees at once.
+right, are the bits of one word. An internal node whose test fails removes the leaves of its left subtree; what remains
+of the word after all nodes were tested, in any order, has the exit leaf as its lowest bit. There is no walk from node
+to node, so numpy tests all nodes of all trees at once. Nodes that ask the same, which most do, for trainers choose
+thresholds from few, are tested once; and words are as narrow as the largest tree allows.
 
 Rules:
 
@@ -16,14 +17,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 MAX_LEAVES = 64
-_ALL_LEAVES = np.uint64(0xFFFFFFFFFFFFFFFF)
-_CHUNK_CELLS = 2_000_000  # rows x nodes evaluated at once: 16 MB of words
+_CHUNK_CELLS = 250_000  # rows x nodes evaluated at once: 1 MB of words, which the caches hold
 
 ARRAYS = {
     "feature": np.uint8,
@@ -33,6 +34,24 @@ ARRAYS = {
     "value": np.float32,
     "node_counts": np.uint8,
 }
+
+
+class _Prepared(NamedTuple):
+    """What evaluation needs of an ensemble beside the values of its leaves.
+
+    Attributes:
+        columns, thresholds: feature and threshold of each distinct test [tests], [tests, 1].
+        question: distinct test of each internal node [nodes].
+        masks: word without the leaves that a failed test removes [nodes, 1].
+        starts, leaf_starts: first node and first leaf of each tree [trees].
+    """
+
+    columns: np.ndarray
+    thresholds: np.ndarray
+    question: np.ndarray
+    masks: np.ndarray
+    starts: np.ndarray
+    leaf_starts: np.ndarray
 
 
 @dataclass(slots=True)
@@ -56,40 +75,48 @@ class TreeEnsemble:
     value: np.ndarray
     node_counts: np.ndarray
     bias: float
-    _masks: np.ndarray | None = field(default=None, repr=False, compare=False)
-    _starts: np.ndarray | None = field(default=None, repr=False, compare=False)
-    _leaf_starts: np.ndarray | None = field(default=None, repr=False, compare=False)
-    _columns: np.ndarray | None = field(default=None, repr=False, compare=False)
+    _prepared: _Prepared | None = field(default=None, init=False, repr=False, compare=False)
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Values of `rows`, float32 [n, features], as float64 [n]."""
         count = len(rows)
         if not len(self.node_counts):
             return np.full(count, self.bias)
-        if self._masks is None:
-            self._prepare()
+        if self._prepared is None:
+            self._prepared = self._prepare()
         step = max(1, _CHUNK_CELLS // len(self.feature))
-        parts = [self._predict_chunk(rows[i : i + step]) for i in range(0, count, step)]
+        parts = [self._predict_chunk(rows[i : i + step], self._prepared) for i in range(0, count, step)]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> _Prepared:
+        counts = self.node_counts.astype(np.intp)
+        word = next(t for t in (np.uint16, np.uint32, np.uint64) if counts.max() < np.iinfo(t).bits)
         width = (self.end - self.first).astype(np.uint64)
         below = (np.left_shift(np.uint64(1), width) - np.uint64(1)) << self.first.astype(np.uint64)
-        self._masks = ~below
-        counts = self.node_counts.astype(np.intp)
-        self._starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-        self._leaf_starts = self._starts + np.arange(len(counts))
-        self._columns = self.feature.astype(np.intp)
+        questions = self.feature.astype(np.uint64) << np.uint64(32) | np.ascontiguousarray(self.threshold).view(
+            np.uint32
+        )
+        _, distinct, question = np.unique(questions, return_index=True, return_inverse=True)
+        starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+        return _Prepared(
+            self.feature[distinct].astype(np.intp),
+            self.threshold[distinct][:, None],
+            question,
+            (~below).astype(word)[:, None],
+            starts,
+            starts + np.arange(len(counts)),
+        )
 
-    def _predict_chunk(self, rows: np.ndarray) -> np.ndarray:
-        assert self._masks is not None and self._starts is not None and self._columns is not None
-        assert self._leaf_starts is not None
-        failed = rows.take(self._columns, axis=1) > self.threshold
-        words = np.where(failed, self._masks, _ALL_LEAVES)
-        words = np.bitwise_and.reduceat(words, self._starts, axis=1)
-        lowest = words & (~words + np.uint64(1))
+    def _predict_chunk(self, rows: np.ndarray, prepared: _Prepared) -> np.ndarray:
+        failed = np.ascontiguousarray(rows.T).take(prepared.columns, axis=0) > prepared.thresholds
+        words = failed.astype(prepared.masks.dtype)
+        words -= 1  # no bit where the test failed, all bits where it passed
+        words = words.take(prepared.question, axis=0)
+        words |= prepared.masks
+        words = np.ascontiguousarray(np.bitwise_and.reduceat(words, prepared.starts, axis=0).T)
+        lowest = words & np.negative(words)
         leaf = (lowest.astype(np.float64).view(np.int64) >> 52) - 1023
-        return self.bias + self.value.take(leaf + self._leaf_starts).sum(axis=1, dtype=np.float64)
+        return self.bias + self.value.take(leaf + prepared.leaf_starts).sum(axis=1, dtype=np.float64)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays to store, by the names of `ARRAYS`."""
@@ -121,6 +148,12 @@ def concatenate_ensembles(ensembles: Mapping[str, TreeEnsemble]) -> tuple[dict[s
         for name, dtype in ARRAYS.items()
     }
     return arrays, {name: [len(e.node_counts), len(e.feature)] for name, e in ensembles.items()}
+
+
+def add_ensembles(parts: Sequence[TreeEnsemble]) -> TreeEnsemble:
+    """One ensemble whose values are the sums of those of its parts."""
+    arrays = {n: np.concatenate([getattr(e, n).astype(dtype) for e in parts]) for n, dtype in ARRAYS.items()}
+    return TreeEnsemble(**arrays, bias=float(sum(e.bias for e in parts)))
 
 
 def split_ensembles(

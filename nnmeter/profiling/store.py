@@ -3,7 +3,7 @@
 1. A file holds its schema version and the machine's fingerprint in its metadata; a reader refuses a version that it
    does not know.
 2. Equal signatures are stored once a file: Parquet's dictionary page, made large enough, holds the distinct ones.
-3. A file is written whole or not at all: it is made beside its place, then renamed.
+3. A file is written whole or not at all: it is made beside its place, then renamed, then carried to the disk itself.
 4. A store that grows is a directory of part files `part-<first>-<next>.parquet`, each a range of seeds; a directory is
    read as one store, and all of its parts must come from one device.
 """
@@ -63,6 +63,7 @@ def write_measurements(
         table, buffer, compression="zstd", compression_level=15, dictionary_pagesize_limit=_DICTIONARY_BYTES
     )
     write_whole(path, buffer.getvalue())
+    _settle(Path(path))
 
 
 def read_measurements(path: str | os.PathLike[str]) -> tuple[list[Measurement], dict[str, Any]]:
@@ -117,9 +118,27 @@ def next_seed(directory: str | os.PathLike[str], default: int) -> int:
     return max((int(m[2]) for m in _parts(place)), default=default) if place.is_dir() else default
 
 
+def part_range(path: str | os.PathLike[str]) -> range:
+    """The seeds of a part file (rule 4)."""
+    match = _PART.fullmatch(Path(path).name)
+    if match is None:
+        raise MeasurementError(f"{path}: is no part of a campaign; give part-<first>-<next>.parquet")
+    return range(int(match[1]), int(match[2]))
+
+
 def part_path(directory: str | os.PathLike[str], first_seed: int, end_seed: int) -> Path:
     """Where the part with the seeds from `first_seed` up to, not including, `end_seed` lies (rule 4)."""
     return Path(directory) / f"part-{first_seed:07d}-{end_seed:07d}.parquet"
+
+
+def _settle(path: Path) -> None:
+    """Has the system carry a file and its name to the disk, so that a loss of power cannot take it back (rule 3)."""
+    for place in (path, path.parent) if os.name == "posix" else ():
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _parts(directory: Path) -> Iterable[re.Match[str]]:

@@ -309,7 +309,7 @@ def _values(
     if dtype.kind == "O":
         return np.full(shape, "a", dtype)
     # ml_dtypes' bfloat16 and float8 are of kind "V": they convert from float32 like the others.
-    return np.ascontiguousarray(maker(pool, shape).reshape(shape).astype(dtype))
+    return np.asarray(maker(pool, shape).reshape(shape).astype(dtype), order="C")
 
 
 def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:

@@ -13,6 +13,8 @@ from nnmeter.report.scorecard import METRICS, render_scorecard
 from nnmeter.report.text import Text
 
 SCHEMA_VERSION = 1
+_FIGURES = ("models", "±5 %", "±10 %", "MAPE", "tau", "intervals", "noise")
+_DETAILS = ("families", "kernels", "models")  # of a scorecard; `nnmeter devices show` has them
 _METRIC_LABELS = {key: name for name, key in METRICS.items()}
 
 
@@ -20,7 +22,14 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
     """All packs, a row each; `nearest` is the id of the one nearest to this machine."""
     if report_format == "json":
         listed = [
-            {"id": d.id, "path": str(d.path), "nearest": d.id == nearest, "card": d.card.to_dict()} for d in devices
+            {
+                "id": d.id,
+                "path": str(d.path),
+                "nearest": d.id == nearest,
+                "card": d.card.to_dict(),
+                "scorecard": _without_details(d.scorecard),
+            }
+            for d in devices
         ]
         return _to_json({"schema_version": SCHEMA_VERSION, "devices": listed})
     text = Text(layout.width, layout.colour)
@@ -36,7 +45,33 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
     ]
     text.add_table(("device", "hardware", "runtime", "threads", "measured"), "ltlrl", [rows])
     text.add("* nearest to this machine" if nearest else "no device pack was found")
+    scored = [(device.id, *_figures(device.scorecard)) for device in devices if device.scorecard is not None]
+    if scored:
+        text.add_table(("device", *_FIGURES), "l" + "r" * len(_FIGURES), [scored])
+        text.add("noise: MAPE between two halves of the measuring of the same models")
     return str(text)
+
+
+def _figures(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a scorecard says in a line, in the order of `_FIGURES`."""
+    overall, noise = scorecard.get("overall") or {}, scorecard.get("noise_floor") or {}
+    shares = [overall.get("within_5"), overall.get("within_10"), overall.get("mape")]
+    tau = overall.get("kendall_tau")
+    return (
+        str(overall.get("models", "-")),
+        *map(_percent, shares),
+        "-" if tau is None else f"{tau:.3f}",
+        _percent(scorecard.get("interval_coverage")),
+        _percent(noise.get("mape")),
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} %"
+
+
+def _without_details(scorecard: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if scorecard is None else {k: v for k, v in scorecard.items() if k not in _DETAILS}
 
 
 def render_pack(pack: DevicePack, report_format: str, layout: Layout) -> str:

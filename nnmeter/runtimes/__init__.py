@@ -39,8 +39,10 @@ def load_runtime(name: str) -> RuntimeAdapter:
         missing = fault.name or name
         if missing.partition(".")[0] == "nnmeter":
             raise
+        own = found[name][0].value.startswith("nnmeter.")
+        remedy = f"nnmeter[{name}]" if own else missing.partition(".")[0]
         raise MeasurementError(
-            f"runtime {name!r} needs {missing!r}, which is not installed; pip install nnmeter[{name}]"
+            f"runtime {name!r} needs {missing!r}, which is not installed; pip install {remedy}"
         ) from fault
 
 

@@ -9,12 +9,14 @@
    an index without a node, or a shape that differs is an error, never a guess.
 4. Events of nodes inside of control flow lie within their parent's event, and count there.
 5. The profiler cuts durations to whole microseconds, so half of one is added.
+6. Denormal numbers count as zero. Trained weights hardly make any; random ones do, in softmax above all, and are then
+   several times slower, which says nothing about the model. The calling thread is set by the first session that a
+   process makes, so all sessions have it.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
 from collections import defaultdict
@@ -33,17 +35,14 @@ from nnmeter.fusion.executed import kernels_of_executed_graph
 from nnmeter.graph.binding import bind_shapes
 from nnmeter.graph.ir import Graph
 from nnmeter.kernels.kernel import Kernel
-from nnmeter.profiling.weights import load_with_weights, random_inputs
+from nnmeter.runtimes.preparation import EMBEDDED_BYTES, prepare_model, serialize
+from nnmeter.runtimes.workspace import make_workspace
 
 if TYPE_CHECKING:
     import onnx
 
-# Initializers below this stay in the dump: axes, shapes and the like decide what a kernel costs.
-_EMBEDDED_BYTES = 1024
 _EVENT_SUFFIX = "_kernel_time"
 _LOG_ERRORS_ONLY = 3
-# Serialized protobuf ends at 2 GiB; beyond this the weights travel in a file.
-_LARGEST_MODEL_BYTES = 1_900_000_000
 
 
 class OnnxRuntimeAdapter:
@@ -65,6 +64,7 @@ class OnnxRuntimeAdapter:
             "execution_mode": "sequential",
             "graph_optimization_level": "all",
             "spinning": "default",
+            "denormals": "zero",
         }
 
     def compile(
@@ -78,28 +78,27 @@ class OnnxRuntimeAdapter:
         seed: int = 0,
     ) -> OnnxRuntimeModel:
         """A session with random inputs, and random weights where the model has none; see `RuntimeAdapter.compile`."""
-        name = os.fspath(model) if isinstance(model, str | os.PathLike) else "the model"
-        proto = load_with_weights(model, seed)
-        feeds = random_inputs(proto, _input_shapes(proto, dims or {}, shapes or {}), seed)
-        with tempfile.TemporaryDirectory(prefix="nnmeter-") as folder:
+        prepared = prepare_model(model, dims, shapes, seed)
+        name, feeds, batch = prepared.name, prepared.feeds, prepared.batch
+        with make_workspace() as folder:
             place = Path(folder)
-            source = _session_source(proto, place)
-            del proto
+            source = serialize(prepared.proto, place)
+            del prepared  # the weights, which the source holds as well
             options = _session_options(threads)
             options.optimized_model_filepath = str(place / "executed.onnx")
             options.add_session_config_entry(
                 "session.optimized_model_external_initializers_file_name", "executed.weights"
             )
             options.add_session_config_entry(
-                "session.optimized_model_external_initializers_min_size_in_bytes", str(_EMBEDDED_BYTES)
+                "session.optimized_model_external_initializers_min_size_in_bytes", str(EMBEDDED_BYTES)
             )
-            profile_folder = tempfile.TemporaryDirectory(prefix="nnmeter-") if profiled else None
+            profile_folder = make_workspace() if profiled else None
             if profile_folder:
                 options.enable_profiling = True
                 options.profile_file_prefix = str(Path(profile_folder.name) / "profile")
             session = _make_session(source, options, name)
             dump = (place / "executed.onnx").read_bytes()
-        return OnnxRuntimeModel(session, feeds, dump, profile_folder, name)
+        return OnnxRuntimeModel(session, feeds, dump, profile_folder, name, batch)
 
     def executed_graph(
         self,
@@ -131,6 +130,7 @@ class OnnxRuntimeModel:
         dump: bytes,
         profile_folder: tempfile.TemporaryDirectory[str] | None,
         name: str,
+        batch: int,
     ) -> None:
         self._session: ort.InferenceSession | None = session
         self._feeds = feeds
@@ -138,6 +138,7 @@ class OnnxRuntimeModel:
         self._dump = dump
         self._profile_folder = profile_folder
         self._name = name
+        self.batch = batch
         self._runs = 0
 
     @cached_property
@@ -149,12 +150,6 @@ class OnnxRuntimeModel:
     def kernels(self) -> list[Kernel]:
         """One kernel for every node that the session executes."""
         return kernels_of_executed_graph(self.graph)
-
-    @property
-    def batch(self) -> int:
-        """Leading dimension of the first input; 1 where it has none."""
-        first = next(iter(self._input_shapes.values()), ())
-        return first[0] if first else 1
 
     def run(self) -> None:
         """Runs the model once, its outputs returned as arrays as any caller gets them."""
@@ -299,20 +294,6 @@ def _shapes(recorded: Sequence[Mapping[str, Sequence[int]]]) -> tuple[tuple[int,
     return tuple(tuple(shape) for entry in recorded for shape in entry.values())
 
 
-def _input_shapes(
-    proto: onnx.ModelProto, dims: Mapping[str, int], shapes: Mapping[str, Sequence[int]]
-) -> dict[str, tuple[int, ...]]:
-    """Static shape of every input; free dimensions are bound by the reader's own rules."""
-    declared: dict[str, tuple[int, ...]] = {}
-    for value in proto.graph.input:
-        sizes = value.type.tensor_type.shape.dim
-        declared[value.name] = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in sizes)
-    if not dims and not shapes and all(size >= 0 for shape in declared.values() for size in shape):
-        return declared
-    graph = bind_shapes(read_model(proto), dims, shapes)
-    return {name: graph.types[name].shape for name in graph.inputs}
-
-
 def _session_options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -320,19 +301,8 @@ def _session_options(threads: int) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _LOG_ERRORS_ONLY
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # rule 6
     return options
-
-
-def _session_source(proto: onnx.ModelProto, folder: Path) -> bytes | str:
-    # To count the true size costs as much as to serialize; elements have at most 8 bytes (complex ones are rare).
-    upper_bytes = 8 * sum(math.prod(tensor.dims) for tensor in proto.graph.initializer)
-    if upper_bytes < _LARGEST_MODEL_BYTES or proto.ByteSize() < _LARGEST_MODEL_BYTES:
-        return proto.SerializeToString()
-    import onnx
-
-    path = folder / "model.onnx"
-    onnx.save(proto, path, save_as_external_data=True, location="model.weights", size_threshold=_EMBEDDED_BYTES)
-    return str(path)
 
 
 def _make_session(source: bytes | str, options: ort.SessionOptions, name: str) -> ort.InferenceSession:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 
 import nnmeter
 from nnmeter.devices import load_pack
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, ModelError
 from nnmeter.evaluation.evaluate import evaluate_pack, read_families
 from nnmeter.profiling.measurement import Measurement
+from tests.conftest import make_small_model
 
 
 @pytest.fixture
@@ -61,3 +63,43 @@ def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(MeasurementError, match="model,family"):
         read_families(tmp_path / "bad.csv")
+
+
+def test_training_adds_the_nearest_kernel_and_leaves_out_what_was_trained_on(
+    small_pack: Path, measured: Measurement
+) -> None:
+    pack = load_pack(small_pack)
+    other = replace(measured, id="model:other", network="other")
+    count = len(measured.kernels)
+    times = {"kernel_ms": (measured.latency_ms / count,) * count, "kernel_spread": (0.0,) * count}
+    training = [replace(other, granularity="block", id="block:b", network="b", **times), other]
+    card = evaluate_pack(pack, [measured, other], training=training)
+    assert [m.model for m in card.models] == ["small"]
+    assert card.notes == ("left out, because they were trained on: other",)
+    assert "nearest_kernel" in card.baselines
+    with pytest.raises(MeasurementError, match="among those that were trained on"):
+        evaluate_pack(pack, [other], training=training)
+
+
+def test_several_sittings_of_a_model_are_scored_once(small_pack: Path, measured: Measurement) -> None:
+    rows = [measured, replace(measured, id="model:small@t", sitting="t")]
+    card = evaluate_pack(load_pack(small_pack), rows)
+    assert card.overall.models == 1
+    assert card.overall.mape == pytest.approx(0.0, abs=1e-6)
+
+
+def test_another_device_is_noted(small_pack: Path, measured: Measurement) -> None:
+    pack = load_pack(small_pack)
+    own = dict(pack.card.fingerprint)
+    assert evaluate_pack(pack, [measured], fingerprint=own).notes == ()
+    (note,) = evaluate_pack(pack, [measured], fingerprint={**own, "threads": 8}).notes
+    assert "another device" in note
+    assert "threads 8" in note
+
+
+def test_free_dimensions_of_the_files_are_given(small_pack: Path, measured: Measurement, tmp_path: Path) -> None:
+    onnx.save(make_small_model(batch="batch"), tmp_path / "small.onnx")
+    with pytest.raises(ModelError, match="batch"):
+        evaluate_pack(load_pack(small_pack), [measured], models=tmp_path)
+    card = evaluate_pack(load_pack(small_pack), [measured], models=tmp_path, dims={"batch": 1})
+    assert card.overall.mape == pytest.approx(0.0, abs=1e-6)

@@ -47,3 +47,15 @@ def test_a_scorecard_counts_intervals_families_and_noise() -> None:
     document = card.to_dict()
     assert document["families"]["one"]["models"] == 1
     assert [m["model"] for m in document["models"]] == ["a", "b"]
+
+
+def test_the_worst_large_family_has_three_models_and_the_least_share() -> None:
+    def row(family: str, predicted_ms: float) -> ScoredModel:
+        return ScoredModel("m", family, 10.0, None, predicted_ms, 9.0, 11.0, 0.0, {})
+
+    pair = [row("pair", 20.0)] * 2
+    good, fair = [row("good", 10.9)] * 3, [row("fair", 10.0), row("fair", 10.0), row("fair", 11.2)]
+    card = score_models("device", "split", "rules", 0.9, pair + good + fair)
+    assert card.worst_family == "pair"
+    assert card.worst_large_family == "fair"
+    assert score_models("device", "split", "rules", 0.9, pair).to_dict()["worst_large_family"] is None

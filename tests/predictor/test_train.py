@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.predictor import KernelPredictor
 from nnmeter.predictor.table import build_table
-from nnmeter.predictor.train import TrainingReport, assign_folds, fit_correction, fit_predictor
+from nnmeter.predictor.train import TrainingReport, fit_predictor
+from nnmeter.predictor.train_folds import assign_folds, interval_folds
+from nnmeter.predictor.train_overheads import fit_overheads
 from nnmeter.profiling.measurement import Measurement
 from tests.predictor.conftest import addition, convolution, true_latency_ms
 
@@ -97,7 +100,7 @@ def test_measurements_without_kernels_are_an_error() -> None:
 
 
 def test_the_correction_from_profiled_to_whole_is_found(measurements: list[Measurement]) -> None:
-    scale, per_kernel_ms, inference_ms = fit_correction(build_table(measurements))
+    scale, per_kernel_ms, inference_ms = fit_overheads(build_table(measurements))
     assert scale == pytest.approx(0.97, abs=0.01)
     assert per_kernel_ms == pytest.approx(0.0, abs=0.001)
     assert inference_ms == pytest.approx(0.02, abs=0.02)
@@ -108,6 +111,18 @@ def test_folds_keep_families_together() -> None:
     folds = assign_folds(families, seed=0)
     assert all(len({int(f) for f, name in zip(folds, families, strict=True) if name == n}) == 1 for n in set(families))
     assert set(folds.tolist()) == {0, 1, 2, 3, 4}
+
+
+def test_known_models_are_held_out_by_family_and_random_ones_one_by_one(measurements: list[Measurement]) -> None:
+    random = build_table(measurements).networks
+    known = build_table([replace(m, granularity="model") for m in measurements]).networks
+    folds = interval_folds(known, 0)
+    assert all(
+        len({int(f) for f, n in zip(folds, known, strict=True) if n.family == name}) == 1
+        for name in {n.family for n in known}
+    )
+    folds = interval_folds(random, 0)
+    assert len({int(f) for f, n in zip(folds, random, strict=True) if n.family == "family-0"}) > 1
 
 
 def test_a_predictor_survives_the_disk(trained: tuple[KernelPredictor, TrainingReport], tmp_path: Path) -> None:

@@ -32,9 +32,16 @@ def test_unknown_runtime_is_refused_with_the_known_ones(registered):
 
 
 def test_missing_library_says_what_to_install(registered):
-    registered(point("onnxruntime", "a:A", ModuleNotFoundError("No module named", name="onnxruntime")))
+    absent = ModuleNotFoundError("No module named", name="onnxruntime")
+    registered(point("onnxruntime", "nnmeter.runtimes.onnxruntime:A", absent))
     with pytest.raises(MeasurementError, match=r"pip install nnmeter\[onnxruntime\]"):
         load_runtime("onnxruntime")
+
+
+def test_missing_library_of_an_adapter_from_elsewhere_is_named(registered):
+    registered(point("x", "elsewhere:A", ModuleNotFoundError("No module named", name="fastlib.core")))
+    with pytest.raises(MeasurementError, match=r"pip install fastlib$"):
+        load_runtime("x")
 
 
 def test_two_adapters_of_one_name_are_refused(registered):

@@ -234,6 +234,23 @@ class NetworkBuilder:
         """Names of the graph's inputs."""
         return {t.name for t in self._inputs}
 
+    def live_bytes(self) -> int:
+        """Largest number of bytes of inputs and results that are needed at once, when nodes run in their order."""
+        last_use = {name: position for position, node in enumerate(self.nodes) for name in node.input}
+        freed = [0] * len(self.nodes)
+        live = largest = 0
+        for position, made in enumerate([self.input_names, *(node.output for node in self.nodes)], start=-1):
+            for name in made:
+                tensor = self.tensors[name]
+                size = tensor.elements * _ITEM_BYTES[tensor.dtype]
+                live += size
+                if name in last_use:
+                    freed[last_use[name]] += size
+            largest = max(largest, live)
+            if position >= 0:
+                live -= freed[position]
+        return largest
+
     def finish(self, name: str, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
         """Draws the weights and returns the model, whose graph is called `name`."""
         used = {i for node in self.nodes for i in node.input}

@@ -4,7 +4,8 @@ Rules:
 
 1. A seed always gives the same model, bit for bit.
 2. The family's name is the graph's name, and stands with the seed in the model's metadata (`nnmeter.family`).
-3. Estimated cost is bounded: a draw beyond the bounds is thrown away before any weight is made, and the next one tried.
+3. Estimated cost and memory are bounded: a draw beyond the bounds is thrown away before any weight is made, and the
+   next one tried.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nnmeter.errors import NnmeterError
 from nnmeter.profiling.blocks import (
     convolutional,
     dense,
+    extremes,
     hybrid,
     language,
     misc,
@@ -84,6 +86,8 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "volume": (misc.volume, 0.8),
     "signal": (misc.signal, 1),
     "gated_features": (misc.gated_features, 1.5),
+    "map_extremes": (extremes.map_extremes, 2),
+    "sequence_extremes": (extremes.sequence_extremes, 2),
 }
 _QUANTIZED_WEIGHT = 6.0
 _WIDE_SHARES = {"plain": 0.3, "perceptron": 0.3, "encoder": 0.06, "decoder": 0.1, "gated_decoder": 0.06}
@@ -96,7 +100,12 @@ _QUANTIZED: dict[str, tuple[Family, dict[str, float]]] = {
 FAMILIES: tuple[str, ...] = (*_FLOAT_FAMILIES, *_QUANTIZED)
 """Names of all families of random networks."""
 
-_WEIGHTS = [weight for _, weight in _FLOAT_FAMILIES.values()] + [_QUANTIZED_WEIGHT] * len(_QUANTIZED)
+PRIOR: dict[str, float] = {
+    **{name: weight for name, (_, weight) in _FLOAT_FAMILIES.items()},
+    **dict.fromkeys(_QUANTIZED, _QUANTIZED_WEIGHT),
+}
+"""Weight of each family: how often its like is met in practice."""
+
 _EXPORTERS = (
     (Exporter(18, dynamo=True, folds_batch_norm=True), 54),
     (Exporter(18, dynamo=True, folds_batch_norm=False), 4),
@@ -108,14 +117,17 @@ _EXPORTERS = (
 _ATTEMPTS = 60
 _HARD_COST_FACTOR = 2.5
 _MIN_NODES = 3
+_OPERATORS, _SMALL_OPERATORS = (18, 72), (2, 12)
+_LIVE_BYTES, _LARGEST_WEIGHT_BYTES = 400_000_000, 440_000_000
 
 
-def random_network(seed: int, focus: str | None = None) -> onnx.ModelProto:
+def random_network(seed: int, focus: str | None = None, small: bool = False) -> onnx.ModelProto:
     """A random network of real blocks with random weights, the same for the same seed.
 
     Args:
         seed: any integer.
         focus: one of `FAMILIES`, to draw from that family only.
+        small: make it of few operators, a block or two, so that its time tells much about each of them.
 
     Returns:
         A model with static shapes whose graph is named after its family. It is estimated at no more than 200 ms on one
@@ -127,19 +139,19 @@ def random_network(seed: int, focus: str | None = None) -> onnx.ModelProto:
     if focus is not None and focus not in FAMILIES:
         raise NnmeterError(f"focus '{focus}' is no family of random networks; give one of: {', '.join(FAMILIES)}")
     rng = random.Random(f"nnmeter-{seed}")
-    family = focus or rng.choices(FAMILIES, _WEIGHTS)[0]
-    builder = _build(family, rng, seed)
+    family = focus or rng.choices(FAMILIES, list(PRIOR.values()))[0]
+    builder = _build(family, rng, seed, small)
     return builder.finish(family, {"nnmeter.family": family, "nnmeter.seed": str(seed)})
 
 
-def _build(family: str, rng: random.Random, seed: int) -> NetworkBuilder:
+def _build(family: str, rng: random.Random, seed: int, small: bool) -> NetworkBuilder:
     """Draws networks of `family` until one keeps to its bounds."""
     for _ in range(_ATTEMPTS):
         exporter = rng.choices([e for e, _ in _EXPORTERS], [w for _, w in _EXPORTERS])[0]
         wide = rng.random() < _WIDE_SHARES.get(family, 0.0)
         budget = Budget(
             cost_ms=min(120.0, max(3.0, rng.lognormvariate(3.3, 0.8))),
-            operators=rng.randint(18, 72),
+            operators=rng.randint(*(_SMALL_OPERATORS if small else _OPERATORS)),
             weight_bytes=round(sizes.log_uniform(rng, *(_WIDE_BYTES if wide else (2e7, 1.2e8)))),
         )
         builder = NetworkBuilder(rng, exporter, budget)
@@ -159,5 +171,6 @@ def _acceptable(builder: NetworkBuilder) -> bool:
     return (
         len(builder.nodes) >= _MIN_NODES
         and builder.cost_ms <= min(200.0, _HARD_COST_FACTOR * budget.cost_ms)
-        and builder.weight_bytes <= 1.3 * budget.weight_bytes
+        and builder.weight_bytes <= min(_LARGEST_WEIGHT_BYTES, 1.3 * budget.weight_bytes)
+        and builder.live_bytes() <= _LIVE_BYTES
     )

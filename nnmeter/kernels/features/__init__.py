@@ -1,0 +1,95 @@
+"""What a trained function sees of a kernel: the features of each kernel family.
+
+Rules:
+
+1. Every feature is a finite number made from the signature alone; an absent quantity is -1.
+2. Sizes enter as log2(1 + size), because latency is a power law of sizes nearly everywhere.
+3. Every family has the common features first (FLOPs, bytes, elements, type), then its own.
+4. What matters to a vector unit enters as it is: widths and remainders by the register blocking of 4 x 16.
+5. The order is the schema. `FEATURE_NAMES` is stored with a predictor and compared when it is loaded.
+
+To add a family: write a function from signature to a list of numbers in a module of this package, and enter it with the
+names of its numbers in `_OWN`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from nnmeter.graph.cost import Cost, operator_cost
+from nnmeter.kernels.families import FAMILIES, kernel_family
+from nnmeter.kernels.features.common import COMMON_NAMES, common
+from nnmeter.kernels.features.convolution import CONVOLUTION_NAMES, convolution
+from nnmeter.kernels.features.elementwise import ELEMENTWISE_NAMES, elementwise
+from nnmeter.kernels.features.matrix import (
+    ATTENTION_NAMES,
+    MATMUL_NAMES,
+    RECURRENT_NAMES,
+    attention,
+    matmul,
+    recurrent,
+)
+from nnmeter.kernels.features.movement import MOVEMENT_NAMES, TRANSPOSE_NAMES, movement, transpose
+from nnmeter.kernels.features.rows import REDUCTION_NAMES, ROW_NAMES, reduction, rows
+from nnmeter.kernels.features.windows import POOLING_NAMES, RESIZE_NAMES, pooling, resize
+from nnmeter.kernels.kernel import KernelSignature
+
+__all__ = ["COMMON_NAMES", "FEATURE_NAMES", "KernelFeatures", "kernel_features", "signature_cost"]
+
+
+class KernelFeatures(NamedTuple):
+    """Family, anchor (vocabulary key: family, operator and element type) and features of one kernel, with its cost."""
+
+    family: str
+    anchor: str
+    values: tuple[float, ...]  # in the order of FEATURE_NAMES[family]; the first, "anchor", is filled by the predictor
+    cost: Cost
+
+
+def signature_cost(signature: KernelSignature) -> Cost:
+    """FLOPs and bytes of a kernel: its anchor's, and one FLOP an output element for each operator fused to it."""
+    cost = operator_cost(
+        signature.op_type, signature.domain, dict(signature.attributes), signature.inputs, signature.outputs
+    )
+    fused = signature.type.count("+")
+    if not fused or not signature.outputs:
+        return cost
+    return Cost(cost.flops + fused * signature.outputs[0].elements, cost.bytes_read, cost.bytes_written)
+
+
+@lru_cache(maxsize=65536)
+def kernel_features(signature: KernelSignature) -> KernelFeatures:
+    """The features of a kernel, `FEATURE_NAMES[family]` naming them one by one."""
+    family = kernel_family(signature)
+    cost = signature_cost(signature)
+    own = _OWN.get(family)
+    values = common(signature, cost)
+    if own is not None:
+        values += own[1](signature)
+    anchor = signature.type.partition("+")[0]
+    dtype = next((t.dtype for t in signature.inputs if t is not None), "none")
+    return KernelFeatures(family, f"{family}:{anchor}|{dtype}", tuple(values), cost)
+
+
+_OWN: Mapping[str, tuple[tuple[str, ...], Callable[[KernelSignature], list[float]]]] = {
+    "convolution": (CONVOLUTION_NAMES, convolution),
+    "grouped_convolution": (CONVOLUTION_NAMES, convolution),
+    "depthwise_convolution": (CONVOLUTION_NAMES, convolution),
+    "matmul": (MATMUL_NAMES, matmul),
+    "pooling": (POOLING_NAMES, pooling),
+    "normalization": (ROW_NAMES, rows),
+    "softmax": (ROW_NAMES, rows),
+    "elementwise": (ELEMENTWISE_NAMES, elementwise),
+    "reduction": (REDUCTION_NAMES, reduction),
+    "transpose": (TRANSPOSE_NAMES, transpose),
+    "movement": (MOVEMENT_NAMES, movement),
+    "resize": (RESIZE_NAMES, resize),
+    "recurrent": (RECURRENT_NAMES, recurrent),
+    "attention": (ATTENTION_NAMES, attention),
+}
+
+FEATURE_NAMES: dict[str, tuple[str, ...]] = {
+    family: COMMON_NAMES + (_OWN[family][0] if family in _OWN else ()) for family in FAMILIES
+}

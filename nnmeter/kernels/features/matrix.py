@@ -1,0 +1,62 @@
+"""Products of matrices, and what runtimes build of them: attention and recurrent layers in one kernel."""
+
+from __future__ import annotations
+
+from nnmeter.kernels.features.common import at, log_size, product, shape_of
+from nnmeter.kernels.kernel import KernelSignature
+
+MATMUL_NAMES = (
+    "log_batch_of_matrices", "log_m", "log_n", "log_k", "m", "n_mod_16", "k_mod_16", "m_mod_12", "transposed_a",
+    "transposed_b", "constant_b", "log_b_bytes", "log_a_bytes", "batched_b", "transposed_batch",
+)  # fmt: skip
+
+
+def matmul(s: KernelSignature) -> list[float]:
+    """In the order of `MATMUL_NAMES`."""
+    second = {"QLinearMatMul": 3, "QGemm": 3}.get(s.op_type, 1)
+    a, b, y = shape_of(s, 0), shape_of(s, second), s.outputs[0].shape
+    transposed_a = s.attribute("transA", 0)
+    transposed_b = s.attribute("transB", 0)
+    batch_transposed = s.attribute("transBatchA", 0) + s.attribute("transBatchB", 0)
+    n = y[-1] if y else 1
+    k = (a[-2] if transposed_a and len(a) > 1 else a[-1]) if a else 1
+    m = y[-2] if len(y) > 1 else 1
+    batch = product(y[:-2])
+    batched_b = len(b) > 2 and product(b[:-2]) > 1
+    if not batched_b and not transposed_a:  # one product of all the rows, which is how runtimes execute it
+        m, batch = m * batch, 1
+    return [
+        log_size(batch),
+        log_size(m),
+        log_size(n),
+        log_size(k),
+        float(min(m, 512)),
+        float(n % 16),
+        float(k % 16),
+        float(m % 12),
+        float(transposed_a),
+        float(transposed_b),
+        float(len(s.constants) > second and s.constants[second]),
+        log_size(product(b) * 4),
+        log_size(product(a) * 4),
+        float(batched_b),
+        float(batch_transposed),
+    ]
+
+
+RECURRENT_NAMES = ("log_sequence", "log_hidden", "log_input", "directions")
+
+
+def recurrent(s: KernelSignature) -> list[float]:
+    """In the order of `RECURRENT_NAMES`."""
+    x, r = shape_of(s, 0), shape_of(s, 2)
+    return [log_size(at(x, 0, 1)), log_size(r[-1] if r else 1), log_size(at(x, 2, 1)), float(at(r, 0, 1))]
+
+
+ATTENTION_NAMES = ("log_sequence", "log_hidden", "heads")
+
+
+def attention(s: KernelSignature) -> list[float]:
+    """In the order of `ATTENTION_NAMES`."""
+    x = shape_of(s, 0)
+    return [log_size(at(x, 1, 1)), log_size(x[-1] if x else 1), float(s.attribute("num_heads", -1))]

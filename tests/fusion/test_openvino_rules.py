@@ -1,0 +1,70 @@
+"""Detected kernels under the rule set for OpenVINO on CPUs, against those that the runtime was seen to make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from nnmeter.formats import read_model
+from nnmeter.fusion.detect import detect_kernels
+from nnmeter.fusion.rules import load_rules
+from nnmeter.graph.binding import bind_shapes
+from nnmeter.kernels.kernel import Kernel
+from tests.fusion.models import Case, make_graph
+from tests.fusion.openvino_cases import OPENVINO_CASES
+
+RULES = load_rules("openvino_cpu")
+ZOO = Path(__file__).parents[2] / "data" / "zoo"
+SAMPLES = ("mobilenet_v3_small-224", "shufflenet_v2_x0_5-224", "resnet18-224", "googlenet-224", "bert-tiny")
+
+
+def described(kernels: list[Kernel]) -> Counter[tuple[object, ...]]:
+    return Counter((k.type, k.signature.inputs, k.signature.outputs) for k in kernels)
+
+
+def executed_kernels(model: object) -> list[Kernel]:
+    pytest.importorskip("openvino")
+    from nnmeter.runtimes import load_runtime
+
+    compiled = load_runtime("openvino").compile(model)  # type: ignore[arg-type]
+    try:
+        return list(compiled.kernels)
+    finally:
+        compiled.close()
+
+
+@pytest.mark.parametrize("case", OPENVINO_CASES, ids=str)
+def test_kernels_are_those_that_the_runtime_was_seen_to_make(case: Case) -> None:
+    kernels = detect_kernels(bind_shapes(read_model(case.model())), RULES)
+    assert Counter(kernel.type for kernel in kernels) == Counter(case.kernels.split())
+
+
+@pytest.mark.parametrize("case", OPENVINO_CASES, ids=str)
+def test_kernels_are_those_of_the_runtime_graph(case: Case) -> None:
+    expected = executed_kernels(case.model())
+    assert described(detect_kernels(bind_shapes(read_model(case.model())), RULES)) == described(expected)
+
+
+@pytest.mark.skipif(not ZOO.is_dir(), reason="the zoo is not here")
+@pytest.mark.parametrize("name", SAMPLES)
+def test_kernels_of_the_zoo(name: str) -> None:
+    path = ZOO / f"{name}.onnx"
+    expected = described(executed_kernels(path))
+    found = described(detect_kernels(bind_shapes(read_model(path)), RULES))
+    assert 2 * (expected & found).total() / (expected.total() + found.total()) >= 0.98
+
+
+def test_layout_is_an_attribute_of_what_lies_channels_last() -> None:
+    graph = make_graph("agraph (float[1,16,8,8] x) => (float[1,16,8,8] y) { a=Conv(x,w) y=Relu(a) }", w=(16, 16, 1, 1))
+    layouts = {kernel.type: kernel.signature.attribute("layout") for kernel in detect_kernels(graph, RULES)}
+    assert layouts == {"ReorderInput": None, "Conv+Relu": "acdb", "ReorderOutput": None}
+
+
+def test_fused_kernels_list_the_operators_that_they_absorbed() -> None:
+    text = "agraph (float[1,16,8,8] x) => (float[1,16,8,8] y) { a=Conv(x,w) b=Conv(x,v) c=Add(a,b) y=Relu(c) }"
+    graph = make_graph(text, w=(16, 16, 1, 1), v=(16, 16, 1, 1))
+    names = {node.outputs[0]: node.name for node in graph.nodes}
+    (fused,) = [kernel for kernel in detect_kernels(graph, RULES) if kernel.type == "Conv+Add+Relu"]
+    assert set(fused.nodes) == {names["a"], names["c"], names["y"]}
