@@ -112,7 +112,10 @@ class _Ordering:
     def _splits_to_first(self, node: WorkNode) -> bool:
         """Rule 6."""
         graph, rules = self.graph, self.rules
-        if node.kind not in rules.splits or node.attributes.get("axis", 0) % len(graph.types[node.inputs[0]].shape) != 1:
+        if (
+            node.kind not in rules.splits
+            or node.attributes.get("axis", 0) % len(graph.types[node.inputs[0]].shape) != 1
+        ):
             return False
         readers = [reader for tensor in node.outputs for reader in graph.readers.get(tensor, ())]
         if any(reader.kind in rules.channels_last or reader.kind in rules.joins for reader in readers):

@@ -120,7 +120,7 @@ def fit_roofline_to_totals(
     relative = np.array([_UNMEASURED[name] for name in present])
     work = np.column_stack([flops[name] for name in present]) / relative  # as much as float would take
     terms = np.column_stack([work, moved, kernels, np.ones(len(total_ms))]).astype(float)
-    # To begin with, work of any class, bytes and kernels take a third of a network each, an inference half a little one.
+    # At first, work of any class, bytes and kernels take a third of a network each, an inference half a little one.
     thirds = [float(np.median(total_ms / np.maximum(q, 1.0))) / 3 for q in (work.sum(axis=1), moved, kernels)]
     unit = np.array([thirds[0]] * len(present) + [*thirds[1:], 0.5 * float(total_ms.min())])
     factors = np.exp(fit_log_factors(terms * unit, total_ms, ridge=1e-3 * len(total_ms)))

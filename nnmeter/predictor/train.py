@@ -3,11 +3,13 @@
 Rules:
 
 1. Where networks were profiled kernel by kernel, ensembles are fitted to the kernels' times (`train_kernels`), and what
-   the profiler adds is found from the networks' unobserved times (`train_overheads`). Whole networks, profiled or not,
-   then correct the sums additively, if that lowers the error on networks held out (`train_wholes`). The folds are
-   those of intervals: with recipes left out, what is corrected would be the error on operators that were left out.
+   the profiler adds is found from the networks' unobserved times (`train_overheads`). If whole networks without
+   kernels' times are among the measurements, sums are then corrected additively, if that lowers the error on networks
+   held out (`train_wholes`). The folds are those of intervals: with recipes left out, what is corrected would be the
+   error on operators that were left out. Where every network was profiled there is no such step: fitted to 2,750 random
+   networks it lowered their held-out error from 10.4 to 9.4 %, but not that of 54 real models (3.9 % with and without).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
-   fitted to the sums alone, from a roofline that the sums give.
+   fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
 3. Folds for hyper-parameters and for the errors of kernels are by family of networks: a network, and all others made
    by its recipe, are on one side. Folds for intervals are by network where networks are random (see `train_folds`):
    with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the prediction on 68 models) and
@@ -41,7 +43,14 @@ from nnmeter.predictor.train_intervals import (
 )
 from nnmeter.predictor.train_kernels import HeldOut, KernelFit, Progress
 from nnmeter.predictor.train_overheads import Overheads, fit_overheads
-from nnmeter.predictor.train_wholes import PRESETS, PRESETS_OVER_KERNELS, Prior, WholeFit, roofline_prior
+from nnmeter.predictor.train_wholes import (
+    PRESETS,
+    PRESETS_OVER_KERNELS,
+    Prior,
+    WholeFit,
+    pack_prior,
+    roofline_prior,
+)
 
 if TYPE_CHECKING:
     from nnmeter.profiling.measurement import Measurement
@@ -140,6 +149,7 @@ def fit_predictor(
     regressor: Regressor = "lightgbm",
     seed: int = 0,
     progress: Progress | None = None,
+    prior: KernelPredictor | None = None,
 ) -> tuple[KernelPredictor, TrainingReport]:
     """Train the predictor of one device.
 
@@ -148,9 +158,11 @@ def fit_predictor(
         regressor: "lightgbm" or "random-forest", for kernels' times. Sums are always fitted by boosting.
         seed: makes the result deterministic.
         progress: told what is being done, a line at a time.
+        prior: of another device, to start from instead of a roofline where sums are all that there is.
 
     Raises:
         MeasurementError: too little was measured, or a random forest is asked to learn from sums.
+        DeviceError: the prior was calibrated.
     """
     say = progress or (lambda _: None)
     measurements = [m for m in measurements if m.kernels]
@@ -161,23 +173,23 @@ def fit_predictor(
         trained = _fit_kernels(table, judged_ms, regressor, seed, say)
     else:
         _check_sums(table, profiled, regressor)
-        trained = _fit_sums(table, judged_ms, seed, say)
-    prior = trained.prior
-    anchors = kernel_sigmas(table, prior.anchors, trained.log_error, trained.weight)
+        trained = _fit_sums(table, judged_ms, seed, say, prior)
+    known = trained.prior
+    anchors = kernel_sigmas(table, known.anchors, trained.log_error, trained.weight)
     predictor = KernelPredictor(
-        prior.roofline,
+        known.roofline,
         anchors,
-        prior.ensembles,
+        known.ensembles,
         trained.fallback_sigma,
         _UNCALIBRATED,
-        _fit_baselines(table, prior.roofline),
-        *prior.overheads,
+        _fit_baselines(table, known.roofline),
+        *known.overheads,
     )
     totals = coverage = None
     if np.count_nonzero(~np.isnan(judged_ms)) >= MIN_NETWORKS:
         say("calibrating the intervals")
-        prices = _unobserved(table, prior, anchors, trained.unseen, trained.fallback_sigma)
-        inference_ms = prior.overheads.inference_ms
+        prices = _unobserved(table, known, anchors, trained.unseen, trained.fallback_sigma)
+        inference_ms = known.overheads.inference_ms
         predictor.intervals, predicted, coverage = calibrate_totals(table, prices, inference_ms, judged_ms)
         judges = ~np.isnan(judged_ms)
         totals = compute_metrics(predicted[judges].tolist(), judged_ms[judges].tolist())
@@ -233,7 +245,8 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
     fallback_sigma = fit.fallback_sigma()
     prior = Prior(roofline, anchors, ensembles, fit_overheads(table))
     report = None
-    if sum(not n.alone for n in table.networks) >= MIN_NETWORKS:
+    unprofiled = sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
+    if unprofiled >= MIN_NETWORKS:
         say("fitting what sums of kernels leave")
         wholes = WholeFit(table, prior, unseen.log_ratio, judged_ms, False, seed)
         preset, outcome = wholes.choose_preset(PRESETS_OVER_KERNELS, unseen_folds, say)
@@ -248,26 +261,34 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
     return _Trained(prior, by_family, unseen, log_error, fit.weight, fallback_sigma, presets, report)
 
 
-def _fit_sums(table: KernelTable, judged_ms: np.ndarray, seed: int, say: Progress) -> _Trained:
+def _fit_sums(
+    table: KernelTable, judged_ms: np.ndarray, seed: int, say: Progress, start: KernelPredictor | None
+) -> _Trained:
     """Fit sums alone (rule 2)."""
-    say("fitting the roofline to whole networks")
-    fit = WholeFit(table, roofline_prior(table), np.zeros(len(table.kernel)), judged_ms, True, seed)
+    if start is None:
+        say("fitting the roofline to whole networks")
+        known, before = roofline_prior(table), np.zeros(len(table.kernel))
+        trained = np.zeros(len(table.kernel), bool)
+    else:
+        known, before, trained = pack_prior(table, start)
+    fit = WholeFit(table, known, before, judged_ms, True, seed)
     say("choosing hyper-parameters")
     folds, unseen_folds = family_folds(table.networks, seed), interval_folds(table.networks, seed)
     preset, outcome = fit.choose_preset(PRESETS, folds, say)
     report = AdditiveReport(len(fit.used), outcome.rounds, preset.leaves, outcome.error_before, outcome.error, True)
-    by_family = fit.held_out_with_fallback(outcome, folds)
+    by_family = fit.held_out_with_fallback(outcome, folds, trained)
     if not np.array_equal(folds, unseen_folds):
         outcome = fit.cross_validate(unseen_folds, preset, outcome.rounds)
-    unseen = fit.held_out_with_fallback(outcome, unseen_folds)
+    unseen = fit.held_out_with_fallback(outcome, unseen_folds, trained)
     say("fitting the families")
     learned = fit.fit(preset, outcome.rounds)
     log_ratio = fit.log_ratio + learned.log_factor[table.kernel]
     prior = fit.updated(learned)
     say("measuring the fallback")
     taught = fit.taught()
-    prior.ensembles[FALLBACK] = fit.learn_fallback(log_ratio, taught)
-    fallback_sigma = fit.fallback_sigma(log_ratio, taught)
+    if start is None:
+        prior.ensembles[FALLBACK] = fit.learn_fallback(log_ratio, taught)
+    fallback_sigma = fit.fallback_sigma(log_ratio, taught) if start is None else start.fallback_sigma
     disagreement = np.where(taught & by_family.trained, log_ratio - by_family.log_ratio, np.nan)
     return _Trained(prior, by_family, unseen, disagreement, fit.shares(log_ratio), fallback_sigma, {}, report)
 

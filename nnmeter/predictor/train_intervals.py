@@ -49,7 +49,7 @@ def kernel_sigmas(
 
     Args:
         table: all measurements.
-        anchors: the vocabulary.
+        anchors: the vocabulary; a deviation that an entry has already, as a prior's does, is added in quadrature.
         log_error: of each row, NaN where it is not known [rows].
         weight: of each row [rows].
     """
@@ -67,7 +67,7 @@ def kernel_sigmas(
         wide = shared.get(anchor.family, overall)
         own = _spread(error[mine], weight[mine]) if count else wide
         sigma = np.sqrt((count * own**2 + _PRIOR_COUNT * wide**2) / (count + _PRIOR_COUNT))
-        result[name] = replace(anchor, sigma=max(float(sigma), _SIGMA_FLOOR))
+        result[name] = replace(anchor, sigma=max(float(np.hypot(sigma, anchor.sigma)), _SIGMA_FLOOR))
     return result
 
 

@@ -3,7 +3,8 @@
 Rules:
 
 1. What is known before is a prior: a roofline, ensembles, a vocabulary, and the overheads from kernels to wholes. With
-   no kernel's time it is the roofline alone, fitted to the whole networks.
+   no kernel's time it is the roofline alone, fitted to the whole networks, or the pack of another device; then every
+   operator gets a factor of its own, to begin with.
 2. An operator that the prior lacks joins the vocabulary if it occurs in `MIN_ANCHOR_NETWORKS` networks or more. Its
    code follows those of the prior; new ones are ranked by the factors that the whole networks give them.
 3. Additive boosting (`additive`) starts from the prior's prices. Where the prior was trained on the networks' own
@@ -22,6 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nnmeter.errors import DeviceError
 from nnmeter.predictor.additive import (
     AdditiveFit,
     AdditiveHeldOut,
@@ -31,7 +33,7 @@ from nnmeter.predictor.additive import (
     fit_additive,
 )
 from nnmeter.predictor.convert import ensemble_from_codes
-from nnmeter.predictor.kernel_predictor import Anchor
+from nnmeter.predictor.kernel_predictor import FALLBACK, Anchor, KernelPredictor
 from nnmeter.predictor.roofline import Roofline, dtype_classes, fit_log_factors, fit_roofline_to_totals
 from nnmeter.predictor.table import KernelTable
 from nnmeter.predictor.train_folds import FOLDS
@@ -71,6 +73,37 @@ def roofline_prior(table: KernelTable) -> Prior:
     return Prior(roofline, {}, {}, Overheads(1.0, 0.0, inference_ms))
 
 
+def pack_prior(table: KernelTable, predictor: KernelPredictor) -> tuple[Prior, np.ndarray, np.ndarray]:
+    """A prior from the predictor of another device, brought to the speed of this one by the median network.
+
+    Returns:
+        The prior; its log ratio to the roofline of each row; whether it was trained on the row's operator.
+
+    Raises:
+        DeviceError: the predictor was calibrated, so that its prices are not those of its ensembles.
+    """
+    if predictor.corrections:
+        raise DeviceError("a calibrated pack cannot be trained further; give the pack that it was calibrated from")
+    codes = np.array([a.code if (a := predictor.anchors.get(name)) else -1.0 for name in table.anchors])
+    trained = np.array([name in predictor.anchors for name in table.anchors])[table.anchor]
+    ratio = np.zeros(len(table.flops))
+    for name in [*table.features, FALLBACK]:
+        mine = np.flatnonzero(~trained if name == FALLBACK else trained & (table.family == name))
+        if len(mine):
+            rows = table.common[mine] if name == FALLBACK else table.features[name][table.place[mine]]
+            rows[:, 0] = codes[table.anchor[mine]]
+            ratio[mine] = predictor.ensembles[name].predict(rows)
+    roofline_ms = predictor.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
+    price = np.maximum(predictor.scale * roofline_ms * np.exp(ratio) + predictor.per_kernel_ms, 0.0)
+    measured_ms = np.array([n.latency_ms for n in table.networks])
+    speed = float(np.median(measured_ms / (table.sums(price) + predictor.inference_ms)))
+    overheads = Overheads(
+        predictor.scale * speed, predictor.per_kernel_ms * speed, max(predictor.inference_ms, 0.0) * speed
+    )
+    prior = Prior(predictor.roofline, dict(predictor.anchors), dict(predictor.ensembles), overheads)
+    return prior, ratio[table.kernel], trained[table.kernel]
+
+
 class WholeFit:
     """The additive problem that a table and a prior pose, and what its solution makes of the prior.
 
@@ -80,7 +113,7 @@ class WholeFit:
     """
 
     def __init__(
-        self, table: KernelTable, prior: Prior, log_ratio: np.ndarray, judged_ms: np.ndarray, alone: bool, seed: int
+        self, table: KernelTable, prior: Prior, log_ratio: np.ndarray, judged_ms: np.ndarray, sums: bool, seed: int
     ) -> None:
         """Pose the problem.
 
@@ -89,19 +122,22 @@ class WholeFit:
             prior: what is known.
             log_ratio: the prior's log ratio to the roofline of each row, out of fold where it was trained (rule 3).
             judged_ms: time of each network to judge by, NaN where it is not fit to.
-            alone: whether kernels that were measured alone are sums to learn from too.
+            sums: whether sums are all that there is: then kernels that were measured alone are sums too, and the
+                prior's operators get factors of their own.
             seed: makes the result deterministic.
         """
         self.table = table
         self.prior = prior
         self.seed = seed
         self.log_ratio = log_ratio.copy()
-        self.used = np.flatnonzero([alone or not n.alone for n in table.networks])
+        self.used = np.flatnonzero([sums or not n.alone for n in table.networks])
         self.measured_ms = np.array([n.latency_ms for n in table.networks])[self.used]
         self.roofline_ms = prior.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
         joining = self._joining()
         self.free = np.zeros(len(table.anchors), bool)
         self.free[joining] = True
+        if sums:
+            self.free |= np.array([name in prior.anchors for name in table.anchors])
         self.anchors = dict(prior.anchors)
         self._join(joining)
         self.problem = self._pose(judged_ms[self.used])
@@ -130,7 +166,7 @@ class WholeFit:
             members = np.flatnonzero(table.anchor == number)
             self.anchors[table.anchors[number]] = make_anchor(table, family, members, code, int(rows_of[number]))
         for family in sorted({family_of[a] for a in joining.tolist()}):
-            joined = self.free[table.anchor] & (table.family == family)
+            joined = np.isin(table.anchor, joining) & (table.family == family)
             kernels = np.flatnonzero(joined)
             ensemble = self.prior.ensembles.get(family)
             ratio = np.zeros(len(table.flops))
@@ -244,10 +280,12 @@ class WholeFit:
         free = self.free[table.anchor[table.kernel]]
         return HeldOut(self.log_ratio + factors, trained | (free & self._seen(fold)))
 
-    def held_out_with_fallback(self, outcome: AdditiveHeldOut, fold: np.ndarray) -> HeldOut:
-        """As `held_out` where the prior is a roofline; what a fold did not have is priced by its own fallback."""
+    def held_out_with_fallback(self, outcome: AdditiveHeldOut, fold: np.ndarray, trained: np.ndarray) -> HeldOut:
+        """As `held_out`; without a fallback of the prior, what a fold did not have is priced by the fold's own."""
         table = self.table
-        held_out = self.held_out(outcome, fold, np.zeros(len(table.kernel), bool))
+        held_out = self.held_out(outcome, fold, trained)
+        if FALLBACK in self.prior.ensembles:
+            return held_out
         fold_of_row = fold[table.network]
         for number in range(FOLDS):
             unknown = (fold_of_row == number) & ~held_out.trained
@@ -270,7 +308,7 @@ class WholeFit:
         return (counts.sum(axis=0) - counts)[fold[table.network], anchor] > 0
 
     def taught(self) -> np.ndarray:
-        """Whether each row's anchor joined the vocabulary, and its network is learned from."""
+        """Whether each row's anchor has a factor of its own, and its network is learned from."""
         return self.free[self.table.anchor[self.table.kernel]] & np.isin(self.table.network, self.used)
 
     def shares(self, log_ratio: np.ndarray) -> np.ndarray:

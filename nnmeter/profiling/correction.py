@@ -25,4 +25,4 @@ def correct(time_ms: Times, reference_ms: Any, nominal_ms: float) -> Times:
         reference_ms: milliseconds of the reference around it; of the same shape, or one that spreads to it.
         nominal_ms: nominal milliseconds of the reference.
     """
-    return time_ms * (nominal_ms / reference_ms) ** SENSITIVITY  # type: ignore[no-any-return]
+    return time_ms * (nominal_ms / reference_ms) ** SENSITIVITY

@@ -229,3 +229,15 @@ def test_codes_become_trees(count: int) -> None:
 
 def test_no_codes_are_zero() -> None:
     assert ensemble_from_codes({}).predict(np.zeros((2, 1), np.float32)).tolist() == [0.0, 0.0]
+
+
+def test_the_pack_of_another_device_is_a_start(from_sums: tuple[KernelPredictor, TrainingReport]) -> None:
+    """A device 2.5 times as slow, of which 40 networks are known, is predicted better than from a roofline."""
+    measurements = [replace(m, latency_ms=2.5 * m.latency_ms, half_ms=(0.0, 0.0)) for m in draw(40, 7)]
+    errors = []
+    for prior in (None, from_sums[0]):
+        predictor, _ = fit_predictor(measurements, prior=prior)
+        predicted = [sum(p.latency_ms for p in predictor.price(m.kernels)) + predictor.inference_ms for m in draw(80, 8)]
+        errors.append(np.mean([abs(p / (2.5 * m.latency_ms) - 1) for p, m in zip(predicted, draw(80, 8), strict=True)]))
+    assert errors[1] < 0.6 * errors[0]
+    assert errors[1] < 0.08

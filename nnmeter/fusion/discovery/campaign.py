@@ -25,8 +25,8 @@ from nnmeter.errors import MeasurementError, NnmeterError
 from nnmeter.fusion.discovery.bench import Bench, ModelKey, models_of
 from nnmeter.fusion.discovery.catalogue import SIZES, TESTS, FusionTest
 from nnmeter.fusion.discovery.counting import compare_kernels
-from nnmeter.fusion.discovery.decision import Estimate, Verdict, estimate_share
-from nnmeter.fusion.discovery.findings import BLACK_BOX, Discovery, Finding
+from nnmeter.fusion.discovery.decision import LEAST_SWEEPS, Estimate, Verdict, estimate_share
+from nnmeter.fusion.discovery.findings import Discovery, Finding
 from nnmeter.fusion.rules import FusionRules
 from nnmeter.profiling.fingerprint import take_fingerprint
 from nnmeter.profiling.protocol import Clock, Stopwatch, no_garbage_collection
@@ -101,22 +101,18 @@ def discover_fusion(
     found: dict[FusionTest, Finding] = {}
     restlessness = 0.0
     try:
-        with no_garbage_collection():
-            for number, step in enumerate(STEPS):
-                limit = started + budget_s * step.budget_share
-                waiting = [test for test in tests if number == 0 or _is_wanted(found[test], step)]
-                while waiting and not (number and clock() >= limit):
-                    group, waiting = waiting[:GROUP_TESTS], waiting[GROUP_TESTS:]
-                    tell(
-                        f"step {number + 1} of {len(STEPS)}: {group[0].name}",
-                        sum(_is_finished(finding) for finding in found.values()),
-                        len(tests),
-                    )
-                    left_s = max(limit - clock(), 0.0)
-                    deadline = clock() + left_s * len(group) / (len(group) + len(waiting))
-                    for finding in _make_group(group, step, setting, deadline):
-                        if number == 0 or finding.estimate is not None:
-                            found[finding.test] = finding
+        for number, step in enumerate(STEPS if black_box else STEPS[:1]):
+            limit = started + budget_s * step.budget_share
+            waiting = [test for test in tests if number == 0 or _is_wanted(found[test], step)]
+            while waiting and not (number and clock() >= limit):
+                group, waiting = waiting[:GROUP_TESTS], waiting[GROUP_TESTS:]
+                done = sum(not _is_open(finding) for finding in found.values()) if black_box else len(found)
+                tell(f"step {number + 1} of {len(STEPS)}: {group[0].name}", done, len(tests))
+                left_s = max(limit - clock(), 0.0)
+                deadline = clock() + left_s * len(group) / (len(group) + len(waiting))
+                for finding in _make_group(group, step, setting, deadline):
+                    if number == 0 or _has_enough(finding):
+                        found[finding.test] = finding
     finally:
         if stopwatch is not None:
             restlessness = stopwatch.restlessness()
@@ -136,15 +132,20 @@ def discover_fusion(
     )
 
 
-def _is_finished(finding: Finding) -> bool:
-    return finding.verdict(BLACK_BOX) is not Verdict.UNDECIDED
+def _is_open(finding: Finding) -> bool:
+    """Whether timings have not decided a test that they could decide."""
+    return not finding.fault and (finding.estimate is None or finding.estimate.verdict is Verdict.UNDECIDED)
 
 
 def _is_wanted(finding: Finding, step: Step) -> bool:
     """Whether a later step makes a test again (rule 3): larger models help only where the operator is too small."""
-    if _is_finished(finding):
-        return False
-    return step.size == 0 or (finding.estimate is not None and finding.estimate.too_small)
+    too_small = finding.estimate is not None and finding.estimate.too_small
+    return _is_open(finding) and (step.size == 0 or too_small)
+
+
+def _has_enough(finding: Finding) -> bool:
+    """Whether a test that was made again tells more than before: its time was not cut short."""
+    return finding.estimate is not None and finding.estimate.sweeps >= LEAST_SWEEPS
 
 
 def _make_group(tests: Sequence[FusionTest], step: Step, setting: _Setting, deadline: float) -> list[Finding]:
@@ -186,10 +187,11 @@ def _time_tests(
         keys = [key for test in active for key in models[test].values()]
         if number:
             bench.renew(keys, number)
-        for sweep in range(ROUND_SWEEPS):
-            if sweep and setting.clock() >= deadline:
-                break
-            bench.sweep(keys, stopwatch, setting.clock, setting.rng)
+        with no_garbage_collection():
+            for sweep in range(ROUND_SWEEPS):
+                if sweep and setting.clock() >= deadline:
+                    break
+                bench.sweep(keys, stopwatch, setting.clock, setting.rng)
         for test in active:
             times = {role: bench.times_ms(key) for role, key in models[test].items()}
             estimates[test] = estimate_share(times, SIZES[step.size]["N"], number + 1, setting.seed)
