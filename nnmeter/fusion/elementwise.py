@@ -17,8 +17,8 @@ of loops), `chained` (operators that only run one behind another, with what is k
 6. A loop is a node named after its costliest operator, the others in the attribute `fused`
    (`nnmeter.kernels.naming.elementwise_name`). Of constants it reads those of more than one element, without their
    leading dimensions of 1. Its tensors are sorted by size (`operand_order`).
-7. A tensor that one node reads twice, or that a node reads which another of the loop read before, counts twice; one
-   that two loops read which are joined counts once.
+7. A tensor that a node reads and that loops which it joins read, too, or that it reads twice, counts twice until another
+   node joins.
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ class _Grouping:
             if loop.members[0] in members:
                 continue
             members += loop.members
-            inputs += [t for t in loop.inputs if t not in inputs and id(self.graph.producer.get(t)) not in inside]
+            for read in loop.inputs:
+                if read not in inputs and id(self.graph.producer.get(read)) not in inside:
+                    inputs.append(read)
         return _Loop([*members, node], inputs, self.order[node])
 
     def _loops_before(self, node: WorkNode) -> list[_Loop]:

@@ -141,15 +141,16 @@ class _Describer:
         """Products with weights, one behind the other; the sums among them, one a bias, do not count."""
         read = [(node.inputs[0], False)]
         weights: list[TensorType] = []
-        unbiased = 0  # width of the last product's results, until its bias was met
+        width, unbiased = node.inputs[0].shape[-1], 0  # of the last results; the second until their bias was met
         for tensor in node.inputs[1:]:
             if tensor.elements == unbiased:
                 read.append((TensorType(tensor.dtype, (unbiased,)), True))
                 unbiased = 0
             elif tensor.elements > 1:
-                weights.append(tensor)
-                read.append((tensor, True))
-                unbiased = tensor.shape[0]
+                rows, columns = tensor.shape if tensor.shape[-1] == width else reversed(tensor.shape)
+                weights.append(TensorType(tensor.dtype, (rows, columns)))
+                read.append((weights[-1], True))
+                width = unbiased = rows
         biases = kinds.count("Gemm")
         others = [kind for kind in kinds if kind != "Add"] + ["Add"] * (kinds.count("Add") - biases)
         attributes = perceptron_attributes(others, weights, [tensor for tensor, _ in read], node.outputs[0])

@@ -68,7 +68,7 @@ def test_every_row_is_imported_or_refused(source, tmp_path):
     assert rows == {CPU: (3, 2, 2), INT8: (3, 2, 2), GPU: (3 + 8, 1 + 6, 7), "iphonexs-gpu-tflite": (8, 5, 4)}
     assert report["devices"][GPU]["refused"]["no time in the table"] == 1
     assert any("wizardnet" in text or "no network of that name" in text for text in report["devices"][CPU]["refused"])
-    assert set(report["passed_over"]) == {"torch_cnn_e2e.csv"}
+    assert report["passed_over"]["torch_cnn_e2e.csv"].startswith("1 lines of PyTorch Mobile")
 
 
 def kernels_of(path) -> dict[str, list]:

@@ -7,6 +7,7 @@ import pytest
 from nnmeter.errors import MeasurementError
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.profiling.correction import SENSITIVITY
 from nnmeter.profiling.measurement import Measurement
 
 pytest.importorskip("pyarrow")
@@ -179,8 +180,11 @@ def test_consolidated_file_holds_all_parts(tmp_path):
 
 
 def test_corrected_times_move_to_another_nominal_reference():
-    moved = make_measurement(1).at_reference(2.5)
-    assert moved.latency_ms == 25.0
-    assert moved.half_ms == (25.0, 25.5)
-    assert moved.median_ms == 12.25
-    assert moved.kernel_ms[0] == pytest.approx(2 * make_measurement(1).kernel_ms[0])
+    measurement = make_measurement(1)
+    moved = measurement.at_reference(2 * measurement.reference_ms)
+    factor = 2**SENSITIVITY
+    assert moved.latency_ms == pytest.approx(factor * measurement.latency_ms)
+    assert moved.half_ms == pytest.approx([factor * half for half in measurement.half_ms])
+    assert moved.median_ms == measurement.median_ms
+    assert moved.kernel_ms[0] == pytest.approx(factor * measurement.kernel_ms[0])
+    assert moved.at_reference(measurement.reference_ms).latency_ms == pytest.approx(measurement.latency_ms)
