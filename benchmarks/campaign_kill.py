@@ -2,7 +2,7 @@
 
     python benchmarks/campaign_kill.py [--kills 10] [--longest 75] [--seed 0] [--runtime onnxruntime] [--keep DIR]
 
-1. `nnmeter profile` runs as a process of its own and is killed (SIGKILL) at a moment between 1 and LONGEST seconds, as
+1. `nnmeter profile` runs with its worker and both are killed (SIGKILL) at a moment between 1 and LONGEST seconds, as
    often as asked for, each time going on with the same campaign.
 2. Behind each kill: all part files that were there before are there unchanged, and `nnmeter profile --verify` finds no
    problem.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import random
 import signal
 import subprocess
@@ -48,12 +49,14 @@ def kill_and_resume(campaign: Path, options: argparse.Namespace) -> int:
     faults = 0
     for number in range(1, options.kills + 1):
         seconds = moments.uniform(1.0, options.longest)
-        process = subprocess.Popen([*command, "--budget", "1h", "--resume"], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, "--budget", "1h", "--resume"], stdout=subprocess.DEVNULL, start_new_session=True
+        )
         time.sleep(seconds)
         if process.poll() is not None:
             print(f"kill {number}: the campaign had ended by itself with exit code {process.returncode}")
             return 1
-        process.send_signal(signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)  # the command and its worker
         process.wait()
         found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in part_files(campaign)}
         lost = [name for name, digest in kept.items() if found.get(name) != digest]

@@ -1,10 +1,11 @@
 """Do the random networks sample the kernels that real models are made of?
 
     python benchmarks/sampling_coverage.py [--runtime onnxruntime] [--networks 400] [--first 0] [--focus FAMILY]
-                                           [--dumps FOLDER] [--factor 1.8]
+                                           [--dumps FOLDER] [--measured CAMPAIGN] [--factor 1.8]
 
 1. The runtime compiles every model of data/zoo (or FOLDER holds ONNX Runtime's dumps of them already) and as many
-   random networks as a campaign measures first, by the prior plan; a kernel is what the runtime says that it executes.
+   random networks as a campaign measures first, by the prior plan (or CAMPAIGN holds measured ones); a kernel is what
+   the runtime says that it executes.
 2. For each kernel type of the zoo: how often it occurs, how often the random networks sample it (in all and per 40
    networks), the range of its output's size in powers of two on both sides, and the share of the zoo's kernels that
    have fewer than two neighbours among the samples.
@@ -38,6 +39,7 @@ from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.profiling.blocks import FAMILIES, PRIOR, random_network
 from nnmeter.profiling.coverage import RANGE_CELLS, cells_of, describe
 from nnmeter.profiling.planning import prior_plan
+from nnmeter.profiling.store import read_measurements
 from nnmeter.runtimes import RuntimeAdapter, load_runtime
 
 ZOO = Path(__file__).parent.parent / "data" / "zoo"
@@ -53,12 +55,18 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--focus", choices=FAMILIES, help="sample one family only")
     parser.add_argument("--dumps", type=Path, help="folder of ONNX Runtime's dumps of the models; default: made here")
+    parser.add_argument("--measured", type=Path, help="campaign whose networks are counted; default: made here")
     parser.add_argument("--factor", type=float, default=1.8, help="how near a neighbour must be")
     options = parser.parse_args()
     runtime = load_runtime(options.runtime)
     real = list(real_kernels(runtime, options.dumps))
-    sampled = list(sampled_kernels(runtime, range(options.first, options.first + options.networks), options.focus))
-    return 0 if report(real, sampled, options.networks, math.log2(options.factor)) else 1
+    if options.measured:
+        rows = read_measurements(options.measured)[0]
+        sampled, networks = [kernel for row in rows for kernel in row.kernels], len(rows)
+    else:
+        networks = options.networks
+        sampled = list(sampled_kernels(runtime, range(options.first, options.first + networks), options.focus))
+    return 0 if report(real, sampled, networks, math.log2(options.factor)) else 1
 
 
 def real_kernels(runtime: RuntimeAdapter, dumps: Path | None) -> Iterator[KernelSignature]:

@@ -69,20 +69,12 @@ def command(
         raise click.UsageError("--out is missing; give the directory for the measurements")
     from nnmeter.profiling.library_threads import fix_library_threads
 
-    fix_library_threads()  # before anything imports NumPy
-    from nnmeter.profiling.campaign import run_campaign
-    from nnmeter.runtimes import load_runtime
+    fix_library_threads()  # before anything imports NumPy; the worker inherits it
+    from nnmeter.profiling.supervisor import run_supervised_campaign
 
     with StatusLine() as status:
-        done = run_campaign(
-            output,
-            load_runtime(runtime),
-            threads,
-            budget_s,
-            seed,
-            lambda progress: status.show(progress_line(progress)),
-            resume,
-            until=until,
+        done = run_supervised_campaign(
+            output, runtime, threads, budget_s, seed, lambda latest: status.show(progress_line(latest)), resume, until
         )
     click.echo(f"{output}: {last_line(done)}")
 

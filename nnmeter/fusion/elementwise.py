@@ -17,7 +17,7 @@ of loops), `chained` (operators that only run one behind another, with what is k
 6. A loop is a node named after its costliest operator, the others in the attribute `fused`
    (`nnmeter.kernels.naming.elementwise_name`). Of constants it reads those of more than one element, without their
    leading dimensions of 1. Its tensors are sorted by size (`operand_order`).
-7. A tensor that a node reads and that loops which it joins read, too, or that it reads twice, counts twice until another
+7. A tensor that a node reads twice, or that it reads besides the loops which it joins, counts twice until another
    node joins.
 """
 

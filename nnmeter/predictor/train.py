@@ -327,7 +327,12 @@ def _report(
     if trained.presets:
         errors = {f: float(np.median(np.abs(trained.log_error[timed & (family == f)]))) for f in trained.presets}
         inside = kernel_coverage(
-            table, anchors, trained.by_family.trained, trained.log_error, trained.weight, trained.fallback_sigma
+            table,
+            trained.prior.anchors,
+            trained.by_family.trained,
+            trained.log_error,
+            trained.weight,
+            trained.fallback_sigma,
         )
     return TrainingReport(
         len(table.networks),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -15,6 +16,7 @@ from typing import IO
 from nnmeter.errors import MeasurementError
 
 LOCK_FILE = "lock"
+PATIENCE_S = 10.0  # so long a worker may take to notice that whoever started it is gone
 
 
 class DirectoryLock:
@@ -32,7 +34,7 @@ class DirectoryLock:
         """
         stream = open(self._directory / LOCK_FILE, "a+", encoding="utf-8")
         try:
-            _lock(stream)
+            _lock_patiently(stream)
         except (BlockingIOError, PermissionError) as fault:
             stream.seek(0)
             holder = stream.read().strip() or "unknown"
@@ -60,6 +62,17 @@ class DirectoryLock:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+def _lock_patiently(stream: IO[str]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return _lock(stream)
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.05)
 
 
 def _lock(stream: IO[str]) -> None:

@@ -236,7 +236,9 @@ def test_the_pack_of_another_device_is_a_start(from_sums: tuple[KernelPredictor,
     errors = []
     for prior in (None, from_sums[0]):
         predictor, _ = fit_predictor(measurements, prior=prior)
-        predicted = [sum(p.latency_ms for p in predictor.price(m.kernels)) + predictor.inference_ms for m in draw(80, 8)]
+        predicted = [
+            sum(p.latency_ms for p in predictor.price(m.kernels)) + predictor.inference_ms for m in draw(80, 8)
+        ]
         errors.append(np.mean([abs(p / (2.5 * m.latency_ms) - 1) for p, m in zip(predicted, draw(80, 8), strict=True)]))
     assert errors[1] < 0.6 * errors[0]
     assert errors[1] < 0.08

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nnmeter.errors import MeasurementError
-from nnmeter.profiling import campaign, planner, store
+from nnmeter.profiling import campaign, lock, planner, store
 from nnmeter.profiling.planning import read_plans
 from nnmeter.profiling.verification import verify_measurements
 from tests.profiling import campaign_child
@@ -29,6 +29,7 @@ def settings_come_back(monkeypatch):
     monkeypatch.setattr(campaign, "BLOCK_NETWORKS", campaign.BLOCK_NETWORKS)
     monkeypatch.setattr(planner, "INTERVAL_S", planner.INTERVAL_S)
     monkeypatch.setattr(FakeRuntime, "clock", FakeRuntime.clock)
+    monkeypatch.setattr(lock, "PATIENCE_S", 0.1)
 
 
 def parts_in(folder):
