@@ -31,6 +31,10 @@ def test_not_a_file_a_directory_and_an_empty_file(tmp_path: Path) -> None:
     assert "is empty" in fault_of(b"")
 
 
+# Not st.floats: it refuses to work in a process in which denormal numbers count as zero, as they do behind a runtime.
+SHARES = st.integers(0, 10_000).map(lambda number: number / 10_000)
+
+
 @pytest.mark.parametrize(
     "data",
     [b"no model at all, just text\n" * 40, bytes(4096), b"\x89PNG\r\n\x1a\n" + bytes(range(256)), b"\x08\x08", b"{}"],
@@ -201,10 +205,8 @@ SEED_MODELS = [
 @settings(max_examples=300, deadline=None)
 @given(
     which=st.integers(0, len(SEED_MODELS) - 1),
-    changes=st.lists(
-        st.tuples(st.floats(0, 1), st.integers(0, 255), st.sampled_from(["set", "cut", "add"])), max_size=8
-    ),
-    end=st.floats(0, 1),
+    changes=st.lists(st.tuples(SHARES, st.integers(0, 255), st.sampled_from(["set", "cut", "add"])), max_size=8),
+    end=SHARES,
 )
 def test_damaged_bytes_raise_nothing_but_model_errors(which: int, changes: list, end: float) -> None:
     data = bytearray(SEED_MODELS[which])
