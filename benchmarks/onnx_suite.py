@@ -6,9 +6,11 @@ Rules:
 1. The suite is what the installed `onnx` carries: the node tests that it generates, and the simple, light, converted
    PyTorch and PyTorch operator models in its data folder. No network and no file outside of the package is used.
 2. A model passes if it is read, bound, detected and priced with every kernel above zero. Free dimensions, sequences and
-   optionals get the shapes of the test's own inputs.
+   optionals get the shapes of the test's own inputs. One whose shapes depend on the value of an input is given the
+   values of its small inputs, as a user would be asked to; the report says how many need them.
 3. A refusal is counted by its reason; anything but an `NnmeterError` is a traceback and fails the benchmark.
-4. Shapes and element types are compared on every tensor that both sides know. The other side is ONNX Runtime without
+4. Shapes and element types are compared on every tensor that both sides know, small inputs given as values. The other
+   side is ONNX Runtime without
    optimization, which runs the model with the test's inputs and returns every tensor of the main graph; where it cannot
    run the model, the test's expected outputs take its place.
 5. A tensor whose size depends on data may be smaller there than here; it is counted as bounded, if a warning says so.
@@ -65,6 +67,7 @@ class Tally:
     mismatches: list[str] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
     by_expected: int = 0
+    with_values: int = 0
 
 
 def cases(kinds: Sequence[str] = KINDS) -> Iterator[Case]:
@@ -113,7 +116,7 @@ def given_inputs(case: Case) -> dict[str, Any]:
     return {name: value for name, value in zip(names, case.inputs, strict=False) if value is not None}
 
 
-def shapes_for(case: Case) -> dict[str, tuple[int, ...]]:
+def shapes_for(case: Case) -> dict[str, Any]:
     """Shapes of the inputs that the model leaves open, as the test's values have them (rule 2)."""
     values = given_inputs(case)
     shapes = {}
@@ -124,12 +127,18 @@ def shapes_for(case: Case) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _shape_of(value: Any) -> tuple[int, ...]:
+def values_for(case: Case) -> dict[str, Any]:
+    """The values of inputs that are small numbers, which shapes may depend on (rules 2 and 4)."""
+    found = {}
+    for name, value in given_inputs(case).items():
+        if isinstance(value, np.ndarray | np.generic) and np.size(value) <= 64 and np.asarray(value).dtype.kind in "biuf":
+            found[name] = value
+    return found
+
+
+def _shape_of(value: Any) -> Any:
     if isinstance(value, list):
-        elements = [_shape_of(element) for element in value]
-        rank = max(map(len, elements), default=0)
-        largest = [max((shape[axis] for shape in elements if axis < len(shape)), default=1) for axis in range(rank)]
-        return (len(value), *largest)
+        return [_shape_of(element) for element in value] or (0,)
     if isinstance(value, dict):
         return (len(value),)
     if isinstance(value, onnx.TensorProto):
@@ -137,13 +146,13 @@ def _shape_of(value: Any) -> tuple[int, ...]:
     return tuple(np.shape(value))
 
 
-def check_case(case: Case, predictor: nnmeter.LatencyPredictor) -> Graph:
+def check_case(case: Case, predictor: nnmeter.LatencyPredictor, values: Mapping[str, Any] | None = None) -> Graph:
     """Read, bind, detect and price one model.
 
     Raises:
         NnmeterError: it is refused, or a kernel is priced at zero.
     """
-    graph = bind_shapes(read_model(case.model), shapes=shapes_for(case))
+    graph = bind_shapes(read_model(case.model), shapes=shapes_for(case), values=values)
     prediction = predictor.predict(graph)
     free = [kernel.name for kernel in prediction.kernels if not kernel.latency_ms > 0]
     if free:
@@ -258,7 +267,14 @@ def run_case(case: Case, predictor: nnmeter.LatencyPredictor, tally: Tally, with
     tally.models[case.kind] += 1
     name = f"{case.kind}/{case.name}"
     try:
-        graph = check_case(case, predictor)
+        values = values_for(case)
+        try:
+            check_case(case, predictor)
+        except nnmeter.ModelError as error:
+            if not values or "cannot be determined" not in str(error):
+                raise
+            tally.with_values += 1
+        graph = check_case(case, predictor, values)
     except nnmeter.NnmeterError as error:
         tally.refusals[name] = str(error)
         return
@@ -307,7 +323,7 @@ def report(tally: Tally) -> None:
     priced = sum(count for kind, count in tally.priced.items() if kind != "zoo")
     click.echo(
         f"suite: {priced} of {suite} models priced ({100 * priced / max(suite, 1):.2f} %), {len(tally.refusals)} refused, "
-        f"{len(tally.tracebacks)} tracebacks; {sum(tally.compared.values())} tensors compared "
+        f"{len(tally.tracebacks)} tracebacks, {tally.with_values} need the value of an input; {sum(tally.compared.values())} tensors compared "
         f"({tally.by_expected} models with the expected outputs), {len(tally.mismatches)} differ, "
         f"{len(tally.bounded)} are bounds"
     )

@@ -26,7 +26,7 @@ from nnmeter.graph.unbound import UnboundModel
 if TYPE_CHECKING:
     import onnx
 
-OLDEST_OPSET = 7  # the first with the broadcasting of today
+OLDEST_OPSET = 1
 NEWEST_OPSET = 28  # that of onnx 1.23
 
 _RANDOM_ACCESS_BYTES = 64 << 20  # in larger files the kernel is told not to read ahead into weights

@@ -325,19 +325,24 @@ def scan_declared(buffer: Buffer, at: int, end: int) -> DeclaredType:
 _CONTAINERS: dict[int, str] = {1: "", 4: "sequence", 5: "map", 8: "sparse", 9: "optional", 7: "opaque"}
 
 
+# Where the type of the element is in TypeProto.Map; a sequence and an optional have it in field 1.
+_ELEMENT: dict[str, int] = {"map": 2}
+
+
 def scan_type(name: str, buffer: Buffer, at: int, end: int, depth: int = 0) -> DeclaredType:
-    """Read a TypeProto; of a sequence or an optional, the type of its element counts."""
+    """Read a TypeProto; of a sequence, an optional or a map, the type of its element counts."""
     for number, kind, start, stop in fields(buffer, at, end):
         container = _CONTAINERS.get(number)
         if container is None or kind != LENGTH:
             continue
         if container in ("", "sparse"):
             return _scan_tensor_type(name, buffer, start, stop, container)
-        if container in ("sequence", "optional") and depth < 4:
+        if container in ("sequence", "optional", "map") and depth < 4:
             for inner, inner_kind, inner_start, inner_stop in fields(buffer, start, stop):
-                if inner == 1 and inner_kind == LENGTH:
+                if inner == _ELEMENT.get(container, 1) and inner_kind == LENGTH:
                     element = scan_type(name, buffer, inner_start, inner_stop, depth + 1)
-                    return DeclaredType(name, element.dtype, element.dims, container)
+                    inner_container = element.container or container  # an optional sequence is a sequence
+                    return DeclaredType(name, element.dtype, element.dims, inner_container)
         return DeclaredType(name, "", None, container)
     return DeclaredType(name, "", None)
 

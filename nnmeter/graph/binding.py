@@ -4,18 +4,28 @@ Rules:
 1. A free dimension with a name takes the size given for that name (`dims`), wherever the name occurs.
 2. An input takes the shape given for it (`shapes`); named dimensions in it are thereby given too. A shape must agree
    with the sizes that the model fixes, and a name must have one size.
-3. What then remains free is an error that names inputs, dimensions and the options that bind them.
-4. A size for a name that no input has is no error, because one option may serve several models; it is a warning.
+3. A sequence is given as `N x shape of an element`, or in Python as a list of shapes; a map as its number of entries;
+   an optional input is there.
+4. What then remains free is an error that names inputs, dimensions and the options that bind them.
+5. A size for a name that no input has is no error, because one option may serve several models; it is a warning. So is
+   a trip count for a node that needs none.
+6. An input whose value decides shapes may be given its value (`values`); it takes the shape of the value if it has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from nnmeter.errors import ModelError
+from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
 from nnmeter.graph.inference import Inference
 from nnmeter.graph.ir import Graph, TensorType
-from nnmeter.graph.unbound import MAX_ELEMENTS, DeclaredType, Dimension, UnboundModel
+from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_KNOWN_ELEMENTS, DeclaredType, Dimension, UnboundModel
+
+_MAX_PARTS = 1_000_000  # elements of a sequence
 
 _EXAMPLE_SIZES: dict[str, int] = {"seq": 128, "len": 128, "token": 128, "height": 224, "width": 224}
 
@@ -23,7 +33,9 @@ _EXAMPLE_SIZES: dict[str, int] = {"seq": 128, "len": 128, "token": 128, "height"
 def bind_shapes(
     model: UnboundModel,
     dims: Mapping[str, int] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
+    shapes: Mapping[str, Sequence[int] | Sequence[Sequence[int]]] | None = None,
+    values: Mapping[str, Any] | None = None,
+    trips: Mapping[str, int] | None = None,
 ) -> Graph:
     """Bind the free dimensions of a model and infer the type of every tensor.
 
@@ -31,6 +43,8 @@ def bind_shapes(
         model: what `read_model` returned; it is not changed and may be bound again.
         dims: sizes of free dimensions, by name.
         shapes: whole shapes of inputs, by input name.
+        values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
+        trips: how often a Loop repeats whose trip count the model does not fix, by the name of its node.
 
     Returns:
         The graph, every tensor with a static type.
@@ -39,25 +53,40 @@ def bind_shapes(
         ModelError: dimensions remain free, what is given contradicts the model, or an operator does not fit its inputs.
     """
     sizes = _checked_sizes(model, dims or {})
-    given = {name: _checked_shape(model, name, shape) for name, shape in (shapes or {}).items()}
+    several = {name: shape for name, shape in (shapes or {}).items() if any(isinstance(s, Sequence) for s in shape)}
+    given = {n: _checked_shape(model, n, shape) for n, shape in (shapes or {}).items() if n not in several}
+    lists = {n: [_checked_shape(model, n, s) for s in listed] for n, listed in several.items()}  # type: ignore[arg-type]
     known = {d.name for d in model.inputs}
-    unknown = sorted(set(given) - known)
+    arrays = {name: _checked_value(model, name, value) for name, value in (values or {}).items() if name in known}
+    for declared in model.inputs:
+        if declared.name in arrays and declared.name not in given and declared.static is None:
+            given[declared.name] = arrays[declared.name].shape
+    unknown = sorted({*given, *lists, *(values or {})} - known)
     if unknown:
         raise ModelError(
-            f"{model.source}: there is no input '{unknown[0]}'; give shapes for its inputs ({', '.join(sorted(known))})"
+            f"{model.source}: there is no input '{unknown[0]}'; give shapes and values for its inputs ({', '.join(sorted(known))})"
         )
     for declared in model.inputs:
         if declared.name in given:
             _agree(model, declared, given[declared.name], sizes)
-        if declared.container not in ("", "optional", "sparse"):
+        if declared.container == "opaque":
             raise ModelError(
-                f"{model.source}: input '{declared.name}' is a {declared.container}, which has no static shape; "
+                f"{model.source}: input '{declared.name}' is of an opaque type, which has no static shape; "
                 "export the model with tensors as inputs"
             )
     types = {}
     free = []
+    elements: dict[str, list[TensorType]] = {}
     for declared in model.inputs:
         kind = _bound(declared, given.get(declared.name), sizes)
+        if declared.name in lists:
+            if declared.container != "sequence":
+                raise ModelError(f"{model.source}: input '{declared.name}' is no sequence; give one shape for it")
+            elements[declared.name] = [TensorType(declared.dtype, shape) for shape in lists[declared.name]]
+            kind = TensorType(declared.dtype, (sum(t.elements for t in elements[declared.name]),))
+        elif kind is not None and declared.container == "sequence":
+            elements[declared.name] = _sequence(model, declared, kind)
+            kind = TensorType(kind.dtype, (kind.elements,))
         if kind is None:
             free.append(declared)
         elif not declared.dtype:
@@ -70,13 +99,48 @@ def bind_shapes(
             types[declared.name] = kind
     if free:
         raise ModelError(f"{model.source}: {_remaining(free, sizes)}")
-    inference = Inference(model.source, model.opsets, sizes)
-    graph = inference.run(model, types)
+    inference = Inference(model.source, model.opsets, sizes, trips)
+    fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
+    graph = inference.run(model, types, values=fitting, sequences=elements)
     unused = sorted(
         set(dims or {}) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
     )
     graph.warnings.extend(f"no input has a dimension '{name}'; its size was not used" for name in unused)
+    graph.warnings.extend(
+        f"no Loop '{name}' asks for a trip count; that given was not used" for name in inference.unused_trips()
+    )
     return graph
+
+
+def _sequence(model: UnboundModel, declared: DeclaredType, whole: TensorType) -> list[TensorType]:
+    """The elements of a sequence whose type is that of all of them stacked (rule 3)."""
+    count, *size = whole.shape or (1,)
+    if count > _MAX_PARTS:
+        raise ModelError(f"{model.source}: input '{declared.name}' cannot have {count} tensors; give fewer")
+    return [TensorType(whole.dtype, tuple(size))] * count
+
+
+def _checked_value(model: UnboundModel, name: str, value: Any) -> np.ndarray[Any, Any]:
+    """A value as an array of the input's element type."""
+    declared = next(d for d in model.inputs if d.name == name)
+    dtype = NUMPY_OF_DTYPE.get(declared.dtype)
+    try:
+        array = np.asarray(value)
+        if dtype is None or declared.container not in ("", "optional") or array.dtype.kind not in "biuf":
+            raise ValueError
+        return array.astype(dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise ModelError(
+            f"{model.source}: the value of input '{name}' ({declared.dtype or 'unknown type'}) cannot be given as "
+            f"{value!r}; give numbers for an input that is a tensor of numbers"
+        ) from None
+
+
+def _fitted(model: UnboundModel, kind: TensorType, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A value in the shape of its input; one number may stand for a list of one."""
+    if value.size != kind.elements:
+        raise ModelError(f"{model.source}: a value of {value.size} numbers does not fit an input of type {kind}")
+    return value.reshape(kind.shape)
 
 
 def _checked_sizes(model: UnboundModel, dims: Mapping[str, int]) -> dict[str, int]:
@@ -101,8 +165,10 @@ def _checked_shape(model: UnboundModel, name: str, shape: Sequence[int]) -> tupl
 
 def _agree(model: UnboundModel, declared: DeclaredType, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
     """Check a given shape against the declared one, and learn the named dimensions in it (rule 2)."""
-    if declared.dims is None:
+    if declared.dims is None or declared.container == "map":
         return
+    if declared.container == "sequence":  # of `N x shape of an element`, the shape
+        shape = shape[1:]
     stated = "x".join("?" if d is None else str(d) for d in declared.dims)
     text = "x".join(map(str, shape))
     if len(shape) != len(declared.dims):
@@ -123,7 +189,7 @@ def _agree(model: UnboundModel, declared: DeclaredType, shape: tuple[int, ...], 
 def _bound(declared: DeclaredType, shape: tuple[int, ...] | None, sizes: Mapping[str, int]) -> TensorType | None:
     if shape is not None:
         return TensorType(declared.dtype, shape)
-    if declared.dims is None:
+    if declared.dims is None or declared.container in ("sequence", "map"):
         return None
     bound = []
     for dim in declared.dims:
@@ -135,10 +201,16 @@ def _bound(declared: DeclaredType, shape: tuple[int, ...] | None, sizes: Mapping
 
 
 def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
-    """What remains free and how to give it (rule 3)."""
+    """What remains free and how to give it (rule 4)."""
     parts = []
     options = []
     for declared in free:
+        if declared.container in ("sequence", "map"):
+            parts.append(f"input '{declared.name}' is a {declared.container} of unknown size")
+            dims = () if declared.container == "map" else declared.dims or ()
+            whole = [2, *(_example(d, sizes, axis, len(dims)) for axis, d in enumerate(dims))]
+            options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
+            continue
         if declared.dims is None:
             parts.append(f"input '{declared.name}' has no declared shape")
             options.append(f"--shape {declared.name}=1x3x224x224")

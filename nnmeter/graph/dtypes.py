@@ -14,6 +14,11 @@ DTYPE_OF_CODE: dict[int, str] = {
     23: "float4e2m1", 24: "float8e8m0", 25: "uint2", 26: "int2",
 }  # fmt: skip
 
+# How Cast named types before operator set 6.
+DTYPE_OF_NAME: dict[str, str] = {
+    "FLOAT": "float32", "DOUBLE": "float64", **{name.upper(): name for name in DTYPE_OF_CODE.values()}
+}  # fmt: skip
+
 CODE_OF_DTYPE: dict[str, int] = {name: code for code, name in DTYPE_OF_CODE.items()}
 
 NUMPY_OF_DTYPE: dict[str, np.dtype[Any]] = {

@@ -7,6 +7,9 @@ Rules:
 3. An operator without a rule, or whose shape depends on what only the run knows, gets the types that ONNX's own
    inference finds, else those that the file declares; where neither does, it is an error.
 4. An `If` whose condition is known is replaced by the branch that is taken.
+5. Where a rule can only bound what the run decides, and the file declares a smaller static shape, that one counts.
+6. An operator that no table knows has the shapes that its package declares (`nnmeter.graph.custom`), else those of
+   rule 3, and a warning; one that cannot be priced is an error (`nnmeter.graph.operators.REFUSED`).
 """
 
 from __future__ import annotations
@@ -18,9 +21,12 @@ import numpy as np
 
 from nnmeter.errors import ModelError
 from nnmeter.graph.branches import inline_branch
+from nnmeter.graph.classical import NOTED
+from nnmeter.graph.cost import NESTED_COST, operator_cost
 from nnmeter.graph.ir import Graph, Node, TensorType
+from nnmeter.graph.operators import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 from nnmeter.graph.shape_rules import RULES
-from nnmeter.graph.shape_rules.common import Context, ShapeError, UnknownShapeError, check_size, show
+from nnmeter.graph.shape_rules.common import Body, Context, Elements, ShapeError, UnknownShapeError, check_size, show
 from nnmeter.graph.shape_rules.contrib import BLOCKED_DOMAIN, block_of
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph
 from nnmeter.graph.values import propagate
@@ -29,6 +35,8 @@ from nnmeter.graph.values import propagate
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 _NO_RULES: dict[str, Any] = {}
+_REFUSED_DOMAINS = frozenset(domain for domain, _ in REFUSED)
+_MAX_BODIES = 4096  # nested graphs that are inferred, each as often as it is: what a small file can ask for is bounded
 
 
 class Inference:
@@ -38,32 +46,67 @@ class Inference:
         source: what errors call the model.
         opsets: operator set versions.
         sizes: the sizes given to named free dimensions, for types that the file declares.
+        trips: trip counts that the user gave, by the name of the node.
     """
 
-    def __init__(self, source: str, opsets: dict[str, int], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, source: str, opsets: dict[str, int], sizes: Mapping[str, int], trips: Mapping[str, int] | None = None
+    ) -> None:
         self._source = source
         self._opsets = opsets
         self._sizes = sizes
+        self._trips = dict(trips or {})
+        self._asked: set[str] = set()
+        self._bodies = 0
+        self._unknown: set[tuple[str, str]] = set()
         self.warnings: list[str] = []
 
-    def run(self, graph: UnboundGraph, inputs: Mapping[str, TensorType], outer: Context | None = None) -> Graph:
+    def unused_trips(self) -> list[str]:
+        """Names of the nodes that were given a trip count and did not ask for one."""
+        return sorted(set(self._trips) - self._asked)
+
+    def run(
+        self,
+        graph: UnboundGraph,
+        inputs: Mapping[str, TensorType],
+        outer: Context | None = None,
+        values: Mapping[str, np.ndarray[Any, Any]] | None = None,
+        sequences: Mapping[str, list[TensorType]] | None = None,
+    ) -> Graph:
         """Infer a graph.
 
         Args:
             graph: the graph.
             inputs: types of its inputs.
             outer: what is known of the graph around it, which it may read.
+            values: values of inputs, where they are given.
+            sequences: types of the elements of those inputs that are sequences.
 
         Raises:
             ModelError: an operator does not fit its inputs, or its shape cannot be determined.
         """
+        return self._run(graph, inputs, outer, values or {}, sequences or {})[0]
+
+    def _run(
+        self,
+        graph: UnboundGraph,
+        inputs: Mapping[str, TensorType],
+        outer: Context | None,
+        given: Mapping[str, np.ndarray[Any, Any]],
+        elements: Mapping[str, list[TensorType]],
+    ) -> tuple[Graph, Context]:
         types = {**(outer.types if outer else {}), **graph.constants, **inputs}
         values = {**(outer.values if outer else {}), **graph.values}
+        sequences = {**(outer.sequences if outer else {})}
         for name in inputs:
             values.pop(name, None)
-        sequences = dict(outer.sequences) if outer else {}
+            sequences.pop(name, None)
+        values.update(given)
+        sequences.update(elements)
         context = Context(types, values, self._opsets, self.warnings, sequences)
         context.infer_body = self._body_of(context)
+        context.declared = self._declared_by(graph)
+        context.trips, context.asked = self._trips, self._asked
         if BLOCKED_DOMAIN in self._opsets:
             context.block, context.blocks = block_of(graph.nodes, types)
         initializers = set(graph.constants)
@@ -71,7 +114,7 @@ class Inference:
             nodes = self._infer(graph.nodes, context, graph, initializers)
         if outer:
             types, values = _own(graph, nodes, types, values)
-        return Graph(
+        bound = Graph(
             graph.name,
             nodes,
             [d.name for d in graph.inputs],
@@ -82,16 +125,43 @@ class Inference:
             self._opsets,
             self.warnings,
         )
+        return bound, context
 
-    def _body_of(self, context: Context) -> Callable[[UnboundGraph, Sequence[TensorType | None]], Any]:
-        def infer_body(body: UnboundGraph, inputs: Sequence[TensorType | None]) -> tuple[list[TensorType], Graph]:
+    def _body_of(
+        self, context: Context
+    ) -> Callable[[UnboundGraph, Sequence[TensorType | None], Sequence[Elements]], Body]:
+        def infer_body(
+            body: UnboundGraph, inputs: Sequence[TensorType | None], elements: Sequence[Elements] = ()
+        ) -> Body:
+            self._bodies += 1
+            if self._bodies > _MAX_BODIES:
+                raise ModelError(
+                    f"{self._source}: its nested graphs would have to be inferred more than {_MAX_BODIES} times; "
+                    "simplify the model before"
+                )
             given = {d.name: kind for d, kind in zip(body.inputs, inputs, strict=False) if kind is not None}
             if len(given) != len(body.inputs):
                 raise ShapeError(f"its nested graph takes {len(body.inputs)} inputs, {len(given)} are given")
-            graph = self.run(body, given, context)
-            return [graph.types[name] for name in graph.outputs], graph
+            parts = {d.name: e for d, e in zip(body.inputs, elements, strict=False) if e is not None}
+            graph, inner = self._run(body, given, context, {}, parts)
+            missing = next((name for name in graph.outputs if name not in inner.types), None)
+            if missing is not None:
+                raise ShapeError(f"its nested graph does not write '{missing}'")
+            kinds = [inner.types[name] for name in graph.outputs]
+            return Body(kinds, [inner.sequences.get(name) for name in graph.outputs], graph)
 
         return infer_body
+
+    def _declared_by(self, graph: UnboundGraph) -> Callable[[str], TensorType | None]:
+        declared: dict[str, DeclaredType] = {}
+
+        def find(name: str) -> TensorType | None:
+            if not declared:
+                declared.update(graph.value_info())
+                declared.update((d.name, d) for d in graph.outputs)
+            return self._static(declared.get(name))
+
+        return find
 
     def _infer(
         self, nodes: Sequence[Node], context: Context, graph: UnboundGraph, initializers: set[str]
@@ -111,15 +181,18 @@ class Inference:
                     continue
                 node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, {**node.attributes})
             rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
+            warned = len(self.warnings)
             try:
                 if rule is None:
-                    outputs = self._declared(node, inputs, context, graph, "has no shape rule")
+                    outputs = self._without_rule(node, inputs, context)
                 else:
                     outputs = rule(node, inputs, context)
+                    if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
+                        outputs = self._refined(node, outputs, context, warned)
             except ModelError:
                 raise
             except UnknownShapeError as fault:
-                outputs = self._declared(node, inputs, context, graph, str(fault))
+                outputs = self._declared(node, inputs, context, str(fault))
             except ShapeError as fault:
                 raise self._fault(node, str(fault)) from fault
             except _MISFITS as fault:
@@ -137,13 +210,68 @@ class Inference:
                         except ShapeError as fault:
                             raise self._fault(node, str(fault)) from fault
                     types[name] = kind
+            if node.op_type in NOTED:
+                kinds = [types[name] for name in node.outputs if name]
+                cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, kinds)
+                noted = {**node.attributes, **dict(zip(NESTED_COST, cost, strict=True))}
+                node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, noted)
             if not node.domain:
                 propagate(node, inputs, outputs, values)
             result.append(node)
         return result
 
+    def _refined(
+        self, node: Node, outputs: Sequence[TensorType], context: Context, warned: int
+    ) -> Sequence[TensorType]:
+        """Types by rule 5."""
+        refined = list(outputs)
+        for position, name in enumerate(node.outputs):
+            declared = context.declared(name) if name and position < len(refined) else None
+            if declared is None or declared == refined[position]:
+                continue
+            bound = refined[position]
+            if len(declared.shape) == len(bound.shape) and declared.dtype == bound.dtype:
+                fits = all(d <= b for d, b in zip(declared.shape, bound.shape, strict=True))
+                refined[position] = declared if fits else bound
+        if refined != list(outputs):
+            del self.warnings[warned:]
+            context.bound(node, "has the shape that the file declares, because the run decides it")
+        return refined
+
+    def _without_rule(
+        self, node: Node, inputs: Sequence[TensorType | None], context: Context
+    ) -> Sequence[TensorType]:
+        """Types by rule 6."""
+        if node.domain in _REFUSED_DOMAINS:
+            reason = refusal(node.op_type, node.domain)
+            if reason is not None:
+                subject, _, remedy = reason.partition("; ")
+                raise self._fault(node, subject, remedy)
+        if node.domain in KNOWN_DOMAINS and node.op_type in OPERATORS:
+            return self._declared(node, inputs, context, "has no shape rule")
+        from nnmeter.graph.custom import declared_operator
+
+        own = declared_operator(node.op_type, node.domain)
+        found = None
+        if own is None:
+            self._unknown_operator(node)
+        else:
+            values = [context.value(node, position) for position in range(len(node.inputs))]
+            found = own.output_types(node.attributes, inputs, values)
+        return self._declared(node, inputs, context, "nothing declares it") if found is None else found
+
+    def _unknown_operator(self, node: Node) -> None:
+        key = (node.domain, node.op_type)
+        if key not in self._unknown:
+            self._unknown.add(key)
+            name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            self.warnings.append(
+                f"operator {name} is unknown: it counts one operation an output element and its bytes; "
+                f"a package can declare its cost (entry point nnmeter.operators)"
+            )
+
     def _declared(
-        self, node: Node, inputs: Sequence[TensorType | None], context: Context, graph: UnboundGraph, why: str
+        self, node: Node, inputs: Sequence[TensorType | None], context: Context, why: str
     ) -> Sequence[TensorType]:
         """Types by rule 3."""
         from nnmeter.graph.onnx_inference import infer_with_onnx
@@ -151,11 +279,9 @@ class Inference:
         found = infer_with_onnx(node, inputs, context.values, self._opsets)
         if found is not None:
             return found
-        declared = graph.value_info()
-        declared.update((d.name, d) for d in graph.outputs)
         types = []
         for name in node.outputs:
-            kind = self._static(declared.get(name)) if name else TensorType("float32", (0,))
+            kind = context.declared(name) if name else TensorType("float32", (0,))
             if kind is None:
                 raise self._fault(
                     node,
@@ -179,7 +305,7 @@ class Inference:
         return ModelError(f"{self._source}: node '{node.name}' ({domain}{node.op_type}): {fault}; {remedy}")
 
 
-_WITH_GRAPHS = frozenset({"If", "Loop", "Scan"})
+_WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
 def _taken_branch(node: Node, values: Mapping[str, Any]) -> UnboundGraph | None:

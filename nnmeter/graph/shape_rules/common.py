@@ -6,13 +6,13 @@ types of the outputs in order. It may return fewer than the node has only where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnmeter.graph.dtypes import DTYPE_OF_CODE
+from nnmeter.graph.dtypes import DTYPE_OF_CODE, DTYPE_OF_NAME
 from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.unbound import MAX_ELEMENTS, UnboundGraph
 
@@ -28,6 +28,17 @@ class UnknownShapeError(Exception):
     """A shape that depends on something that is not known before the model runs."""
 
 
+Elements = list[TensorType] | None  # types of the elements of a sequence, None for a tensor
+
+
+class Body(NamedTuple):
+    """A nested graph that was inferred: types and elements of its outputs, and the bound graph to keep in the node."""
+
+    outputs: list[TensorType]
+    elements: list[Elements]
+    graph: Any
+
+
 @dataclass(slots=True)
 class Context:
     """What a rule may look at beside its node.
@@ -40,7 +51,9 @@ class Context:
         sequences: element types of the tensor sequences.
         block: channels in a block of the blocked layout.
         blocks: padded channels of tensors in that layout, where a convolution's weights tell.
-        infer_body: infers a nested graph: its output types, and the bound graph to keep in the node.
+        infer_body: infers a nested graph from the types of its inputs and, for those that are sequences, their elements.
+        declared: the static type that the file declares for a tensor, None where it does not.
+        trips: trip counts that the user gave, by the name of the node; those that were asked for are in `asked`.
     """
 
     types: dict[str, TensorType]
@@ -50,7 +63,10 @@ class Context:
     sequences: dict[str, list[TensorType]] = field(default_factory=dict)
     block: int = 16
     blocks: dict[str, int] = field(default_factory=dict)
-    infer_body: Callable[[UnboundGraph, Sequence[TensorType | None]], tuple[list[TensorType], Any]] | None = None
+    infer_body: Callable[[UnboundGraph, Sequence[TensorType | None], Sequence[Elements]], Body] | None = None
+    declared: Callable[[str], TensorType | None] = lambda name: None
+    trips: Mapping[str, int] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
 
     def value(self, node: Node, position: int) -> np.ndarray[Any, Any] | None:
         """The value of an input, if it is a known small constant."""
@@ -134,7 +150,7 @@ def dtype_attribute(node: Node, name: str, default: str) -> str:
     code = node.attributes.get(name)
     if not code:
         return default
-    dtype = DTYPE_OF_CODE.get(code)
+    dtype = DTYPE_OF_NAME.get(code.upper()) if isinstance(code, str) else DTYPE_OF_CODE.get(code)
     if dtype is None:
         raise ShapeError(f"attribute {name} is the unknown element type {code}")
     return dtype

@@ -1,21 +1,33 @@
-"""Types of If, Loop and Scan, whose work is in nested graphs.
+"""Types of If, Loop, Scan and SequenceMap, whose work is in nested graphs.
 
 Rules:
 1. An `If` whose condition is known is replaced by its branch before rules are applied (`nnmeter.graph.branches`). Of
-   another, both branches are inferred; each output has the larger of the two types, and the graph has a warning.
-2. The body of a `Loop` or `Scan` is inferred once. Its trip count is that of the input or of the scanned axis; where
-   only the run decides it, it counts as 1. The graph has a warning.
-3. What the nested graphs compute and move is written into the node's attributes (`NESTED_COST`), times the trip count.
+   another, both branches are inferred; each output has the larger of the two types, the dearer branch counts, and the
+   graph has a warning.
+2. The body of a `Loop`, `Scan` or `SequenceMap` costs its own cost times the trip count. That of a Scan is the length
+   of the scanned axis, that of a SequenceMap the length of the sequence.
+3. That of a `Loop` is the first of these that is known: what the user gave for it (`--trips NODE=N`); its limit, if
+   nothing can end it before; the size that the file declares for a tensor it collects; its limit as a bound, up to
+   `_LARGEST_BOUND`; else 1. The graph has a warning that says which.
+4. Where a tensor that a Loop carries has another shape after the first repetition, the body is inferred again with
+   that. If nothing changes then, all further repetitions cost what the second did. If all grow by the same again, the
+   body is inferred for the last repetition, and each of them costs the mean of the second and the last, which is exact
+   where cost is linear in size. Else all count like the second, and there is a warning.
+5. What the nested graphs compute and move is written into the node's attributes (`NESTED_COST`), times the trip count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from nnmeter.graph.cost import NESTED_COST, Cost, graph_cost
-from nnmeter.graph.ir import Graph, Node, TensorType
+from nnmeter.errors import ModelError
+from nnmeter.graph.cost import NESTED_COST, graph_cost
+from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.shape_rules.common import (
+    Body,
     Context,
+    Elements,
     Inputs,
     Rule,
     ShapeError,
@@ -26,84 +38,249 @@ from nnmeter.graph.shape_rules.common import (
 )
 from nnmeter.graph.unbound import UnboundGraph
 
+_LARGEST_BOUND = 4096
+_MAX_PARTS = 1_000_000
 
-def _body(node: Node, name: str) -> UnboundGraph:
+
+def _graph(node: Node, name: str) -> UnboundGraph:
     body = node.attributes.get(name)
     if not isinstance(body, UnboundGraph):
         raise ShapeError(f"attribute {name} holds no graph")
     return body
 
 
-def _infer(context: Context, body: UnboundGraph, inputs: Sequence[TensorType | None]) -> tuple[list[TensorType], Graph]:
+def _infer(
+    context: Context, body: UnboundGraph, inputs: Sequence[TensorType | None], elements: Sequence[Elements] = ()
+) -> Body:
     if context.infer_body is None:
         raise UnknownShapeError("its nested graph cannot be inferred here")
-    return context.infer_body(body, inputs)
+    return context.infer_body(body, inputs, elements)
 
 
-def _note_cost(node: Node, cost: Cost, trips: int) -> None:
-    node.attributes.update(zip(NESTED_COST, (number * trips for number in cost), strict=True))
+def _scaled(cost: Sequence[float], count: int) -> list[float]:
+    return [number * count for number in cost]
+
+
+def _note_cost(node: Node, cost: Sequence[float]) -> None:
+    node.attributes.update(zip(NESTED_COST, map(int, cost), strict=True))
+
+
+def _remember(node: Node, context: Context, position: int, elements: Elements) -> None:
+    if elements is not None and position < len(node.outputs) and node.outputs[position]:
+        context.sequences[node.outputs[position]] = elements
+
+
+def _flat(elements: list[TensorType], like: TensorType) -> TensorType:
+    return TensorType(elements[0].dtype if elements else like.dtype, (sum(t.elements for t in elements),))
 
 
 def _if(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
-    types, graphs = zip(
-        *(_infer(context, _body(node, name), ()) for name in ("then_branch", "else_branch")), strict=True
-    )
-    node.attributes = {**node.attributes, "then_branch": graphs[0], "else_branch": graphs[1]}
-    _note_cost(node, max(map(graph_cost, graphs)), 1)
+    bodies = [_infer(context, _graph(node, name), ()) for name in ("then_branch", "else_branch")]
+    if len(bodies[0].outputs) != len(bodies[1].outputs):
+        raise ShapeError("its branches have different numbers of outputs")
+    node.attributes = {**node.attributes, "then_branch": bodies[0].graph, "else_branch": bodies[1].graph}
+    _note_cost(node, max(graph_cost(body.graph) for body in bodies))
     context.bound(node, "the run decides which branch is taken; counted as the more expensive one")
-    return [max(pair, key=lambda t: t.bytes) for pair in zip(*types, strict=True)]
+    outputs = []
+    for position, pair in enumerate(zip(*(body.outputs for body in bodies), strict=True)):
+        larger = 0 if pair[0].bytes >= pair[1].bytes else 1
+        outputs.append(pair[larger])
+        _remember(node, context, position, bodies[larger].elements[position])
+    return outputs
 
 
-def _trips(node: Node, context: Context) -> int | None:
-    """Trip count of a Loop: its first input, unless the condition that enters is known to be false."""
+def _ends_early(node: Node, context: Context, body: UnboundGraph) -> bool:
+    """Whether the body computes the condition anew; if not, it goes on as it began."""
+    if not body.outputs or len(body.inputs) < 2:
+        return False
+    passed = {body.inputs[1].name: True}
+    for inner in body.nodes:
+        if inner.op_type == "Identity" and inner.inputs and inner.inputs[0] in passed:
+            passed[inner.outputs[0]] = True
+    condition = body.outputs[0].name
+    value = body.values.get(condition)
+    return not (condition in passed or (value is not None and bool(value.any())))
+
+
+def _trips(node: Node, context: Context, body: UnboundGraph, carried: int) -> tuple[int, str]:
+    """Trip count of a Loop by rule 3, and what the warning says of it."""
     condition = context.value(node, 1)
     if condition is not None and not condition.any():
-        return 0
-    limit = context.value(node, 0)
-    return None if limit is None else max(int(limit.item()), 0)
+        return 0, "never runs; counted as nothing"
+    given = context.trips.get(node.name)
+    if given is not None:
+        context.asked.add(node.name)
+        return max(given, 0), f"counted {given} times, as given"
+    value = context.value(node, 0)
+    limit = None if value is None else max(int(value.item()), 0)
+    early = _ends_early(node, context, body)
+    if limit is not None and not early:
+        return limit, f"counted {limit} times"
+    for name in node.outputs[carried:]:
+        collected = context.declared(name) if name else None
+        if collected is not None and collected.shape:
+            return collected.shape[0], f"counted {collected.shape[0]} times, as the file declares '{name}'"
+    give = f"give the number with --trips {node.name}=N"
+    if limit is not None and limit <= _LARGEST_BOUND:
+        return limit, f"the run decides how often it repeats, at most {limit} times; counted as these; {give}"
+    return 1, f"the run decides how often it repeats; counted once; {give}"
+
+
+def _more(before: Elements, after: Elements, trips: int) -> Elements:
+    """The elements of a carried sequence after some repetitions (rule 4)."""
+    if before is None or after is None:
+        return after
+    change = len(after) - len(before)
+    if change <= 0:
+        return after[: max(len(before) + change * trips, 0)]
+    if change * trips > _MAX_PARTS:
+        raise ShapeError(f"it would make {change * trips} tensors")
+    return [*before, *after[len(before) :] * trips]
 
 
 def _loop(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
+    body = _graph(node, "body")
     carried = [present(inputs, position) for position in range(2, len(inputs))]
-    outputs, graph = _infer(context, _body(node, "body"), [TensorType("int64", ()), TensorType("bool", ()), *carried])
-    known = _trips(node, context)
-    trips = 1 if known is None else known
-    node.attributes = {**node.attributes, "body": graph}
-    _note_cost(node, graph_cost(graph), trips)
-    context.bound(
-        node, "the run decides how often it repeats; counted once" if known is None else f"counted {trips} times"
-    )
-    final = outputs[1 : 1 + len(carried)]
-    if any(a.shape != b.shape for a, b in zip(carried, final, strict=True)):
-        context.bound(node, "a tensor that it carries changes its shape; counted with that after the first repetition")
-    scanned = [TensorType(t.dtype, (trips, *t.shape)) for t in outputs[1 + len(carried) :]]
-    return [*final, *scanned]
+    start = _Carried(carried, [context.sequences.get(name) for name in node.inputs[2:]])
+    trips, warning = _trips(node, context, body, len(carried))
+    first = start.after(context, body)
+    final = _Carried.of(first, len(carried))
+    cost, last, irregular = _scaled(graph_cost(first.graph), trips), first, False
+    if trips > 1 and not final.fits(start):
+        second = final.after(context, body)
+        later = _Carried.of(second, len(carried))
+        costs, last = [graph_cost(second.graph)], second
+        if not later.fits(final):
+            before_last = start.grown(final, later, trips - 1)
+            try:
+                if before_last is None:
+                    raise ShapeError("it does not grow by the same")
+                last = before_last.after(context, body)
+                costs.append(graph_cost(last.graph))
+                later = _Carried.of(last, len(carried))
+            except (ModelError, ShapeError, UnknownShapeError):
+                irregular = True
+        mean = [sum(numbers) / len(costs) for numbers in zip(*costs, strict=True)]
+        cost = [a + b * (trips - 1) for a, b in zip(graph_cost(first.graph), mean, strict=True)]
+        final = later
+    if trips == 0:
+        final = start
+    node.attributes = {**node.attributes, "body": first.graph}
+    _note_cost(node, cost)
+    context.bound(node, warning)
+    if irregular:
+        context.bound(node, "a tensor that it carries changes its shape irregularly; counted as in the second repetition")
+    for position, found in enumerate(final.elements):
+        _remember(node, context, position, found)
+    scanned = [TensorType(t.dtype, (trips, *t.shape)) for t in last.outputs[1 + len(carried) :]]
+    return [*final.types, *scanned]
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What a Loop carries from one repetition to the next: types, and the elements of those that are sequences."""
+
+    types: Sequence[TensorType]
+    elements: Sequence[Elements]
+
+    @classmethod
+    def of(cls, body: Body, count: int) -> _Carried:
+        if len(body.outputs) < 1 + count:
+            raise ShapeError(f"it carries {count} tensors, its body returns {len(body.outputs) - 1}")
+        return cls(body.outputs[1 : 1 + count], body.elements[1 : 1 + count])
+
+    def after(self, context: Context, body: UnboundGraph) -> Body:
+        """The body, inferred with this."""
+        counters = [TensorType("int64", ()), TensorType("bool", ())]
+        return _infer(context, body, [*counters, *self.types], [None, None, *self.elements])
+
+    def fits(self, before: _Carried) -> bool:
+        """Whether nothing changed; a sequence of more equal elements is another one."""
+        return all(a.shape == b.shape for a, b in zip(before.types, self.types, strict=True)) and list(
+            before.elements
+        ) == list(self.elements)
+
+    def grown(self, second: _Carried, third: _Carried, trips: int) -> _Carried | None:
+        """What is carried after some repetitions, if it grows by the same each time (rule 4)."""
+        types, elements = [], []
+        for a, b, c in zip(self.types, second.types, third.types, strict=True):
+            if not len(a.shape) == len(b.shape) == len(c.shape):
+                return None
+            steps = [y - x for x, y in zip(a.shape, b.shape, strict=True)]
+            if steps != [z - y for y, z in zip(b.shape, c.shape, strict=True)]:
+                return None
+            sizes = [x + step * trips for x, step in zip(a.shape, steps, strict=True)]
+            if sizes and min(sizes) < 0:
+                return None
+            types.append(TensorType(c.dtype, tuple(sizes)))
+        for before, after in zip(self.elements, second.elements, strict=True):
+            elements.append(_more(before, after, trips))
+        flat = [t if e is None else _flat(e, t) for t, e in zip(types, elements, strict=True)]
+        return _Carried(flat, elements)
 
 
 def _scan(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
-    if context.opsets.get("", 9) < 9:
-        raise UnknownShapeError("Scan of opset 8 has another meaning")
     attributes = node.attributes
     scans = attributes["num_scan_inputs"]
+    old = context.opsets.get("", 9) < 9  # sequence lengths come first, every tensor has the batch in front
+    if old:
+        inputs = inputs[1:]
     states = len(inputs) - scans
+    batch = present(inputs, states).shape[:1] if old else ()
     axes = attributes.get("scan_input_axes") or (0,) * scans
     elements = []
     trips = 0
     for position in range(scans):
         x = present(inputs, states + position)
-        axis = axis_of(axes[position], len(x.shape))
-        trips = x.shape[axis]
-        elements.append(TensorType(x.dtype, (*x.shape[:axis], *x.shape[axis + 1 :])))
-    outputs, graph = _infer(context, _body(node, "body"), [*inputs[:states], *elements])
-    node.attributes = {**attributes, "body": graph}
-    _note_cost(node, graph_cost(graph), trips)
+        own = x.shape[len(batch) :]
+        axis = axis_of(axes[position], len(own))
+        trips = own[axis]
+        elements.append(TensorType(x.dtype, (*own[:axis], *own[axis + 1 :])))
+    carried = [present(inputs, position) for position in range(states)]
+    body = _infer(
+        context,
+        _graph(node, "body"),
+        [*(TensorType(t.dtype, t.shape[len(batch) :]) for t in carried), *elements],
+    )
+    node.attributes = {**attributes, "body": body.graph}
+    _note_cost(node, _scaled(graph_cost(body.graph), trips * (batch[0] if batch else 1)))
     context.bound(node, f"counted {trips} times")
-    places = attributes.get("scan_output_axes") or (0,) * (len(outputs) - states)
+    places = attributes.get("scan_output_axes") or (0,) * (len(body.outputs) - states)
     scanned = []
-    for t, place in zip(outputs[states:], places, strict=True):
+    for t, place in zip(body.outputs[states:], places, strict=True):
         axis = axis_of(place, len(t.shape) + 1)
-        scanned.append(TensorType(t.dtype, (*t.shape[:axis], trips, *t.shape[axis:])))
-    return [*outputs[:states], *scanned]
+        scanned.append(TensorType(t.dtype, (*batch, *t.shape[:axis], trips, *t.shape[axis:])))
+    return [*(TensorType(t.dtype, batch + t.shape) for t in body.outputs[:states]), *scanned]
 
 
-RULES: dict[str, Rule] = table(("If", _if), ("Loop", _loop), ("Scan", _scan))
+def _sequence_map(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
+    """The first input is a sequence; each other is one of the same length, or a tensor that every step reads."""
+    parts = [context.sequences.get(name) for name in node.inputs]
+    first = parts[0]
+    if first is None:
+        raise UnknownShapeError(f"the elements of the sequence '{node.inputs[0]}' are not known")
+    steps: dict[tuple[TensorType, ...], tuple[Body, int]] = {}
+    order = []
+    for step in range(len(first)):
+        kinds = tuple(
+            [present(inputs, i) if e is None else e[min(step, len(e) - 1)] for i, e in enumerate(parts) if e != []]
+        )
+        if kinds not in steps:
+            steps[kinds] = (_infer(context, _graph(node, "body"), kinds), 0)
+        steps[kinds] = (steps[kinds][0], steps[kinds][1] + 1)
+        order.append(kinds)
+    costs = [_scaled(graph_cost(body.graph), count) for body, count in steps.values()]
+    node.attributes = {k: v for k, v in node.attributes.items() if k != "body"}
+    if order:
+        node.attributes["body"] = steps[order[0]][0].graph
+    _note_cost(node, [sum(numbers) for numbers in zip(*costs, strict=True)] or (0, 0, 0))
+    context.bound(node, f"counted {len(first)} times")
+    outputs = []
+    for position in range(len(node.outputs)):
+        made = [steps[kinds][0].outputs[position] for kinds in order]
+        _remember(node, context, position, made)
+        outputs.append(_flat(made, present(inputs, 0)))
+    return outputs
+
+
+RULES: dict[str, Rule] = table(("If", _if), ("Loop", _loop), ("Scan", _scan), ("SequenceMap", _sequence_map))

@@ -24,18 +24,29 @@ from nnmeter.graph.shape_rules.common import (
 )
 
 
+def _aligned(node: Node, a: TensorType, b: TensorType) -> tuple[int, ...]:
+    """Broadcast as it was before operator set 7: where the attribute `axis` says, the second input begins there."""
+    axis = node.attributes.get("axis")
+    if axis is None or not node.attributes.get("broadcast", 0):
+        return broadcast(a.shape, b.shape)
+    behind = len(a.shape) - axis_of(axis, len(a.shape)) - len(b.shape)
+    if behind < 0:
+        raise ShapeError("its second input reaches over the end of the first")
+    return broadcast(a.shape, b.shape + (1,) * behind)
+
+
 def _binary(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     a, b = inputs
     if a is None or b is None:
         raise ShapeError("an input is missing")
     if a.shape == b.shape:
         return (a,)
-    shape = broadcast(a.shape, b.shape)
+    shape = _aligned(node, a, b) if "broadcast" in node.attributes else broadcast(a.shape, b.shape)
     return (a if shape == a.shape else TensorType(a.dtype, shape),)
 
 
 def _comparison(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
-    return (TensorType("bool", broadcast(present(inputs, 0).shape, present(inputs, 1).shape)),)
+    return (TensorType("bool", _aligned(node, present(inputs, 0), present(inputs, 1))),)
 
 
 def _test(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:

@@ -193,6 +193,9 @@ def _expand(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType
 def _tile(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     x = present(inputs, 0)
     repeats = context.integers(node, 1) or []
+    axis = context.integers(node, 2)
+    if axis:  # operator set 1: how often along one axis
+        repeats = [repeats[0] if at == axis_of(axis[0], len(x.shape)) else 1 for at in range(len(x.shape))]
     return (TensorType(x.dtype, tuple([size * count for size, count in zip(x.shape, repeats, strict=True)])),)
 
 
@@ -216,6 +219,8 @@ def scaled(shape: tuple[int, ...], scales: Sequence[float]) -> tuple[int, ...]:
 def _upsample(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     x = present(inputs, 0)
     scales = node.attributes.get("scales")
+    if scales is None and "height_scale" in node.attributes:  # operator set 1
+        scales = (1.0, 1.0, node.attributes["height_scale"], node.attributes["width_scale"])
     if scales is None:
         value = context.value(node, 1)
         if value is None:

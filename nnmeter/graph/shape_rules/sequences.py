@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.shape_rules.common import (
     Context,
@@ -102,7 +104,18 @@ def _erase(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]
 
 
 def _length(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
+    elements = context.sequences.get(node.inputs[0])
+    if elements is not None:
+        context.values[node.outputs[0]] = np.array(len(elements), np.int64)
     return (TensorType("int64", ()),)
+
+
+def _same(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
+    """Identity, of a tensor or of a sequence."""
+    elements = context.sequences.get(node.inputs[0])
+    if elements is not None:
+        context.sequences[node.outputs[0]] = elements
+    return (present(inputs, 0),)
 
 
 def _join(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
@@ -141,5 +154,6 @@ RULES: dict[str, Rule] = table(
     ("SequenceLength", _length),
     ("ConcatFromSequence", _join),
     ("Optional OptionalGetElement", _optional),
+    ("Identity", _same),
     ("OptionalHasElement", _has_element),
 )
