@@ -90,7 +90,10 @@ def cases(kinds: Sequence[str] = KINDS) -> Iterator[Case]:
                     given = [d for d in model.graph.input if d.name not in {t.name for t in model.graph.initializer}]
                     folder = Path(test.model_dir, "test_data_set_0")
                     read = [
-                        [_stored(folder / f"{side}_{index}.pb", declared) for index, declared in enumerate(declared_all)]
+                        [
+                            _stored(folder / f"{side}_{index}.pb", declared)
+                            for index, declared in enumerate(declared_all)
+                        ]
                         for side, declared_all in (("input", given), ("output", model.graph.output))
                     ]
                     yield Case(kind, test.name, model, *read)
@@ -113,7 +116,8 @@ def given_inputs(case: Case) -> dict[str, Any]:
     """The test's values by the name of their input."""
     stored = {t.name for t in case.model.graph.initializer}
     names = [d.name for d in case.model.graph.input if d.name not in stored]
-    return {name: value for name, value in zip(names, case.inputs, strict=False) if value is not None}
+    given = {name: value for name, value in zip(names, case.inputs, strict=False) if value is not None}
+    return {name: np.asarray(v) if isinstance(v, np.generic) else v for name, v in given.items()}
 
 
 def shapes_for(case: Case) -> dict[str, Any]:
@@ -131,8 +135,10 @@ def values_for(case: Case) -> dict[str, Any]:
     """The values of inputs that are small numbers, which shapes may depend on (rules 2 and 4)."""
     found = {}
     for name, value in given_inputs(case).items():
-        if isinstance(value, np.ndarray | np.generic) and np.size(value) <= 64 and np.asarray(value).dtype.kind in "biuf":
-            found[name] = value
+        if isinstance(value, np.ndarray) and value.size <= 64:
+            array = value.astype(np.float32) if value.dtype.name == "bfloat16" else value
+            if array.dtype.kind in "biuf":
+                found[name] = array
     return found
 
 
@@ -183,7 +189,7 @@ def runtime_values(case: Case) -> dict[str, Any] | None:
             names = [output.name for output in session.get_outputs()]
             missing = [i for i in session.get_inputs() if i.name not in feeds]
             values = session.run(names, {**feeds, **{i.name: _zeros(i) for i in missing}})
-        except Exception:  # noqa: BLE001 - what ONNX Runtime refuses has another oracle
+        except Exception:  # what ONNX Runtime refuses has another oracle
             continue
         return dict(zip(names, values, strict=True))
     return None
@@ -235,8 +241,14 @@ def type_of(value: Any) -> TensorType | None:
     return TensorType(_NAMES.get(name, name), tuple(value.shape))
 
 
-_NAMES = {"float8_e4m3fn": "float8e4m3fn", "float8_e4m3fnuz": "float8e4m3fnuz", "float8_e5m2": "float8e5m2",
-          "float8_e5m2fnuz": "float8e5m2fnuz", "float8_e8m0fnu": "float8e8m0", "float4_e2m1fn": "float4e2m1"}  # fmt: skip
+_NAMES = {
+    "float8_e4m3fn": "float8e4m3fn",
+    "float8_e4m3fnuz": "float8e4m3fnuz",
+    "float8_e5m2": "float8e5m2",
+    "float8_e5m2fnuz": "float8e5m2fnuz",
+    "float8_e8m0fnu": "float8e8m0",
+    "float4_e2m1fn": "float4e2m1",
+}
 
 
 def compare(graph: Graph, theirs: Mapping[str, TensorType | None], name: str, tally: Tally, kind: str) -> None:
@@ -278,7 +290,7 @@ def run_case(case: Case, predictor: nnmeter.LatencyPredictor, tally: Tally, with
     except nnmeter.NnmeterError as error:
         tally.refusals[name] = str(error)
         return
-    except Exception as error:  # noqa: BLE001 - to be counted and shown is what it is caught for
+    except Exception as error:  # to be counted and shown is what it is caught for
         tally.tracebacks[name] = f"{type(error).__name__}: {error}"
         return
     tally.priced[case.kind] += 1
@@ -316,16 +328,17 @@ def report(tally: Tally) -> None:
         for line in lines:
             click.echo(f"{title} {line}")
     for kind, count in tally.models.items():
-        click.echo(
-            f"{kind:18} {tally.priced[kind]:5} of {count:5} models, {tally.compared[kind]:6} tensors compared"
-        )
+        click.echo(f"{kind:18} {tally.priced[kind]:5} of {count:5} models, {tally.compared[kind]:6} tensors compared")
     suite = sum(count for kind, count in tally.models.items() if kind != "zoo")
     priced = sum(count for kind, count in tally.priced.items() if kind != "zoo")
     click.echo(
-        f"suite: {priced} of {suite} models priced ({100 * priced / max(suite, 1):.2f} %), {len(tally.refusals)} refused, "
-        f"{len(tally.tracebacks)} tracebacks, {tally.with_values} need the value of an input; {sum(tally.compared.values())} tensors compared "
-        f"({tally.by_expected} models with the expected outputs), {len(tally.mismatches)} differ, "
-        f"{len(tally.bounded)} are bounds"
+        f"suite: {priced} of {suite} models priced ({100 * priced / max(suite, 1):.2f} %), "
+        f"{tally.with_values} of them given the value of an input; {len(tally.refusals)} refused, "
+        f"{len(tally.tracebacks)} tracebacks"
+    )
+    click.echo(
+        f"types: {sum(tally.compared.values())} tensors compared ({tally.by_expected} models with the outputs that the "
+        f"suite expects), {len(tally.mismatches)} differ, {len(tally.bounded)} are bounds"
     )
 
 

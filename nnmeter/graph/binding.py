@@ -9,7 +9,7 @@ Rules:
 4. What then remains free is an error that names inputs, dimensions and the options that bind them.
 5. A size for a name that no input has is no error, because one option may serve several models; it is a warning. So is
    a trip count for a node that needs none.
-6. An input whose value decides shapes may be given its value (`values`); it takes the shape of the value if it has none.
+6. An input whose value decides shapes may be given its value (`values`), and takes the shape of that if it has none.
 """
 
 from __future__ import annotations
@@ -53,9 +53,13 @@ def bind_shapes(
         ModelError: dimensions remain free, what is given contradicts the model, or an operator does not fit its inputs.
     """
     sizes = _checked_sizes(model, dims or {})
-    several = {name: shape for name, shape in (shapes or {}).items() if any(isinstance(s, Sequence) for s in shape)}
-    given = {n: _checked_shape(model, n, shape) for n, shape in (shapes or {}).items() if n not in several}
-    lists = {n: [_checked_shape(model, n, s) for s in listed] for n, listed in several.items()}  # type: ignore[arg-type]
+    given: dict[str, tuple[int, ...]] = {}
+    lists: dict[str, list[tuple[int, ...]]] = {}
+    for name, shape in (shapes or {}).items():
+        if any(isinstance(size, Sequence) for size in shape):
+            lists[name] = [_checked_shape(model, name, size) for size in shape]
+        else:
+            given[name] = _checked_shape(model, name, shape)
     known = {d.name for d in model.inputs}
     arrays = {name: _checked_value(model, name, value) for name, value in (values or {}).items() if name in known}
     for declared in model.inputs:
@@ -64,7 +68,8 @@ def bind_shapes(
     unknown = sorted({*given, *lists, *(values or {})} - known)
     if unknown:
         raise ModelError(
-            f"{model.source}: there is no input '{unknown[0]}'; give shapes and values for its inputs ({', '.join(sorted(known))})"
+            f"{model.source}: there is no input '{unknown[0]}'; "
+            f"give shapes and values for its inputs ({', '.join(sorted(known))})"
         )
     for declared in model.inputs:
         if declared.name in given:
@@ -123,7 +128,7 @@ def _sequence(model: UnboundModel, declared: DeclaredType, whole: TensorType) ->
 def _checked_value(model: UnboundModel, name: str, value: Any) -> np.ndarray[Any, Any]:
     """A value as an array of the input's element type."""
     declared = next(d for d in model.inputs if d.name == name)
-    dtype = NUMPY_OF_DTYPE.get(declared.dtype)
+    dtype = NUMPY_OF_DTYPE.get({"bfloat16": "float32"}.get(declared.dtype, declared.dtype))
     try:
         array = np.asarray(value)
         if dtype is None or declared.container not in ("", "optional") or array.dtype.kind not in "biuf":
@@ -150,9 +155,9 @@ def _checked_sizes(model: UnboundModel, dims: Mapping[str, int]) -> dict[str, in
     return dict(dims)
 
 
-def _checked_shape(model: UnboundModel, name: str, shape: Sequence[int]) -> tuple[int, ...]:
+def _checked_shape(model: UnboundModel, name: str, shape: Any) -> tuple[int, ...]:
     sizes = []
-    for size in shape:
+    for size in shape if isinstance(shape, Sequence) else [shape]:
         try:
             whole = int(size)
         except (TypeError, ValueError):

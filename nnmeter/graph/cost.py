@@ -70,7 +70,7 @@ def operator_cost(
         return Cost(*[attributes[name] for name in NESTED_COST])
     if operator is None:
         return _generic_cost(inputs, outputs)
-    flops = operator.flops.count(attributes, inputs, outputs)
+    flops = operator.flops.evaluate(attributes, inputs, outputs)
     written = sum(t.bytes for t in outputs)
     if operator.reads == "taken":
         read = _taken_bytes(inputs, outputs) + sum(t.bytes for t in inputs[1:] if t is not None)
@@ -86,9 +86,7 @@ def _generic_cost(inputs: Types, outputs: Sequence[TensorType]) -> Cost:
     )
 
 
-def _own_cost(
-    op_type: str, domain: str, attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]
-) -> Cost:
+def _own_cost(op_type: str, domain: str, attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> Cost:
     """Cost of somebody's own operator: as declared, else generic (rule 6)."""
     from nnmeter.graph.custom import declared_operator
 

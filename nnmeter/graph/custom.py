@@ -2,8 +2,8 @@
 
 Rules:
 1. A package declares operators under the entry-point group `nnmeter.operators`; an entry point is an
-   `OperatorDeclaration` or a sequence of them. It is imported when a model first has an operator that the table does not
-   know, and never before.
+   `OperatorDeclaration` or a sequence of them. It is imported when a model first has an operator that the table does
+   not know, and never before.
 2. Only operators that the table does not have can be declared, and each once.
 3. What a declaration computes is checked: FLOPs and bytes are finite and not negative, shapes are types with static
    sizes. Whatever goes wrong in it is an error that names the operator.
@@ -70,7 +70,9 @@ class OperatorDeclaration:
         made = sum(t.bytes for t in outputs)
         return (
             self._number("flops", self.flops, attributes, inputs, outputs),
-            given if self.bytes_read is None else self._number("bytes_read", self.bytes_read, attributes, inputs, outputs),
+            given
+            if self.bytes_read is None
+            else self._number("bytes_read", self.bytes_read, attributes, inputs, outputs),
             made
             if self.bytes_written is None
             else self._number("bytes_written", self.bytes_written, attributes, inputs, outputs),

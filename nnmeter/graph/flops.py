@@ -24,7 +24,7 @@ class FlopRule(NamedTuple):
     """How the FLOPs of an operator are counted, in words and as a function."""
 
     words: str
-    count: Count
+    evaluate: Count
 
 
 def shape(types: Types, position: int) -> tuple[int, ...]:
@@ -68,7 +68,9 @@ def per_input(count: float, position: int = 0) -> FlopRule:
 
 def both(words: str, *rules: FlopRule) -> FlopRule:
     """The sum of several rules."""
-    return FlopRule(words, lambda attributes, inputs, outputs: sum(r.count(attributes, inputs, outputs) for r in rules))
+    return FlopRule(
+        words, lambda attributes, inputs, outputs: sum(r.evaluate(attributes, inputs, outputs) for r in rules)
+    )
 
 
 def convolution(weight: int, bias: int = -1, residual: int = -1) -> FlopRule:
@@ -252,7 +254,9 @@ def _state_space(attributes: Attributes, inputs: Types, outputs: Sequence[Tensor
 
 MATMUL = FlopRule("2 x outputs x depth", _matmul)
 GEMM = FlopRule("2 x outputs x depth, 1 an output for the addend", _gemm)
-BLOCKED_MATMUL = FlopRule("2 x outputs x depth, which the attribute K or the input's last dimension gives", _blocked_matmul)
+BLOCKED_MATMUL = FlopRule(
+    "2 x outputs x depth, which the attribute K or the input's last dimension gives", _blocked_matmul
+)
 EVERY_OUTPUT = FlopRule("2 x outputs of all products x depth, 9 an input element for the normalization", _every_output)
 LOW_RANK_MATMUL = FlopRule("2 x rows x (depth x columns + rank x (depth + columns))", _low_rank_matmul)
 EINSUM = FlopRule("2 for each combination of labels and each operand after the first", _einsum)
@@ -271,3 +275,7 @@ POSITION_GATES = FlopRule("2 x rows x heads x weights of the gates, 2 an output 
 STREAM_MIXING = FlopRule("2 for each output and stream that is mixed into it, 2 for the block's output", _stream_mixing)
 LOW_RANK_STREAMS = FlopRule("2 x rows x weights, 9 an input element for the normalization", _low_rank_streams)
 STATE_SPACE = FlopRule("for each output 6 a state, 2 a tap of the convolution, 20 for gate and norm", _state_space)
+NESTED = FlopRule("what the nested graphs cost, times the trips", per_output(1).evaluate)
+IMAGE = FlopRule(
+    "12 an output element: two 8-point transforms of 40 for 8 samples, and colours", per_output(12).evaluate
+)

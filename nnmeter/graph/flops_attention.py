@@ -111,7 +111,9 @@ def _selected(indices: int) -> Count:
     def count(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
         columns = (shape(inputs, indices) or (1,))[-1]
         rows = out_elements(outputs) // max((outputs[0].shape or (1,))[-1], 1) if outputs else 0
-        score = 4 * (outputs[0].shape or (1,))[-1] + SOFTMAX_FLOPS * int(attributes.get("num_heads", 1)) if outputs else 0
+        score = (
+            4 * (outputs[0].shape or (1,))[-1] + SOFTMAX_FLOPS * int(attributes.get("num_heads", 1)) if outputs else 0
+        )
         return rows * columns * score
 
     return count
@@ -148,9 +150,7 @@ ATTENTION = FlopRule("batch x queries x keys x (4 x width + 13 a head)", _attent
 ANY_ATTENTION = FlopRule(
     "batch x queries x keys x (4 x width + 13 a head); with packed weights also 2 a row and weight", _any_attention
 )
-PROJECTED_ATTENTION = FlopRule(
-    "rows x (2 x weights + keys x (4 x width + 13 a head))", _projected_attention
-)
+PROJECTED_ATTENTION = FlopRule("rows x (2 x weights + keys x (4 x width + 13 a head))", _projected_attention)
 ORDERED_ATTENTION = FlopRule("rows x (2 x weights + keys x (4 x width + 13 a head))", _ordered_attention)
 DECODER_ATTENTION = FlopRule(
     "2 x rows x weights for queries, keys and values, queries x keys x (4 x width + 13 a head)", _decoder_attention

@@ -238,9 +238,7 @@ class Inference:
             context.bound(node, "has the shape that the file declares, because the run decides it")
         return refined
 
-    def _without_rule(
-        self, node: Node, inputs: Sequence[TensorType | None], context: Context
-    ) -> Sequence[TensorType]:
+    def _without_rule(self, node: Node, inputs: Sequence[TensorType | None], context: Context) -> Sequence[TensorType]:
         """Types by rule 6."""
         if node.domain in _REFUSED_DOMAINS:
             reason = refusal(node.op_type, node.domain)

@@ -69,8 +69,9 @@ def test_onnx_cases_have_the_shapes_and_values_that_they_state() -> None:
                 )
     assert compared > 1500
     assert valued > 600
-    assert all("sequence" in fault or "optional" in name or "string" in name for name, fault in refused), refused
-    assert len(refused) < 30
+    reasons = ("ai.onnx.preview", "is a sequence of unknown size")
+    assert all(any(reason in fault for reason in reasons) for _, fault in refused), refused
+    assert len(refused) < 50
 
 
 # --- The zoo

@@ -51,7 +51,7 @@ class Context:
         sequences: element types of the tensor sequences.
         block: channels in a block of the blocked layout.
         blocks: padded channels of tensors in that layout, where a convolution's weights tell.
-        infer_body: infers a nested graph from the types of its inputs and, for those that are sequences, their elements.
+        infer_body: infers a nested graph from the types of its inputs and the elements of those that are sequences.
         declared: the static type that the file declares for a tensor, None where it does not.
         trips: trip counts that the user gave, by the name of the node; those that were asked for are in `asked`.
     """

@@ -169,7 +169,9 @@ def _loop(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     _note_cost(node, cost)
     context.bound(node, warning)
     if irregular:
-        context.bound(node, "a tensor that it carries changes its shape irregularly; counted as in the second repetition")
+        context.bound(
+            node, "a tensor that it carries changes its shape irregularly; counted as in the second repetition"
+        )
     for position, found in enumerate(final.elements):
         _remember(node, context, position, found)
     scanned = [TensorType(t.dtype, (trips, *t.shape)) for t in last.outputs[1 + len(carried) :]]
