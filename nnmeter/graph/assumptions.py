@@ -4,12 +4,12 @@ Rules:
 
 1. A tensor is *bounded* where its shape depends on data: the rule of its operator gives a bound and a warning
    (`Context.bound`), or the shape is computed from a bounded tensor.
-2. A bounded tensor takes the shape that is assumed for it, which must have its rank. So do the other outputs of its node
-   that had the same shape. A warning says so in place of that of the bound.
-3. A tensor whose shape cannot be bounded takes the assumed shape, and the element type that the file declares for it, or
-   else that of the first input.
-4. Of a tensor that is not bounded, only what it is may be assumed; anything else is an error, and so is an assumption of
-   a tensor that no node writes.
+2. A bounded tensor takes the shape that is assumed for it, which must have its rank. So do the other outputs of its
+   node that had the same shape. A warning says so in place of that of the bound.
+3. A tensor whose shape cannot be bounded takes the assumed shape, and the element type that the file declares for it,
+   or else that of the first input.
+4. Of a tensor that is not bounded, only what it is may be assumed; anything else is an error, and so is an assumption
+   of a tensor that no node writes.
 5. Values computed from bounded tensors serve to bound others, and are then forgotten: they are no constants.
 """
 
@@ -141,6 +141,6 @@ def empty_tensors(nodes: Sequence[Node], types: Mapping[str, TensorType], known:
         for name in node.outputs:
             if name and 0 in types[name].shape and name not in known:
                 yield (
-                    f"tensor '{name}' ({node.op_type} of node '{node.name}'): has no elements ({types[name]}); what reads "
-                    "it is priced so"
+                    f"tensor '{name}' ({node.op_type} of node '{node.name}'): has no elements ({types[name]}); what "
+                    "reads it is priced so"
                 )

@@ -185,7 +185,7 @@ class Inference:
                 raise self._fault(
                     node,
                     f"the shape of '{name}' cannot be determined: {why}",
-                    f"give it with --assume {name}=AxBxC, or declare the shape of its outputs in the model (value_info)",
+                    f"give it with --assume {name}=AxBxC, or declare it in the model (value_info)",
                 )
             types.append(kind)
         context.bound(node, f"has the shape that the file declares, because {why}")
