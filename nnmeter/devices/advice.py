@@ -41,6 +41,6 @@ def how_to_train(card: Card, model: str | None, dims: Mapping[str, int]) -> tupl
     threads = "" if card.threads == 1 else f" --threads {card.threads}"
     campaign = shlex.quote(f"{name}-campaign")
     return (
-        f"nnmeter profile --like {subject}{runtime}{threads} --budget 5m --out {campaign}",
+        f"nnmeter profile --like {subject} --device {card.id}{runtime}{threads} --budget 5m --out {campaign}",
         f"nnmeter calibrate {card.id} --measurements {campaign} --out {calibrated}",
     )

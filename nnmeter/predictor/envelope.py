@@ -4,10 +4,10 @@ Rules:
 
 1. A kernel is outside if its operator was not sampled with its element type: the fallback prices it. The gap is the
    operator, or the element type where the operator was sampled with another one.
-2. A kernel is outside if its size lies more than `OUTSIDE_DOUBLINGS` doublings beyond the largest or below the smallest
+2. A kernel is outside if its size lies more than `OUTSIDE_DOUBLINGS` doublings above the largest or below the least
    sampled of its operator and element type: in FLOPs, bytes of data or of weights read, or elements written. Every
    quantity that does is a gap. Below `NEGLIGIBLE` none is, for less of it costs no less.
-3. In a pack that was calibrated to another runtime, a kernel whose correction is not known from measurements is outside.
+3. In a pack that was calibrated to another runtime, a kernel whose correction measurements do not tell is outside.
 """
 
 from __future__ import annotations

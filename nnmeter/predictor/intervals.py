@@ -32,6 +32,7 @@ from nnmeter.predictor.price import KernelPrice
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
 _NORMAL = {0.5: 0.67449, 0.8: 1.28155, 0.9: 1.64485, 0.95: 1.95996}
 _LEAST_MULTIPLIER = 0.01
+_WIDEST = 5.0  # half a log interval: a factor of 148 either way, which says that nothing is known
 _BASES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
 _JITTERS_MS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
@@ -48,7 +49,7 @@ class IntervalModel:
     def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
         """Low and high end around a total; KeyError if the confidence was not calibrated."""
         sampled = self.multipliers[confidence] * log_scale(prices, self.base, self.jitter_ms)
-        half = hypot(sampled, normal_quantile(confidence) * unsampled_scale(prices))
+        half = min(hypot(sampled, normal_quantile(confidence) * unsampled_scale(prices)), _WIDEST)
         return latency_ms * exp(-half), latency_ms * exp(half)
 
     def to_dict(self) -> dict[str, Any]:
