@@ -6,10 +6,12 @@ Rules:
    with the sizes that the model fixes, and a name must have one size.
 3. A sequence is given as `N x shape of an element`, or in Python as a list of shapes; a map as its number of entries;
    an optional input is there.
-4. What then remains free is an error that names inputs, dimensions and the options that bind them.
+4. What then remains free is an error that names inputs, dimensions and the options that bind them; inputs with the
+   same free dimensions are named together.
 5. A size for a name that no input has is no error, because one option may serve several models; it is a warning. So is
-   a trip count for a node that needs none.
-6. An input whose value decides shapes may be given its value (`values`), and takes the shape of that if it has none.
+   a trip count for a node that needs none, and a tensor that comes out empty.
+6. Shapes of inner tensors that depend on data may be assumed (`nnmeter.graph.assumptions`). An input whose value
+   decides shapes may be given its value (`values`), and takes the shape of that if it has none.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import ModelError
+from nnmeter.graph.assumptions import Assumptions, empty_tensors
 from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
 from nnmeter.graph.inference import Inference
 from nnmeter.graph.ir import Graph, TensorType
@@ -28,12 +31,14 @@ from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_KNOWN_ELEMENTS, DeclaredType
 _MAX_PARTS = 1_000_000  # elements of a sequence
 
 _EXAMPLE_SIZES: dict[str, int] = {"seq": 128, "len": 128, "token": 128, "height": 224, "width": 224}
+_NAMED = 8  # inputs that a message names
 
 
 def bind_shapes(
     model: UnboundModel,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int] | Sequence[Sequence[int]]] | None = None,
+    assume: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
     trips: Mapping[str, int] | None = None,
 ) -> Graph:
@@ -43,6 +48,7 @@ def bind_shapes(
         model: what `read_model` returned; it is not changed and may be bound again.
         dims: sizes of free dimensions, by name.
         shapes: whole shapes of inputs, by input name.
+        assume: shapes of inner tensors that depend on data, by name.
         values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
         trips: how often a Loop repeats whose trip count the model does not fix, by the name of its node.
 
@@ -104,12 +110,16 @@ def bind_shapes(
             types[declared.name] = kind
     if free:
         raise ModelError(f"{model.source}: {_remaining(free, sizes)}")
-    inference = Inference(model.source, model.opsets, sizes, trips)
+    assumptions = Assumptions(model.source, assume)
+    inference = Inference(model.source, model.opsets, sizes, assumptions, trips)
     fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
     graph = inference.run(model, types, values=fitting, sequences=elements)
+    assumptions.check_met()
     unused = sorted(
         set(dims or {}) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
     )
+    graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))
+    graph.warnings[:] = dict.fromkeys(graph.warnings)  # a body that is inferred twice says all twice
     graph.warnings.extend(f"no input has a dimension '{name}'; its size was not used" for name in unused)
     graph.warnings.extend(
         f"no Loop '{name}' asks for a trip count; that given was not used" for name in inference.unused_trips()
@@ -207,30 +217,37 @@ def _bound(declared: DeclaredType, shape: tuple[int, ...] | None, sizes: Mapping
 
 def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
     """What remains free and how to give it (rule 4)."""
-    parts = []
+    alike: dict[str, list[str]] = {}
     options = []
     for declared in free:
         if declared.container in ("sequence", "map"):
-            parts.append(f"input '{declared.name}' is a {declared.container} of unknown size")
+            alike.setdefault(f"no known length, being a {declared.container}", []).append(declared.name)
             dims = () if declared.container == "map" else declared.dims or ()
             whole = [2, *(_example(d, sizes, axis, len(dims)) for axis, d in enumerate(dims))]
             options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
             continue
         if declared.dims is None:
-            parts.append(f"input '{declared.name}' has no declared shape")
+            alike.setdefault("no declared shape", []).append(declared.name)
             options.append(f"--shape {declared.name}=1x3x224x224")
             continue
-        names = [d for d in declared.dims if isinstance(d, str) and d not in sizes]
+        names = list(dict.fromkeys(d for d in declared.dims if isinstance(d, str) and d not in sizes))
         unnamed = None in declared.dims
-        parts.append(
-            f"input '{declared.name}' has free dimensions ({', '.join([*names, *(['one without a name'] * unnamed)])})"
-        )
+        what = f"free dimensions ({', '.join([*names, *(['one without a name'] * unnamed)])})"
+        alike.setdefault(what, []).append(declared.name)
         if unnamed:
             whole = [_example(d, sizes, axis, len(declared.dims)) for axis, d in enumerate(declared.dims)]
             options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
         else:
             options += [f"--dim {name}={_example(name, sizes, 0, 1)}" for name in names]
+    parts = [f"{_name_inputs(names)} {what}" for what, names in alike.items()]
     return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}"
+
+
+def _name_inputs(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"input '{names[0]}' has"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"inputs {', '.join(repr(name) for name in names[:_NAMED])}{more} have"
 
 
 def _example(dim: Dimension, sizes: Mapping[str, int], axis: int, rank: int) -> int:

@@ -7,7 +7,8 @@ Rules:
 3. An operator without a rule, or whose shape depends on what only the run knows, gets the types that ONNX's own
    inference finds, else those that the file declares; where neither does, it is an error.
 4. An `If` whose condition is known is replaced by the branch that is taken.
-5. Where a rule can only bound what the run decides, and the file declares a smaller static shape, that one counts.
+5. Shapes that depend on data are bounded by the rule of their operator, or by what the user assumes
+   (`nnmeter.graph.assumptions`). Where the file declares a smaller static shape than the bound, that one counts.
 6. An operator that no table knows has the shapes that its package declares (`nnmeter.graph.custom`), else those of
    rule 3, and a warning; one that cannot be priced is an error (`nnmeter.graph.operators.REFUSED`).
 """
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import ModelError
+from nnmeter.graph.assumptions import Assumptions
 from nnmeter.graph.branches import inline_branch
 from nnmeter.graph.classical import NOTED
 from nnmeter.graph.cost import NESTED_COST, operator_cost
@@ -37,6 +39,7 @@ _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, Va
 _NO_RULES: dict[str, Any] = {}
 _REFUSED_DOMAINS = frozenset(domain for domain, _ in REFUSED)
 _MAX_BODIES = 4096  # nested graphs that are inferred, each as often as it is: what a small file can ask for is bounded
+_CHECK = "check the model, or the shapes given for its inputs"
 
 
 class Inference:
@@ -46,15 +49,22 @@ class Inference:
         source: what errors call the model.
         opsets: operator set versions.
         sizes: the sizes given to named free dimensions, for types that the file declares.
+        assumptions: shapes that the user assumes of tensors.
         trips: trip counts that the user gave, by the name of the node.
     """
 
     def __init__(
-        self, source: str, opsets: dict[str, int], sizes: Mapping[str, int], trips: Mapping[str, int] | None = None
+        self,
+        source: str,
+        opsets: dict[str, int],
+        sizes: Mapping[str, int],
+        assumptions: Assumptions | None = None,
+        trips: Mapping[str, int] | None = None,
     ) -> None:
         self._source = source
         self._opsets = opsets
         self._sizes = sizes
+        self._assumptions = Assumptions(source) if assumptions is None else assumptions
         self._trips = dict(trips or {})
         self._asked: set[str] = set()
         self._bodies = 0
@@ -104,14 +114,17 @@ class Inference:
         values.update(given)
         sequences.update(elements)
         context = Context(types, values, self._opsets, self.warnings, sequences)
+        context.bounded = self._assumptions.bounded
         context.infer_body = self._body_of(context)
-        context.declared = self._declared_by(graph)
+        context.value_info, context.declared = self._declared_by(graph)
         context.trips, context.asked = self._trips, self._asked
         if BLOCKED_DOMAIN in self._opsets:
             context.block, context.blocks = block_of(graph.nodes, types)
         initializers = set(graph.constants)
         with np.errstate(all="ignore"):
             nodes = self._infer(graph.nodes, context, graph, initializers)
+        if context.bounded:
+            values = {name: value for name, value in values.items() if name not in context.bounded}
         if outer:
             types, values = _own(graph, nodes, types, values)
         bound = Graph(
@@ -152,27 +165,33 @@ class Inference:
 
         return infer_body
 
-    def _declared_by(self, graph: UnboundGraph) -> Callable[[str], TensorType | None]:
+    def _declared_by(
+        self, graph: UnboundGraph
+    ) -> tuple[Callable[[], Mapping[str, DeclaredType]], Callable[[str], TensorType | None]]:
         declared: dict[str, DeclaredType] = {}
 
-        def find(name: str) -> TensorType | None:
+        def value_info() -> Mapping[str, DeclaredType]:
             if not declared:
                 declared.update(graph.value_info())
                 declared.update((d.name, d) for d in graph.outputs)
-            return self._static(declared.get(name))
+            return declared
 
-        return find
+        return value_info, lambda name: self._static(value_info().get(name))
 
     def _infer(
         self, nodes: Sequence[Node], context: Context, graph: UnboundGraph, initializers: set[str]
     ) -> list[Node]:
-        types, values = context.types, context.values
+        types, values, bounded = context.types, context.values, context.bounded
+        assumptions = self._assumptions
         result: list[Node] = []
         for node in nodes:
+            warned = len(context.warnings)
             inputs = [types[name] if name else None for name in node.inputs]
             if node.op_type in _WITH_GRAPHS and not node.domain:
                 taken = _taken_branch(node, values)
                 if taken is not None:
+                    if node.inputs[0] in bounded:
+                        context.bound(node, "data decide which branch is taken; counted as that of the bounded shapes")
                     inlined = inline_branch(node, taken)
                     types.update(inlined.constants)
                     values.update(inlined.values)
@@ -199,6 +218,13 @@ class Inference:
                 raise self._fault(
                     node, f"its inputs or attributes do not fit the operator ({_seen(inputs)})"
                 ) from fault
+            if bounded and not bounded.keys().isdisjoint(node.inputs):
+                context.mark_bounded(node)
+            if assumptions:
+                try:
+                    outputs = assumptions.applied(node, outputs, context, warned)
+                except ShapeError as fault:
+                    raise self._fault(node, str(fault), "--assume is for shapes that depend on data") from fault
             named = node.outputs
             if len(outputs) < len(named):
                 raise self._fault(node, f"it has {len(named)} outputs, the operator {len(outputs)}")
@@ -277,6 +303,9 @@ class Inference:
         found = infer_with_onnx(node, inputs, context.values, self._opsets)
         if found is not None:
             return found
+        assumed = self._assumptions.unknown(node, inputs, context.value_info(), context)
+        if assumed is not None:
+            return assumed
         types = []
         for name in node.outputs:
             kind = context.declared(name) if name else TensorType("float32", (0,))
@@ -284,7 +313,7 @@ class Inference:
                 raise self._fault(
                     node,
                     f"the shape of '{name}' cannot be determined: {why}",
-                    "declare the shape of its outputs in the model (value_info), or simplify the model before",
+                    f"give it with --assume {name}=AxBxC, or declare it in the model (value_info)",
                 )
             types.append(kind)
         context.bound(node, f"has the shape that the file declares, because {why}")
@@ -296,10 +325,10 @@ class Inference:
         sizes = tuple([self._sizes.get(d, d) if isinstance(d, str) else d for d in declared.dims])
         return DeclaredType(declared.name, declared.dtype, sizes, declared.container).static
 
-    def _fault(
-        self, node: Node, fault: str, remedy: str = "check the model, or the shapes given for its inputs"
-    ) -> ModelError:
+    def _fault(self, node: Node, fault: str, remedy: str = _CHECK) -> ModelError:
         domain = f"{node.domain}." if node.domain else ""
+        if remedy == _CHECK and self._assumptions.bounded:
+            remedy = f"{remedy}, {self._assumptions.remedy()}"
         return ModelError(f"{self._source}: node '{node.name}' ({domain}{node.op_type}): {fault}; {remedy}")
 
 

@@ -28,7 +28,7 @@ from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.price import KernelPrice, Source
+from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice, Source
 from nnmeter.predictor.price_correction import Correction, alias_of
 from nnmeter.predictor.roofline import Roofline
 from nnmeter.predictor.trees import ARRAYS, TreeEnsemble, concatenate_ensembles, split_ensembles
@@ -38,7 +38,6 @@ FALLBACK = "fallback"  # name of the generic ensemble that prices what was not s
 RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements")
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _RANGE_COLUMNS = tuple(COMMON_NAMES.index(name) for name in RANGE_FEATURES)
-SIGMA_PER_DOUBLING = 0.08  # widening for each doubling of size beyond the sampled range (rule 3)
 _CACHE_LIMIT = 200_000
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 Source = Literal["trained", "fallback"]
 
+SIGMA_PER_DOUBLING = 0.08  # standard deviation that each doubling of size beyond the sampled range adds
+
 
 @dataclass(frozen=True, slots=True)
 class KernelPrice:
@@ -14,7 +16,7 @@ class KernelPrice:
 
     Attributes:
         latency_ms: predicted milliseconds.
-        source: "trained" or "fallback" (rule 2).
+        source: "trained" or "fallback" (`nnmeter.predictor.kernel_predictor`, rule 2).
         sigma: standard deviation of the log of the price.
         outside: how many doublings the kernel lies beyond the sampled range; 0 inside.
         anchor: vocabulary key of its operator and element type.
@@ -28,3 +30,8 @@ class KernelPrice:
     anchor: str
     flops: int
     bytes: int
+
+    @property
+    def unsampled_sigma(self) -> float:
+        """The part of `sigma` that comes of what was not sampled: all of a fallback's, else that of the distance."""
+        return self.sigma if self.source == "fallback" else min(SIGMA_PER_DOUBLING * self.outside, self.sigma)

@@ -302,7 +302,7 @@ def _unobserved(
     scale, per_kernel_ms, _ = prior.overheads
     known = np.array([name in anchors for name in table.anchors])[table.anchor[table.kernel]] & held_out.trained
     latency = np.maximum(scale * profiled + per_kernel_ms, 0.1 * prior.roofline.overhead_ms)
-    return HeldOutPrices(latency, row_sigmas(table, anchors, known, fallback_sigma))
+    return HeldOutPrices(latency, *row_sigmas(table, anchors, known, fallback_sigma))
 
 
 def _fit_baselines(table: KernelTable, roofline: Roofline) -> Baselines:

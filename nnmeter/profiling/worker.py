@@ -40,6 +40,7 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     threading.Thread(target=_stop_when_alone, daemon=True).start()
     told = time.monotonic()
+    like = job.get("like")
 
     def tell(progress: CampaignProgress) -> None:
         nonlocal told
@@ -48,6 +49,11 @@ def main() -> None:
             _say("progress", dataclasses.asdict(progress))
 
     try:
+        network_of = None
+        if like:
+            from nnmeter.profiling.cuts import cut_networks
+
+            network_of = cut_networks(**like)
         done = run_campaign(
             job["out_dir"],
             load_runtime(job["runtime"]),
@@ -57,6 +63,7 @@ def main() -> None:
             tell,
             job["resume"],
             until=job["until"],
+            network_of=network_of,
         )
         _say("done", dataclasses.asdict(done))
     except NnmeterError as fault:

@@ -19,7 +19,8 @@ def test_a_model_is_predicted_as_a_table(cli: Callable, small_model: Path, small
     assert outcome.err == ""
     assert "90 % interval" in outcome.out
     assert "Conv" in outcome.out
-    assert "priced by the fallback" in outcome.out
+    assert "outside the trained range" in outcome.out
+    assert "GlobalAveragePool x1" in outcome.out
 
 
 def test_json_follows_the_schema(cli: Callable, small_model: Path, small_pack: Path) -> None:

@@ -101,10 +101,23 @@ def test_a_size_that_no_input_uses_is_a_warning() -> None:
     assert graph.warnings == ["no input has a dimension 'batch'; its size was not used"]
 
 
-def test_an_input_that_is_no_tensor_is_refused() -> None:
+def test_a_sequence_is_given_as_its_length_and_the_shape_of_an_element() -> None:
     sequence = helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, ["n"])
-    node = helper.make_node("SequenceLength", ["s"], ["y"])
-    graph = helper.make_graph([node], "g", [sequence], [helper.make_tensor_value_info("y", TensorProto.INT64, [])])
+    nodes = [
+        helper.make_node("SequenceLength", ["s"], ["y"]),
+        helper.make_node("ConcatFromSequence", ["s"], ["z"], axis=0),
+    ]
+    outputs = [
+        helper.make_tensor_value_info(n, t, None) for n, t in (("y", TensorProto.INT64), ("z", TensorProto.FLOAT))
+    ]
+    graph = helper.make_graph(nodes, "g", [sequence], outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    with pytest.raises(ModelError, match="input 's' is a sequence"):
-        bind_shapes(read_model(onnx.ModelProto.FromString(model.SerializeToString())))
+    unbound = read_model(onnx.ModelProto.FromString(model.SerializeToString()))
+    with pytest.raises(ModelError, match=r"input 's' has no known length, being a sequence; give .* --shape s=2x128"):
+        bind_shapes(unbound)
+    stacked = bind_shapes(unbound, shapes={"s": (3, 7)})
+    assert stacked.values["y"] == 3
+    assert stacked.types["z"].shape == (21,)
+    assert bind_shapes(unbound, shapes={"s": [(3,), (4,)]}).types["z"].shape == (7,)
+    with pytest.raises(ModelError, match="another rank"):
+        bind_shapes(unbound, shapes={"s": (3, 7, 7)})

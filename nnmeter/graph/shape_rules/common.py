@@ -14,7 +14,7 @@ import numpy as np
 
 from nnmeter.graph.dtypes import DTYPE_OF_CODE, DTYPE_OF_NAME
 from nnmeter.graph.ir import Node, TensorType
-from nnmeter.graph.unbound import MAX_ELEMENTS, UnboundGraph
+from nnmeter.graph.unbound import MAX_ELEMENTS, DeclaredType, UnboundGraph
 
 Inputs = Sequence[TensorType | None]
 Shape = tuple[int, ...]
@@ -52,6 +52,8 @@ class Context:
         block: channels in a block of the blocked layout.
         blocks: padded channels of tensors in that layout, where a convolution's weights tell.
         infer_body: infers a nested graph from the types of its inputs and the elements of those that are sequences.
+        bounded: tensors whose shapes depend on data (`nnmeter.graph.assumptions`).
+        value_info: the types that the file declares, by tensor.
         declared: the static type that the file declares for a tensor, None where it does not.
         trips: trip counts that the user gave, by the name of the node; those that were asked for are in `asked`.
     """
@@ -64,6 +66,8 @@ class Context:
     block: int = 16
     blocks: dict[str, int] = field(default_factory=dict)
     infer_body: Callable[[UnboundGraph, Sequence[TensorType | None], Sequence[Elements]], Body] | None = None
+    bounded: dict[str, None] = field(default_factory=dict)
+    value_info: Callable[[], Mapping[str, DeclaredType]] = dict
     declared: Callable[[str], TensorType | None] = lambda name: None
     trips: Mapping[str, int] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
@@ -88,8 +92,18 @@ class Context:
         return [int(v) for v in value.ravel().tolist()]
 
     def bound(self, node: Node, what: str) -> None:
-        """Warn that a shape is an upper bound."""
-        self.warnings.append(f"node '{node.name}' ({node.op_type}): {what}")
+        """Warn that the shapes of a node's outputs depend on data, and by which rule they are bounded."""
+        self.mark_bounded(node)
+        self.note(node, what)
+
+    def note(self, node: Node, what: str) -> None:
+        """Warn of a node, naming its first output."""
+        name = next(filter(None, node.outputs), "")
+        self.warnings.append(f"tensor '{name}' ({node.op_type} of node '{node.name}'): {what}")
+
+    def mark_bounded(self, node: Node) -> None:
+        """Note that the shapes of a node's outputs depend on data."""
+        self.bounded.update(dict.fromkeys(filter(None, node.outputs)))
 
 
 Rule = Callable[[Node, Inputs, Context], Sequence[TensorType]]

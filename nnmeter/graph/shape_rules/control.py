@@ -80,7 +80,10 @@ def _if(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
         raise ShapeError("its branches have different numbers of outputs")
     node.attributes = {**node.attributes, "then_branch": bodies[0].graph, "else_branch": bodies[1].graph}
     _note_cost(node, max(graph_cost(body.graph) for body in bodies))
-    context.bound(node, "the run decides which branch is taken; counted as the more expensive one")
+    alike = bodies[0].outputs == bodies[1].outputs
+    (context.note if alike else context.bound)(
+        node, "the run decides which branch is taken; counted as the more expensive one"
+    )
     outputs = []
     for position, pair in enumerate(zip(*(body.outputs for body in bodies), strict=True)):
         larger = 0 if pair[0].bytes >= pair[1].bytes else 1
@@ -102,28 +105,29 @@ def _ends_early(node: Node, context: Context, body: UnboundGraph) -> bool:
     return not (condition in passed or (value is not None and bool(value.any())))
 
 
-def _trips(node: Node, context: Context, body: UnboundGraph, carried: int) -> tuple[int, str]:
-    """Trip count of a Loop by rule 3, and what the warning says of it."""
+def _trips(node: Node, context: Context, body: UnboundGraph, carried: int) -> tuple[int, str, bool]:
+    """Trip count of a Loop by rule 3, what the warning says of it, and whether the data may decide another."""
     condition = context.value(node, 1)
     if condition is not None and not condition.any():
-        return 0, "never runs; counted as nothing"
+        return 0, "never runs; counted as nothing", False
     given = context.trips.get(node.name)
     if given is not None:
         context.asked.add(node.name)
-        return max(given, 0), f"counted {given} times, as given"
+        return max(given, 0), f"counted {given} times, as given", False
     value = context.value(node, 0)
     limit = None if value is None else max(int(value.item()), 0)
     early = _ends_early(node, context, body)
     if limit is not None and not early:
-        return limit, f"counted {limit} times"
+        return limit, f"counted {limit} times", False
     for name in node.outputs[carried:]:
         collected = context.declared(name) if name else None
         if collected is not None and collected.shape:
-            return collected.shape[0], f"counted {collected.shape[0]} times, as the file declares '{name}'"
+            size = collected.shape[0]
+            return size, f"counted {size} times, because the file declares that for '{name}'", False
     give = f"give the number with --trips {node.name}=N"
     if limit is not None and limit <= _LARGEST_BOUND:
-        return limit, f"the run decides how often it repeats, at most {limit} times; counted as these; {give}"
-    return 1, f"the run decides how often it repeats; counted once; {give}"
+        return limit, f"the run decides how often it repeats, at most {limit} times; counted as these; {give}", True
+    return 1, f"the run decides how often it repeats; counted once; {give}", True
 
 
 def _more(before: Elements, after: Elements, trips: int) -> Elements:
@@ -142,7 +146,7 @@ def _loop(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     body = _graph(node, "body")
     carried = [present(inputs, position) for position in range(2, len(inputs))]
     start = _Carried(carried, [context.sequences.get(name) for name in node.inputs[2:]])
-    trips, warning = _trips(node, context, body, len(carried))
+    trips, warning, open_ended = _trips(node, context, body, len(carried))
     first = start.after(context, body)
     final = _Carried.of(first, len(carried))
     cost, last, irregular = _scaled(graph_cost(first.graph), trips), first, False
@@ -167,14 +171,14 @@ def _loop(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
         final = start
     node.attributes = {**node.attributes, "body": first.graph}
     _note_cost(node, cost)
-    context.bound(node, warning)
+    scanned = [TensorType(t.dtype, (trips, *t.shape)) for t in last.outputs[1 + len(carried) :]]
+    (context.bound if open_ended and (scanned or trips > 1) else context.note)(node, warning)
     if irregular:
         context.bound(
             node, "a tensor that it carries changes its shape irregularly; counted as in the second repetition"
         )
     for position, found in enumerate(final.elements):
         _remember(node, context, position, found)
-    scanned = [TensorType(t.dtype, (trips, *t.shape)) for t in last.outputs[1 + len(carried) :]]
     return [*final.types, *scanned]
 
 
@@ -246,7 +250,7 @@ def _scan(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     )
     node.attributes = {**attributes, "body": body.graph}
     _note_cost(node, _scaled(graph_cost(body.graph), trips * (batch[0] if batch else 1)))
-    context.bound(node, f"counted {trips} times")
+    context.note(node, f"counted {trips} times")
     places = attributes.get("scan_output_axes") or (0,) * (len(body.outputs) - states)
     scanned = []
     for t, place in zip(body.outputs[states:], places, strict=True):
@@ -276,7 +280,7 @@ def _sequence_map(node: Node, inputs: Inputs, context: Context) -> Sequence[Tens
     if order:
         node.attributes["body"] = steps[order[0]][0].graph
     _note_cost(node, [sum(numbers) for numbers in zip(*costs, strict=True)] or (0, 0, 0))
-    context.bound(node, f"counted {len(first)} times")
+    context.note(node, f"counted {len(first)} times")
     outputs = []
     for position in range(len(node.outputs)):
         made = [steps[kinds][0].outputs[position] for kinds in order]
