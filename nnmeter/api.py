@@ -18,6 +18,8 @@ def load_model(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     assume: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Any] | None = None,
+    trips: Mapping[str, int] | None = None,
 ) -> Graph:
     """Read a model and determine the shape of every tensor; weights are not read.
 
@@ -26,6 +28,8 @@ def load_model(
         dims: values of the dimensions that the model leaves free, by name.
         shapes: whole shapes of inputs, by input name.
         assume: shapes of inner tensors that depend on data, by name, in place of the bounds that rules give.
+        values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
+        trips: how often a Loop repeats whose trip count the run decides, by the name of its node.
 
     Raises:
         ModelError: the model cannot be read, or dimensions remain free.
@@ -33,7 +37,7 @@ def load_model(
     from nnmeter.formats import read_model
     from nnmeter.graph.binding import bind_shapes
 
-    return bind_shapes(read_model(source), dims or {}, shapes or {}, assume)
+    return bind_shapes(read_model(source), dims or {}, shapes or {}, assume, values, trips)
 
 
 def detect_kernels(model: Any, device: str | os.PathLike[str] | DevicePack) -> list[Kernel]:

@@ -36,8 +36,11 @@ def test_the_surface_is_what_it_was() -> None:
     ("name", "parameters"),
     [
         ("load_predictor", ["device"]),
-        ("load_model", ["source", "dims", "shapes", "assume"]),
-        ("predict_many", ["models", "devices", "dims", "shapes", "assume", "strict", "confidence", "progress"]),
+        ("load_model", ["source", "dims", "shapes", "assume", "values", "trips"]),
+        (
+            "predict_many",
+            ["models", "devices", "dims", "shapes", "assume", "strict", "confidence", "progress", "values", "trips"],
+        ),
         ("detect_kernels", ["model", "device"]),
         ("list_devices", []),
     ],

@@ -15,6 +15,7 @@ from nnmeter.cli.output import choose_pack, layout_for, write_report
 @options.device
 @options.dims_and_shapes
 @options.assume
+@options.values_and_trips
 @options.output_format("table", "json")
 @options.kernels_from
 @options.output_file
@@ -24,6 +25,8 @@ def command(
     dims: dict[str, int],
     shapes: dict[str, tuple[int, ...]],
     assume: dict[str, tuple[int, ...]],
+    values: dict[str, list[float] | list[int]],
+    trips: dict[str, int],
     report_format: str,
     kernels_from: str,
     output: Path | None,
@@ -35,7 +38,7 @@ def command(
     from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
 
     pack, notice = choose_pack(device)
-    graph = bind_shapes(read_model(model), dims, shapes, assume)
+    graph = bind_shapes(read_model(model), dims, shapes, assume, values, trips)
     if kernels_from == "runtime":
         from nnmeter.runtimes.detection import ask_runtime
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,6 +63,26 @@ def assume(function: F) -> F:
         callback=_parse_shapes,
         help="Shape of an inner tensor that depends on data, in place of its bound. Repeatable.",
     )(function)
+
+
+def values_and_trips(function: F) -> F:
+    """Add `--value` (as `values`, lists of numbers by input) and `--trips` (as `trips`, numbers by node)."""
+    value = click.option(
+        "--value",
+        "values",
+        multiple=True,
+        metavar="INPUT=V,...",
+        callback=_parse_values,
+        help="Value of an input that shapes depend on, for instance size=640,480. Repeatable.",
+    )
+    trips = click.option(
+        "--trips",
+        multiple=True,
+        metavar="NODE=N",
+        callback=_parse_dims,
+        help="How often a Loop repeats whose trip count the run decides, by the name of its node. Repeatable.",
+    )
+    return value(trips(function))
 
 
 def device(function: F) -> F:
@@ -170,6 +191,24 @@ def _parse_sizes(
         if dims.setdefault(name, found) != found:
             raise click.BadParameter(f"{name!r} is given twice; give its values in one list", context, parameter)
     return dims
+
+
+def _parse_values(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, list[float] | list[int]]:
+    found: dict[str, list[float] | list[int]] = {}
+    for value in values:
+        name, _, text = value.rpartition("=")
+        try:
+            numbers = [float(part) for part in text.split(",")]
+        except ValueError:
+            numbers = []
+        if not name or not numbers or not all(map(isfinite, numbers)) or name in found:
+            raise click.BadParameter(
+                f"{value!r} is not INPUT=V, or INPUT=V,V,..., with numbers V, once for each input", context, parameter
+            )
+        found[name] = [int(n) for n in numbers] if all(n.is_integer() for n in numbers) else numbers
+    return found
 
 
 def _parse_devices(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:

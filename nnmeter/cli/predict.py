@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @options.devices
 @options.sizes_and_shapes
 @options.assume
+@options.values_and_trips
 @options.output_format("table", "json", "csv", "md")
 @click.option("--strict", is_flag=True, help="Exit with code 1 if a kernel is outside of the trained range.")
 @click.option("--explain", is_flag=True, help="Say of each kernel outside of the trained range what is missing.")
@@ -37,6 +38,8 @@ def command(
     dims: dict[str, tuple[int, ...]],
     shapes: dict[str, tuple[int, ...]],
     assume: dict[str, tuple[int, ...]],
+    values: dict[str, list[float] | list[int]],
+    trips: dict[str, int],
     report_format: str,
     strict: bool,
     explain: bool,
@@ -66,7 +69,9 @@ def command(
         for done, path in enumerate(paths):
             status.show_bar("predicting", done, len(paths))
             detectors = _ask_runtime(path, packs[0], dims, shapes) if kernels_from == "runtime" else None
-            found = predict_on(predictors, path, dims, shapes, assume, strict, detectors=detectors)
+            found = predict_on(
+                predictors, path, dims, shapes, assume, strict, detectors=detectors, values=values, trips=trips
+            )
             predictions += [p if state is None else p.rescaled(state.factor, state.note) for p in found]
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain)

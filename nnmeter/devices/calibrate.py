@@ -223,7 +223,7 @@ def _candidate_kernels(
     if not paths:
         raise ModelError(f"{folder}: a folder without .onnx files; give another one with --candidates")
     return {
-        path.stem: [kernel.signature for kernel in detect_kernels(load_model(path, dims, shapes), rules)]
+        path.stem: [k.signature for k in detect_kernels(load_model(path, dims, shapes), rules) for _ in range(k.count)]
         for path in paths
         if path.stem not in measured
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from nnmeter.fusion.rules import FusionRules, Pass
 from nnmeter.fusion.settings import settle
 from nnmeter.fusion.splitting import split_slices
 from nnmeter.fusion.transposes import TransposePusher
+from nnmeter.graph.cost import NESTED_COST, NESTED_GRAPHS
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.kernels.naming import kernel_signature
@@ -47,7 +48,9 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
 
     Returns:
         The kernels in an order of execution. `nodes` lists the operators of the graph that each absorbed, in order;
-        it is empty for work that the runtime adds (reorders). Operators that cost nothing are in no kernel.
+        it is empty for work that the runtime adds (reorders). Operators that cost nothing are in no kernel. Behind a
+        kernel of `If`, `Loop`, `Scan` or `SequenceMap`, which computes nothing itself, come those of its nested graphs,
+        named after it, with the number of their runs.
     """
     work = rewrite_graph(graph, rules)
     types, constants, values = work.types, work.constants, work.values
@@ -65,14 +68,33 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
         signature = kernel_signature(
             op_type,
             domain,
-            node.attributes,
+            _own_attributes(node.attributes),
             kinds,
             fixed,
             [types[name] for name in node.outputs if name in types],
             known,
         )
         kernels.append(Kernel(node.name, signature, node.sources))
+        for nested, times in node.attributes.get(NESTED_GRAPHS, ()):
+            kernels += _nested_kernels(node.name, nested, times, constants, rules)
     return kernels
+
+
+def _own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of an operator, without the cost of its nested graphs, whose kernels are listed."""
+    if NESTED_GRAPHS not in attributes:
+        return attributes
+    return {**attributes, **dict.fromkeys(NESTED_COST, 0)}
+
+
+def _nested_kernels(
+    name: str, graph: Graph, times: int, constants: Collection[str], rules: FusionRules
+) -> Iterator[Kernel]:
+    """The kernels of a graph in an operator; what is constant around it is constant in it."""
+    graph = replace(graph, initializers=graph.initializers | (graph.types.keys() & set(constants)))
+    for kernel in detect_kernels(graph, rules):
+        inner = tuple([f"{name}/{node}" for node in kernel.nodes])
+        yield Kernel(f"{name}/{kernel.name}", kernel.signature, inner, kernel.count * times)
 
 
 def rewrite_graph(graph: Graph, rules: FusionRules) -> WorkingGraph:

@@ -43,6 +43,8 @@ class Cost(NamedTuple):
 
 # Attributes in which shape inference leaves the cost of the graphs nested in If, Loop and Scan (rule 7).
 NESTED_COST = ("nested_flops", "nested_bytes_read", "nested_bytes_written")
+# The attribute in which it leaves these graphs themselves: pairs of a graph and how often it runs.
+NESTED_GRAPHS = "nested_graphs"
 
 
 def operator_cost(

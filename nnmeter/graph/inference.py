@@ -39,6 +39,7 @@ _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, Va
 _NO_RULES: dict[str, Any] = {}
 _REFUSED_DOMAINS = frozenset(domain for domain, _ in REFUSED)
 _MAX_BODIES = 4096  # nested graphs that are inferred, each as often as it is: what a small file can ask for is bounded
+_MAX_BODY_NODES = 1_000_000
 _CHECK = "check the model, or the shapes given for its inputs"
 
 
@@ -67,7 +68,7 @@ class Inference:
         self._assumptions = Assumptions(source) if assumptions is None else assumptions
         self._trips = dict(trips or {})
         self._asked: set[str] = set()
-        self._bodies = 0
+        self._bodies = self._body_nodes = 0
         self._unknown: set[tuple[str, str]] = set()
         self.warnings: list[str] = []
 
@@ -147,10 +148,11 @@ class Inference:
             body: UnboundGraph, inputs: Sequence[TensorType | None], elements: Sequence[Elements] = ()
         ) -> Body:
             self._bodies += 1
-            if self._bodies > _MAX_BODIES:
+            self._body_nodes += len(body.nodes)
+            if self._bodies > _MAX_BODIES or self._body_nodes > _MAX_BODY_NODES:
                 raise ModelError(
-                    f"{self._source}: its nested graphs would have to be inferred more than {_MAX_BODIES} times; "
-                    "simplify the model before"
+                    f"{self._source}: its nested graphs would have to be inferred {self._bodies} times, "
+                    f"{self._body_nodes} nodes in all; simplify the model before"
                 )
             given = {d.name: kind for d, kind in zip(body.inputs, inputs, strict=False) if kind is not None}
             if len(given) != len(body.inputs):

@@ -100,11 +100,19 @@ def _parse_signature(text: str) -> KernelSignature:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One kernel of one model: its signature, its name, and the operators of the model that it absorbed."""
+    """One kernel of one model.
+
+    Attributes:
+        name: its name.
+        signature: all that prices it.
+        nodes: the operators of the model that it absorbed.
+        count: how often it runs: more than once in a loop.
+    """
 
     name: str
     signature: KernelSignature
     nodes: tuple[str, ...]
+    count: int = 1
 
     @property
     def type(self) -> str:

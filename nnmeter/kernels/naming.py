@@ -17,7 +17,9 @@ Rules of the names:
    their names behind it (`elementwise_name`): so the name does not depend on the order in which they were found.
 7. Attributes are kept where cost may depend on them; those that only change values (epsilon, alpha of a product, the
    parameters of an activation) are dropped. Axes of a reduction that arrive as a constant input are kept as `axes`.
-8. The keys of an `Attention` of ai.onnx are described by rows, though a runtime may be given them by columns.
+8. An operator of a domain that the table of operators does not have is somebody's own: its name has the domain in
+   front (`acme.MatMul`), so that it is not taken for another of that name, and all its numbers and words are kept.
+9. The keys of an `Attention` of ai.onnx are described by rows, though a runtime may be given them by columns.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ import numpy as np
 
 from nnmeter.graph.cost import operator_cost
 from nnmeter.graph.ir import TensorType
+from nnmeter.graph.operators import KNOWN_DOMAINS
 from nnmeter.kernels.kernel import Attribute, KernelSignature
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
+_LONGEST_LIST = 256
 _REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
 _UNFUSED: dict[str, str] = {"FusedConv": "Conv", "FusedGemm": "Gemm"}
 _RESIDUAL_INPUT: dict[str, int] = {"Conv": 3}
@@ -83,14 +87,17 @@ def kernel_signature(
     Returns:
         The signature, named by the rules of this module.
     """
-    anchor = _UNFUSED.get(op_type, op_type)
+    anchor = _UNFUSED.get(op_type, op_type) if domain in KNOWN_DOMAINS else op_type
     if anchor != op_type:
         domain = ""
+    own = domain not in KNOWN_DOMAINS
     name = f"nchwc.{anchor}" if domain == BLOCKED_DOMAIN and anchor not in _REORDERS else anchor
+    if own:
+        name = f"{domain}.{anchor}".replace("+", "_")
     name += _fused_suffix(anchor, attributes, inputs)
     kept: list[tuple[str, Attribute]] = []
     for key, value in attributes.items():
-        if key in COST_ATTRIBUTES and value != _DEFAULTS.get(key):
+        if (key in COST_ATTRIBUTES and value != _DEFAULTS.get(key)) or (own and _is_short(value)):
             kept.append((key, value))
     position = _AXES_INPUT.get(anchor)
     if position is not None and len(values) > position and values[position] is not None:
@@ -105,6 +112,11 @@ def kernel_signature(
     if anchor == "Attention" and not domain:
         inputs = _keys_by_rows(inputs)
     return KernelSignature(name, anchor, domain, tuple(inputs), tuple(constants), tuple(outputs), tuple(kept))
+
+
+def _is_short(value: Any) -> bool:
+    """Whether an attribute is a number, a word, or a short list of these."""
+    return isinstance(value, int | float | str) or (isinstance(value, tuple) and len(value) <= _LONGEST_LIST)
 
 
 def _fused_suffix(anchor: str, attributes: Mapping[str, Any], inputs: Sequence[TensorType | None]) -> str:
@@ -133,7 +145,7 @@ def elementwise_name(operators: Sequence[str]) -> str:
 
 
 def _keys_by_rows(inputs: Sequence[TensorType | None]) -> Sequence[TensorType | None]:
-    """Rule 8: the keys of an attention with one row a key, in whichever order they lie."""
+    """Rule 9: the keys of an attention with one row a key, in whichever order they lie."""
     if len(inputs) < 3 or inputs[0] is None or inputs[1] is None:
         return inputs
     keys, width = inputs[1].shape, inputs[0].shape[-1]

@@ -51,6 +51,8 @@ class LatencyPredictor:
         confidence: float = DEFAULT_CONFIDENCE,
         detect: Callable[[Graph], list[Kernel]] | None = None,
         assume: Mapping[str, Sequence[int]] | None = None,
+        values: Mapping[str, Any] | None = None,
+        trips: Mapping[str, int] | None = None,
     ) -> Prediction:
         """Predict one model.
 
@@ -62,6 +64,8 @@ class LatencyPredictor:
             confidence: of the interval: 0.5, 0.8, 0.9 or 0.95.
             detect: finds the kernels in place of the pack's fusion rules (for instance by asking the runtime).
             assume: shapes of inner tensors that depend on data, by name, in place of the bounds that rules give.
+            values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
+            trips: how often a Loop repeats whose trip count the run decides, by the name of its node.
 
         Raises:
             ModelError: the model cannot be read, or dimensions remain free.
@@ -70,7 +74,8 @@ class LatencyPredictor:
         from nnmeter.predictor.many import predict_on
 
         one = {name: (size,) for name, size in (dims or {}).items()}
-        found = predict_on([self], model, one, shapes, assume, strict, confidence, None if detect is None else [detect])
+        detectors = None if detect is None else [detect]
+        found = predict_on([self], model, one, shapes, assume, strict, confidence, detectors, values, trips)
         return next(found)
 
     def predict_each(
@@ -126,7 +131,10 @@ class LatencyPredictor:
             known = ", ".join(str(c) for c in predictor.intervals.multipliers)
             raise NnmeterError(f"confidence {confidence} is not calibrated on '{self.device}'; choose one of {known}")
         with paused_collector():
-            prices = predictor.price([kernel.signature for kernel in kernels])
+            prices = [
+                price if kernel.count == 1 else price.times(kernel.count)
+                for kernel, price in zip(kernels, predictor.price([k.signature for k in kernels]), strict=True)
+            ]
             priced = tuple(
                 [
                     PricedKernel(

@@ -38,6 +38,8 @@ def predict_many(
     strict: bool = False,
     confidence: float = DEFAULT_CONFIDENCE,
     progress: Callable[[int, int], None] | None = None,
+    values: Mapping[str, Any] | None = None,
+    trips: Mapping[str, int] | None = None,
 ) -> list[Prediction]:
     """Predict several models on several devices, in the order of rule 1.
 
@@ -51,6 +53,8 @@ def predict_many(
         strict: raise where a kernel is outside of the trained range.
         confidence: of the intervals.
         progress: told how many models are done, and how many there are.
+        values: values of inputs that shapes depend on, by input name.
+        trips: trip counts of loops that the run decides, by the name of the node.
 
     Raises:
         ModelError: a model cannot be read, or dimensions remain free.
@@ -63,7 +67,7 @@ def predict_many(
     for done, model in enumerate(models):
         if progress is not None:
             progress(done, len(models))
-        found += predict_on(predictors, model, sizes, shapes, assume, strict, confidence)
+        found += predict_on(predictors, model, sizes, shapes, assume, strict, confidence, values=values, trips=trips)
     return found
 
 
@@ -95,12 +99,15 @@ def predict_on(
     strict: bool = False,
     confidence: float = DEFAULT_CONFIDENCE,
     detectors: Sequence[Detect] | None = None,
+    values: Mapping[str, Any] | None = None,
+    trips: Mapping[str, int] | None = None,
 ) -> Iterator[Prediction]:
     """The predictions of one model, by rules 1 to 3; `detectors` find the kernels of each in place of fusion rules."""
     from nnmeter.graph.ir import Graph
 
     path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
-    for graph, sizes in [(model, {})] if isinstance(model, Graph) else _bound(model, dims, shapes, assume):
+    bound = [(model, {})] if isinstance(model, Graph) else _bound(model, dims, shapes, assume, values, trips)
+    for graph, sizes in bound:
         name = str(graph.name if path is None else path)
         detected: dict[str, list[Kernel]] = {}
         for number, predictor in enumerate(predictors):
@@ -119,6 +126,8 @@ def _bound(
     dims: Mapping[str, Sequence[int]],
     shapes: Mapping[str, Sequence[int]] | None,
     assume: Mapping[str, Sequence[int]] | None,
+    values: Mapping[str, Any] | None,
+    trips: Mapping[str, int] | None,
 ) -> Iterator[tuple[Graph, dict[str, int]]]:
     """The graph for each combination of sizes, and those that the model has."""
     from nnmeter.formats import read_model
@@ -129,7 +138,7 @@ def _bound(
     names = {name for free in unbound.free_dimensions.values() for name in free}
     for sizes in combinations(unbound, dims):
         with paused_collector():
-            graph = bind_shapes(unbound, sizes, shapes or {}, assume)
+            graph = bind_shapes(unbound, sizes, shapes or {}, assume, values, trips)
         yield graph, {name: size for name, size in sizes.items() if name in names}
 
 

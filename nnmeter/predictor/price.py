@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Source = Literal["trained", "fallback"]
@@ -30,6 +30,10 @@ class KernelPrice:
     anchor: str
     flops: int
     bytes: int
+
+    def times(self, count: int) -> KernelPrice:
+        """The price of several runs of the kernel."""
+        return replace(self, latency_ms=self.latency_ms * count, flops=self.flops * count, bytes=self.bytes * count)
 
     @property
     def unsampled_sigma(self) -> float:

@@ -16,7 +16,10 @@ SCHEMA_VERSION = 1
 
 
 def kernels_to_dict(model: str, device: str, kernels: Sequence[Kernel], warnings: Sequence[str] = ()) -> dict[str, Any]:
-    """The kernels as the JSON report has them; shapes as `float32[1x3x224x224]`, null for an absent input."""
+    """The kernels as the JSON report has them; shapes as `float32[1x3x224x224]`, null for an absent input.
+
+    FLOPs and bytes are those of all runs of a kernel; `count` is there where it runs more than once, in a loop.
+    """
     import nnmeter
 
     return {
@@ -41,7 +44,7 @@ def render_table(document: dict[str, Any], layout: Layout) -> str:
     kernels = document["kernels"]
     rows = [
         (
-            kernel["type"],
+            f"{kernel['type']} x {kernel['count']}" if "count" in kernel else kernel["type"],
             _name_nodes(kernel),
             kernel["outputs"][0] if kernel["outputs"] else "",
             format_count(kernel["flops"]),
@@ -71,6 +74,7 @@ def _kernel_to_dict(kernel: Kernel) -> dict[str, Any]:
         "inputs": [None if tensor is None else str(tensor) for tensor in signature.inputs],
         "outputs": [str(tensor) for tensor in signature.outputs],
         "attributes": {name: list(v) if isinstance(v, tuple) else v for name, v in signature.attributes},
-        "flops": int(cost.flops),
-        "bytes": int(cost.bytes_read + cost.bytes_written),
+        "flops": int(cost.flops) * kernel.count,
+        "bytes": int(cost.bytes_read + cost.bytes_written) * kernel.count,
+        **({"count": kernel.count} if kernel.count > 1 else {}),
     }

@@ -11,9 +11,10 @@ Rules:
    `_LARGEST_BOUND`; else 1. The graph has a warning that says which.
 4. Where a tensor that a Loop carries has another shape after the first repetition, the body is inferred again with
    that. If nothing changes then, all further repetitions cost what the second did. If all grow by the same again, the
-   body is inferred for the last repetition, and each of them costs the mean of the second and the last, which is exact
+   body is inferred for the last repetition, and half of them count as the second and half as the last, which is exact
    where cost is linear in size. Else all count like the second, and there is a warning.
-5. What the nested graphs compute and move is written into the node's attributes (`NESTED_COST`), times the trip count.
+5. The nested graphs and how often each runs are written into the node's attributes (`NESTED_GRAPHS`), and what they
+   compute and move together (`NESTED_COST`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnmeter.errors import ModelError
-from nnmeter.graph.cost import NESTED_COST, graph_cost
-from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.cost import NESTED_COST, NESTED_GRAPHS, graph_cost
+from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.shape_rules.common import (
     Body,
     Context,
@@ -57,12 +58,16 @@ def _infer(
     return context.infer_body(body, inputs, elements)
 
 
-def _scaled(cost: Sequence[float], count: int) -> list[float]:
-    return [number * count for number in cost]
-
-
-def _note_cost(node: Node, cost: Sequence[float]) -> None:
-    node.attributes.update(zip(NESTED_COST, map(int, cost), strict=True))
+def _keep(node: Node, runs: Sequence[tuple[Graph, int]], **bodies: Graph) -> None:
+    """Write rule 5 into a node, its graphs bound."""
+    costs = [[number * times for number in graph_cost(graph)] for graph, times in runs] or [[0, 0, 0]]
+    total = [sum(numbers) for numbers in zip(*costs, strict=True)]
+    node.attributes = {
+        **node.attributes,
+        **bodies,
+        **dict(zip(NESTED_COST, total, strict=True)),
+        NESTED_GRAPHS: tuple([(graph, times) for graph, times in runs if times]),
+    }
 
 
 def _remember(node: Node, context: Context, position: int, elements: Elements) -> None:
@@ -78,8 +83,9 @@ def _if(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     bodies = [_infer(context, _graph(node, name), ()) for name in ("then_branch", "else_branch")]
     if len(bodies[0].outputs) != len(bodies[1].outputs):
         raise ShapeError("its branches have different numbers of outputs")
-    node.attributes = {**node.attributes, "then_branch": bodies[0].graph, "else_branch": bodies[1].graph}
-    _note_cost(node, max(graph_cost(body.graph) for body in bodies))
+    then, other = bodies[0].graph, bodies[1].graph
+    dearer = then if graph_cost(then) >= graph_cost(other) else other
+    _keep(node, [(dearer, 1)], then_branch=then, else_branch=other)
     alike = bodies[0].outputs == bodies[1].outputs
     (context.note if alike else context.bound)(
         node, "the run decides which branch is taken; counted as the more expensive one"
@@ -149,28 +155,26 @@ def _loop(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     trips, warning, open_ended = _trips(node, context, body, len(carried))
     first = start.after(context, body)
     final = _Carried.of(first, len(carried))
-    cost, last, irregular = _scaled(graph_cost(first.graph), trips), first, False
+    runs, last, irregular = [(first.graph, trips)], first, False
     if trips > 1 and not final.fits(start):
         second = final.after(context, body)
         later = _Carried.of(second, len(carried))
-        costs, last = [graph_cost(second.graph)], second
+        runs, last = [(first.graph, 1), (second.graph, trips - 1)], second
         if not later.fits(final):
             before_last = start.grown(final, later, trips - 1)
             try:
                 if before_last is None:
                     raise ShapeError("it does not grow by the same")
                 last = before_last.after(context, body)
-                costs.append(graph_cost(last.graph))
                 later = _Carried.of(last, len(carried))
+                half = (trips - 1) // 2
+                runs = [(first.graph, 1), (second.graph, trips - 1 - half), (last.graph, half)]
             except (ModelError, ShapeError, UnknownShapeError):
                 irregular = True
-        mean = [sum(numbers) / len(costs) for numbers in zip(*costs, strict=True)]
-        cost = [a + b * (trips - 1) for a, b in zip(graph_cost(first.graph), mean, strict=True)]
         final = later
     if trips == 0:
         final = start
-    node.attributes = {**node.attributes, "body": first.graph}
-    _note_cost(node, cost)
+    _keep(node, runs, body=first.graph)
     scanned = [TensorType(t.dtype, (trips, *t.shape)) for t in last.outputs[1 + len(carried) :]]
     (context.bound if open_ended and (scanned or trips > 1) else context.note)(node, warning)
     if irregular:
@@ -248,8 +252,7 @@ def _scan(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
         _graph(node, "body"),
         [*(TensorType(t.dtype, t.shape[len(batch) :]) for t in carried), *elements],
     )
-    node.attributes = {**attributes, "body": body.graph}
-    _note_cost(node, _scaled(graph_cost(body.graph), trips * (batch[0] if batch else 1)))
+    _keep(node, [(body.graph, trips * (batch[0] if batch else 1))], body=body.graph)
     context.note(node, f"counted {trips} times")
     places = attributes.get("scan_output_axes") or (0,) * (len(body.outputs) - states)
     scanned = []
@@ -275,11 +278,8 @@ def _sequence_map(node: Node, inputs: Inputs, context: Context) -> Sequence[Tens
             steps[kinds] = (_infer(context, _graph(node, "body"), kinds), 0)
         steps[kinds] = (steps[kinds][0], steps[kinds][1] + 1)
         order.append(kinds)
-    costs = [_scaled(graph_cost(body.graph), count) for body, count in steps.values()]
     node.attributes = {k: v for k, v in node.attributes.items() if k != "body"}
-    if order:
-        node.attributes["body"] = steps[order[0]][0].graph
-    _note_cost(node, [sum(numbers) for numbers in zip(*costs, strict=True)] or (0, 0, 0))
+    _keep(node, [(body.graph, count) for body, count in steps.values()])
     context.note(node, f"counted {len(first)} times")
     outputs = []
     for position in range(len(node.outputs)):
