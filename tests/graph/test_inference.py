@@ -287,16 +287,16 @@ def test_a_declared_shape_is_taken_where_there_is_no_rule() -> None:
 
 
 def test_onnx_infers_an_operator_without_a_rule_here() -> None:
-    assert "Binarizer" not in RULES["ai.onnx.ml"]
-    node = helper.make_node("Binarizer", ["x"], ["y"], "node", domain="ai.onnx.ml")
+    assert "StringConcat" not in RULES[""]
+    node = helper.make_node("StringConcat", ["x", "w"], ["y"], "node")
     graph = helper.make_graph(
         [node],
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info(n, TensorProto.STRING, s) for n, s in (("x", [2, 3]), ("w", [3]))],
+        [helper.make_tensor_value_info("y", TensorProto.STRING, None)],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("ai.onnx.ml", 3)])
-    assert bind_shapes(read_model(model)).types["y"] == TensorType("float32", (2, 3))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    assert bind_shapes(read_model(model)).types["y"] == TensorType("string", (2, 3))
 
 
 @pytest.mark.parametrize(

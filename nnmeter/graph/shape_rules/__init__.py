@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.graph.shape_rules import (
+    classical,
     contrib,
     control,
     elementwise,
@@ -32,7 +33,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "com.microsoft": contrib.MICROSOFT_RULES,
     "com.microsoft.nchwc": contrib.BLOCKED_RULES,
     "com.ms.internal.nhwc": contrib.MICROSOFT_RULES,
-    "ai.onnx.ml": {"ArrayFeatureExtractor": reduction.RULES["ArrayFeatureExtractor"]},
+    "ai.onnx.ml": classical.RULES,
 }
 
 __all__ = ["RULES", "Rule"]

@@ -24,6 +24,7 @@ from nnmeter.graph.shape_rules.common import (
     show,
     table,
 )
+from nnmeter.graph.shape_rules.contrib_fused import RULES as FUSED_RULES
 from nnmeter.graph.shape_rules.elementwise import RULES as ELEMENTWISE_RULES
 from nnmeter.graph.shape_rules.matrix import fused_matmul, gemm, product_of
 from nnmeter.graph.shape_rules.movement import RULES as MOVEMENT_RULES
@@ -31,6 +32,7 @@ from nnmeter.graph.shape_rules.movement import scaled
 from nnmeter.graph.shape_rules.quantization import MICROSOFT_RULES as QUANTIZATION_RULES
 from nnmeter.graph.shape_rules.quantization import channels_last
 from nnmeter.graph.shape_rules.recurrent import RULES as RECURRENT_RULES
+from nnmeter.graph.shape_rules.reduction import RULES as REDUCTION_RULES
 from nnmeter.graph.shape_rules.windows import convolution, global_pool, pool
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -181,12 +183,14 @@ MICROSOFT_RULES: dict[str, Rule] = {
         for op in ("Gelu", "LayerNormalization", "RMSNormalization", "Range", "Trilu", "GroupNormalization")
     },
     **{op: MOVEMENT_RULES[op] for op in ("Pad", "GatherND")},
+    "Unique": REDUCTION_RULES["Unique"],
     **QUANTIZATION_RULES,
     **RECURRENT_RULES,
+    **FUSED_RULES,
     **table(
         (
-            "QuickGelu FastGelu Rsqrt BiasAdd BiasDropout Inverse SampleOp GroupNorm RotaryEmbedding Softmax "
-            "SkipGroupNorm BiasSoftmax GatedRelativePositionBias SimplifiedLayerNormalization RemovePadding",
+            "QuickGelu FastGelu Rsqrt BiasAdd Inverse SampleOp GroupNorm RotaryEmbedding Softmax SkipGroupNorm "
+            "BiasSoftmax SimplifiedLayerNormalization",
             same,
         ),
         ("BiasGelu", _bias_gelu),
@@ -202,7 +206,7 @@ MICROSOFT_RULES: dict[str, Rule] = {
         ("SparseToDenseMatMul", product_of(0, 1)),
         ("MatMulNBits MatMulBnb4 MatMulFpQ4", _blocked_weights),
         ("GatherBlockQuantized", _gather_blocks),
-        ("Attention QAttention", _projected_attention),
+        ("Attention QAttention DecoderMaskedSelfAttention", _projected_attention),
         ("MultiHeadAttention DecoderMaskedMultiHeadAttention", _multi_head_attention),
         ("GroupQueryAttention", _group_query_attention),
     ),

@@ -82,14 +82,18 @@ def retyped_as(rule: Rule, position: int) -> Rule:
 
 
 def _transposed(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
-    x, w = present(inputs, 0), present(inputs, 1).shape
+    return (transposed_shape(node, present(inputs, 0), present(inputs, 1).shape),)
+
+
+def transposed_shape(node: Node, x: TensorType, w: tuple[int, ...], given: Sequence[int] | None = None) -> TensorType:
+    """The type that a transposed convolution writes; `given` are pads that no attribute has."""
     attributes = node.attributes
     sizes = x.shape[2:]
     rank = len(sizes)
     channels = w[1] * attributes.get("group", 1)
     declared = attributes.get("output_shape")
     if declared:
-        return (TensorType(x.dtype, (x.shape[0], channels, *declared[-rank:])),)
+        return TensorType(x.dtype, (x.shape[0], channels, *declared[-rank:]))
     kernel = attributes.get("kernel_shape") or w[2:]
     strides = attributes.get("strides") or (1,) * rank
     dilations = attributes.get("dilations") or (1,) * rank
@@ -98,12 +102,12 @@ def _transposed(node: Node, inputs: Inputs, context: Context) -> Sequence[Tensor
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         spatial = [size * stride for size, stride in zip(sizes, strides, strict=True)]
     else:
-        pads = (0,) * (2 * rank) if mode == "VALID" else attributes.get("pads") or (0,) * (2 * rank)
+        pads = (0,) * (2 * rank) if mode == "VALID" else given or attributes.get("pads") or (0,) * (2 * rank)
         spatial = [
             strides[i] * (sizes[i] - 1) + extra[i] + dilations[i] * (kernel[i] - 1) + 1 - pads[i] - pads[i + rank]
             for i in range(rank)
         ]
-    return (TensorType(x.dtype, (x.shape[0], channels, *spatial)),)
+    return TensorType(x.dtype, (x.shape[0], channels, *spatial))
 
 
 def pool(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
