@@ -138,7 +138,7 @@ def declarations() -> dict[tuple[str, str], OperatorDeclaration]:
                 f"operators of the package at '{value}' cannot be loaded ({type(fault).__name__}: {fault}); "
                 "repair or uninstall it"
             ) from fault
-        for declaration in (loaded,) if isinstance(loaded, OperatorDeclaration) else loaded:
+        for declaration in loaded if isinstance(loaded, Sequence) else (loaded,):
             if not isinstance(declaration, OperatorDeclaration):
                 raise NnmeterError(f"'{value}' holds {declaration!r}, not an OperatorDeclaration; correct it")
             key = (declaration.domain, declaration.op_type)

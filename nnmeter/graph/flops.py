@@ -202,7 +202,7 @@ def _short_fourier(attributes: Attributes, inputs: Types, outputs: Sequence[Tens
 
 def _cubic(factor: float) -> Count:
     def count(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-        return factor * in_elements(inputs) * (shape(inputs, 0) or (1,))[-1] ** 2
+        return factor * in_elements(inputs) * (shape(inputs, 0) or (1,))[-1]
 
     return count
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.errors import ModelError
+from nnmeter.errors import ModelError, NnmeterError
 from nnmeter.graph.assumptions import Assumptions
 from nnmeter.graph.branches import inline_branch
 from nnmeter.graph.classical import NOTED
@@ -28,7 +28,16 @@ from nnmeter.graph.cost import NESTED_COST, operator_cost
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.operators import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 from nnmeter.graph.shape_rules import RULES
-from nnmeter.graph.shape_rules.common import Body, Context, Elements, ShapeError, UnknownShapeError, check_size, show
+from nnmeter.graph.shape_rules.common import (
+    Body,
+    BodyLimitError,
+    Context,
+    Elements,
+    ShapeError,
+    UnknownShapeError,
+    check_size,
+    show,
+)
 from nnmeter.graph.shape_rules.contrib import BLOCKED_DOMAIN, block_of
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph
 from nnmeter.graph.values import propagate
@@ -150,7 +159,7 @@ class Inference:
             self._bodies += 1
             self._body_nodes += len(body.nodes)
             if self._bodies > _MAX_BODIES or self._body_nodes > _MAX_BODY_NODES:
-                raise ModelError(
+                raise BodyLimitError(
                     f"{self._source}: its nested graphs would have to be inferred {self._bodies} times, "
                     f"{self._body_nodes} nodes in all; simplify the model before"
                 )
@@ -210,7 +219,7 @@ class Inference:
                     outputs = rule(node, inputs, context)
                     if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
                         outputs = self._refined(node, outputs, context, warned)
-            except ModelError:
+            except NnmeterError:
                 raise
             except UnknownShapeError as fault:
                 outputs = self._declared(node, inputs, context, str(fault))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nnmeter.graph.shape_rules import (
     classical,
     contrib,
+    contrib_fused,
     control,
     elementwise,
     matrix,
@@ -28,6 +29,8 @@ RULES: dict[str, dict[str, Rule]] = {
         **quantization.RULES,
         **sequences.RULES,
         **control.RULES,
+        **{name: contrib_fused.RULES[name] for name in ("CausalConvWithState", "LinearAttention", "SwiGLU")},
+        "TfIdfVectorizer": classical.WORD_GROUPS,
         "SimplifiedLayerNormalization": contrib.MICROSOFT_RULES["SimplifiedLayerNormalization"],
     },
     "com.microsoft": contrib.MICROSOFT_RULES,

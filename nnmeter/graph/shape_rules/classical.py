@@ -120,6 +120,13 @@ def _cast_map(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTy
     return (TensorType(_CASTS[node.attributes.get("cast_to", "TO_FLOAT")], (1, size)),)
 
 
+def _word_groups(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
+    x, indexes = present(inputs, 0), node.attributes["ngram_indexes"]
+    return (TensorType("float32", (*x.shape[:-1], max(indexes) + 1)),)
+
+
+WORD_GROUPS: Rule = _word_groups  # TfIdfVectorizer, of ai.onnx
+
 RULES: dict[str, Rule] = {
     "ArrayFeatureExtractor": REDUCTION_RULES["ArrayFeatureExtractor"],
     **table(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnmeter.errors import ModelError
 from nnmeter.graph.dtypes import DTYPE_OF_CODE, DTYPE_OF_NAME
 from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.unbound import MAX_ELEMENTS, DeclaredType, UnboundGraph
@@ -22,6 +23,10 @@ Shape = tuple[int, ...]
 
 class ShapeError(Exception):
     """Inputs or attributes that contradict what the operator demands."""
+
+
+class BodyLimitError(ModelError):
+    """Nested graphs that would have to be inferred too often."""
 
 
 class UnknownShapeError(Exception):

@@ -27,6 +27,7 @@ from nnmeter.graph.cost import NESTED_COST, NESTED_GRAPHS, graph_cost
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.shape_rules.common import (
     Body,
+    BodyLimitError,
     Context,
     Elements,
     Inputs,
@@ -169,6 +170,8 @@ def _loop(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
                 later = _Carried.of(last, len(carried))
                 half = (trips - 1) // 2
                 runs = [(first.graph, 1), (second.graph, trips - 1 - half), (last.graph, half)]
+            except BodyLimitError:
+                raise
             except (ModelError, ShapeError, UnknownShapeError):
                 irregular = True
         final = later

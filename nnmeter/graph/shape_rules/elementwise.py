@@ -174,7 +174,7 @@ RULES: dict[str, Rule] = table(
     ),
     ("Add Sub Mul Div Pow Mod BitShift BitwiseAnd BitwiseOr BitwiseXor", _binary),
     ("And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual", _comparison),
-    ("IsNaN IsInf", _test),
+    ("IsNaN IsInf RegexFullMatch", _test),
     ("Max Min Mean Sum", _variadic),
     ("Where", _where),
     ("Cast", _cast),

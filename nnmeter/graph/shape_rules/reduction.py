@@ -115,6 +115,13 @@ def _string_split(node: Node, inputs: Inputs, context: Context) -> Sequence[Tens
     raise UnknownShapeError("the text decides how many parts there are")
 
 
+def _string_normalizer(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
+    x = present(inputs, 0)
+    if node.attributes.get("stopwords"):
+        context.bound(node, f"the data decide how many words are no stop words; counted as all of {show(x.shape)}")
+    return (x,)
+
+
 def _array_feature_extractor(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     x, chosen = present(inputs, 0), optional(inputs, 1)
     return (TensorType(x.dtype, (*(x.shape[:-1] or (1,)), chosen.elements if chosen is not None else 1)),)
@@ -133,5 +140,6 @@ RULES: dict[str, Rule] = table(
     ("Compress", _compress),
     ("NonMaxSuppression", _non_max_suppression),
     ("StringSplit", _string_split),
+    ("StringNormalizer", _string_normalizer),
     ("ArrayFeatureExtractor", _array_feature_extractor),
 )
