@@ -1,11 +1,23 @@
-"""An `If` whose condition is known, replaced by the branch that is taken."""
+"""Graphs in operators: an `If` whose condition is known, replaced by the branch that is taken; what a graph holds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnmeter.graph.ir import Node
+from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph
+
+
+def taken_branch(node: Node, values: Mapping[str, Any]) -> UnboundGraph | None:
+    """The branch of an `If` that is taken, None where that is not known, or of another operator."""
+    if node.op_type != "If" or not node.inputs:
+        return None
+    condition = values.get(node.inputs[0])
+    if condition is None:
+        return None
+    branch = node.attributes.get("then_branch" if condition.any() else "else_branch")
+    return branch if isinstance(branch, UnboundGraph) else None
 
 
 def inline_branch(node: Node, branch: UnboundGraph) -> UnboundGraph:
@@ -79,4 +91,18 @@ def _renamed_attribute(value: Any, names: dict[str, str]) -> Any:
         value.constants,
         value.values,
         value.value_info,
+    )
+
+
+def own_tensors(
+    graph: UnboundGraph, nodes: Sequence[Node], types: Mapping[str, TensorType], values: Mapping[str, Any]
+) -> tuple[dict[str, TensorType], dict[str, Any]]:
+    """Types and values of a nested graph: only of what it reads and writes itself."""
+    names = {d.name for d in (*graph.inputs, *graph.outputs)} | set(graph.constants)
+    for node in nodes:
+        names.update(node.inputs)
+        names.update(node.outputs)
+    return (
+        {name: kind for name, kind in types.items() if name in names},
+        {name: value for name, value in values.items() if name in names},
     )

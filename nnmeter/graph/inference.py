@@ -22,7 +22,7 @@ import numpy as np
 
 from nnmeter.errors import ModelError, NnmeterError
 from nnmeter.graph.assumptions import Assumptions
-from nnmeter.graph.branches import inline_branch
+from nnmeter.graph.branches import inline_branch, own_tensors, taken_branch
 from nnmeter.graph.classical import NOTED
 from nnmeter.graph.cost import NESTED_COST, operator_cost
 from nnmeter.graph.ir import Graph, Node, TensorType
@@ -136,7 +136,7 @@ class Inference:
         if context.bounded:
             values = {name: value for name, value in values.items() if name not in context.bounded}
         if outer:
-            types, values = _own(graph, nodes, types, values)
+            types, values = own_tensors(graph, nodes, types, values)
         bound = Graph(
             graph.name,
             nodes,
@@ -199,7 +199,7 @@ class Inference:
             warned = len(context.warnings)
             inputs = [types[name] if name else None for name in node.inputs]
             if node.op_type in _WITH_GRAPHS and not node.domain:
-                taken = _taken_branch(node, values)
+                taken = taken_branch(node, values)
                 if taken is not None:
                     if node.inputs[0] in bounded:
                         context.bound(node, "data decide which branch is taken; counted as that of the bounded shapes")
@@ -346,29 +346,5 @@ class Inference:
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
-def _taken_branch(node: Node, values: Mapping[str, Any]) -> UnboundGraph | None:
-    if node.op_type != "If" or not node.inputs:
-        return None
-    condition = values.get(node.inputs[0])
-    if condition is None:
-        return None
-    branch = node.attributes.get("then_branch" if condition.any() else "else_branch")
-    return branch if isinstance(branch, UnboundGraph) else None
-
-
 def _seen(inputs: Sequence[TensorType | None]) -> str:
     return ", ".join("absent" if t is None else f"{t.dtype} {show(t.shape)}" for t in inputs) or "no inputs"
-
-
-def _own(
-    graph: UnboundGraph, nodes: Sequence[Node], types: Mapping[str, TensorType], values: Mapping[str, Any]
-) -> tuple[dict[str, TensorType], dict[str, Any]]:
-    """Of a nested graph, only what it reads and writes itself."""
-    names = {d.name for d in (*graph.inputs, *graph.outputs)} | set(graph.constants)
-    for node in nodes:
-        names.update(node.inputs)
-        names.update(node.outputs)
-    return (
-        {name: kind for name, kind in types.items() if name in names},
-        {name: value for name, value in values.items() if name in names},
-    )

@@ -123,7 +123,8 @@ DECLARE = "from nnmeter.graph.custom import OperatorDeclaration as D\nfrom nnmet
         (DECLARE + "OPERATORS = ['x']\n", "holds 'x', not an OperatorDeclaration"),
         (DECLARE + "OPERATORS = [D('', 'MatMul', lambda a, i, o: 1)]\n", r"\.MatMul is known already"),
         (DECLARE + "OPERATORS = [D('acme', 'BandedMatMul', lambda a, i, o: 1)] * 2\n", "is declared twice"),
-        (DECLARE + "OPERATORS = D('acme', 'BandedMatMul', lambda a, i, o: 1, lambda a, i, v: [3])\n", "not TensorTypes"),
+        (DECLARE + "OPERATORS = D('acme', 'BandedMatMul', lambda a, i, o: 1, lambda a, i, v: [3])\n",
+         "not TensorTypes"),
         (DECLARE + "OPERATORS = D('acme', 'BandedMatMul', lambda a, i, o: 1, lambda a, i, v: 1 / 0)\n",
          "its declared 'shapes' ZeroDivisionError"),
         (DECLARE + "OPERATORS = D('acme', 'BandedMatMul', lambda a, i, o: a['no'], lambda a, i, v: [i[0]])\n",
@@ -143,8 +144,8 @@ def test_a_wrong_declaration_is_an_error_of_one_line(module: str, message: str, 
 def test_a_wrong_declaration_ends_the_command_with_code_2(tmp_path, monkeypatch, capsys) -> None:
     import onnx
 
-    install(tmp_path, DECLARE + "OPERATORS = D('acme', 'BandedMatMul', lambda a, i, o: 1 / 0, lambda a, i, v: [i[0]])\n",
-            monkeypatch)  # fmt: skip
+    wrong = "OPERATORS = D('acme', 'BandedMatMul', lambda a, i, o: 1 / 0, lambda a, i, v: [i[0]])\n"
+    install(tmp_path, DECLARE + wrong, monkeypatch)
     onnx.save(model(), tmp_path / "m.onnx")
     assert run(["predict", str(tmp_path / "m.onnx"), "--device", str(PACK)]) == 2
     error = capsys.readouterr().err
