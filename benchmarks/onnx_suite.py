@@ -20,7 +20,6 @@ Rules:
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 import warnings
@@ -352,12 +351,11 @@ def main(device: str | None, zoo: Path | None, only: str, with_shapes: bool) -> 
     """Price every model of ONNX's own test suite."""
     predictor = nnmeter.load_predictor(device)
     tally = Tally()
-    with contextlib.redirect_stderr(None):
-        for case in cases():
-            if only in f"{case.kind}/{case.name}":
-                run_case(case, predictor, tally, with_shapes)
-        if zoo is not None:
-            run_zoo(zoo, tally)
+    for case in cases():
+        if only in f"{case.kind}/{case.name}":
+            run_case(case, predictor, tally, with_shapes)
+    if zoo is not None:
+        run_zoo(zoo, tally)
     report(tally)
     if tally.tracebacks or tally.mismatches:
         raise SystemExit(1)

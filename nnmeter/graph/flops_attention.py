@@ -134,7 +134,7 @@ _OF_STATE: dict[str, int] = {"linear": 4, "gated": 5, "delta": 6, "gated_delta":
 def _recurrent_attention(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
     """Inputs [batch, tokens, heads x width], or [tokens, heads, width]; the state's heads are those of the values."""
     q, k, v = shape(inputs, 0), shape(inputs, 1), shape(inputs, 2)
-    if len(q) < 3:
+    if len(q) < 3 or len(v or q) < 3:
         return float(out_elements(outputs))
     each = _OF_STATE.get(str(attributes.get("update_rule", "gated_delta")), 7)
     if "kv_num_heads" in attributes:

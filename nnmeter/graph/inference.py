@@ -22,6 +22,7 @@ import numpy as np
 
 from nnmeter.errors import ModelError, NnmeterError
 from nnmeter.graph.assumptions import Assumptions
+from nnmeter.graph.attributes import wrong_attribute
 from nnmeter.graph.branches import inline_branch, own_tensors, taken_branch
 from nnmeter.graph.classical import NOTED
 from nnmeter.graph.cost import NESTED_COST, operator_cost
@@ -213,10 +214,17 @@ class Inference:
             rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             warned = len(self.warnings)
             try:
+                wrong = wrong_attribute(node)
+                if wrong is not None:
+                    raise ShapeError(wrong)
                 if rule is None:
                     outputs = self._without_rule(node, inputs, context)
                 else:
                     outputs = rule(node, inputs, context)
+                    if node.op_type in NOTED:
+                        cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, outputs)
+                        noted = {**node.attributes, **dict(zip(NESTED_COST, cost, strict=True))}
+                        node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, noted)
                     if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
                         outputs = self._refined(node, outputs, context, warned)
             except NnmeterError:
@@ -247,11 +255,6 @@ class Inference:
                         except ShapeError as fault:
                             raise self._fault(node, str(fault)) from fault
                     types[name] = kind
-            if node.op_type in NOTED:
-                kinds = [types[name] for name in node.outputs if name]
-                cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, kinds)
-                noted = {**node.attributes, **dict(zip(NESTED_COST, cost, strict=True))}
-                node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, noted)
             if not node.domain:
                 propagate(node, inputs, outputs, values)
             result.append(node)

@@ -3,6 +3,7 @@
 import pytest
 from onnx import defs
 
+from benchmarks import operators_page
 from nnmeter.errors import ModelError
 from nnmeter.graph.cost import Cost, has_cost_rule, operator_cost
 from nnmeter.graph.ir import TensorType
@@ -51,6 +52,12 @@ def test_every_entry_has_a_rule_in_words_a_source_and_a_family() -> None:
         assert operator.family in FEATURE_NAMES, name
         assert has_cost_rule(name)
     assert not {name for _, name in REFUSED} & OPERATORS.keys()
+
+
+def test_the_page_of_operators_is_up_to_date() -> None:
+    page = operators_page.PAGE.read_text(encoding="utf-8")
+    assert page == operators_page.updated(page)
+    assert all(f"| {name}," in page or f" {name}," in page or f" {name} |" in page for name in OPERATORS)
 
 
 def test_every_operator_with_a_shape_rule_is_in_the_table() -> None:

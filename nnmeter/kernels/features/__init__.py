@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from nnmeter.errors import ModelError, NnmeterError
 from nnmeter.graph.cost import Cost, operator_cost
 from nnmeter.kernels.families import FAMILIES, kernel_family
 from nnmeter.kernels.features.common import COMMON_NAMES, common
@@ -61,7 +62,23 @@ def signature_cost(signature: KernelSignature) -> Cost:
 
 @lru_cache(maxsize=65536)
 def kernel_features(signature: KernelSignature) -> KernelFeatures:
-    """The features of a kernel, `FEATURE_NAMES[family]` naming them one by one."""
+    """The features of a kernel, `FEATURE_NAMES[family]` naming them one by one.
+
+    Raises:
+        ModelError: inputs or attributes of the kernel are not what its operator has.
+    """
+    try:
+        return _features(signature)
+    except NnmeterError:
+        raise
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
+        seen = ", ".join("absent" if t is None else str(t) for t in signature.inputs) or "no inputs"
+        raise ModelError(
+            f"kernel {signature.type}: its inputs or attributes do not fit the operator ({seen}); check the model"
+        ) from fault
+
+
+def _features(signature: KernelSignature) -> KernelFeatures:
     family = kernel_family(signature)
     cost = signature_cost(signature)
     own = _OWN.get(family)
