@@ -37,7 +37,7 @@ FAMILIES: tuple[str, ...] = (
 
 def kernel_family(signature: KernelSignature) -> str:
     """The family of a kernel: a key of `FAMILIES`; convolutions are told apart by their groups."""
-    if signature.domain not in KNOWN_DOMAINS:
+    if is_own(signature):
         return GENERIC
     if signature.op_type in _CONVOLUTIONS:
         groups = signature.attribute("group", 1)
@@ -48,6 +48,15 @@ def kernel_family(signature: KernelSignature) -> str:
             return "depthwise_convolution"
         return "grouped_convolution"
     return FAMILY_OF_OPERATOR.get(signature.op_type, GENERIC)
+
+
+def is_own(signature: KernelSignature) -> bool:
+    """Whether a kernel is of somebody's own operator, which is named by its domain (`nnmeter.kernels.naming`).
+
+    A kernel of a runtime that calls its domain otherwise, and its operators as the standard does, is not.
+    """
+    domain = signature.domain
+    return domain not in KNOWN_DOMAINS and signature.type.startswith(f"{domain}.")
 
 
 def _weight(signature: KernelSignature):  # type: ignore[no-untyped-def]

@@ -48,7 +48,8 @@ COST_ATTRIBUTES: frozenset[str] = frozenset(
     "largest sorted select_last_index select_first_index batch_dims batch_axis time_axis approximate reduction upper "
     "coordinate_transformation_mode nearest_mode antialias exclude_outside align_corners padding_mode output_height "
     "output_width sampling_ratio num_outputs interleaved rotary_embedding_dim size offset_group gather_axis "
-    "quantize_axis stash_type nested_flops nested_bytes_read nested_bytes_written".split()
+    "quantize_axis stash_type nested_flops nested_bytes_read nested_bytes_written k expert_weight_bits "
+    "update_rule window d_state".split()
 )
 
 _DEFAULTS: dict[str, Any] = {
@@ -93,7 +94,7 @@ def kernel_signature(
     own = domain not in KNOWN_DOMAINS
     name = f"nchwc.{anchor}" if domain == BLOCKED_DOMAIN and anchor not in _REORDERS else anchor
     if own:
-        name = f"{domain}.{anchor}".replace("+", "_")
+        name = f"{domain}.{anchor.replace('+', '_')}"
     name += _fused_suffix(anchor, attributes, inputs)
     kept: list[tuple[str, Attribute]] = []
     for key, value in attributes.items():

@@ -10,8 +10,9 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.graph.operators import OPERATORS, REFUSED, refusal
 from nnmeter.graph.shape_rules import RULES
 from nnmeter.kernels.families import FAMILIES, kernel_family
-from nnmeter.kernels.features import FEATURE_NAMES, kernel_features
+from nnmeter.kernels.features import FEATURE_NAMES, kernel_features, signature_cost
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.kernels.naming import kernel_signature
 from tests.graph.making import types_of
 
 STANDARD = ("", "ai.onnx.ml")
@@ -122,6 +123,9 @@ def test_every_operator_has_a_finite_cost_and_features_whatever_its_inputs(name:
 )  # fmt: skip
 def test_flops(op: str, inputs: list, outputs: list, attributes: dict, flops: int) -> None:
     assert operator_cost(op, "", attributes, inputs, outputs).flops == flops
+    signature = kernel_signature(op, "", attributes, inputs, [False] * len(inputs), outputs)
+    fused = signature.type.count("+") * outputs[0].elements
+    assert signature_cost(signature).flops - fused == flops  # the signature keeps the attributes that the rule reads
 
 
 def test_classical_models_cost_what_their_attributes_hold() -> None:

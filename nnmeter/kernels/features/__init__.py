@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from nnmeter.errors import ModelError, NnmeterError
 from nnmeter.graph.cost import Cost, operator_cost
-from nnmeter.kernels.families import FAMILIES, kernel_family
+from nnmeter.kernels.families import FAMILIES, is_own, kernel_family
 from nnmeter.kernels.features.common import COMMON_NAMES, common
 from nnmeter.kernels.features.convolution import CONVOLUTION_NAMES, convolution
 from nnmeter.kernels.features.elementwise import ELEMENTWISE_NAMES, elementwise
@@ -51,9 +51,8 @@ class KernelFeatures(NamedTuple):
 
 def signature_cost(signature: KernelSignature) -> Cost:
     """FLOPs and bytes of a kernel: its anchor's, and one FLOP an output element for each operator fused to it."""
-    cost = operator_cost(
-        signature.op_type, signature.domain, dict(signature.attributes), signature.inputs, signature.outputs
-    )
+    domain = signature.domain if is_own(signature) else ""
+    cost = operator_cost(signature.op_type, domain, dict(signature.attributes), signature.inputs, signature.outputs)
     fused = signature.type.count("+")
     if not fused or not signature.outputs:
         return cost

@@ -19,7 +19,7 @@ CONVOLUTION_NAMES = (
 def convolution(s: KernelSignature) -> list[float]:
     """In the order of `CONVOLUTION_NAMES`."""
     x, y = channels_first(s)
-    w = shape_of(s, 3 if s.op_type == "QLinearConv" else 1)
+    w = shape_of(s, 3 if s.op_type in ("QLinearConv", "QLinearConvTranspose") else 1)
     groups = s.attribute("group", 1)
     spatial = y[2:] or (1,)
     height, width = (spatial[-2], spatial[-1]) if len(spatial) > 1 else (1, spatial[-1])

@@ -13,7 +13,7 @@ MATMUL_NAMES = (
 
 def matmul(s: KernelSignature) -> list[float]:
     """In the order of `MATMUL_NAMES`."""
-    second = {"QLinearMatMul": 3, "QGemm": 3}.get(s.op_type, 1)
+    second = {"QLinearMatMul": 3, "QGemm": 3, "QOrderedMatMul": 2}.get(s.op_type, 1)
     a, b, y = shape_of(s, 0), shape_of(s, second), s.outputs[0].shape
     transposed_a = s.attribute("transA", 0)
     transposed_b = s.attribute("transB", 0)
