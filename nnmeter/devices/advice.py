@@ -31,7 +31,7 @@ def how_to_train(card: Card, model: str | None, dims: Mapping[str, int]) -> tupl
     words = [shlex.quote(model) if model else _MODEL, *(f"--dim {shlex.quote(f'{d}={n}')}" for d, n in dims.items())]
     subject = " ".join(words)
     calibrated = shlex.quote(f"{card.id}-{name}")
-    if card.is_published:
+    if card.is_reported:
         times = shlex.quote(f"{name}.parquet")
         return (
             f"nnmeter measure {subject} --taken MILLISECONDS --on {card.id} --out {times}",

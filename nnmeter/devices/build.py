@@ -32,6 +32,7 @@ _UNITS = "every run followed by a run of a reference product, times being ratios
 PROTOCOL = f"networks, each warmed up, profiled kernel by kernel, then timed whole; {_UNITS}"
 PROTOCOL_OF_WHOLES = f"networks, each warmed up and timed whole; {_UNITS}"
 PROTOCOL_OF_PUBLISHED = "times as published, no reference product beside them"
+PROTOCOL_OF_REPORTED = "networks whose times were taken by other means, no reference product beside them"
 
 _MOST_FAMILIES = 60  # that a card lists; of more it gives the number
 # What a reader looks for in a card: kernel family -> what it is called there.
@@ -127,6 +128,8 @@ def make_card(
     ]
     if published:
         protocol = f"{PROTOCOL_OF_PUBLISHED}: {published.get('title')}, {published.get('url')}"
+    elif fingerprint.get("reported"):
+        protocol = PROTOCOL_OF_REPORTED
     else:
         protocol = PROTOCOL if any(m.kernel_ms for m in measurements) else PROTOCOL_OF_WHOLES
     return Card(
@@ -139,7 +142,9 @@ def make_card(
         date=str(fingerprint.get("date", "unknown")),
         protocol=protocol,
         noise_floor=_noise_floor(measurements),
-        reference_ms=None if published else round(statistics.median(m.reference_ms for m in measurements), 6),
+        reference_ms=None
+        if published or fingerprint.get("reported")
+        else round(statistics.median(m.reference_ms for m in measurements), 6),
         fingerprint=fingerprint,
         trained_on={**_trained_on(measurements, fingerprint, anchors), **report.to_dict()},
         limits=tuple(limits),
