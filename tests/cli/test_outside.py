@@ -36,7 +36,7 @@ def test_strict_names_what_is_outside_and_how_to_train_it(cli: Callable, small_m
     outcome = cli("predict", small_model, "--device", small_pack, "--strict")
     assert outcome.code == 1
     assert "GlobalAveragePool (no such operator)" in outcome.error_line
-    assert f"nnmeter profile --like {small_model} --device test-onnxruntime-1t" in outcome.error_line
+    assert f"nnmeter profile --like {small_model} --device {small_pack}" in outcome.error_line
 
 
 def test_explain_says_what_each_kernel_lacks(cli: Callable, small_model: Path, small_pack: Path) -> None:
@@ -61,6 +61,8 @@ def test_following_the_advice_trains_the_kernels(
     for _ in range(5):  # a busy machine may need more than one budget
         measured = cli(*profile, "--resume")
         assert measured.code == 0, measured.err
+        if not list(Path(profile[profile.index("--out") + 1]).glob("part-*.parquet")):
+            continue
         done = cli(*calibrate, "--repeats", "0")
         assert done.code == 0, done.err
         trained = cli("predict", small_model, "--device", f"./{calibrate[-1]}", "--strict", "--format", "json")
