@@ -6,7 +6,7 @@ Rules:
    operator, or the element type where the operator was sampled with another one.
 2. A kernel is outside if its size lies more than `OUTSIDE_DOUBLINGS` doublings above the largest or below the least
    sampled of its operator and element type: in FLOPs, bytes of data or of weights read, or elements written. Every
-   quantity that does is a gap. Below `NEGLIGIBLE` none is, for less of it costs no less.
+   quantity that does is a gap. Less than `NEGLIGIBLE` of anything is no gap.
 3. In a pack that was calibrated to another runtime, a kernel whose correction measurements do not tell is outside.
 """
 
@@ -94,8 +94,7 @@ def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: Ker
     return tuple(
         Gap(what, operator, family, element_type, (), _size(values[name]), _size(low), _size(high))  # type: ignore[arg-type]
         for (name, what), low, high in zip(_QUANTITIES.items(), anchor.low, anchor.high, strict=True)
-        if values[name] - high > OUTSIDE_DOUBLINGS
-        or (low - values[name] > OUTSIDE_DOUBLINGS and _size(values[name]) >= NEGLIGIBLE)
+        if max(low - values[name], values[name] - high) > OUTSIDE_DOUBLINGS and _size(values[name]) >= NEGLIGIBLE
     )
 
 

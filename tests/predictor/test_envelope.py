@@ -58,6 +58,20 @@ def test_a_larger_kernel_lacks_the_quantities_that_are_larger(predictor: KernelP
     assert data.to_dict()["sampled_high"] == 64 * 64 * 4
 
 
+def test_a_quantity_that_was_never_there_is_said_so(predictor: KernelPredictor) -> None:
+    known = predictor.anchors["matmul:Gemm|float32"]
+    no_weights = replace(known, low=(*known.low[:2], 0.0, known.low[3]), high=(*known.high[:2], 0.0, known.high[3]))
+    (gap,) = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": no_weights}, _cache={}), gemm(8))
+    assert describe_gap(gap) == "reads 16.6 kB of weights; Gemm in float32 was sampled only without weights"
+
+
+def test_less_than_matters_is_no_gap(predictor: KernelPredictor) -> None:
+    known = predictor.anchors["matmul:Gemm|float32"]
+    large = replace(known, low=tuple(size + 6 for size in known.low), high=tuple(size + 6 for size in known.high))
+    found = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": large}, _cache={}), gemm(1))
+    assert [gap.what for gap in found] == ["flops", "data_bytes", "weight_bytes"], "64 elements are few in any case"
+
+
 def test_another_element_type_is_told_apart_from_another_operator(predictor: KernelPredictor) -> None:
     (gap,) = gaps_of(predictor, gemm(8, "float16"))
     assert (gap.what, gap.sampled) == ("element_type", ("float32",))
