@@ -62,6 +62,7 @@ class ModelCuts:
         from onnx import inliner
 
         self.name = Path(path).stem
+        self._assumed = dict(assume or {})
         self.graph: Graph = bind_shapes(read_model(path), dims, shapes, assume)
         try:
             model = onnx.load(os.fspath(path), load_external_data=False)
@@ -130,7 +131,8 @@ class ModelCuts:
         left = [n for i in stretch for n in self._nodes[i].output if n and (n in outside or n not in inside)]
         graph.output.extend(helper.make_empty_tensor_value_info(name) for name in dict.fromkeys(left))
         model = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
-        bound = bind_shapes(read_model(model))
+        assumed = {name: shape for name, shape in self._assumed.items() if name in written}
+        bound = bind_shapes(read_model(model), assume=assumed)
         for value in graph.output:
             kind = bound.types[value.name]
             value.CopyFrom(helper.make_tensor_value_info(value.name, CODE_OF_DTYPE[kind.dtype], kind.shape))

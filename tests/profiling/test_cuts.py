@@ -104,3 +104,18 @@ def test_weights_are_not_held() -> None:
     stored = sum(len(tensor.raw_data) for tensor in cuts.whole(0).graph.initializer)
     assert stored > 10_000_000, "the network that is measured has them"
     assert len(cuts._model.SerializeToString()) < 200_000
+
+
+def test_a_shape_that_depends_on_data_is_assumed_in_the_cuts_too(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["x", "target"], ["y"], "r"), helper.make_node("Exp", ["y"], ["z"], "e")]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 6]),
+         helper.make_tensor_value_info("target", TensorProto.INT64, [2])],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "r.onnx")
+    with pytest.raises(ModelError, match="--assume y="):
+        cut_networks([tmp_path / "r.onnx"])
+    networks = cut_networks([tmp_path / "r.onnx"], assume={"y": (3, 4)})
+    assert [value.name for value in networks(0).graph.output] == ["z"]
