@@ -184,7 +184,9 @@ class KernelFit:
 def make_anchor(table: KernelTable, family: str, kernels: np.ndarray, code: float, count: int) -> Anchor:
     """The vocabulary's entry of an operator that was sampled as these distinct kernels."""
     ranges = table.common[kernels][:, RANGE_COLUMNS]
-    return Anchor(family, code, count, 0.0, tuple(ranges.min(axis=0).tolist()), tuple(ranges.max(axis=0).tolist()))
+    low, high = ranges.min(axis=0), ranges.max(axis=0)
+    low[RANGE_FEATURES.index("log_batch")] = 0.0  # a smaller batch is nothing new
+    return Anchor(family, code, count, 0.0, tuple(low.tolist()), tuple(high.tolist()))
 
 
 def fit_fallback(

@@ -20,6 +20,7 @@ _SIZES: dict[str, tuple[str, str, str, str]] = {
     "data_bytes": ("reads", "B", " of data", "data"),
     "weight_bytes": ("reads", "B", " of weights", "weights"),
     "output_elements": ("writes", "", " elements", "results"),
+    "leading_size": ("has a leading dimension of", "", "", "results"),
 }
 _VARIETIES: dict[str, str] = {"depthwise_convolution": "depthwise ", "grouped_convolution": "grouped "}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import log
+from math import inf, log
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ def predictor(small_pack: Path) -> KernelPredictor:
     """Products were sampled from 1 to 64 rows of 64 numbers, by a square matrix."""
     loaded = load_pack(small_pack).predictor
     known = loaded.anchors["matmul:Gemm|float32"]
-    sizes = [(2 * r * 64 * 64, 4 * r * 64, 4 * (64 * 64 + 64), r * 64) for r in (1, 64)]
+    sizes = [(2 * r * 64 * 64, 4 * r * 64, 4 * (64 * 64 + 64), r * 64, r) for r in (1, 64)]
     low, high = (tuple(map(log_size, row)) for row in sizes)
     return replace(loaded, anchors={"matmul:Gemm|float32": replace(known, low=low, high=high)}, _cache={})
 
@@ -49,7 +49,10 @@ def test_a_kernel_inside_lacks_nothing(predictor: KernelPredictor, rows: int) ->
 
 def test_a_larger_kernel_lacks_the_quantities_that_are_larger(predictor: KernelPredictor) -> None:
     gaps = gaps_of(predictor, gemm(640))
-    assert [gap.what for gap in gaps] == ["flops", "data_bytes", "output_elements"]
+    assert [gap.what for gap in gaps] == ["flops", "data_bytes", "output_elements", "leading_size"]
+    assert describe_gap(gaps[3]) == (
+        "has a leading dimension of 640; of Gemm in float32, 1 to 64 were sampled (10 times the largest)"
+    )
     data = gaps[1]
     assert (data.value, data.low, data.high) == (640 * 64 * 4, 64 * 4, 64 * 64 * 4)
     assert describe_gap(data) == (
@@ -60,7 +63,7 @@ def test_a_larger_kernel_lacks_the_quantities_that_are_larger(predictor: KernelP
 
 def test_a_quantity_that_was_never_there_is_said_so(predictor: KernelPredictor) -> None:
     known = predictor.anchors["matmul:Gemm|float32"]
-    no_weights = replace(known, low=(*known.low[:2], 0.0, known.low[3]), high=(*known.high[:2], 0.0, known.high[3]))
+    no_weights = replace(known, low=(*known.low[:2], 0.0, *known.low[3:]), high=(*known.high[:2], 0.0, *known.high[3:]))
     (gap,) = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": no_weights}, _cache={}), gemm(8))
     assert describe_gap(gap) == "reads 16.6 kB of weights; Gemm in float32 was sampled only without weights"
 
@@ -68,8 +71,30 @@ def test_a_quantity_that_was_never_there_is_said_so(predictor: KernelPredictor) 
 def test_less_than_matters_is_no_gap(predictor: KernelPredictor) -> None:
     known = predictor.anchors["matmul:Gemm|float32"]
     large = replace(known, low=tuple(size + 6 for size in known.low), high=tuple(size + 6 for size in known.high))
+    large = replace(large, low=(*large.low[:-1], 0.0))
     found = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": large}, _cache={}), gemm(1))
     assert [gap.what for gap in found] == ["flops", "data_bytes", "weight_bytes"], "64 elements are few in any case"
+
+
+def test_a_larger_batch_of_small_maps_is_outside(predictor: KernelPredictor) -> None:
+    known = predictor.anchors["matmul:Gemm|float32"]
+    single = replace(known, high=(*known.high[:-1], log_size(1)))
+    (gap,) = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": single}, _cache={}), gemm(8))
+    assert (gap.what, gap.value, gap.high) == ("leading_size", 8, 1)
+
+
+def test_a_pack_from_before_leading_sizes_were_kept_is_read_and_saved(
+    predictor: KernelPredictor, small_pack: Path, tmp_path: Path
+) -> None:
+    known = predictor.anchors["matmul:Gemm|float32"]
+    older = replace(predictor, anchors={"matmul:Gemm|float32": replace(known, low=known.low[:4], high=known.high[:4])})
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        older.save(tmp_path / name)
+        older = KernelPredictor.load(tmp_path / name)
+    assert older.anchors["matmul:Gemm|float32"].high == (*known.high[:4], inf)
+    assert (tmp_path / "first" / "predictor.json").read_text() == (tmp_path / "second" / "predictor.json").read_text()
+    assert gaps_of(older, gemm(64)) == ()
 
 
 def test_another_element_type_is_told_apart_from_another_operator(predictor: KernelPredictor) -> None:
