@@ -9,8 +9,8 @@ Source = Literal["trained", "fallback"]
 
 # Standard deviation that each doubling of size beyond the sampled range adds. Of 15,000 kernels of a campaign that were
 # larger than nine tenths of their operator's, priced by a fit to the others, the error in excess of that inside was
-# 0.04 to 0.06 a doubling from one doubling on; of single families up to 0.1 (benchmarks/extrapolation.py).
-SIGMA_PER_DOUBLING = 0.08
+# 0.04 to 0.09 a doubling from one doubling on (benchmarks/extrapolation.py).
+SIGMA_PER_DOUBLING = 0.1
 
 
 @dataclass(frozen=True, slots=True)

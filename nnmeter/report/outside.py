@@ -87,9 +87,10 @@ def describe_gap(gap: Gap) -> str:
     beyond = (
         f"{value / max(high, 1):.3g} times the largest" if value > high else f"1/{low / max(value, 1):.3g} of the least"
     )
+    most = _amount(high, unit)
+    sampled = f"{_amount(low, unit)} to {most}" if low else f"at most {most}"
     return (
-        f"{verb} {_amount(value, unit)}{noun}; of {operator} in {gap.element_type}, {_amount(low, unit)} to "
-        f"{_amount(high, unit)} were sampled ({beyond})"
+        f"{verb} {_amount(value, unit)}{noun}; of {operator} in {gap.element_type}, {sampled} were sampled ({beyond})"
     )
 
 
