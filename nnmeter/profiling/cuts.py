@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 FAMILY = "like:"
 LONGEST = 12
 KEPT_ELEMENTS = 1024
+CUTS_LIMIT_BYTES = 6 << 30  # memory, as for `nnmeter measure`: a user's model may be larger than a random network
 _WHOLE_EVERY = 10
 _ATTEMPTS = 30
 _IDLE = frozenset({"Constant", "Identity", "Shape", "Size"})  # operators that are not worth a cut of their own
