@@ -14,33 +14,36 @@ import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from nnmeter.devices.card import Card
+from nnmeter.devices.catalog import pack_directories
+from nnmeter.devices.pack import DevicePack
 
 _MODEL = "MODEL"  # of a prediction that did not come from a file
 
 
-def how_to_train(card: Card, model: str | None, dims: Mapping[str, int]) -> tuple[str, ...]:
+def how_to_train(pack: DevicePack, model: str | None, dims: Mapping[str, int]) -> tuple[str, ...]:
     """The commands that make a pack which was trained on a model's kernels too (rules 1 and 2).
 
     Args:
-        card: of the pack.
+        pack: the pack, which is named by its id if it can be found by that, else by its path.
         model: path of the model; None where it is no file.
         dims: sizes of its free dimensions.
     """
     name = PurePath(model).stem if model else "model"
     words = [shlex.quote(model) if model else _MODEL, *(f"--dim {shlex.quote(f'{d}={n}')}" for d, n in dims.items())]
     subject = " ".join(words)
+    card = pack.card
+    device = shlex.quote(card.id if pack.path.parent in pack_directories() else str(pack.path))
     calibrated = shlex.quote(f"{card.id}-{name}")
-    if card.is_published:
+    if card.is_reported:
         times = shlex.quote(f"{name}.parquet")
         return (
-            f"nnmeter measure {subject} --taken MILLISECONDS --on {card.id} --out {times}",
-            f"nnmeter calibrate {card.id} --measurements {times} --out {calibrated}",
+            f"nnmeter measure {subject} --taken MILLISECONDS --on {device} --out {times}",
+            f"nnmeter calibrate {device} --measurements {times} --out {calibrated}",
         )
     runtime = "" if card.runtime == "onnxruntime" else f" --runtime {card.runtime}"
     threads = "" if card.threads == 1 else f" --threads {card.threads}"
     campaign = shlex.quote(f"{name}-campaign")
     return (
-        f"nnmeter profile --like {subject} --device {card.id}{runtime}{threads} --budget 5m --out {campaign}",
-        f"nnmeter calibrate {card.id} --measurements {campaign} --out {calibrated}",
+        f"nnmeter profile --like {subject} --device {device}{runtime}{threads} --budget 5m --out {campaign}",
+        f"nnmeter calibrate {device} --measurements {campaign} --out {calibrated}",
     )

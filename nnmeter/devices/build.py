@@ -5,7 +5,8 @@
    of the runtime (`nnmeter/fusion/rulesets`), set to this processor's block of channels.
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
    on: how many measurements of which granularity, of which families, which operators with which element types, and the
-   data set with its licence where the times were published. What lies outside: the kernel families without any.
+   data set with its licence where the times were published. What lies outside: what readers look for and
+   its vocabulary lacks.
 """
 
 from __future__ import annotations
@@ -32,20 +33,20 @@ _UNITS = "every run followed by a run of a reference product, times being ratios
 PROTOCOL = f"networks, each warmed up, profiled kernel by kernel, then timed whole; {_UNITS}"
 PROTOCOL_OF_WHOLES = f"networks, each warmed up and timed whole; {_UNITS}"
 PROTOCOL_OF_PUBLISHED = "times as published, no reference product beside them"
+PROTOCOL_OF_REPORTED = "networks whose times were taken by other means, no reference product beside them"
 
 _MOST_FAMILIES = 60  # that a card lists; of more it gives the number
-# What a reader looks for in a card: kernel family -> what it is called there.
+# What a reader looks for in a card -> operators, or kernel families, any of which is it.
 _NOTABLE: dict[str, str] = {
-    "matmul": "matrix products",
-    "softmax": "softmax",
-    "normalization": "layer normalization",
-    "attention": "fused attention",
-    "recurrent": "recurrent layers",
-    "grouped_convolution": "grouped convolutions",
-    "depthwise_convolution": "depthwise convolutions",
-    "resize": "resizing",
+    "products of matrices (MatMul)": "MatMul FusedMatMul",
+    "Softmax": "Softmax BiasSoftmax QLinearSoftmax",
+    "LayerNormalization": "LayerNormalization SkipLayerNormalization SimplifiedLayerNormalization RMSNormalization",
+    "recurrent layers": "recurrent",
+    "depthwise convolutions": "depthwise_convolution",
+    "grouped convolutions": "grouped_convolution",
+    "Resize": "resize",
 }
-_TRANSFORMER = ("softmax", "normalization")
+_TRANSFORMER = frozenset({"Softmax", "LayerNormalization"})
 
 
 def build_pack(
@@ -127,6 +128,8 @@ def make_card(
     ]
     if published:
         protocol = f"{PROTOCOL_OF_PUBLISHED}: {published.get('title')}, {published.get('url')}"
+    elif fingerprint.get("reported"):
+        protocol = PROTOCOL_OF_REPORTED
     else:
         protocol = PROTOCOL if any(m.kernel_ms for m in measurements) else PROTOCOL_OF_WHOLES
     return Card(
@@ -139,7 +142,9 @@ def make_card(
         date=str(fingerprint.get("date", "unknown")),
         protocol=protocol,
         noise_floor=_noise_floor(measurements),
-        reference_ms=None if published else round(statistics.median(m.reference_ms for m in measurements), 6),
+        reference_ms=None
+        if published or fingerprint.get("reported")
+        else round(statistics.median(m.reference_ms for m in measurements), 6),
         fingerprint=fingerprint,
         trained_on={**_trained_on(measurements, fingerprint, anchors), **report.to_dict()},
         limits=tuple(limits),
@@ -167,14 +172,15 @@ def _trained_on(
 
 def _outside(anchors: Collection[str]) -> list[str]:
     """What the vocabulary lacks, in a sentence (rule 3)."""
-    families = {name.partition(":")[0] for name in anchors}
-    missing = [words for family, words in _NOTABLE.items() if family not in families]
-    if not anchors or not missing:
+    if not anchors:
+        return []
+    known = {name.partition(":")[0] for name in anchors}
+    known |= {name.partition(":")[2].partition("|")[0].rpartition(".")[2] for name in anchors}
+    missing = [words for words, any_of in _NOTABLE.items() if known.isdisjoint(any_of.split())]
+    if not missing:
         return []
     text = f"not in the data: {', '.join(missing)}; such kernels are priced by the fallback and widen the interval"
-    if not families.intersection(_TRANSFORMER):
-        text += ", so that of a transformer is wide"
-    return [text]
+    return [f"{text}, so that of a transformer is wide" if _TRANSFORMER.issubset(missing) else text]
 
 
 def default_id(fingerprint: Mapping[str, Any]) -> str:

@@ -55,9 +55,9 @@ class Card:
         return str(self.fingerprint.get("place") or _PLACES.get(self.runtime, "server")).lower()
 
     @property
-    def is_published(self) -> bool:
-        """Whether the measurements were published by others, rather than taken by nnmeter."""
-        return bool(self.fingerprint.get("published"))
+    def is_reported(self) -> bool:
+        """Whether times were published or reported by others, rather than taken by nnmeter."""
+        return bool(self.fingerprint.get("published") or self.fingerprint.get("reported"))
 
     def to_dict(self) -> dict[str, Any]:
         """The card as `card.json` stores it."""

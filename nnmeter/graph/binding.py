@@ -26,11 +26,13 @@ from nnmeter.graph.assumptions import Assumptions, empty_tensors
 from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
 from nnmeter.graph.inference import Inference
 from nnmeter.graph.ir import Graph, TensorType
-from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_KNOWN_ELEMENTS, DeclaredType, Dimension, UnboundModel
+from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_KNOWN_ELEMENTS, DeclaredType, UnboundModel
 
 _MAX_PARTS = 1_000_000  # elements of a sequence
 
-_EXAMPLE_SIZES: dict[str, int] = {"seq": 128, "len": 128, "token": 128, "height": 224, "width": 224}
+_EXAMPLE_SIZES: dict[str, int] = {
+    "batch": 1, "seq": 128, "len": 128, "token": 128, "past": 128, "height": 224, "width": 224,
+}  # fmt: skip
 _NAMED = 8  # inputs that a message names
 
 
@@ -223,7 +225,7 @@ def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
         if declared.container in ("sequence", "map"):
             alike.setdefault(f"no known length, being a {declared.container}", []).append(declared.name)
             dims = () if declared.container == "map" else declared.dims or ()
-            whole = [2, *(_example(d, sizes, axis, len(dims)) for axis, d in enumerate(dims))]
+            whole = [2, *(d if isinstance(d, int) else _example(d or "", i, len(dims)) for i, d in enumerate(dims))]
             options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
             continue
         if declared.dims is None:
@@ -231,14 +233,9 @@ def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
             options.append(f"--shape {declared.name}=1x3x224x224")
             continue
         names = list(dict.fromkeys(d for d in declared.dims if isinstance(d, str) and d not in sizes))
-        unnamed = None in declared.dims
-        what = f"free dimensions ({', '.join([*names, *(['one without a name'] * unnamed)])})"
-        alike.setdefault(what, []).append(declared.name)
-        if unnamed:
-            whole = [_example(d, sizes, axis, len(declared.dims)) for axis, d in enumerate(declared.dims)]
-            options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
-        else:
-            options += [f"--dim {name}={_example(name, sizes, 0, 1)}" for name in names]
+        alike.setdefault(f"free dimensions ({', '.join(names)})", []).append(declared.name)
+        rank = len(declared.dims)
+        options += [f"--dim {name}={_example(name, declared.dims.index(name), rank)}" for name in names]
     parts = [f"{_name_inputs(names)} {what}" for what, names in alike.items()]
     return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}"
 
@@ -250,11 +247,7 @@ def _name_inputs(names: Sequence[str]) -> str:
     return f"inputs {', '.join(repr(name) for name in names[:_NAMED])}{more} have"
 
 
-def _example(dim: Dimension, sizes: Mapping[str, int], axis: int, rank: int) -> int:
+def _example(name: str, axis: int, rank: int) -> int:
     """A likely size, for the example in the message."""
-    if isinstance(dim, int):
-        return dim
-    if dim is None:
-        return 1 if axis == 0 else 224 if rank == 4 and axis > 1 else 128
-    usual = next((size for word, size in _EXAMPLE_SIZES.items() if word in dim.lower()), 1)
-    return sizes.get(dim, usual)
+    usual = 224 if rank == 4 and axis > 1 else 1
+    return next((size for word, size in _EXAMPLE_SIZES.items() if word in name.lower()), usual)

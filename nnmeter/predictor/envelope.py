@@ -6,7 +6,8 @@ Rules:
    operator, or the element type where the operator was sampled with another one.
 2. A kernel is outside if its size lies more than `OUTSIDE_DOUBLINGS` doublings above the largest or below the least
    sampled of its operator and element type: in FLOPs, bytes of data or of weights read, or elements written. Every
-   quantity that does is a gap. Below `NEGLIGIBLE` none is, for less of it costs no less.
+   quantity that does is a gap. Less than `NEGLIGIBLE` of anything is no gap. The leading dimension of its result, the
+   batch of most, counts too, but only above the largest.
 3. In a pack that was calibrated to another runtime, a kernel whose correction measurements do not tell is outside.
 """
 
@@ -27,12 +28,18 @@ OUTSIDE_DOUBLINGS = 0.5
 NEGLIGIBLE = 256  # FLOPs, bytes, elements
 
 # What each of `RANGE_FEATURES` measures.
-_QUANTITIES: dict[str, str] = {
+_QUANTITIES: dict[str, What] = {
     "log_flops": "flops",
     "log_in_bytes": "data_bytes",
     "log_constant_bytes": "weight_bytes",
     "log_out_elements": "output_elements",
+    "log_batch": "leading_size",
 }
+
+
+What = Literal[
+    "operator", "element_type", "calibration", "flops", "data_bytes", "weight_bytes", "output_elements", "leading_size"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Gap:
 
     Attributes:
         what: "operator", "element_type", "calibration" (rule 3), or the quantity of rule 2: "flops", "data_bytes",
-            "weight_bytes", "output_elements".
+            "weight_bytes", "output_elements", "leading_size".
         operator: operator as the runtime names it: `nchwc.Conv`.
         family: its kernel family.
         element_type: of its first input.
@@ -50,7 +57,7 @@ class Gap:
         low, high: smallest and largest that were sampled.
     """
 
-    what: Literal["operator", "element_type", "calibration", "flops", "data_bytes", "weight_bytes", "output_elements"]
+    what: What
     operator: str
     family: str
     element_type: str
@@ -92,10 +99,10 @@ def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: Ker
         return ()
     values = dict(zip(COMMON_NAMES, kernel_features(signature).values, strict=False))
     return tuple(
-        Gap(what, operator, family, element_type, (), _size(values[name]), _size(low), _size(high))  # type: ignore[arg-type]
+        Gap(what, operator, family, element_type, (), _size(values[name]), _size(low), _size(high))
         for (name, what), low, high in zip(_QUANTITIES.items(), anchor.low, anchor.high, strict=True)
-        if values[name] - high > OUTSIDE_DOUBLINGS
-        or (low - values[name] > OUTSIDE_DOUBLINGS and _size(values[name]) >= NEGLIGIBLE)
+        if max(low - values[name], values[name] - high) > OUTSIDE_DOUBLINGS
+        and (what == "leading_size" or _size(values[name]) >= NEGLIGIBLE)
     )
 
 

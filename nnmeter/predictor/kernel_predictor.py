@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import isfinite
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from nnmeter.predictor.trees import ARRAYS, TreeEnsemble, concatenate_ensembles,
 
 SCHEMA_VERSION = 1
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
-RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements")
+RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements", "log_batch")
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _RANGE_COLUMNS = tuple(COMMON_NAMES.index(name) for name in RANGE_FEATURES)
 _CACHE_LIMIT = 200_000
@@ -149,7 +149,7 @@ class KernelPredictor:
             "common_features": list(COMMON_NAMES),
             "roofline": self.roofline.to_dict(),
             "anchors": {
-                name: [a.family, a.code, a.count, a.sigma, list(a.low), list(a.high)]
+                name: [a.family, a.code, a.count, a.sigma, _known(a.low), _known(a.high)]
                 for name, a in sorted(self.anchors.items())
             },
             "ensembles": {name: {"sizes": sizes[name], "bias": self.ensembles[name].bias} for name in sizes},
@@ -200,6 +200,7 @@ class KernelPredictor:
             )
             for name, (family, code, count, sigma, low, high) in document["anchors"].items()
         }
+        anchors = {name: _with_all_ranges(anchor) for name, anchor in anchors.items()}
         if FALLBACK not in ensembles or any(a.family not in ensembles for a in anchors.values()):
             raise ValueError("an ensemble is missing")
         if any(len(a.low) != len(_RANGE_COLUMNS) or len(a.high) != len(_RANGE_COLUMNS) for a in anchors.values()):
@@ -216,6 +217,18 @@ class KernelPredictor:
             _finite(document["inference_ms"]),
             tuple(map(Correction.from_dict, document.get("corrections", ()))),
         )
+
+
+def _known(limits: Sequence[float]) -> list[float]:
+    """The limits of a range that were sampled, as a pack stores them."""
+    return [limit for limit in limits if isfinite(limit)]
+
+
+def _with_all_ranges(anchor: Anchor) -> Anchor:
+    """An entry of the vocabulary of a pack that was made before the last of `RANGE_FEATURES`: anything is inside."""
+    if len(anchor.low) != len(anchor.high) or len(anchor.low) != len(_RANGE_COLUMNS) - 1:
+        return anchor
+    return replace(anchor, low=(*anchor.low, -inf), high=(*anchor.high, inf))
 
 
 def _finite(value: Any) -> float:

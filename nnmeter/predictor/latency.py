@@ -153,7 +153,7 @@ class LatencyPredictor:
         if outside:
             from nnmeter.devices.advice import how_to_train
 
-            advice = how_to_train(self.pack.card, model if from_file else None, dims or {})
+            advice = how_to_train(self.pack, model if from_file else None, dims or {})
         if strict and outside:
             names = sorted({_why(k) for k in priced if k.gaps})
             raise CoverageError(

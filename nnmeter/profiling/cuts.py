@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 FAMILY = "like:"
 LONGEST = 12
 KEPT_ELEMENTS = 1024
+CUTS_LIMIT_BYTES = 6 << 30  # memory, as for `nnmeter measure`: a user's model may be larger than a random network
 _WHOLE_EVERY = 10
 _ATTEMPTS = 30
 _IDLE = frozenset({"Constant", "Identity", "Shape", "Size"})  # operators that are not worth a cut of their own
@@ -62,6 +63,7 @@ class ModelCuts:
         from onnx import inliner
 
         self.name = Path(path).stem
+        self._assumed = dict(assume or {})
         self.graph: Graph = bind_shapes(read_model(path), dims, shapes, assume)
         try:
             model = onnx.load(os.fspath(path), load_external_data=False)
@@ -130,7 +132,8 @@ class ModelCuts:
         left = [n for i in stretch for n in self._nodes[i].output if n and (n in outside or n not in inside)]
         graph.output.extend(helper.make_empty_tensor_value_info(name) for name in dict.fromkeys(left))
         model = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
-        bound = bind_shapes(read_model(model))
+        assumed = {name: shape for name, shape in self._assumed.items() if name in written}
+        bound = bind_shapes(read_model(model), assume=assumed)
         for value in graph.output:
             kind = bound.types[value.name]
             value.CopyFrom(helper.make_tensor_value_info(value.name, CODE_OF_DTYPE[kind.dtype], kind.shape))

@@ -35,6 +35,7 @@ def main() -> None:
     """Measures, and ends the process."""
     fix_library_threads()  # before anything imports NumPy
     from nnmeter.profiling.campaign import run_campaign
+    from nnmeter.profiling.memory import LIMIT_BYTES
     from nnmeter.runtimes import load_runtime
 
     job = json.loads(sys.argv[1])
@@ -49,11 +50,11 @@ def main() -> None:
             _say("progress", dataclasses.asdict(progress))
 
     try:
-        network_of = None
+        network_of, limit_bytes = None, LIMIT_BYTES
         if like:
-            from nnmeter.profiling.cuts import cut_networks
+            from nnmeter.profiling.cuts import CUTS_LIMIT_BYTES, cut_networks
 
-            network_of = cut_networks(**like)
+            network_of, limit_bytes = cut_networks(**like), CUTS_LIMIT_BYTES
         done = run_campaign(
             job["out_dir"],
             load_runtime(job["runtime"]),
@@ -64,6 +65,7 @@ def main() -> None:
             job["resume"],
             until=job["until"],
             network_of=network_of,
+            memory_limit_bytes=limit_bytes,
         )
         _say("done", dataclasses.asdict(done))
     except NnmeterError as fault:

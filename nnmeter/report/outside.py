@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 TITLE = "outside the trained range"
 
-# Quantity of a gap -> how a sentence says it: verb, unit, noun.
-_SIZES: dict[str, tuple[str, str, str]] = {
-    "flops": ("takes", "FLOP", ""),
-    "data_bytes": ("reads", "B", " of data"),
-    "weight_bytes": ("reads", "B", " of weights"),
-    "output_elements": ("writes", "", " elements"),
+# Quantity of a gap -> how a sentence says it: verb, unit, what is counted, and what is missing where none was sampled.
+_SIZES: dict[str, tuple[str, str, str, str]] = {
+    "flops": ("takes", "FLOP", "", "arithmetic"),
+    "data_bytes": ("reads", "B", " of data", "data"),
+    "weight_bytes": ("reads", "B", " of weights", "weights"),
+    "output_elements": ("writes", "", " elements", "results"),
+    "leading_size": ("has a leading dimension of", "", "", "results"),
 }
 _VARIETIES: dict[str, str] = {"depthwise_convolution": "depthwise ", "grouped_convolution": "grouped "}
 
@@ -78,13 +79,18 @@ def describe_gap(gap: Gap) -> str:
             f"{operator} in {gap.element_type} was not measured on this device, but on the one it was calibrated from"
         )
     value, low, high = gap.value or 0, gap.low or 0, gap.high or 0
-    verb, unit, noun = _SIZES[gap.what]
+    verb, unit, noun, things = _SIZES[gap.what]
+    if not high:
+        return (
+            f"{verb} {_amount(value, unit)}{noun}; {operator} in {gap.element_type} was sampled only without {things}"
+        )
     beyond = (
         f"{value / max(high, 1):.3g} times the largest" if value > high else f"1/{low / max(value, 1):.3g} of the least"
     )
+    most = _amount(high, unit)
+    sampled = f"{_amount(low, unit)} to {most}" if low else f"at most {most}"
     return (
-        f"{verb} {_amount(value, unit)}{noun}; of {operator} in {gap.element_type}, {_amount(low, unit)} to "
-        f"{_amount(high, unit)} were sampled ({beyond})"
+        f"{verb} {_amount(value, unit)}{noun}; of {operator} in {gap.element_type}, {sampled} were sampled ({beyond})"
     )
 
 

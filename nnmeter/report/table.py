@@ -14,6 +14,8 @@ from nnmeter.report.text import Text
 if TYPE_CHECKING:
     from nnmeter.predictor.prediction import Prediction
 
+_BOUNDS_SHOWN = 10  # warnings about shapes that depend on data; a detector can have hundreds
+
 
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:
     """A summary with the most expensive kernels for one prediction, a row each for several."""
@@ -86,5 +88,14 @@ def _add_several(text: Text, predictions: Sequence[Prediction], explain: bool) -
 
 
 def _unsaid(warnings: Sequence[str]) -> list[str]:
-    """The warnings but those that the tables say in more detail: which kernels are outside of the trained range."""
-    return [warning for warning in warnings if not warning.startswith(("priced by the fallback", "larger or smaller"))]
+    """The warnings but those that the tables say in more detail, which kernels are outside of the trained range.
+
+    Of shapes that depend on data, only the first are told one by one.
+    """
+    rest = [w for w in warnings if not w.startswith(("priced by the fallback", "larger or smaller"))]
+    bounds = [w for w in rest if w.startswith("tensor '")]
+    if len(bounds) <= _BOUNDS_SHOWN:
+        return rest
+    hidden = len(bounds) - _BOUNDS_SHOWN
+    more = f"{hidden} more tensors whose shapes depend on data are bounded or assumed (--format json names them)"
+    return [*bounds[:_BOUNDS_SHOWN], more, *(w for w in rest if not w.startswith("tensor '"))]

@@ -162,5 +162,18 @@ def test_inputs_with_the_same_free_dimensions_are_named_together() -> None:
         bind_shapes(model)
     assert str(caught.value) == (
         "m.onnx: inputs 'past.0', 'past.1', 'past.2', 'past.3', 'past.4', 'past.5', 'past.6', 'past.7' and 4 more have "
-        "free dimensions (batch, past); give them with --dim batch=1 --dim past=1"
+        "free dimensions (batch, past); give them with --dim batch=1 --dim past=128"
     )
+
+
+def test_a_dimension_that_an_exporter_gave_no_name_is_called_by_input_and_axis() -> None:
+    model = read([helper.make_node("Relu", ["x"], ["y"], "r")], {"x": (TensorProto.FLOAT, ["?", 3, "?", "w"])}, ["y"])
+    assert model.free_dimensions == {"x": ("x.0", "x.2", "w")}
+    assert bind_shapes(model, shapes={"x": (2, 3, 48, 320)}).types["y"].shape == (2, 3, 48, 320)
+    assert bind_shapes(model, {"x.0": 2, "x.2": 48, "w": 320}).types["y"].shape == (2, 3, 48, 320)
+
+
+def test_the_example_for_a_named_side_of_a_map_is_a_usual_one() -> None:
+    inputs = {"x": (TensorProto.FLOAT, ["d.0", 3, "d.1", "d.2"])}
+    with pytest.raises(ModelError, match=r"--dim d\.0=1 --dim d\.1=224 --dim d\.2=224"):
+        bind_shapes(read([helper.make_node("Relu", ["x"], ["y"], "r")], inputs, ["y"]))

@@ -123,3 +123,12 @@ def test_the_table_says_once_what_is_outside(prediction: Prediction) -> None:
     warned = replace(prediction, warnings=("priced by the fallback, no such kernel was measured: Einsum",))
     assert render([warned], "table").count("Einsum") == 1
     assert "no such kernel" in render([warned], "md")
+
+
+def test_of_many_shapes_that_depend_on_data_the_table_tells_the_first(prediction: Prediction) -> None:
+    bounds = tuple(f"tensor 't{i}' (NonZero of node 'n{i}'): counted as all" for i in range(100))
+    text = render([replace(prediction, warnings=(*bounds, "beware"))], "table")
+    assert text.count("counted as all") == 10
+    assert "90 more tensors whose shapes depend on data" in text
+    assert "beware" in text
+    assert json.loads(render([replace(prediction, warnings=bounds)], "json"))["warnings"] == list(bounds)
