@@ -4,8 +4,11 @@
     python benchmarks/quantize_zoo.py data/zoo data/zoo-quantized [--only PATTERN]
 
 1. A model gets random weights (nnmeter/profiling/weights.py), is converted by the tool that its variant names (`VARIANTS`)
-   and loses all initializers above 256 elements again: they keep name, shape and type and point to external data that
-   is not there, as in the zoo. Scales and zero points of single tensors stay, so what the runtime compares stays equal.
+   and loses all initializers above 16 elements (256 where they are shapes or masks) again: they keep shape and type and
+   point to external data that is not there, as in the zoo. Scales and zero points of single tensors stay, so what the
+   runtime compares stays equal. Nodes and tensors get short names.
+   Where a random model stores several equal weights as one, as exporters do with biases of zeros, they are stored apart
+   first: trained ones never are equal, and a shared bias cannot be quantized for two convolutions.
 2. Ranges of activations come from one random input: they decide no time. Models are prepared with the quantizer's own
    `quant_pre_process` in the variants that say so, as its documentation advises and half of its users do.
 3. `PLAN` says which models get which variants. Families are those of the zoo; all variants of a model share one.
@@ -33,7 +36,8 @@ from nnmeter.graph.binding import bind_shapes
 from nnmeter.profiling.weights import load_with_weights, random_inputs
 from nnmeter.runtimes import load_runtime
 
-LARGEST_KEPT = 256  # elements of an initializer that stays in the file
+LARGEST_KEPT, LARGEST_SCALES = 256, 16  # elements of an initializer that stays in the file: shapes and such, others
+KEPT_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.BOOL)
 MARKER = "weights-not-included"
 
 Convert = Callable[[Path, Path], onnx.ModelProto]
@@ -240,6 +244,7 @@ def write_variant(source: Path, name: str, output: Path) -> bool:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
             whole = load_with_weights(source)
+            unshare_biases(whole.graph)
             onnx.save(whole, place / "whole.onnx")
             converted = VARIANTS[name](place / "whole.onnx", place)
         strip_weights(converted)
@@ -255,20 +260,51 @@ def write_variant(source: Path, name: str, output: Path) -> bool:
     return True
 
 
+def unshare_biases(graph: onnx.GraphProto) -> None:
+    """Give each convolution and product a bias of its own (rule 1)."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    same = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
+    seen: set[str] = set()
+    for number, node in enumerate(graph.node):
+        if node.op_type not in ("Conv", "Gemm") or len(node.input) < 3:
+            continue
+        name = node.input[2]
+        while name in same:
+            name = same[name]
+        if name in stored and name in seen:
+            copy = graph.initializer.add()
+            copy.CopyFrom(stored[name])
+            copy.name = node.input[2] = f"{name}_{number}"
+        seen.add(name)
+
+
 def strip_weights(model: onnx.ModelProto) -> None:
     """Take away the large initializers and what else needs no place (rule 1)."""
-    del model.graph.value_info[:]
-    model.graph.doc_string = ""
-    for node in model.graph.node:
-        node.doc_string = ""
+    graph = model.graph
+    del graph.value_info[:], graph.metadata_props[:]
+    graph.doc_string = ""
+    outside = {value.name for value in (*graph.input, *graph.output)}
+    short = {"": ""} | {name: name for name in outside}
+    for number, node in enumerate(graph.node):
+        node.doc_string, node.name = "", f"n{number}"
         del node.metadata_props[:]
+        for names in (node.input, node.output):
+            names[:] = [short.setdefault(name, f"t{len(short)}") for name in names]
+    used = {name for node in graph.node for name in node.input} | outside
+    kept = [tensor for tensor in graph.initializer if short.get(tensor.name) in used]
+    for tensor in kept:
+        tensor.name = short[tensor.name]
+        tensor.doc_string = ""
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
     for tensor in model.graph.initializer:
-        if np.prod(tensor.dims, dtype=np.int64) <= LARGEST_KEPT:
+        largest = LARGEST_KEPT if tensor.data_type in KEPT_TYPES else LARGEST_SCALES
+        if np.prod(tensor.dims, dtype=np.int64) <= largest:
             continue
-        kept = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-        kept.data_location = onnx.TensorProto.EXTERNAL
-        kept.external_data.add(key="location", value=MARKER)
-        tensor.CopyFrom(kept)
+        absent = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+        absent.data_location = onnx.TensorProto.EXTERNAL
+        absent.external_data.add(key="location", value=MARKER)
+        tensor.CopyFrom(absent)
 
 
 if __name__ == "__main__":

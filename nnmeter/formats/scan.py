@@ -364,5 +364,6 @@ def _scan_dimension(buffer: Buffer, at: int, end: int) -> Dimension:
             size = signed(start)
             return size if size >= 0 else None
         if number == 2 and kind == LENGTH:
-            return text(buffer, start, stop) or None
+            name = text(buffer, start, stop)
+            return None if name in ("", "?") else name  # some exporters call each unknown size "?"
     return None
