@@ -276,6 +276,9 @@ def unshare_biases(graph: onnx.GraphProto) -> None:
             copy.CopyFrom(stored[name])
             copy.name = node.input[2] = f"{name}_{number}"
         seen.add(name)
+    read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    for node in [node for node in graph.node if node.op_type == "Identity" and node.output[0] not in read]:
+        graph.node.remove(node)
 
 
 def strip_weights(model: onnx.ModelProto) -> None:

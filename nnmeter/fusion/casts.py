@@ -1,7 +1,7 @@
 """Casts around operators for which a runtime has no kernel of an element type.
 
 Fields of an `insert_casts` pass: `from` and `to` (element types), `cast` (the operator), `supported` (operators that
-have kernels of `from`), `variadic` (operators that take any number of inputs, or give any number of outputs, of one
+have kernels of `from`), `shared` (a number of elements), `variadic` (operators that take any number of inputs, or give any number of outputs, of one
 kind).
 
 1. An operator that reads or writes `from` and is not in `supported` runs in `to`.
@@ -11,7 +11,8 @@ kind).
    one that has been found to run in `to` counts for the next.
 3. A tensor is cast once for all who need it in the other type; from one operator that runs in `to` to the next there is
    no cast.
-4. A constant that only one operator reads is cast before the run; one that several read is cast in every run.
+4. A constant that only one operator reads is cast before the run; one that several read is cast in every run. Equal
+   constants of at most `shared` elements are one constant.
 5. A cast of the model whose result is only cast back by a cast of this pass goes, with that cast: what this pass adds
    is not meant to lose anything. So does the first of two casts in a row where the first loses nothing, or neither
    loses anything on the way back. This holds for casts between any two types, also in graphs without `from`.
@@ -47,11 +48,13 @@ class _Casting:
         self.cast = fields["cast"]
         self.supported = frozenset(fields["supported"])
         self.variadic = frozenset(fields.get("variadic", ()))
+        self.shared = int(fields.get("shared", 0))
         self.widened: dict[str, str] = {}  # tensor -> the same in `to`
         self.converted: list[WorkNode] = []
         self.added: set[WorkNode] = set()  # casts
 
     def run(self) -> None:
+        self._share_constants()
         nodes = list(self.graph.ordered())
         members = {node for node in nodes if self._lacks_kernel(node)}
         for node in nodes:
@@ -64,6 +67,18 @@ class _Casting:
             for index, tensor in enumerate(node.inputs):
                 if self._is_narrow(tensor):
                     self.graph.set_input(node, index, self._wide_input(tensor, node.position))
+
+    def _share_constants(self) -> None:
+        """Rule 4, small constants."""
+        graph = self.graph
+        first: dict[tuple[tuple[int, ...], bytes], str] = {}
+        for tensor in sorted(t for t in graph.constants if self._is_narrow(t) and graph.readers.get(t)):
+            value = graph.values.get(tensor)
+            if value is None or value.size > self.shared or tensor in graph.outputs:
+                continue
+            kept = first.setdefault((graph.types[tensor].shape, value.tobytes()), tensor)
+            if kept != tensor:
+                graph.redirect(tensor, kept)
 
     def _is_narrow(self, tensor: str) -> bool:
         kind = self.graph.types.get(tensor) if tensor else None
