@@ -1,8 +1,8 @@
 """Casts around operators for which a runtime has no kernel of an element type.
 
 Fields of an `insert_casts` pass: `from` and `to` (element types), `cast` (the operator), `supported` (operators that
-have kernels of `from`), `shared` (a number of elements), `variadic` (operators that take any number of inputs, or give any number of outputs, of one
-kind).
+have kernels of `from`), `shared` (a number of elements), `variadic` (operators that take any number of inputs, or give
+any number of outputs, of one kind).
 
 1. An operator that reads or writes `from` and is not in `supported` runs in `to`.
 2. So does a supported operator whose data comes from such operators and goes to such operators only, and whose results

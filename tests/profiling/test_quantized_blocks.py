@@ -19,8 +19,8 @@ pytest.importorskip("onnxruntime")
 
 RULES = load_rules("onnxruntime_cpu")
 SHARES = {
-    "quantized_static": 0.11, "quantized_static_tokens": 0.05, "quantized_dynamic": 0.06, "quantized_dynamic_maps": 0.03,
-    "half_precision": 0.10, "quantized_blocks": 0.05,
+    "quantized_static": 0.11, "quantized_static_tokens": 0.05, "quantized_dynamic": 0.06,
+    "quantized_dynamic_maps": 0.03, "half_precision": 0.10, "quantized_blocks": 0.05,
 }  # fmt: skip
 
 
@@ -37,7 +37,8 @@ def executed(model: onnx.ModelProto) -> list[Kernel]:
 
 def described(kernels: list[Kernel]) -> Counter[str]:
     return Counter(
-        " ".join([k.signature.type, *map(str, k.signature.inputs), "->", *map(str, k.signature.outputs)]) for k in kernels
+        " ".join([k.signature.type, *map(str, k.signature.inputs), "->", *map(str, k.signature.outputs)])
+        for k in kernels
     )
 
 
