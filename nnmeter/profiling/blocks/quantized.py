@@ -2,7 +2,10 @@
 
 1. An activation that a quantizable operator reads or writes goes through QuantizeLinear and DequantizeLinear once. Most
    networks quantize all that the quantizer knows, others only products and convolutions.
-2. A convolution or Gemm whose only reader is a ReLU or Clip is not split from it; the activation's output is quantized.
+   Operators that only move data, ReLU, Clip and Where are quantized only where what they read is already; those that
+   move data hand on its scale and zero point.
+2. A convolution or Gemm whose only reader is a ReLU or Clip is not split from it, unless zero points are 0; the
+   activation's output is quantized.
 3. Weights are integer initializers behind DequantizeLinear, by channel or by tensor; biases are int32. Other constants
    that a quantized operator reads are quantized as activations are.
 4. Types of activations and weights (`_TYPES`): unsigned by signed, both signed, both unsigned, both signed with zero
@@ -29,6 +32,10 @@ _FULL = _CORE | frozenset(
 )
 _SETS = ((_FULL, 70), (_CORE, 12), (_PRODUCTS, 18))
 _ABSORBED = frozenset({"Relu", "Clip"})
+_MOVING = frozenset(
+    "Reshape Transpose Squeeze Unsqueeze Flatten Resize MaxPool AveragePool Slice Pad Split Gather".split()
+)
+_IF_QUANTIZED = _MOVING | _ABSORBED | {"Where"}
 _ABSORBING = frozenset({"Conv", "Gemm", "Add"})
 _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul", "LayerNormalization"})
 # Inputs that are parameters of an operator, never data: shapes and sizes as floats, limits.
@@ -77,21 +84,24 @@ def quantize_static(b: NetworkBuilder) -> None:
     quantizer = _StaticQuantizer(b, nodes)
     for node in nodes:
         taken = node.op_type in chosen and b.tensors[node.output[0]].dtype == FLOAT
+        if taken and node.op_type in _IF_QUANTIZED and not quantizer.takes(node):
+            taken = False
         data = 1 if node.op_type in _FIRST_ONLY | _WEIGHTED else len(node.input)
         for i, name in enumerate(node.input):
             if name in quantizer.constants:
                 if taken and i < data:
                     node.input[i] = quantizer.constant(name)
             elif name:
-                held = node.op_type in _ABSORBED and name not in quantizer.replaced
-                node.input[i] = quantizer.activation(name, make=taken and not held)
+                node.input[i] = quantizer.activation(name, make=taken)
         if taken and node.op_type in _WEIGHTED:
             quantizer.weights(node)
         b.nodes.append(node)
         for name in node.output:
             absorbed = readers[name] == 1 and node.op_type in _ABSORBING and followers[name] in _ABSORBED & chosen
-            if taken and not absorbed:
-                quantizer.activation(name, make=True)
+            if taken and absorbed and not quantizer.types.symmetric:
+                quantizer.absorbed.add(name)
+            elif taken:
+                quantizer.activation(name, make=True, like=node.input[0] if node.op_type in _MOVING else "")
 
 
 class _StaticQuantizer:
@@ -101,15 +111,28 @@ class _StaticQuantizer:
         self.b = b
         self.constants = b.constant_names
         self.replaced: dict[str, str] = {}
+        self.absorbed: set[str] = set()
         self.types = b.rng.choices([types for types, _ in _TYPES], [weight for _, weight in _TYPES])[0]
         self._by_channel = b.rng.random() < 0.6
         self._rectified = {name for node in nodes if node.op_type in _ABSORBED for name in node.output}
-        self._scales: dict[str, float] = {}
+        self._parameters: dict[
+            str, tuple[float, Tensor, Tensor]
+        ] = {}  # of dequantized tensors: scale twice, zero point
 
-    def activation(self, name: str, *, make: bool) -> str:
-        """The dequantized stand-in of a tensor, made if wanted; behind ReLU or Clip zero is the least value."""
+    def takes(self, node: onnx.NodeProto) -> bool:
+        """Whether what an operator of `_IF_QUANTIZED` reads is quantized, or will be behind it (rules 1 and 2)."""
+        data = node.input[1:3] if node.op_type == "Where" else node.input[:1]
+        if node.op_type == "Gather" and data[0] in self.constants:
+            return True
+        return all(name in self.replaced or (name in self.absorbed and node.op_type in _ABSORBED) for name in data)
+
+    def activation(self, name: str, *, make: bool, like: str = "") -> str:
+        """The dequantized stand-in of a tensor, made if wanted; behind ReLU or Clip zero is the least value.
+
+        Scale and zero point are those of the dequantized tensor `like`, where it is given.
+        """
         b, x = self.b, self.b.tensors[name]
-        if name in self.replaced or not make or x.dtype != FLOAT:
+        if name in self.replaced or name in self.absorbed or not make or x.dtype != FLOAT:
             return self.replaced.get(name, name)
         bounded = name in self._rectified
         kind = self.types.activations
@@ -118,10 +141,11 @@ class _StaticQuantizer:
         scale = b.scalar(value)
         offset = 128 if self.types.symmetric else 0 if bounded else b.rng.choice((114, 121, 128))
         zero = b.constant(least + offset, kind)
+        value, scale, zero = self._parameters.get(like, (value, scale, zero))
         q = b.node("QuantizeLinear", [x, scale, zero], x.shape, dtype=kind)
         whole = b.node("DequantizeLinear", [q, scale, zero], x.shape, dtype=FLOAT)
         self.replaced[name] = whole.name
-        self._scales[whole.name] = value
+        self._parameters[whole.name] = value, scale, zero
         return whole.name
 
     def constant(self, name: str) -> str:
@@ -130,7 +154,9 @@ class _StaticQuantizer:
         if tensor.dtype != FLOAT:
             return name
         if name not in self.replaced:
-            self.replaced[name] = self._integers(tensor, np.float32(0.01), self.types.activations, 0)
+            whole = self.replaced[name] = self._integers(tensor, np.float32(0.01), self.types.activations, 0)
+            scale, zero = (self.b.tensors[n] for n in self.b.nodes[-1].input[1:3])
+            self._parameters[whole] = 0.01, scale, zero
         return self.replaced[name]
 
     def weights(self, node: onnx.NodeProto) -> None:
@@ -146,7 +172,7 @@ class _StaticQuantizer:
             steps *= 1.0 + 0.2 * np.sin(np.arange(rows, dtype=np.float32))
         node.input[1] = self._integers(tensor, steps, self.types.weights, axis)
         if len(node.input) > 2:
-            product = np.float32(self._scales[node.input[0]]) * steps
+            product = np.float32(self._parameters[node.input[0]][0]) * steps
             node.input[2] = self._integers(self.b.tensors[node.input[2]], product, INT32, 0)
 
     def _integers(self, tensor: Tensor, steps: np.ndarray | np.float32, dtype: int, axis: int) -> str:
