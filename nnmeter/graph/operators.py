@@ -155,7 +155,9 @@ _GROUPS: tuple[_Group, ...] = (
            ORT),
     _Group("Gemm", flops.GEMM, "matmul", ONNX),
     _Group("FusedGemm GemmFloat8", flops.GEMM, "matmul", ORT),
-    _Group("MatMulNBits MatMulFpQ4 MatMulBnb4 MatMulPacked MatMulBlockQuantizedFp4Weight MatMulBlockQuantizedFp8Weight",
+    # Weights in quantized blocks: unpacking them makes the time another function of the sizes.
+    _Group("MatMulNBits MatMulFpQ4 MatMulBnb4", flops.BLOCKED_MATMUL, "blockwise_matmul", ORT),
+    _Group("MatMulPacked MatMulBlockQuantizedFp4Weight MatMulBlockQuantizedFp8Weight",
            flops.BLOCKED_MATMUL, "matmul", ORT),
     _Group("MatMulNBitsQkv MatMulNBitsMlp RouterGateUpProj", flops.EVERY_OUTPUT, "matmul", ORT),
     _Group("MatMulNBitsQLoRA", flops.LOW_RANK_MATMUL, "matmul", ORT),

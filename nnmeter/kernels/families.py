@@ -19,6 +19,7 @@ FAMILIES: tuple[str, ...] = (
     "convolution",
     "grouped_convolution",
     "depthwise_convolution",
+    "blockwise_matmul",
     "matmul",
     "pooling",
     "normalization",
