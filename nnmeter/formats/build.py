@@ -81,15 +81,18 @@ def _check_input(declared: DeclaredType) -> None:
 
 
 def _parsed_later(messages: Sequence[bytes]) -> Callable[[], dict[str, DeclaredType]]:
+    declared: dict[str, DeclaredType] = {}
+
     def parse() -> dict[str, DeclaredType]:
-        declared = {}
+        if declared or not messages:
+            return dict(declared)
         for message in messages:
             try:
                 found = scan_declared(message, 0, len(message))
             except (WireError, IndexError):
                 continue  # only a hint, which an operator with a rule does not need
             declared[found.name] = found
-        return declared
+        return dict(declared)
 
     return parse
 

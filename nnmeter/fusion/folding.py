@@ -66,14 +66,17 @@ def deduplicate(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     pending = [tensor for tensor, nodes in readers.items() if len(nodes) > 1 and tensor not in constants]
     while pending:
         candidates: dict[str, list[WorkNode]] = {}
-        for node in readers.get(pending.pop(), ()):
+        reading = readers.get(pending.pop(), ())
+        graph.spend(len(reading))
+        for node in reading:
             candidates.setdefault(node.kind, []).append(node)
         for kind, nodes in candidates.items():
             if len(nodes) > 1 and kind not in spared and (chosen is None or kind in chosen):
-                for old, new in _merge_equal(graph, nodes, scalars):
+                pairs = _merge_equal(graph, nodes, scalars)
+                for old, new in pairs:
                     changed = True
                     graph.redirect(old, new)
-                    pending.append(new)
+                pending += dict.fromkeys(new for _, new in pairs)
     return changed
 
 

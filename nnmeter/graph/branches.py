@@ -44,7 +44,21 @@ def inline_branch(node: Node, branch: UnboundGraph) -> UnboundGraph:
     )
 
 
-def _renamed(node: Node, names: dict[str, str], prefix: str) -> Node:
+class _Visible:
+    """New names of tensors, but for those that a nested graph hides behind its own; a copy a graph would be quadratic."""
+
+    def __init__(self, names: _Names, hidden: set[str]) -> None:
+        self._names = names
+        self._hidden = hidden
+
+    def get(self, name: str, default: str) -> str:
+        return default if name in self._hidden else self._names.get(name, default)
+
+
+_Names = dict[str, str] | _Visible
+
+
+def _renamed(node: Node, names: _Names, prefix: str) -> Node:
     return Node(
         node.op_type,
         node.domain,
@@ -55,12 +69,12 @@ def _renamed(node: Node, names: dict[str, str], prefix: str) -> Node:
     )
 
 
-def _renamed_attribute(value: Any, names: dict[str, str]) -> Any:
+def _renamed_attribute(value: Any, names: _Names) -> Any:
     """Nested graphs see the new names of what they capture; their own names hide outer ones and stay."""
     if not isinstance(value, UnboundGraph):
         return value
     own = {n for inner in value.nodes for n in inner.outputs} | set(value.constants) | {d.name for d in value.inputs}
-    seen = {old: new for old, new in names.items() if old not in own}
+    seen = _Visible(names, own)
     return UnboundGraph(
         value.name,
         [

@@ -19,11 +19,13 @@ import numpy as np
 from nnmeter.errors import ModelError
 from nnmeter.graph.branches import inline_branch
 from nnmeter.graph.ir import Graph, Node, TensorType
+from nnmeter.graph.layers import Layer
 from nnmeter.graph.shape_rules import RULES
 from nnmeter.graph.shape_rules.common import Context, ShapeError, UnknownShapeError, check_size, show
 from nnmeter.graph.shape_rules.contrib import BLOCKED_DOMAIN, block_of
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph
 from nnmeter.graph.values import propagate
+from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 
 # What a rule meets in a node whose inputs or attributes are not what its operator has.
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -42,6 +44,8 @@ class Inference:
 
     def __init__(self, source: str, opsets: dict[str, int], sizes: Mapping[str, int]) -> None:
         self._source = source
+        self._declarations: dict[int, tuple[UnboundGraph, dict[str, DeclaredType]]] = {}
+        self._characters = 0
         self._opsets = opsets
         self._sizes = sizes
         self.warnings: list[str] = []
@@ -57,12 +61,13 @@ class Inference:
         Raises:
             ModelError: an operator does not fit its inputs, or its shape cannot be determined.
         """
-        types = {**(outer.types if outer else {}), **graph.constants, **inputs}
-        values = {**(outer.values if outer else {}), **graph.values}
+        types, values, sequences = {**graph.constants, **inputs}, dict(graph.values), {}
         for name in inputs:
             values.pop(name, None)
-        sequences = dict(outer.sequences) if outer else {}
-        context = Context(types, values, self._opsets, self.warnings, sequences)
+        if outer:
+            types, sequences = Layer(types, outer.types), Layer(sequences, outer.sequences)
+            values = Layer({**dict.fromkeys((*inputs, *graph.constants)), **values}, outer.values)
+        context = Context(types, values, self._opsets, self.warnings, sequences, outer.held if outer else [0])
         context.infer_body = self._body_of(context)
         if BLOCKED_DOMAIN in self._opsets:
             context.block, context.blocks = block_of(graph.nodes, types)
@@ -103,6 +108,7 @@ class Inference:
             if node.op_type in _WITH_GRAPHS and not node.domain:
                 taken = _taken_branch(node, values)
                 if taken is not None:
+                    self._count(node, taken)
                     inlined = inline_branch(node, taken)
                     types.update(inlined.constants)
                     values.update(inlined.values)
@@ -142,6 +148,17 @@ class Inference:
             result.append(node)
         return result
 
+    def _count(self, node: Node, branch: UnboundGraph) -> None:
+        """Count the names that are made when a branch takes the place of its `If`: they grow with every level."""
+        names = sum(1 + len(n.inputs) + len(n.outputs) for n in branch.nodes) + len(branch.constants)
+        self._characters += (len(node.name) + 1) * names
+        if self._characters > MAX_EXPANDED_CHARACTERS:
+            raise self._fault(
+                node,
+                f"its branches, put in its place, have names of more than {MAX_EXPANDED_CHARACTERS} characters",
+                "give the operators shorter names",
+            )
+
     def _declared(
         self, node: Node, inputs: Sequence[TensorType | None], context: Context, graph: UnboundGraph, why: str
     ) -> Sequence[TensorType]:
@@ -151,8 +168,9 @@ class Inference:
         found = infer_with_onnx(node, inputs, context.values, self._opsets)
         if found is not None:
             return found
-        declared = graph.value_info()
-        declared.update((d.name, d) for d in graph.outputs)
+        if id(graph) not in self._declarations:
+            self._declarations[id(graph)] = (graph, {**graph.value_info(), **{d.name: d for d in graph.outputs}})
+        declared = self._declarations[id(graph)][1]
         types = []
         for name in node.outputs:
             kind = self._static(declared.get(name)) if name else TensorType("float32", (0,))
@@ -205,6 +223,6 @@ def _own(
         names.update(node.inputs)
         names.update(node.outputs)
     return (
-        {name: kind for name, kind in types.items() if name in names},
-        {name: value for name, value in values.items() if name in names},
+        {name: types[name] for name in names if name in types},
+        {name: values[name] for name in names if name in values},
     )

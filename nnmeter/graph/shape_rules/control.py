@@ -25,6 +25,7 @@ from nnmeter.graph.shape_rules.common import (
     table,
 )
 from nnmeter.graph.unbound import UnboundGraph
+from nnmeter.limits import MAX_OPERATIONS
 
 
 def _body(node: Node, name: str) -> UnboundGraph:
@@ -41,6 +42,8 @@ def _infer(context: Context, body: UnboundGraph, inputs: Sequence[TensorType | N
 
 
 def _note_cost(node: Node, cost: Cost, trips: int) -> None:
+    if max(cost) * trips > MAX_OPERATIONS:
+        raise ShapeError(f"its repetitions come to more than {MAX_OPERATIONS:.0e} operations or bytes")
     node.attributes.update(zip(NESTED_COST, (number * trips for number in cost), strict=True))
 
 
@@ -85,6 +88,8 @@ def _scan(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
         raise UnknownShapeError("Scan of opset 8 has another meaning")
     attributes = node.attributes
     scans = attributes["num_scan_inputs"]
+    if not 0 < scans <= len(inputs):
+        raise ShapeError(f"it scans {scans} of {len(inputs)} inputs")
     states = len(inputs) - scans
     axes = attributes.get("scan_input_axes") or (0,) * scans
     elements = []
