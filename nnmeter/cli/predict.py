@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_pack, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 
@@ -21,6 +22,7 @@ from nnmeter.cli.progress import StatusLine
 @click.option("--here", is_flag=True,
               help="Rescale to the present state of this machine, which must be the pack's own.")  # fmt: skip
 @options.output_file
+@timeout
 def command(
     models: tuple[str, ...],
     device: str | None,

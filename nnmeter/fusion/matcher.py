@@ -22,7 +22,8 @@ from nnmeter.fusion.expressions import Evaluate, Expression, compile_expression,
 from nnmeter.fusion.match import Match
 from nnmeter.fusion.rewriting import WorkingGraph, WorkNode
 from nnmeter.fusion.rules import NewTensor, PatternNode, RewriteRule, Template
-from nnmeter.graph.ir import TensorType
+from nnmeter.graph.ir import DTYPE_BITS, TensorType
+from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
 
 
 # What expressions and templates of a rule meet that does not fit what it is applied to: rules are data, and may be wrong.
@@ -286,6 +287,8 @@ class _CompiledTensor:
             if value is None:
                 return False
             dtype = self.dtype(match) or "int64"
+            if dtype not in DTYPE_BITS:
+                raise ValueError(f"the new tensor '{spec.name}' is of an unknown type")
             match.tensors[spec.name] = graph.add_constant(spec.name, np.asarray(value), dtype)
             return True
         if spec.like:
@@ -295,6 +298,10 @@ class _CompiledTensor:
             if dtype is None or shape is None or None in shape:
                 return False
             kind = TensorType(dtype, tuple(int(size) for size in shape))
+            if dtype not in DTYPE_BITS or len(kind.shape) > MAX_RANK or min(kind.shape, default=0) < 0:
+                raise ValueError(f"the new tensor '{spec.name}' is impossible")
+            if kind.elements > MAX_ELEMENTS:
+                return False
         if spec.constant:
             match.tensors[spec.name] = graph.add_weight(spec.name, kind)
         else:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.errors import ModelError
+from nnmeter.errors import ModelError, brief
 from nnmeter.graph.branches import inline_branch
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.layers import Layer
@@ -194,7 +194,8 @@ class Inference:
         self, node: Node, fault: str, remedy: str = "check the model, or the shapes given for its inputs"
     ) -> ModelError:
         domain = f"{node.domain}." if node.domain else ""
-        return ModelError(f"{self._source}: node '{node.name}' ({domain}{node.op_type}): {fault}; {remedy}")
+        name, operator = brief(node.name, 200), brief(f"{domain}{node.op_type}", 200)
+        return ModelError(f"{self._source}: node '{name}' ({operator}): {brief(fault)}; {remedy}")
 
 
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan"})

@@ -26,6 +26,7 @@ from nnmeter.predictor.price import KernelPrice
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
 _BASES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
+_WIDEST = 50.0  # nothing is known of a time that may be e^50 times as long, and e^710 is no number
 _JITTERS_MS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -40,7 +41,7 @@ class IntervalModel:
 
     def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
         """Low and high end around a total; KeyError if the confidence was not calibrated."""
-        half = self.multipliers[confidence] * log_scale(prices, self.base, self.jitter_ms)
+        half = min(self.multipliers[confidence] * log_scale(prices, self.base, self.jitter_ms), _WIDEST)
         return latency_ms * exp(-half), latency_ms * exp(half)
 
     def to_dict(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
         low, high = prediction.interval_ms
         writer.writerow(
             [
-                prediction.model,
+                _as_text(prediction.model),
                 prediction.device,
                 f"{prediction.latency_ms:.6g}",
                 f"{low:.6g}",
@@ -44,7 +44,12 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
                 f"{prediction.coverage['trained']:.6g}",
                 f"{prediction.coverage['fallback']:.6g}",
                 len(prediction.kernels),
-                "; ".join(prediction.warnings),
+                _as_text("; ".join(prediction.warnings)),
             ]
         )
     return stream.getvalue()
+
+
+def _as_text(value: str) -> str:
+    """A text that no spreadsheet takes for a formula: names come from files, and formulas can call programs."""
+    return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nnmeter.report.numbers import fallback_types, format_interval, format_ms, format_share, most_expensive
 from nnmeter.report.render import Layout
+from nnmeter.report.text import printable
 
 if TYPE_CHECKING:
     from nnmeter.predictor.latency import Prediction
@@ -80,4 +81,5 @@ def _warnings(warnings: Iterable[str]) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text that is one cell and no markup: names come from files, and pages that show Markdown may take HTML in it."""
+    return printable(text.replace("\n", " ")).replace("|", "\\|").replace("<", "&lt;")
