@@ -43,7 +43,10 @@ class DevicePack:
         from nnmeter.fusion.rules import load_rules
 
         where = f"{self.path.name}/rules.json"
-        return load_rules(parse_json(read_verified(self.path, "rules.json", self.hashes), where), where)
+        content = parse_json(read_verified(self.path, "rules.json", self.hashes), where)
+        if not isinstance(content, dict):  # a text would be taken for the path of a file
+            raise DeviceError(f"{where}: must be a JSON object; reinstall or rebuild the pack")
+        return load_rules(content, where)
 
     @cached_property
     def predictor(self) -> KernelPredictor:

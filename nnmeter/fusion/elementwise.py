@@ -203,6 +203,7 @@ class _Grouping:
         outputs = self._results(members)
         anchor, _, fused = elementwise_name([split_kind(member.kind)[1] for member in members]).partition("+")
         last = members[-1]
+        outputs = outputs or [tensor for tensor in last.outputs if tensor]  # of a loop that nobody needs
         read = []
         for tensor in loop.inputs:
             kind = graph.types[tensor]

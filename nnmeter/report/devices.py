@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from nnmeter.devices.catalog import DeviceInfo
 from nnmeter.devices.pack import DevicePack
+from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.report.render import Layout
 from nnmeter.report.scorecard import METRICS, render_scorecard
 from nnmeter.report.text import Text
@@ -45,11 +47,28 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
     ]
     text.add_table(("device", "hardware", "runtime", "threads", "measured"), "ltlrl", [rows])
     text.add("* nearest to this machine" if nearest else "no device pack was found")
-    scored = [(device.id, *_figures(device.scorecard)) for device in devices if device.scorecard is not None]
+    scored = []
+    for device in devices:
+        if device.scorecard is not None:
+            with _checked_scorecard(device.id):
+                scored.append((device.id, *_figures(device.scorecard)))
     if scored:
         text.add_table(("device", *_FIGURES), "l" + "r" * len(_FIGURES), [scored])
         text.add("noise: MAPE between two halves of the measuring of the same models")
     return str(text)
+
+
+@contextmanager
+def _checked_scorecard(device: str) -> Iterator[None]:
+    """What is no scorecard in `scorecard.json` is a fault of the pack; only here it is looked at in depth."""
+    try:
+        yield
+    except NnmeterError:
+        raise
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
+        raise DeviceError(
+            f"{device}/scorecard.json: is no scorecard ({fault!r:.100}); evaluate the pack anew, or restore it"
+        ) from fault
 
 
 def _figures(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
@@ -85,7 +104,8 @@ def render_pack(pack: DevicePack, report_format: str, layout: Layout) -> str:
     if pack.scorecard is None:
         parts.append("no scorecard: make one with `nnmeter evaluate`\n")
     else:
-        parts.append(render_scorecard(pack.scorecard, "table", layout))
+        with _checked_scorecard(pack.id):
+            parts.append(render_scorecard(pack.scorecard, "table", layout))
     return "\n".join(parts)
 
 
