@@ -15,7 +15,7 @@ class NnmeterError(ValueError):
 
 
 def brief(fault: object, most: int = 400) -> str:
-    """The text of a fault, without its middle where it is long: names of a file may be, and what follows has to show."""
+    """The text of a fault, without its middle where it is long: names of a file may be, and the remedy has to show."""
     text = str(fault)
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 

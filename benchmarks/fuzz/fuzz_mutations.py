@@ -19,10 +19,31 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from onnx import ModelProto, defs
 
-_NUMBERS = (0, 1, -1, 2, 3, 7, 16, 63, 64, 127, 255, 1024, 1025, 65536, 2**31 - 1, -(2**31), 2**40, 2**62, 2**63 - 1, -(2**63))
+_NUMBERS = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    7,
+    16,
+    63,
+    64,
+    127,
+    255,
+    1024,
+    1025,
+    65536,
+    2**31 - 1,
+    -(2**31),
+    2**40,
+    2**62,
+    2**63 - 1,
+    -(2**63),
+)
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-30, 1e30, float("inf"), float("-inf"), float("nan"))
 _TEXTS = ("", "x", "y", "n", "axis", "axes", "../../etc/passwd", "/etc/passwd", "\x00", "\x1b[31m", "é" * 40, "a" * 300)
-_OPERATORS = sorted({schema.name for schema in defs.get_all_schemas()}) + ["FusedConv", "Attention", "MatMulNBits", "QLinearConv"]
+_OPERATORS = sorted({schema.name for schema in defs.get_all_schemas()} | {"FusedConv", "MatMulNBits", "SkipLayerNorm"})
 _JSON_VALUES: tuple[Any, ...] = (None, True, False, [], {}, "", "x", [[]], *_NUMBERS, *_FLOATS, [1] * 70, {"a": {}})
 
 Mutate = Callable[[bytes, int], bytes]

@@ -1,4 +1,4 @@
-"""Fuzz target: any bytes as one file of a device pack, whose manifest has the hash of them, through loading and pricing.
+"""Fuzz target: any bytes as one file of a device pack, whose manifest has their hash, through loading and pricing.
 
 Run by `fuzz_run.py`; see `fuzz_reader.py`.
 """

@@ -58,9 +58,7 @@ def main() -> None:
         render([prediction], "json", _LAYOUT)
         render([prediction], "table", _LAYOUT)
 
-    atheris.Setup(
-        sys.argv, run, custom_mutator=lambda data, most, seed: mutate_model(data, most, seed, atheris.Mutate)
-    )
+    atheris.Setup(sys.argv, run, custom_mutator=lambda data, most, seed: mutate_model(data, most, seed, atheris.Mutate))
     atheris.Fuzz()
 
 

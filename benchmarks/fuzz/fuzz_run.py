@@ -3,10 +3,11 @@
     pip install -e '.[fuzz]'
     python benchmarks/fuzz/fuzz_run.py --seconds 600
 
-Prints for each target the executions, the slowest input, the peak of memory and how much code was reached, and ends with
-code 1 if anything was found; the input is then in the corpus directory as `crash-*`, `timeout-*` or `oom-*`, and
-`python benchmarks/fuzz/fuzz_reader.py FILE` runs it again. No hang: an input that takes more than 5 seconds is a find.
-No memory: more than 1 GB is one. The corpus grows from run to run and is not part of the repository.
+Prints for each target the executions, the slowest input, the peak of memory and how much code was reached, and ends
+with code 1 if anything was found; the input is then in the corpus directory as `reader-crash-*`, `packs-timeout-*` or
+the like, and `python benchmarks/fuzz/fuzz_reader.py FILE` runs it again. An exception that is no `NnmeterError` is a
+find, and so is an input that takes more than 5 seconds or 1 GB. The corpus grows from run to run and is not part of the
+repository.
 """
 
 from __future__ import annotations
@@ -59,10 +60,11 @@ def fuzz(target: str, seconds: int, corpus: Path) -> bool:
     )
     statistics = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
     reached = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", done.stderr)
+    coverage = "edges {}, features {}, corpus {}".format(*reached[-1]) if reached else "nothing reached"
     print(
         f"{target}: {statistics.get('number_of_executed_units', '0')} executions in {seconds} s, slowest input "
         f"{statistics.get('slowest_unit_time_sec', '?')} s, peak memory {statistics.get('peak_rss_mb', '?')} MB, "
-        f"{'edges %s, features %s, corpus %s' % reached[-1] if reached else 'nothing reached'}",
+        f"{coverage}",
         flush=True,
     )
     if done.returncode:

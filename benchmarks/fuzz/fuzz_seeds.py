@@ -201,7 +201,13 @@ RULES: dict[str, Any] = {
             "name": "only",
             "repeat": 2,
             "passes": [
-                {"name": "fold", "kind": "fold_constants", "of_shapes": ["Shape"], "generators": ["Expand"], "limit": 64},
+                {
+                    "name": "fold",
+                    "kind": "fold_constants",
+                    "of_shapes": ["Shape"],
+                    "generators": ["Expand"],
+                    "limit": 64,
+                },
                 {"name": "equal", "kind": "deduplicate"},
                 {"name": "none", "kind": "eliminate", "operators": [{"op": "Identity"}]},
                 {
@@ -214,7 +220,11 @@ RULES: dict[str, Any] = {
                                 {"id": "conv", "op": "Conv", "inputs": ["x", "w", "b?"], "outputs": ["a"]},
                                 {"id": "act", "op": ["Relu", "Sigmoid"], "inputs": ["a"], "outputs": ["y"]},
                             ],
-                            "where": [["constant", "w"], ["eq", ["rank", "x"], 4], ["le", ["mul", ["dim", "w", 2], 2], 99]],
+                            "where": [
+                                ["constant", "w"],
+                                ["eq", ["rank", "x"], 4],
+                                ["le", ["mul", ["dim", "w", 2], 2], 99],
+                            ],
                             "replace": [
                                 {
                                     "op": "FusedConv",

@@ -2,12 +2,12 @@
 
 Rules:
 
-1. The child runs the same command line without `--timeout` and `--output`. It alone opens the models: what they do to it
-   (endless work, a crash of a library, too much memory) happens to nobody else.
+1. The child runs the same command line without `--timeout` and `--output`. It alone opens the models: what they do to
+   it (endless work, a crash of a library, too much memory) happens to nobody else.
 2. The child writes its report to a pipe, never to a file. Only once it has ended well does this process write that to
    stdout or to `--output`: whole, or not at all.
-3. Where the child fails, its line and exit code are this process's. Where it is killed, or dies of a signal, that is one
-   line and exit code 2.
+3. Where the child fails, its line and exit code are this process's. Where it is killed, or dies of a signal, that is
+   one line and exit code 2.
 4. The time counts from the start of the child, whose imports take some tenths of a second of it.
 """
 
@@ -48,7 +48,7 @@ def timeout(function: F) -> F:
         metavar="SECONDS",
         help="Read the models in a process of its own, and end it after so long: for files of strangers.",
     )
-    return option(command)  # type: ignore[arg-type, return-value]
+    return option(command)  # type: ignore[return-value]
 
 
 def run_limited(arguments: Sequence[str], seconds: float, output: Path | None) -> int:

@@ -105,8 +105,8 @@ def _applied(item: _PreparedPass, work: WorkingGraph) -> bool:
         raise
     except _FAULTS as fault:
         raise DeviceError(
-            f"pass '{item.name}' of the fusion rules does not work on the graph '{work.name}' ({fault!r:.200}); restore "
-            "the rules of the device pack, or report it with the model if they are its own"
+            f"pass '{item.name}' of the fusion rules does not work on the graph '{work.name}' ({fault!r:.200}); "
+            "restore the rules of the device pack, or report it with the model if they are its own"
         ) from fault
 
 
@@ -166,7 +166,8 @@ def _prepare(item: Pass) -> _PreparedPass:
         prepared = _PREPARE[item.kind](item)
     except _FAULTS as fault:
         raise DeviceError(
-            f"pass '{item.name}' of the fusion rules is malformed ({fault!r:.200}); restore the rules of the device pack"
+            f"pass '{item.name}' of the fusion rules is malformed ({fault!r:.200}); "
+            "restore the rules of the device pack"
         ) from fault
     return replace(prepared, only_with=item.only_with, only_if=item.only_if, repeat=item.repeat, name=item.name)
 

@@ -31,7 +31,6 @@ from nnmeter.fusion.post_operators import only_reader
 from nnmeter.fusion.rewriting import WorkingGraph, WorkNode, split_kind
 from nnmeter.kernels.naming import elementwise_name, operand_order, without_leading_ones
 
-
 MOST_NODES = 128
 
 
@@ -129,7 +128,12 @@ class _Grouping:
         for tensor in node.inputs:
             writer = graph.producer.get(tensor)
             loop = self.loop_of.get(writer) if writer is not None else None
-            if loop is None or len(loop.members) >= MOST_NODES or loop in found or self.rules.apart in loop.members[0].attributes:
+            if (
+                loop is None
+                or len(loop.members) >= MOST_NODES
+                or loop in found
+                or self.rules.apart in loop.members[0].attributes
+            ):
                 continue
             inside = set(loop.members)
             bound = max(
@@ -186,7 +190,12 @@ class _Grouping:
         for tensor in node.inputs:
             writer = self.graph.producer.get(tensor)
             before = self.loop_of.get(writer) if writer is not None else None
-            if before is None or len(before.members) >= MOST_NODES or only_reader(self.graph, tensor) is not node or self._fits(before.members[0]):
+            if (
+                before is None
+                or len(before.members) >= MOST_NODES
+                or only_reader(self.graph, tensor) is not node
+                or self._fits(before.members[0])
+            ):
                 continue
             read = {t for member in before.members for t in member.inputs}
             if read & {t for t in node.inputs if t not in self.graph.constants}:

@@ -25,8 +25,7 @@ from nnmeter.fusion.rules import NewTensor, PatternNode, RewriteRule, Template
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
 
-
-# What expressions and templates of a rule meet that does not fit what it is applied to: rules are data, and may be wrong.
+# What expressions and templates of a rule meet that does not fit their subject: rules are data, and may be wrong.
 _FAULTS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
@@ -238,7 +237,7 @@ def _continue(steps: list[_Step], match: Match, index: int) -> bool:
         writer = graph.producer.get(match.tensors[step.by_output])
         return writer is not None and _extend(steps, match, index, writer)
     assert step.by_input is not None  # the loader checked that every pattern node is connected
-    reading = graph.readers.get(match.tensors[step.by_input], ())
+    reading: Sequence[WorkNode] = graph.readers.get(match.tensors[step.by_input], ())
     if len(reading) > _MOST_READERS:
         reading = reading[:_MOST_READERS]
         graph.spend(_MOST_READERS >> 3)

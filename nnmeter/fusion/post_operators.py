@@ -157,8 +157,8 @@ class PostOperators:
 
 def only_reader(graph: WorkingGraph, tensor: str) -> WorkNode | None:
     """The node that alone reads a tensor, once; None where there are none or more, or the graph returns it."""
-    readers = graph.readers.get(tensor, ())
-    return readers[0] if len(readers) == 1 and tensor not in graph.outputs else None
+    readers = graph.readers.get(tensor)
+    return readers[0] if readers and len(readers) == 1 and tensor not in graph.outputs else None
 
 
 def computed_inputs(graph: WorkingGraph, node: WorkNode) -> list[str]:

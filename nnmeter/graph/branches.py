@@ -45,7 +45,7 @@ def inline_branch(node: Node, branch: UnboundGraph) -> UnboundGraph:
 
 
 class _Visible:
-    """New names of tensors, but for those that a nested graph hides behind its own; a copy a graph would be quadratic."""
+    """New names of tensors, but for those that a nested graph hides; a copy for every graph would be quadratic."""
 
     def __init__(self, names: _Names, hidden: set[str]) -> None:
         self._names = names

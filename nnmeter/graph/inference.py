@@ -61,7 +61,8 @@ class Inference:
         Raises:
             ModelError: an operator does not fit its inputs, or its shape cannot be determined.
         """
-        types, values, sequences = {**graph.constants, **inputs}, dict(graph.values), {}
+        types, values = {**graph.constants, **inputs}, dict(graph.values)
+        sequences: dict[str, list[TensorType]] = {}
         for name in inputs:
             values.pop(name, None)
         if outer:

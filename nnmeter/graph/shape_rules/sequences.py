@@ -24,7 +24,6 @@ from nnmeter.graph.shape_rules.movement import split_sizes
 from nnmeter.limits import MAX_SEQUENCE, MAX_SEQUENCES
 
 
-
 def _remember(node: Node, context: Context, elements: list[TensorType], dtype: str = "float32") -> list[TensorType]:
     if len(elements) > MAX_SEQUENCE:
         raise ShapeError(f"it would make a sequence of {len(elements)} tensors, more than {MAX_SEQUENCE}")
