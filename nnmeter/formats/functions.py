@@ -2,8 +2,8 @@
 
 Rules:
 1. A node whose domain and operator name a function of the model becomes that function's nodes.
-2. A tensor of the body gets the name of the node and a slash in front; inputs and outputs get the names that the node
-   uses for them.
+2. A tensor of the body gets the name of the node and a slash in front, and a number between them where another call has
+   that name; inputs and outputs get the names that the node uses for them.
 3. An attribute reference takes the node's attribute, else the function's default; without either it is left out.
 4. An output that the body passes straight on from an input becomes an `Identity`.
 5. Functions may call functions, up to `MAX_DEPTH` deep; none may call itself. What is made of them is counted before it
@@ -51,6 +51,7 @@ class _Inliner:
         self._sizes = {key: _size_of_function(function) for key, function in functions.items()}
         self._made = _Size()
         self._calls = 0
+        self._scopes: set[str] = set()
 
     def inline(self, graph: ScannedGraph, depth: int) -> None:
         graph.nodes = self._expand(graph.nodes, depth)
@@ -88,6 +89,9 @@ class _Inliner:
     def _body(self, call: Node, function: ScannedFunction) -> list[Node]:
         self._calls += 1
         scope = call.name or f"{call.op_type}_{self._calls}"
+        if scope in self._scopes:  # two calls without a name in one body
+            scope = f"{scope}_{self._calls}"
+        self._scopes.add(scope)
         names = _Scope(f"{scope}/", lambda value: self._count(_size_of_attribute(value)))
         self._count(self._sizes[call.domain, call.op_type], len(names.prefix))
         for position, formal in enumerate(function.inputs):

@@ -44,6 +44,9 @@ _SHARED_BYTES = 256
 _RELEASED_AFTER = 128
 _HEADER_BYTES = 64  # what a tensor counts, whatever its payload (rule 7)
 
+# Keys of NodeProto's names: inputs, outputs, name, operator, domain, overload.
+_NAMES = frozenset({0x0A, 0x12, 0x1A, 0x22, 0x3A, 0x42})
+
 # Attributes with an entry or two for each axis: none has more of them than a tensor can have axes, begin and end.
 _PER_AXIS = frozenset(
     "axes border dilations ends kernel_shape output_padding output_shape paddings pads perm pooled_shape repeats "
@@ -108,6 +111,7 @@ class Scanner:
         self._edges = 0
         self._listed = 0
         self._bytes = 0
+        self._texts = 0
         self._depth = 0
 
     def _charge(self, size: int) -> None:
@@ -122,6 +126,12 @@ class Scanner:
         if self._listed > MAX_LISTED:
             raise WireError(f"its attributes have more than {MAX_LISTED} elements")
 
+    def _text(self, size: int) -> None:
+        """Count characters of attributes (rule 7)."""
+        self._texts += size
+        if self._texts > MAX_GRAPH_BYTES:
+            raise WireError(f"its attributes have more than {MAX_GRAPH_BYTES >> 20} MiB of text")
+
     def model(self, buffer: Buffer, at: int, end: int) -> ScannedModel:
         """Read a ModelProto."""
         model = ScannedModel()
@@ -133,7 +143,7 @@ class Scanner:
                     model.graph = self.graph(buffer, start, stop)
                 elif number == 8:
                     model.opsets.update([scan_opset(buffer, start, stop)])
-                    _check_domains(model.opsets)
+                    check_domains(model.opsets)
                 elif number == 25:
                     self._charge(stop - start)
                     model.functions.append(self.function(buffer, start, stop))
@@ -152,12 +162,13 @@ class Scanner:
                 continue
             tensor = number in (5, 15)
             if outermost or tensor:
-                self._charge(_HEADER_BYTES if tensor else stop - start)
+                self._charge(_HEADER_BYTES if tensor else 0 if stop - start > _COPIED_BYTES else stop - start)
             if number == 1:
                 if stop - start <= _COPIED_BYTES:
                     nodes.append(self.node(buffer[start:stop], 0, stop - start))
                 else:
                     nodes.append(self.node(buffer, start, stop))
+                    self._charge(stop - start)  # only now, for the tensors in it are taken off
             elif number == 5:
                 graph.tensors.append(scan_tensor(buffer, start, stop))
                 if stop - start > _COPIED_BYTES:
@@ -198,6 +209,8 @@ class Scanner:
             stop = at + size
             if stop > end:
                 raise WireError("a field reaches over the end of its message")
+            if size > 4 * MAX_NAME and key in _NAMES:
+                raise WireError(f"a name has more than {MAX_NAME} characters")
             if key == 0x0A:
                 inputs.append(buffer[at:stop].decode())
             elif key == 0x12:
@@ -261,9 +274,11 @@ class Scanner:
                 self._list((stop - start) // 4)
                 many += floats(buffer, kind, start, stop)
             elif number == 4:
+                self._text(stop - start)
                 single = buffer[start:stop].decode("utf-8", "replace")
             elif number == 9:
                 self._list(1)
+                self._text(stop - start)
                 many.append(buffer[start:stop].decode("utf-8", "replace"))
             elif number == 5:
                 self._bytes -= stop - start  # it was counted with its node, and is passed over
@@ -308,7 +323,7 @@ class Scanner:
                 function.outputs.append(text(buffer, start, stop))
             elif number == 9:
                 function.opsets.update([scan_opset(buffer, start, stop)])
-                _check_domains(function.opsets)
+                check_domains(function.opsets)
             elif number == 10:
                 function.domain = text(buffer, start, stop)
             elif number == 11:
@@ -333,7 +348,8 @@ _REPEATED = frozenset({6, 7, 8, 9, 10, 12, 14})
 _ABSENT: dict[int, Any] = {1: 0.0, 2: 0, 3: ""}
 
 
-def _check_domains(opsets: dict[str, int]) -> None:
+def check_domains(opsets: dict[str, int]) -> None:
+    """Refuse a model that imports more operator sets than it may."""
     if len(opsets) > MAX_DOMAINS:
         raise WireError(f"it imports more than {MAX_DOMAINS} operator sets")
 

@@ -33,6 +33,7 @@ from nnmeter.fusion.settings import settle
 from nnmeter.fusion.splitting import split_slices
 from nnmeter.fusion.transposes import TransposePusher
 from nnmeter.graph.ir import Graph, TensorType
+from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.kernels.naming import kernel_signature
 
@@ -66,15 +67,9 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
             constant = name in constants
             fixed.append(constant)
             known.append(values.get(name) if constant else None)
-        signature = kernel_signature(
-            op_type,
-            domain,
-            node.attributes,
-            kinds,
-            fixed,
-            [types[name] for name in node.outputs if name in types],
-            known,
-        )
+        written = [types[name] for name in node.outputs if name in types]
+        with checked_model(node.name):
+            signature = kernel_signature(op_type, domain, node.attributes, kinds, fixed, written, known)
         kernels.append(Kernel(node.name, signature, node.sources))
     return kernels
 
