@@ -14,6 +14,12 @@ class NnmeterError(ValueError):
         super().__init__(line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} ...")
 
 
+def brief(fault: object, most: int = 400) -> str:
+    """The text of a fault, without its middle where it is long: names of a file may be, and the remedy has to show."""
+    text = str(fault)
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
+
+
 class ModelError(NnmeterError):
     """A model that cannot be read, or whose shapes cannot be determined."""
 

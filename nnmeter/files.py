@@ -1,11 +1,19 @@
-"""Files written whole or not at all, and hashed."""
+"""Files written whole or not at all, read only where they are regular and not too large, and hashed."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
+import stat
 from pathlib import Path
+from typing import IO, Any
+
+from nnmeter.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
+
+_OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -14,11 +22,14 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
     The content goes to a temporary file in the same directory, which then replaces `path`.
 
     Raises:
-        OSError: the directory is missing or cannot be written; `path` is as it was.
+        OSError: the directory is missing or cannot be written, or `path` is a device, a pipe or a directory, which is
+            not to be replaced by a file; `path` is as it was.
     """
     import tempfile  # here, for half of what it imports is of no use to a prediction
 
     target = Path(path)
+    if target.exists() and not target.is_file():
+        raise OSError(None, "is there and is no regular file, so it is not replaced", os.fspath(path))
     data = content.encode("utf-8") if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
@@ -31,6 +42,59 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def open_regular(path: str | os.PathLike[str], follow: bool = True) -> IO[bytes]:
+    """Open a regular file for reading; never waits, as a pipe would have its reader do.
+
+    Args:
+        path: of the file.
+        follow: whether a symbolic link is followed.
+
+    Raises:
+        OSError: there is none, it cannot be read, or it is a pipe, a device, a socket or (`IsADirectoryError`) a
+            directory.
+    """
+    descriptor = os.open(path, _OPEN | (0 if follow else _NO_LINK))
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(None, "is a directory", os.fspath(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(None, "is no regular file", os.fspath(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_limited(path: str | os.PathLike[str], most: int, follow: bool = True) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: as `open_regular`, or the file has more than `most` bytes.
+    """
+    with open_regular(path, follow) as stream:
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise OSError(None, f"has more than {most} bytes, which is too much", os.fspath(path))
+    return data
+
+
+def parse_json(data: bytes) -> Any:
+    """The content of a JSON file, if it is not so large that it could fill the memory.
+
+    Raises:
+        ValueError: it is no JSON, has more than `MAX_JSON_BYTES`, or may hold more than `MAX_JSON_VALUES` values.
+    """
+    if len(data) > MAX_JSON_BYTES:
+        raise ValueError(f"more than {MAX_JSON_BYTES >> 20} MiB")
+    if sum(map(data.count, (b",", b"[", b"{", b":"))) > MAX_JSON_VALUES:
+        raise ValueError(f"more than {MAX_JSON_VALUES} values")
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def sha256_of(data: bytes) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_pack, layout_for, write_report
 
 
@@ -19,6 +20,7 @@ from nnmeter.cli.output import choose_pack, layout_for, write_report
 @options.output_format("table", "json")
 @options.kernels_from
 @options.output_file
+@timeout
 def command(
     model: str,
     device: str | None,

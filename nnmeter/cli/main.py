@@ -97,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code (see the module)."""
     try:
-        code = nnmeter.main(args=arguments, prog_name="nnmeter", standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        code = nnmeter.main(args=given, prog_name="nnmeter", standalone_mode=False, obj=tuple(given))
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (CoverageError, CheckFailed) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_packs, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--here", is_flag=True,
               help="Rescale to the present state of this machine, which must be the pack's own.")  # fmt: skip
 @options.output_file
+@timeout
 def command(
     models: tuple[str, ...],
     devices: tuple[str, ...],

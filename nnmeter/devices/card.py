@@ -120,7 +120,7 @@ def _is_positive_int(value: object) -> bool:
 
 
 def _is_positive_or_none(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value > 0)
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12)
 
 
 def _is_sentences(value: object) -> bool:

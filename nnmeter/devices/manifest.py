@@ -6,25 +6,28 @@ What `read_manifest` and `verify_files` hold a pack to:
    `{"sha256", "bytes"}`. A newer schema is refused: it may mean something else by the same files.
 2. A name is a plain file name ending in `.json` or `.npz`: no directories, nothing hidden, no code.
 3. The directory holds exactly the manifest and the files it names: nothing missing, nothing extra, no links.
-4. Every file has the length and the SHA-256 that the manifest says.
+4. Every file has the length and the SHA-256 that the manifest says. A longer one than any pack needs is not read
+   (`nnmeter.limits`, 6), and what is used of a file is what was hashed: it is not opened a second time unchecked.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nnmeter import files
 from nnmeter.errors import DeviceError
 from nnmeter.files import sha256_of
+from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 
 _SUFFIXES = (".json", ".npz")
+_MOST_FILES = 32
 _REQUIRED = ("card.json", "rules.json", "predictor.json")
 _RESTORE = "reinstall nnmeter or restore the pack"
 
@@ -48,18 +51,20 @@ def read_manifest(directory: Path) -> dict[str, str]:
         raise DeviceError(
             f"{where}: schema_version {version} is newer than this nnmeter reads ({SCHEMA_VERSION}); update nnmeter"
         )
-    files = content.get("files")
-    if not isinstance(files, dict):
+    listed = content.get("files")
+    if not isinstance(listed, dict):
         raise DeviceError(f"{where}: 'files' must be an object; {_RESTORE}")
-    for name, entry in files.items():
+    if len(listed) > _MOST_FILES:
+        raise DeviceError(f"{where}: names {len(listed)} files, more than {_MOST_FILES}; {_RESTORE}")
+    for name, entry in listed.items():
         if not _is_safe_name(name):
             raise DeviceError(f"{where}: unsafe file name {name!r:.80}; use the pack only if you trust its maker")
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             raise DeviceError(f"{where}: no sha256 for {name}; {_RESTORE}")
     for name in _REQUIRED:
-        if name not in files:
+        if name not in listed:
             raise DeviceError(f"{where}: {name} is not listed; {_RESTORE}")
-    return {name: entry["sha256"] for name, entry in files.items()}
+    return {name: entry["sha256"] for name, entry in listed.items()}
 
 
 def verify_files(directory: Path, hashes: Mapping[str, str]) -> None:
@@ -87,9 +92,9 @@ def read_file(directory: Path, name: str) -> bytes:
     """The bytes of a regular file of a pack; a link is refused, for it could lead out of the pack."""
     path = directory / name
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
+        if os.path.islink(path) or (os.path.exists(path) and not os.path.isfile(path)):
             raise DeviceError(f"{directory.name}/{name}: not a regular file; copy the file itself into the pack")
-        return path.read_bytes()
+        return files.read_limited(path, MAX_TREES_BYTES if name.endswith(".npz") else MAX_JSON_BYTES, follow=False)
     except FileNotFoundError:
         raise DeviceError(f"{directory.name}/{name}: missing; {_RESTORE} (looked in {directory})") from None
     except OSError as error:
@@ -99,9 +104,9 @@ def read_file(directory: Path, name: str) -> bytes:
 def parse_json(data: bytes, where: str) -> Any:
     """The content of a JSON file; `where` names it in the message of the `DeviceError` if it is none."""
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise DeviceError(f"{where}: not a JSON file; {_RESTORE}") from None
+        return files.parse_json(data)
+    except ValueError as fault:
+        raise DeviceError(f"{where}: not a JSON file of a pack ({fault!s:.120}); {_RESTORE}") from None
 
 
 def write_manifest(directory: Path) -> None:

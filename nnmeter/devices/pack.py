@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,26 +28,33 @@ class DevicePack:
         path: the directory.
         card: what was measured, on what, and how.
         scorecard: how good the predictor is, as `nnmeter evaluate` found; None if the pack has none.
+        hashes: SHA-256 of each file; what is built later is built of files that still have it.
     """
 
     id: str
     path: Path
     card: Card
     scorecard: Mapping[str, Any] | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def rules(self) -> FusionRules:
         """Which operators the device's runtime executes as one kernel."""
         from nnmeter.fusion.rules import load_rules
 
-        return load_rules(self.path / "rules.json")
+        where = f"{self.path.name}/rules.json"
+        content = parse_json(read_verified(self.path, "rules.json", self.hashes), where)
+        if not isinstance(content, dict):  # a text would be taken for the path of a file
+            raise DeviceError(f"{where}: must be a JSON object; reinstall or rebuild the pack")
+        return load_rules(content, where)
 
     @cached_property
     def predictor(self) -> KernelPredictor:
         """The learned function from kernels to milliseconds."""
         from nnmeter.predictor import KernelPredictor
 
-        return KernelPredictor.load(self.path)
+        document, trees = (read_verified(self.path, name, self.hashes) for name in ("predictor.json", "trees.npz"))
+        return KernelPredictor.read(document, trees, str(self.path))
 
 
 def read_pack(directory: str | os.PathLike[str]) -> DevicePack:
@@ -60,7 +67,7 @@ def read_pack(directory: str | os.PathLike[str]) -> DevicePack:
     hashes = read_manifest(path)
     verify_files(path, hashes)
     card = read_card(path, hashes)
-    return DevicePack(card.id, path, card, read_scorecard(path, hashes))
+    return DevicePack(card.id, path, card, read_scorecard(path, hashes), hashes)
 
 
 def read_card(directory: Path, hashes: Mapping[str, str]) -> Card:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.errors import ModelError
+from nnmeter.files import open_regular
 from nnmeter.formats.onnx_reader import NEWEST_OPSET, OLDEST_OPSET, read_bytes, read_file, read_proto
 from nnmeter.graph.unbound import UnboundModel
+from nnmeter.limits import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
     import onnx
@@ -55,9 +57,9 @@ def _is_proto(source: Any) -> bool:
 
 def _first_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             return stream.read(_LOOK)
-    except OSError:
+    except (OSError, ValueError):
         return b""  # the reader of ONNX says what is wrong
 
 
@@ -66,8 +68,8 @@ def _begins_json(data: bytes) -> bool:
 
 
 def _read_json(path: str | os.PathLike[str]) -> UnboundModel:
-    from nnmeter.formats.nnmeter_ir import MAX_BYTES, read_nnmeter_ir
+    from nnmeter.formats.nnmeter_ir import read_nnmeter_ir
 
-    with open(path, "rb") as stream:
-        data = stream.read(MAX_BYTES + 1)
+    with open_regular(path) as stream:
+        data = stream.read(MAX_JSON_BYTES + 1)
     return read_nnmeter_ir(data, os.fspath(path), Path(path).stem)

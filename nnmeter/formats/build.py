@@ -4,7 +4,7 @@ Rules:
 1. `Constant` operators become constants of the graph; a small one keeps its value.
 2. Every node has a unique name; where the file gives none or one twice, it is made from the operator and a number.
 3. Every tensor is written once: by an input, an initializer, or one node; each that is read is written, here or in a
-   graph around this one; each that the graph returns is written, too.
+   graph around this one; each that the graph returns is written, too. Every node writes one.
 4. Nodes are in topological order; they are sorted if the file's are not, and a cycle is an error.
 """
 
@@ -81,15 +81,18 @@ def _check_input(declared: DeclaredType) -> None:
 
 
 def _parsed_later(messages: Sequence[bytes]) -> Callable[[], dict[str, DeclaredType]]:
+    declared: dict[str, DeclaredType] = {}
+
     def parse() -> dict[str, DeclaredType]:
-        declared = {}
+        if declared or not messages:
+            return dict(declared)
         for message in messages:
             try:
                 found = scan_declared(message, 0, len(message))
             except (WireError, IndexError):
                 continue  # only a hint, which an operator with a rule does not need
             declared[found.name] = found
-        return declared
+        return dict(declared)
 
     return parse
 
@@ -118,6 +121,8 @@ def _in_order(nodes: list[Node], available: set[str], outer: Collection[str], ne
     """
     written = set(available)
     for node in nodes:
+        if not any(node.outputs):
+            raise WireError(f"node '{node.name}' ({node.op_type}) writes no tensor")
         for name in node.outputs:
             if name:
                 if name in written:
@@ -169,15 +174,16 @@ def _sorted(nodes: list[Node], available: set[str], written: set[str], outer: Co
 
 
 def _captured(node: Node) -> Iterator[str]:
-    """Tensors that graphs nested in a node read; those that they write themselves are among them."""
+    """Tensors that graphs nested in a node read and do not have themselves."""
     for value in node.attributes.values():
         for graph in value if isinstance(value, list) else (value,):
             if isinstance(graph, ScannedGraph):
+                own = {d.name for d in graph.inputs} | {t.name for t in graph.tensors}
+                own.update(name for inner in graph.nodes for name in inner.outputs)
                 for inner in graph.nodes:
-                    yield from inner.inputs
-                    yield from _captured(inner)
-                for declared in graph.outputs:
-                    yield declared.name
+                    yield from (name for name in inner.inputs if name not in own)
+                    yield from (name for name in _captured(inner) if name not in own)
+                yield from (d.name for d in graph.outputs if d.name not in own)
 
 
 def _attribute(value: Any, available: Collection[str], outer: Collection[str]) -> Any:

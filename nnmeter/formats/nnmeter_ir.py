@@ -12,28 +12,28 @@ Rules:
 4. Shapes of weights follow from those of the data that is read and written. Where an operator of two inputs names one,
    the other is a number, which is not told: it is taken to be that of `x * relu6(x + 3) / 6`.
 5. Outputs are nodes that no node reads. Every stated `output_shape` must be the one that is inferred.
-6. At most `MAX_BYTES` and `MAX_NODES` are read.
+6. At most `MAX_JSON_BYTES` and `MAX_JSON_VALUES` (`nnmeter.limits`) and `MAX_NODES` are read.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnmeter.errors import ModelError
+from nnmeter.errors import ModelError, brief
+from nnmeter.files import parse_json
 from nnmeter.formats.nnmeter_operators import CONSTANTS, INPUTS, MAP_RANK, OPERATORS
 from nnmeter.graph.assembly import Assembly, same_pads
 from nnmeter.graph.binding import bind_shapes
-from nnmeter.graph.unbound import UnboundModel
+from nnmeter.graph.shape_rules.common import ShapeError
+from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK, UnboundModel
 
-MAX_BYTES = 256 << 20
 MAX_NODES = 100_000
 
 
 Attributes = Mapping[str, Any]
-_MISFITS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+_MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, ShapeError, TypeError, ValueError)
 _ONNX_TYPES = frozenset(
     "Conv Gemm BatchNormalization GlobalAveragePool AveragePool Clip HardSigmoid HardSwish ReduceMean Unsqueeze".split()
 )
@@ -51,12 +51,10 @@ def read_nnmeter_ir(data: bytes, source: str, name: str) -> UnboundModel:
     Raises:
         ModelError: it is no graph of nn-Meter, or one with an operator that is not known.
     """
-    if len(data) > MAX_BYTES:
-        raise ModelError(f"{source}: has more than {MAX_BYTES >> 20} MiB, too much for a graph; {_REMEDY}")
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as fault:
-        raise ModelError(f"{source}: is not valid JSON ({fault}); {_REMEDY}") from fault
+        content = parse_json(data)
+    except ValueError as fault:
+        raise ModelError(f"{source}: is not valid JSON, or too much ({brief(fault)}); {_REMEDY}") from fault
     if not isinstance(content, dict) or not content or not all(_is_node(node) for node in content.values()):
         raise ModelError(f"{source}: is JSON, but no graph of nn-Meter: nodes with 'attr' and 'inbounds'; {_REMEDY}")
     if len(content) > MAX_NODES:
@@ -87,10 +85,12 @@ class IrNode:
 
     def shape_of(self, shapes: Sequence[Sequence[int]], position: int) -> tuple[int, ...]:
         """One of its shapes as it is stated; a batch that is not told is 1."""
+        if len(shapes[position]) > MAX_RANK:
+            raise ValueError(f"{len(shapes[position])} dimensions, more than {MAX_RANK}")
         sizes = [int(size) if size is not None else -1 for size in shapes[position]]
         if sizes and sizes[0] < 1:
             sizes[0] = 1
-        if any(size < 1 for size in sizes):
+        if any(not 1 <= size <= MAX_ELEMENTS for size in sizes):
             raise ValueError(f"shape {sizes}")
         return tuple(sizes)
 
@@ -114,7 +114,7 @@ class IrReader:
             rule = OPERATORS.get(node.type)
             if rule is None:
                 raise ModelError(
-                    f"{self.source}: node '{name}' has the type {node.type!r}, which is not known; "
+                    f"{self.source}: node '{name}' has the type {node.type!r:.80}, which is not known; "
                     f"known are {', '.join(OPERATORS)}"
                 )
             self.assembly.stem = name
@@ -124,7 +124,8 @@ class IrReader:
                 if isinstance(fault, ModelError):
                     raise
                 raise ModelError(
-                    f"{self.source}: node '{name}' ({node.type}) lacks what its operator needs ({fault!r}); {_REMEDY}"
+                    f"{self.source}: node '{name}' ({node.type}) lacks what its operator needs ({brief(repr(fault))}); "
+                    f"{_REMEDY}"
                 ) from fault
         read = {source for node in self.nodes.values() for source in node.inbounds}
         last = [name for name in order if name not in read and self.results[name]
@@ -221,7 +222,13 @@ class IrReader:
             written = self.results[name]
             if not node.output_shapes or len(written) != 1 or written[0] not in types:
                 continue
-            stated, found = self.out_shape(node), types[written[0]].shape
+            try:
+                stated, found = self.out_shape(node), types[written[0]].shape
+            except _MISFITS as fault:
+                raise ModelError(
+                    f"{self.source}: node '{name}' ({node.type}) has no proper output_shape ({brief(repr(fault))}); "
+                    f"{_REMEDY}"
+                ) from fault
             if node.type not in INPUTS and math.prod(stated) != math.prod(found):
                 raise ModelError(
                     f"{self.source}: node '{name}' ({node.type}) is stated as {'x'.join(map(str, stated))} and "

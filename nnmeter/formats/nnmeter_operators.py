@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nnmeter.formats.nnmeter_ir import IrNode, IrReader
 
+_MOST_PARTS = 10_000
 MAP_RANK = 4  # batch, height, width, channels
 
 _Rule = Callable[["IrReader", "IrNode", list[str]], tuple[str, ...]]
@@ -108,7 +109,10 @@ def _split(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
     channels = [reader.turned(node.shape_of(node.output_shapes, i))[1] for i in range(len(node.output_shapes))]
     if len(channels) < 2:
         total = reader.in_shape(node)[1]
-        channels = [channels[0] if channels else total // 2] * (total // (channels[0] if channels else total // 2))
+        part = channels[0] if channels else total // 2
+        if total // part > _MOST_PARTS:
+            raise ValueError(f"{total // part} parts")
+        channels = [part] * (total // part)
     return reader.assembly.add_all("Split", [x[0], reader.assembly.integers(channels)], {"axis": 1}, len(channels))
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nnmeter.formats.scan import MAX_DEPTH, ScannedFunction, ScannedGraph, ScannedModel, Scanner, scan_declared
+from nnmeter.formats.scan import ScannedFunction, ScannedGraph, ScannedModel, Scanner, check_domains, scan_declared
 from nnmeter.formats.tensors import StoredTensor, scan_tensor, tensor_type
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.ir import Node
 from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, DeclaredType
+from nnmeter.limits import MAX_DEPTH
 
 if TYPE_CHECKING:
     import onnx
@@ -31,7 +32,9 @@ def scan_proto(proto: onnx.ModelProto) -> ScannedModel:
 
 
 def _opsets(imports: Any) -> dict[str, int]:
-    return {_domain(opset.domain): opset.version for opset in imports}
+    opsets = {_domain(opset.domain): opset.version for opset in imports}
+    check_domains(opsets)
+    return opsets
 
 
 def _domain(domain: str) -> str:

@@ -6,6 +6,7 @@ Rules:
 2. External data is never opened; a model whose sidecar is missing reads like any other.
 3. The operator set must be one of `OLDEST_OPSET` to `NEWEST_OPSET`; other domains may have any version.
 4. Whatever is wrong is one `ModelError` that names the file, the fault and the remedy.
+5. Only a regular file is opened: a pipe would have its reader wait, and a device has no end.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnmeter.errors import ModelError
+from nnmeter.errors import ModelError, brief
+from nnmeter.files import open_regular
 from nnmeter.formats.build import build_graph
 from nnmeter.formats.functions import inline_functions
 from nnmeter.formats.scan import ScannedModel, Scanner
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.unbound import UnboundModel
+from nnmeter.limits import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
     import onnx
@@ -40,10 +43,12 @@ def read_file(path: str | os.PathLike[str]) -> UnboundModel:
     """
     source = os.fspath(path)
     try:
-        with open(source, "rb") as stream:
+        with open_regular(source) as stream:
             size = os.fstat(stream.fileno()).st_size
             if not size:
                 raise ModelError(f"{source}: is empty; give an ONNX file")
+            if size > MAX_FILE_BYTES:
+                raise ModelError(f"{source}: has more than {MAX_FILE_BYTES >> 30} GiB; keep its weights in other files")
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 scanner = Scanner()
                 if size > _RANDOM_ACCESS_BYTES and hasattr(mmap, "MADV_RANDOM"):
@@ -54,6 +59,10 @@ def read_file(path: str | os.PathLike[str]) -> UnboundModel:
         raise ModelError(f"{source}: is a directory; give the ONNX file in it") from fault
     except FileNotFoundError as fault:
         raise ModelError(f"{source}: no such file; check the path") from fault
+    except ModelError:
+        raise
+    except ValueError as fault:  # of a path with a zero in it
+        raise ModelError(f"{source!r:.200}: is no path; give that of an ONNX file") from fault
     except OSError as fault:
         raise ModelError(f"{source}: cannot be read ({fault.strerror or fault}); give a readable ONNX file") from fault
 
@@ -76,7 +85,7 @@ def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> Unboun
     try:
         return _model(scan(), source, name)
     except WireError as fault:
-        raise ModelError(f"{source}: {fault}; {_REMEDY}") from fault
+        raise ModelError(f"{source}: {brief(fault)}; {_REMEDY}") from fault
     except (IndexError, UnicodeDecodeError) as fault:
         raise ModelError(f"{source}: is truncated or not an ONNX model; {_REMEDY}") from fault
 

@@ -8,6 +8,7 @@ Rules:
 5. The overload of a function is part of its name (`op:overload`), in the function and in the nodes that call it.
 6. A node's attribute is an int, a float, a str, a tuple of these, a `StoredTensor`, a `ScannedGraph`, a list of either,
    or a `Reference`.
+7. What is kept is counted while it is read, and is refused beyond the limits (`nnmeter.limits`, 1 and 2).
 Field numbers are those of onnx.proto.
 """
 
@@ -24,6 +25,7 @@ from nnmeter.formats.wire import (
     VARINT,
     Buffer,
     WireError,
+    count_integers,
     fields,
     floats,
     integers,
@@ -34,15 +36,22 @@ from nnmeter.formats.wire import (
 )
 from nnmeter.graph.dtypes import DTYPE_OF_CODE
 from nnmeter.graph.ir import Node
-from nnmeter.graph.unbound import DeclaredType, Dimension
-
-MAX_DEPTH = 32  # graphs nested in attributes
-MAX_NODES = 500_000
-MAX_NAME = 65_536
+from nnmeter.graph.unbound import MAX_RANK, DeclaredType, Dimension
+from nnmeter.limits import MAX_DEPTH, MAX_DOMAINS, MAX_EDGES, MAX_GRAPH_BYTES, MAX_LISTED, MAX_NAME, MAX_NODES
 
 _COPIED_BYTES = 65_536
 _SHARED_BYTES = 256
 _RELEASED_AFTER = 128
+_HEADER_BYTES = 64  # what a tensor counts, whatever its payload (rule 7)
+
+# Keys of NodeProto's names: inputs, outputs, name, operator, domain, overload.
+_NAMES = frozenset({0x0A, 0x12, 0x1A, 0x22, 0x3A, 0x42})
+
+# Attributes with an entry or two for each axis: none has more of them than a tensor can have axes, begin and end.
+_PER_AXIS = frozenset(
+    "axes border dilations ends kernel_shape output_padding output_shape paddings pads perm pooled_shape repeats "
+    "scales shape starts steps strides".split()
+)
 
 
 class Reference(NamedTuple):
@@ -99,7 +108,29 @@ class Scanner:
         self._large = 0
         self._shared: dict[bytes, tuple[str, Any]] = {}
         self._nodes = 0
+        self._edges = 0
+        self._listed = 0
+        self._bytes = 0
+        self._texts = 0
         self._depth = 0
+
+    def _charge(self, size: int) -> None:
+        """Count bytes that are kept (rule 7)."""
+        self._bytes += size
+        if self._bytes > MAX_GRAPH_BYTES:
+            raise WireError(f"its graph has more than {MAX_GRAPH_BYTES >> 20} MiB without its weights")
+
+    def _list(self, count: int) -> None:
+        """Count elements of attributes (rule 7)."""
+        self._listed += count
+        if self._listed > MAX_LISTED:
+            raise WireError(f"its attributes have more than {MAX_LISTED} elements")
+
+    def _text(self, size: int) -> None:
+        """Count characters of attributes (rule 7)."""
+        self._texts += size
+        if self._texts > MAX_GRAPH_BYTES:
+            raise WireError(f"its attributes have more than {MAX_GRAPH_BYTES >> 20} MiB of text")
 
     def model(self, buffer: Buffer, at: int, end: int) -> ScannedModel:
         """Read a ModelProto."""
@@ -112,7 +143,9 @@ class Scanner:
                     model.graph = self.graph(buffer, start, stop)
                 elif number == 8:
                     model.opsets.update([scan_opset(buffer, start, stop)])
+                    check_domains(model.opsets)
                 elif number == 25:
+                    self._charge(stop - start)
                     model.functions.append(self.function(buffer, start, stop))
         return model
 
@@ -123,14 +156,19 @@ class Scanner:
             raise WireError(f"graphs are nested more than {MAX_DEPTH} deep")
         graph = ScannedGraph()
         nodes = graph.nodes
+        outermost = self._depth == 1
         for number, kind, start, stop in fields(buffer, at, end):
             if kind != LENGTH:
                 continue
+            tensor = number in (5, 15)
+            if outermost or tensor:
+                self._charge(_HEADER_BYTES if tensor else 0 if stop - start > _COPIED_BYTES else stop - start)
             if number == 1:
                 if stop - start <= _COPIED_BYTES:
                     nodes.append(self.node(buffer[start:stop], 0, stop - start))
                 else:
                     nodes.append(self.node(buffer, start, stop))
+                    self._charge(stop - start)  # only now, for the tensors in it are taken off
             elif number == 5:
                 graph.tensors.append(scan_tensor(buffer, start, stop))
                 if stop - start > _COPIED_BYTES:
@@ -171,6 +209,8 @@ class Scanner:
             stop = at + size
             if stop > end:
                 raise WireError("a field reaches over the end of its message")
+            if size > 4 * MAX_NAME and key in _NAMES:
+                raise WireError(f"a name has more than {MAX_NAME} characters")
             if key == 0x0A:
                 inputs.append(buffer[at:stop].decode())
             elif key == 0x12:
@@ -187,6 +227,9 @@ class Scanner:
             elif key == 0x42:
                 overload = buffer[at:stop].decode()
             at = stop
+        self._edges += len(inputs) + len(outputs)
+        if self._edges > MAX_EDGES:
+            raise WireError(f"its operators have more than {MAX_EDGES} inputs and outputs")
         if end > MAX_NAME and max(map(len, (name, op_type, domain, *inputs, *outputs))) > MAX_NAME:
             raise WireError(f"a name has more than {MAX_NAME} characters")
         if domain == "ai.onnx":
@@ -223,20 +266,27 @@ class Scanner:
             elif number == 3:
                 single = signed(start)
             elif number == 8:
+                self._list(count_integers(buffer, kind, start, stop))
                 many += integers(buffer, kind, start, stop)
             elif number == 2:
                 (single,) = floats(buffer, kind, start, stop)
             elif number == 7:
+                self._list((stop - start) // 4)
                 many += floats(buffer, kind, start, stop)
             elif number == 4:
+                self._text(stop - start)
                 single = buffer[start:stop].decode("utf-8", "replace")
             elif number == 9:
+                self._list(1)
+                self._text(stop - start)
                 many.append(buffer[start:stop].decode("utf-8", "replace"))
             elif number == 5:
+                self._bytes -= stop - start  # it was counted with its node, and is passed over
                 single = scan_tensor(buffer, start, stop)
             elif number == 6:
                 single = self.graph(buffer, start, stop)
             elif number == 10:
+                self._list(1)
                 many.append(scan_tensor(buffer, start, stop))
             elif number == 11:
                 many.append(self.graph(buffer, start, stop))
@@ -248,6 +298,8 @@ class Scanner:
                 many.append(scan_sparse_tensor(buffer, start, stop))
             elif number == 14:
                 single = scan_type(name, buffer, start, stop)
+        if len(many) > 2 * MAX_RANK and name in _PER_AXIS:
+            raise WireError(f"the attribute '{name}' has {len(many)} elements, more than {2 * MAX_RANK}")
         if reference:
             return name, Reference(reference)
         if kind_of in _REPEATED or (single is None and many):
@@ -271,6 +323,7 @@ class Scanner:
                 function.outputs.append(text(buffer, start, stop))
             elif number == 9:
                 function.opsets.update([scan_opset(buffer, start, stop)])
+                check_domains(function.opsets)
             elif number == 10:
                 function.domain = text(buffer, start, stop)
             elif number == 11:
@@ -293,6 +346,12 @@ _ATTRIBUTE_KINDS: dict[int, int] = {
 # one without a payload means, as proto3 writers drop zeros.
 _REPEATED = frozenset({6, 7, 8, 9, 10, 12, 14})
 _ABSENT: dict[int, Any] = {1: 0.0, 2: 0, 3: ""}
+
+
+def check_domains(opsets: dict[str, int]) -> None:
+    """Refuse a model that imports more operator sets than it may."""
+    if len(opsets) > MAX_DOMAINS:
+        raise WireError(f"it imports more than {MAX_DOMAINS} operator sets")
 
 
 def scan_opset(buffer: Buffer, at: int, end: int) -> tuple[str, int]:
@@ -357,6 +416,9 @@ def _scan_tensor_type(name: str, buffer: Buffer, at: int, end: int, container: s
             dims = []
             for inner, inner_kind, inner_start, inner_stop in fields(buffer, start, stop):
                 if inner == 1 and inner_kind == LENGTH:
+                    if len(dims) >= MAX_RANK:
+                        count = sum(1 for inner, *_ in fields(buffer, start, stop) if inner == 1)
+                        raise WireError(f"tensor '{name}' has {count} dimensions, more than {MAX_RANK}")
                     dims.append(_scan_dimension(buffer, inner_start, inner_stop))
     if code and code not in DTYPE_OF_CODE:
         raise WireError(f"tensor '{name}' has the unknown element type {code}")

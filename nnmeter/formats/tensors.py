@@ -28,6 +28,7 @@ _FIXED_DATA: dict[int, np.dtype[Any]] = {4: np.dtype("<f4"), 10: np.dtype("<f8")
 _SPARSE_VALUES, _SPARSE_DIMS = 1, 3
 _EXTERNAL = 1
 _COPIED_BYTES = 4096  # a message up to this size holds no large weight; a copy of it is faster to read than the map
+_LONGEST_DIMS = 1024  # bytes, and numbers: many times what `MAX_RANK` dimensions need
 _LARGEST_PAYLOAD = 16 * MAX_KNOWN_ELEMENTS
 
 _LARGEST_EMPTY_RANK = 5  # NumPy refuses an empty array whose other sizes multiply to more than it can address
@@ -63,8 +64,12 @@ def scan_tensor(buffer: Buffer, at: int, end: int) -> StoredTensor:
         if number == _DIMS:
             if kind == VARINT:
                 dims.append(start)
-            else:
+            elif stop - start <= _LONGEST_DIMS:
                 dims.extend(integers(buffer, kind, start, stop))
+            else:
+                raise WireError(f"tensor '{name}' has more than {MAX_RANK} dimensions")
+            if len(dims) > _LONGEST_DIMS:
+                raise WireError(f"tensor '{name}' has more than {MAX_RANK} dimensions")
         elif number == _DATA_TYPE:
             code = start
         elif number == _NAME:
@@ -72,7 +77,8 @@ def scan_tensor(buffer: Buffer, at: int, end: int) -> StoredTensor:
         elif number == _RAW_DATA:
             raw = (start, stop)
         elif number in _TYPED_DATA:
-            typed.append((number, kind, start, stop))
+            if len(typed) <= MAX_KNOWN_ELEMENTS:  # more are more elements than are kept, or than its type has
+                typed.append((number, kind, start, stop))
         elif number == _DATA_LOCATION:
             external = start == _EXTERNAL
     kind_of = tensor_type(name, code, dims)
@@ -93,6 +99,8 @@ def scan_sparse_tensor(buffer: Buffer, at: int, end: int) -> StoredTensor:
         if number == _SPARSE_VALUES:
             values = scan_tensor(buffer, start, stop)
         elif number == _SPARSE_DIMS:
+            if (kind == LENGTH and stop - start > _LONGEST_DIMS) or len(dims) > _LONGEST_DIMS:
+                raise WireError(f"a sparse tensor has more than {MAX_RANK} dimensions")
             dims.extend(integers(buffer, kind, start, stop))
     if values is None:
         raise WireError("a sparse tensor has no values")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.fusion.attention import AttentionGroups
 from nnmeter.fusion.biases import separate_shared_biases
 from nnmeter.fusion.blocks import slices_to_blocks
@@ -33,8 +34,12 @@ from nnmeter.fusion.splitting import split_slices
 from nnmeter.fusion.transposes import TransposePusher
 from nnmeter.graph.cost import NESTED_COST, NESTED_GRAPHS
 from nnmeter.graph.ir import Graph, TensorType
+from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.kernels.naming import kernel_signature
+
+# What a pass meets whose fields are wrong: they are data of a device pack.
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 Apply = Callable[[WorkingGraph], bool]
 
@@ -65,15 +70,11 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
             constant = name in constants
             fixed.append(constant)
             known.append(values.get(name) if constant else None)
-        signature = kernel_signature(
-            op_type,
-            domain,
-            _own_attributes(node.attributes),
-            kinds,
-            fixed,
-            [types[name] for name in node.outputs if name in types],
-            known,
-        )
+        written = [types[name] for name in node.outputs if name in types]
+        with checked_model(node.name):
+            signature = kernel_signature(
+                op_type, domain, _own_attributes(node.attributes), kinds, fixed, written, known
+            )
         kernels.append(Kernel(node.name, signature, node.sources))
         for nested, times in node.attributes.get(NESTED_GRAPHS, ()):
             kernels += _nested_kernels(node.name, nested, times, constants, rules)
@@ -108,11 +109,24 @@ def rewrite_graph(graph: Graph, rules: FusionRules) -> WorkingGraph:
                 if item.may_apply(work, last_run.get(item)):
                     last_run[item] = work.version
                     for _ in range(item.repeat):
-                        if not item.apply(work):
+                        if not _applied(item, work):
                             break
             if work.version == before:
                 break
     return work
+
+
+def _applied(item: _PreparedPass, work: WorkingGraph) -> bool:
+    """Apply a pass; what its fields or the graph lack is an error that names the pass."""
+    try:
+        return item.apply(work)
+    except NnmeterError:
+        raise
+    except _FAULTS as fault:
+        raise DeviceError(
+            f"pass '{item.name}' of the fusion rules does not work on the graph '{work.name}' ({fault!r:.200}); "
+            "restore the rules of the device pack, or report it with the model if they are its own"
+        ) from fault
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +138,7 @@ class _PreparedPass:
     only_with: tuple[str, ...] = ()
     only_if: str = ""
     repeat: int = 1
+    name: str = ""
 
     def may_apply(self, graph: WorkingGraph, last_run: int | None) -> bool:
         """Whether the pass is wanted, and anything that it looks at is there and has changed since it last began."""
@@ -144,7 +159,7 @@ def _prepared(rules: FusionRules) -> list[list[_PreparedPass]]:
     stages = rules.prepared.get("stages")
     if stages is None:
         known: dict[str, _PreparedPass] = {}
-        stages = rules.prepared["stages"] = []
+        stages = []
         for stage in rules.stages:
             stages.append([])
             for item in stage.passes:
@@ -159,11 +174,21 @@ def _prepared(rules: FusionRules) -> list[list[_PreparedPass]]:
                     )
                 )
                 if key not in known:
-                    known[key] = replace(
-                        _PREPARE[item.kind](item), only_with=item.only_with, only_if=item.only_if, repeat=item.repeat
-                    )
+                    known[key] = _prepare(item)
                 stages[-1].append(known[key])
+        rules.prepared["stages"] = stages
     return stages
+
+
+def _prepare(item: Pass) -> _PreparedPass:
+    try:
+        prepared = _PREPARE[item.kind](item)
+    except _FAULTS as fault:
+        raise DeviceError(
+            f"pass '{item.name}' of the fusion rules is malformed ({fault!r:.200}); "
+            "restore the rules of the device pack"
+        ) from fault
+    return replace(prepared, only_with=item.only_with, only_if=item.only_if, repeat=item.repeat, name=item.name)
 
 
 def _prepare_rewrite(item: Pass) -> _PreparedPass:

@@ -13,7 +13,8 @@ of loops), `chained` (operators that only run one behind another, with what is k
    result that the graph returns, and results that can be broadcast to one shape. Otherwise the node starts a loop.
 4. What is computed in a loop and read outside of it is a result of it, so a loop may have several.
 5. Nodes of `chained`, and those of `operators` that rule 1 keeps out, run in chains: one joins the only reader of its
-   result where both read different tensors.
+   result where both read different tensors. Neither loops nor chains have more than `MOST_NODES` nodes: those of real
+   models have some ten, and placing a node looks at all that are there.
 6. A loop is a node named after its costliest operator, the others in the attribute `fused`
    (`nnmeter.kernels.naming.elementwise_name`). Of constants it reads those of more than one element, without their
    leading dimensions of 1. Its tensors are sorted by size (`operand_order`).
@@ -29,6 +30,8 @@ from typing import Any
 from nnmeter.fusion.post_operators import only_reader
 from nnmeter.fusion.rewriting import WorkingGraph, WorkNode, split_kind
 from nnmeter.kernels.naming import elementwise_name, operand_order, without_leading_ones
+
+MOST_NODES = 128
 
 
 class _Loop:
@@ -91,7 +94,8 @@ class _Grouping:
     def _place(self, node: WorkNode) -> None:
         """Rules 1 to 3."""
         made = self._joined(node, self._loops_before(node))
-        if len(made.members) > 1 and not self._is_allowed(made):
+        self.graph.spend(len(made.members) + len(node.inputs))
+        if len(made.members) > MOST_NODES or (len(made.members) > 1 and not self._is_allowed(made)):
             made = self._joined(node, [])
         for member in made.members:
             self.loop_of[member] = made
@@ -124,7 +128,12 @@ class _Grouping:
         for tensor in node.inputs:
             writer = graph.producer.get(tensor)
             loop = self.loop_of.get(writer) if writer is not None else None
-            if loop is None or loop in found or self.rules.apart in loop.members[0].attributes:
+            if (
+                loop is None
+                or len(loop.members) >= MOST_NODES
+                or loop in found
+                or self.rules.apart in loop.members[0].attributes
+            ):
                 continue
             inside = set(loop.members)
             bound = max(
@@ -181,7 +190,12 @@ class _Grouping:
         for tensor in node.inputs:
             writer = self.graph.producer.get(tensor)
             before = self.loop_of.get(writer) if writer is not None else None
-            if before is None or only_reader(self.graph, tensor) is not node or self._fits(before.members[0]):
+            if (
+                before is None
+                or len(before.members) >= MOST_NODES
+                or only_reader(self.graph, tensor) is not node
+                or self._fits(before.members[0])
+            ):
                 continue
             read = {t for member in before.members for t in member.inputs}
             if read & {t for t in node.inputs if t not in self.graph.constants}:
@@ -198,6 +212,7 @@ class _Grouping:
         outputs = self._results(members)
         anchor, _, fused = elementwise_name([split_kind(member.kind)[1] for member in members]).partition("+")
         last = members[-1]
+        outputs = outputs or [tensor for tensor in last.outputs if tensor]  # of a loop that nobody needs
         read = []
         for tensor in loop.inputs:
             kind = graph.types[tensor]

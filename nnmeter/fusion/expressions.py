@@ -7,7 +7,8 @@ An expression is evaluated against one match: the tensors and nodes that a patte
 3. Functions of a tensor or node take its name in the pattern as their first argument: `["shape", "x"]`.
 4. What is not known (the value of a tensor that the run computes, a dimension out of range, the type of an absent
    input) is null, a function of null is null, and a condition on null does not hold.
-5. There are no loops, no assignments and no other names: evaluating ends and has no effect.
+5. There are no loops, no assignments and no other names: evaluating ends and has no effect. Lists have at most
+   `MAX_ITEMS` items, expressions are at most `MAX_NESTED` deep, and numbers are added and multiplied as numbers only.
 
 Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `dtype`, `dtype_code`, `constant` (known before
 the run), `stored` (an initializer of the file), `known` (constant with a known value), `value` (all elements, flat),
@@ -37,6 +38,10 @@ _CODES: dict[str, int] = {
     "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16,
 }  # fmt: skip
 
+MAX_ITEMS = 4096
+MAX_NESTED = 64
+_LARGEST = 2**256  # far beyond all sizes; products of products would grow without end
+
 Expression = Any
 Evaluate = Callable[[Match], Any]
 
@@ -45,7 +50,7 @@ class ExpressionFault(Exception):
     """A malformed expression; the loader adds the file and the rule."""
 
 
-def compile_expression(expression: Expression) -> Evaluate:
+def compile_expression(expression: Expression, depth: int = 0) -> Evaluate:
     """The function that evaluates an expression against a match.
 
     Raises:
@@ -53,20 +58,22 @@ def compile_expression(expression: Expression) -> Evaluate:
     """
     if not isinstance(expression, (list, tuple)):
         return lambda match: expression
+    if depth > MAX_NESTED:
+        raise ExpressionFault(f"an expression is more than {MAX_NESTED} deep")
     if not expression or not isinstance(expression[0], str):
         raise ExpressionFault(f"an expression starts with the name of a function, not {expression!r}")
     name, *arguments = expression
     if name in _ON_NAMES:
         function, least, most = _ON_NAMES[name]
         _check_count(expression, len(arguments), least, most)
-        return _call_on_name(function, name, arguments)
+        return _call_on_name(function, name, arguments, depth)
     if name in _SHORT_CIRCUIT:
-        return _SHORT_CIRCUIT[name]([compile_expression(a) for a in arguments])
+        return _SHORT_CIRCUIT[name]([compile_expression(a, depth + 1) for a in arguments])
     if name not in _ON_VALUES:
         raise ExpressionFault(f"unknown function {name!r}")
     function, least, most = _ON_VALUES[name]
     _check_count(expression, len(arguments), least, most)
-    return _call_on_values(function, arguments)
+    return _call_on_values(function, arguments, depth)
 
 
 def names_in(expression: Expression) -> set[str]:
@@ -90,18 +97,18 @@ def _is_literal(expression: Expression) -> bool:
     return not isinstance(expression, (list, tuple))
 
 
-def _call_on_name(function: Callable[..., Any], name: str, arguments: list[Any]) -> Evaluate:
+def _call_on_name(function: Callable[..., Any], name: str, arguments: list[Any], depth: int) -> Evaluate:
     if name == "same" or len(arguments) == 1 or all(_is_literal(a) for a in arguments):
         if len(arguments) == 1:
             only = arguments[0]
             return lambda match: function(match, only)
         return lambda match: function(match, *arguments)
-    subject, rest = arguments[0], [compile_expression(a) for a in arguments[1:]]
+    subject, rest = arguments[0], [compile_expression(a, depth + 1) for a in arguments[1:]]
     return lambda match: function(match, subject, *(r(match) for r in rest))
 
 
-def _call_on_values(function: Callable[..., Any], expressions: list[Expression]) -> Evaluate:
-    arguments = [compile_expression(a) for a in expressions]
+def _call_on_values(function: Callable[..., Any], expressions: list[Expression], depth: int) -> Evaluate:
+    arguments = [compile_expression(a, depth + 1) for a in expressions]
     if len(arguments) == 1:
         return _call_one(function, arguments[0])
     if len(arguments) == 2 and _is_literal(expressions[1]) and expressions[1] is not None:
@@ -284,6 +291,19 @@ _ON_NAMES: dict[str, tuple[Callable[..., Any], int, int]] = {
 _NAMELESS = frozenset({"opset", "param"})
 
 
+def _number(value: Any) -> Any:
+    """The value itself, if it is a number: Python would also add and multiply lists."""
+    if not isinstance(value, int | float) or (isinstance(value, int) and abs(value) > _LARGEST):
+        raise ValueError(f"{str(value)[:40]} is no number to calculate with")
+    return value
+
+
+def _limited(items: Sequence[Any]) -> Sequence[Any]:
+    if len(items) > MAX_ITEMS:
+        raise ValueError(f"a list has more than {MAX_ITEMS} items")
+    return items
+
+
 def _near(a: float, b: float, tolerance: float = 1e-5) -> bool:
     return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance * 1e-2)
 
@@ -326,11 +346,11 @@ _ON_VALUES: dict[str, tuple[Callable[..., Any], int, int]] = {
     "ge": (lambda a, b: a >= b, 2, 2),
     "in": (lambda a, *items: a in items, 2, 64),
     "near": (_near, 2, 3),
-    "add": (lambda a, b: a + b, 2, 2),
-    "sub": (lambda a, b: a - b, 2, 2),
-    "mul": (lambda a, b: a * b, 2, 2),
+    "add": (lambda a, b: _number(a) + _number(b), 2, 2),
+    "sub": (lambda a, b: _number(a) - _number(b), 2, 2),
+    "mul": (lambda a, b: _number(a) * _number(b), 2, 2),
     "div": (_divide, 2, 2),
-    "mod": (lambda a, b: a % b if b else None, 2, 2),
+    "mod": (lambda a, b: _number(a) % _number(b) if b else None, 2, 2),
     "neg": (lambda a: -a, 1, 1),
     "sqrt": (lambda a: math.sqrt(a) if a >= 0 else None, 1, 1),
     "max": (lambda *v: max(v), 2, 8),
@@ -342,16 +362,16 @@ _ON_VALUES: dict[str, tuple[Callable[..., Any], int, int]] = {
     "slice": (lambda v, a, b: tuple(v[a:b]), 3, 3),
     "drop": (lambda v, count: tuple(v[count:]), 2, 2),
     "list": (lambda *v: v, 0, 64),
-    "concat": (lambda *v: tuple(x for part in v for x in part), 1, 8),
+    "concat": (lambda *v: _limited(tuple(x for part in v for x in part)), 1, 8),
     "sorted": (lambda v: tuple(sorted(v)), 1, 1),
-    "range": (lambda n: tuple(range(n)), 1, 1),
+    "range": (lambda n: tuple(_limited(range(n))), 1, 1),
     "all_equal": (lambda v, x: all(item == x for item in v), 2, 2),
-    "one_at": (lambda v, i: tuple(1 if k == i % len(v) else s for k, s in enumerate(v)), 2, 2),
-    "repeat": (lambda item, count: (item,) * count, 2, 2),
+    "one_at": (lambda v, i: tuple(1 if k == _number(i) % len(v) else s for k, s in enumerate(v)), 2, 2),
+    "repeat": (lambda item, count: (_number(item),) * len(_limited(range(count))), 2, 2),
     "plus": (lambda a, b: tuple(x + y for x, y in zip(a, b, strict=True)) if len(a) == len(b) else None, 2, 2),
     "permute": (lambda v, perm: tuple(v[p] for p in perm), 2, 2),
     "reversed": (lambda v: tuple(v[::-1]), 1, 1),
-    "places": (lambda v, count: tuple(sorted(x % count for x in v)), 2, 2),
+    "places": (lambda v, count: tuple(sorted(_number(x) % count for x in v)), 2, 2),
     "keeps_order": (_keeps_order, 2, 2),
     "inverse": (lambda perm: tuple(sorted(range(len(perm)), key=lambda i: perm[i])), 1, 1),
     "round_up": (lambda a, b: -(-a // b) * b, 2, 2),

@@ -29,7 +29,7 @@ def fold_constants(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     constants, types = graph.constants, graph.types
     readers = graph.readers
     fresh, graph.new_constants = graph.new_constants, []
-    pending = [node for tensor in fresh for node in readers.get(tensor, ())]
+    pending = list(dict.fromkeys(node for tensor in fresh for node in readers.get(tensor, ())))
     pending += [node for kind in ("Constant", *of_shapes) for node in graph.by_kind.get(kind, ())]
     changed = False
     while pending:
@@ -37,6 +37,7 @@ def fold_constants(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
         kind = node.kind
         if not node.alive or kind in spared or not (node.inputs or kind == "Constant"):
             continue
+        graph.spend(len(node.inputs))
         if kind not in of_shapes and not _all_in(constants, node.inputs):
             continue
         if kind in generators and any(types[name].elements > limit for name in node.outputs if name):
@@ -44,7 +45,7 @@ def fold_constants(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
         if has_body(node.attributes):
             continue
         graph.make_constant(node)
-        pending += [reader for name in node.outputs for reader in readers.get(name, ())]
+        pending += dict.fromkeys(reader for name in node.outputs for reader in readers.get(name, ()))
         changed = True
     graph.new_constants.clear()
     return changed
@@ -66,14 +67,17 @@ def deduplicate(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     pending = [tensor for tensor, nodes in readers.items() if len(nodes) > 1 and tensor not in constants]
     while pending:
         candidates: dict[str, list[WorkNode]] = {}
-        for node in readers.get(pending.pop(), ()):
+        reading = readers.get(pending.pop(), ())
+        graph.spend(len(reading))
+        for node in dict.fromkeys(reading):
             candidates.setdefault(node.kind, []).append(node)
         for kind, nodes in candidates.items():
             if len(nodes) > 1 and kind not in spared and (chosen is None or kind in chosen):
-                for old, new in _merge_equal(graph, nodes, scalars):
+                pairs = _merge_equal(graph, nodes, scalars)
+                for old, new in pairs:
                     changed = True
                     graph.redirect(old, new)
-                    pending.append(new)
+                pending += dict.fromkeys(new for _, new in pairs)
     return changed
 
 
@@ -103,6 +107,7 @@ def _identity(graph: WorkingGraph, node: WorkNode, scalars: dict[str, Hashable])
             return None
         attributes.append((name, value.tobytes() if isinstance(value, np.ndarray) else value))
     attributes.sort(key=lambda item: item[0])
+    graph.spend(len(node.inputs))
     inputs = tuple(_input_identity(graph, name, scalars) for name in node.inputs)
     return node.kind, inputs, tuple(attributes), len(node.outputs)
 

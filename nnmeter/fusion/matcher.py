@@ -4,7 +4,8 @@
    are set aside while the graph lacks a kind that they need. Most nodes are then refused at a glance, by the kinds of
    their neighbours or because an input is no constant.
 2. From the anchor, each further pattern node is reached along a tensor that is bound already: the writer of an output,
-   or each reader of an input in turn. Input orders of commutative nodes are tried in turn. The first match is taken.
+   or each reader of an input in turn, up to `_MOST_READERS` of them. Input orders of commutative nodes are tried in
+   turn. The first match is taken.
 3. A condition is evaluated as soon as the names that it uses are bound.
 4. What the replaced nodes compute must not be needed outside of the match, except what the replacement writes.
 """
@@ -16,11 +17,19 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.fusion.expressions import Evaluate, Expression, compile_expression, names_in
 from nnmeter.fusion.match import Match
 from nnmeter.fusion.rewriting import WorkingGraph, WorkNode
 from nnmeter.fusion.rules import NewTensor, PatternNode, RewriteRule, Template
-from nnmeter.graph.ir import TensorType
+from nnmeter.graph.ir import DTYPE_BITS, TensorType
+from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
+
+# What expressions and templates of a rule meet that does not fit their subject: rules are data, and may be wrong.
+_FAULTS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+_MOST_READERS = 256  # of a tensor that thousands read, all would be tried for each of them
 
 
 class _Step:
@@ -79,6 +88,17 @@ class CompiledRule:
 
     def apply(self, graph: WorkingGraph, anchor: WorkNode) -> bool:
         """Replace the pattern at an anchor; False, and nothing changed, where it does not fit."""
+        try:
+            return self._apply(graph, anchor)
+        except NnmeterError:
+            raise
+        except _FAULTS as fault:
+            raise DeviceError(
+                f"fusion rule '{self.name}' does not work on node '{anchor.name}' ({anchor.kind}): {fault!r}; "
+                "restore the rules of the device pack"
+            ) from fault
+
+    def _apply(self, graph: WorkingGraph, anchor: WorkNode) -> bool:
         match = Match(graph, {}, {})
         if not _extend(self.steps, match, 0, anchor) or not self._is_closed(match):
             return False
@@ -159,6 +179,7 @@ def _extend(steps: list[_Step], match: Match, index: int, node: WorkNode) -> boo
     step = steps[index]
     if node.kind not in step.kinds:
         return False
+    match.graph.spend(1)
     nodes, tensors = match.nodes, match.tensors
     for other in nodes.values():
         if node is other:
@@ -216,7 +237,11 @@ def _continue(steps: list[_Step], match: Match, index: int) -> bool:
         writer = graph.producer.get(match.tensors[step.by_output])
         return writer is not None and _extend(steps, match, index, writer)
     assert step.by_input is not None  # the loader checked that every pattern node is connected
-    for reader in graph.readers.get(match.tensors[step.by_input], ()):  # noqa: SIM110 - as in rewriting.py
+    reading: Sequence[WorkNode] = graph.readers.get(match.tensors[step.by_input], ())
+    if len(reading) > _MOST_READERS:
+        reading = reading[:_MOST_READERS]
+        graph.spend(_MOST_READERS >> 3)
+    for reader in reading:  # noqa: SIM110 - as in rewriting.py
         if _extend(steps, match, index, reader):
             return True
     return False
@@ -261,6 +286,8 @@ class _CompiledTensor:
             if value is None:
                 return False
             dtype = self.dtype(match) or "int64"
+            if dtype not in DTYPE_BITS:
+                raise ValueError(f"the new tensor '{spec.name}' is of an unknown type")
             match.tensors[spec.name] = graph.add_constant(spec.name, np.asarray(value), dtype)
             return True
         if spec.like:
@@ -270,6 +297,10 @@ class _CompiledTensor:
             if dtype is None or shape is None or None in shape:
                 return False
             kind = TensorType(dtype, tuple(int(size) for size in shape))
+            if dtype not in DTYPE_BITS or len(kind.shape) > MAX_RANK or min(kind.shape, default=0) < 0:
+                raise ValueError(f"the new tensor '{spec.name}' is impossible")
+            if kind.elements > MAX_ELEMENTS:
+                return False
         if spec.constant:
             match.tensors[spec.name] = graph.add_weight(spec.name, kind)
         else:

@@ -7,7 +7,8 @@ follow a sum at once), `pools` (operators past which an activation moves up into
 that marks an operator which was meant to be fused and could not be), `shared` (the attribute that marks an operator
 whose constant others read in another shape).
 
-1. From every anchor a chain grows as long as one node alone reads its result, and the graph does not return it.
+1. From every anchor a chain grows as long as one node alone reads its result, and the graph does not return it; by
+   `MOST_FUSED` nodes at a time, many times what real models have.
 2. An activation joins the chain; a scale does if its other input is a constant of one element, or one of one element a
    channel that nobody else reads. An anchor whose `scales` are `scalars` takes those of one element only; others are
    kept apart (rule 5).
@@ -28,6 +29,7 @@ from typing import Any
 
 from nnmeter.fusion.rewriting import WorkingGraph, WorkNode, split_kind
 
+MOST_FUSED = 256
 _FIRST_EXTRA_INPUT = 3
 
 
@@ -58,7 +60,10 @@ class PostOperators:
 
     def _chain(self, graph: WorkingGraph, anchor: WorkNode) -> None:
         """Rules 1 and 2."""
-        while (child := only_reader(graph, anchor.outputs[0])) is not None and self._is_simple(graph, anchor, child):
+        for _ in range(MOST_FUSED):
+            child = only_reader(graph, anchor.outputs[0])
+            if child is None or not self._is_simple(graph, anchor, child):
+                return
             if child.kind in self.scales and not self._takes_scale(graph, anchor, child):
                 self._keep_apart(graph, anchor, child)
                 return
@@ -85,7 +90,10 @@ class PostOperators:
         pool = only_reader(graph, anchor.outputs[0])
         if pool is None or pool.kind not in self.pools:
             return
-        while (child := only_reader(graph, pool.outputs[0])) is not None and child.kind in self.activations:
+        for _ in range(MOST_FUSED):
+            child = only_reader(graph, pool.outputs[0])
+            if child is None or child.kind not in self.activations:
+                return
             self._add_name(anchor, child)
             anchor.sources += child.sources
             graph.remove_node(child)
@@ -149,8 +157,8 @@ class PostOperators:
 
 def only_reader(graph: WorkingGraph, tensor: str) -> WorkNode | None:
     """The node that alone reads a tensor, once; None where there are none or more, or the graph returns it."""
-    readers = graph.readers.get(tensor, ())
-    return readers[0] if len(readers) == 1 and tensor not in graph.outputs else None
+    readers = graph.readers.get(tensor)
+    return readers[0] if readers and len(readers) == 1 and tensor not in graph.outputs else None
 
 
 def computed_inputs(graph: WorkingGraph, node: WorkNode) -> list[str]:
@@ -172,6 +180,7 @@ def leads_to(graph: WorkingGraph, start: WorkNode, goal: WorkNode) -> bool:
     pending, seen = [start], {start}
     while pending:
         node = pending.pop()
+        graph.spend(4)
         if node is goal:
             return True
         for tensor in node.outputs:

@@ -5,6 +5,8 @@
 3. Every node lists its *sources*: the names of the operators of the original graph that it does the work of. Nodes that
    a runtime adds (reorders, reshapes around a product) have none. An operator has at most one node as its heir.
 4. A node whose outputs nobody reads and the graph does not return is dropped, and so are the nodes that fed only it.
+5. Every change costs steps, as many as it looks at inputs and readers. A graph has so many, in proportion to its size
+   (`nnmeter.limits`, 5): rules that never come to an end, and graphs made to be slow, end in an error.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.errors import ModelError
+from nnmeter.fusion.readers import LONG, ManyReaders
 from nnmeter.graph.ir import Graph, TensorType
+from nnmeter.limits import BASE_EFFORT, EFFORT_PER_NODE
 
 
 class WorkNode:
@@ -73,6 +78,7 @@ class WorkingGraph:
         version: grows with every change; a pass that finds it unchanged since it last ran has nothing to do.
         new_constants: tensors that became constants since constants were last folded.
         touched: for each kind of node, the version at which one, or a neighbour of one, last changed.
+        effort: steps that are left (rule 5).
     """
 
     def __init__(self, graph: Graph, parameters: dict[str, Any] | None = None) -> None:
@@ -90,8 +96,10 @@ class WorkingGraph:
         self.version = 0
         self.touched: dict[str, int] = {}
         self.producer: dict[str, WorkNode] = {}
-        self.readers: dict[str, list[WorkNode]] = {}
-        self.by_kind: dict[str, list[WorkNode]] = {}
+        self.readers: dict[str, list[WorkNode] | ManyReaders[WorkNode]] = {}
+        self.by_kind: dict[str, dict[WorkNode, None]] = {}
+        self.effort = BASE_EFFORT + EFFORT_PER_NODE * len(graph.nodes)
+        self._body_reads: dict[WorkNode, list[str]] = {}
         self._fresh = 0
         kinds: dict[tuple[str, str], str] = {}
         readers = self.readers
@@ -100,11 +108,11 @@ class WorkingGraph:
             kind = kinds.get(key)
             if kind is None:
                 kind = kinds[key] = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-                self.by_kind[kind] = []
+                self.by_kind[kind] = {}
             work = WorkNode(
                 kind, node.name, list(node.inputs), list(node.outputs), node.attributes, float(position), (node.name,)
             )
-            self.by_kind[kind].append(work)
+            self.by_kind[kind][work] = None
             for name in work.outputs:
                 if name:
                     self.producer[name] = work
@@ -116,11 +124,27 @@ class WorkingGraph:
                         readers[name] = [work]
             if has_body(node.attributes):
                 self._read_from_bodies(work)
+        for name, reading in readers.items():
+            if len(reading) >= LONG:
+                readers[name] = ManyReaders(reading)
 
     def _read_from_bodies(self, work: WorkNode) -> None:
-        for outer in sorted(_outer_reads(work.attributes)):
-            if outer in self.types:
-                self.readers.setdefault(outer, []).append(work)
+        reads = self._body_reads[work] = sorted(n for n in _outer_reads(work.attributes) if n in self.types)
+        for outer in reads:
+            self.readers.setdefault(outer, []).append(work)
+
+    def spend(self, steps: int) -> None:
+        """Count steps (rule 5).
+
+        Raises:
+            ModelError: none are left.
+        """
+        self.effort -= steps
+        if self.effort < 0:
+            raise ModelError(
+                f"{self.name or 'model'}: the fusion rules do not come to an end on its graph in the steps that its "
+                "size allows; simplify the model, or restore the device pack's rules"
+            )
 
     def nodes(self) -> list[WorkNode]:
         """All nodes in the order of their positions."""
@@ -177,13 +201,13 @@ class WorkingGraph:
     ) -> WorkNode:
         """Add a node whose outputs have types already and no other writer."""
         node = WorkNode(kind, name, inputs, outputs, attributes, position, sources)
-        self.by_kind.setdefault(kind, []).append(node)
+        self.by_kind.setdefault(kind, {})[node] = None
         for tensor in outputs:
             if tensor:
                 self.producer[tensor] = node
         for tensor in inputs:
             if tensor:
-                self.readers.setdefault(tensor, []).append(node)
+                self._start_reading(node, tensor)
         self._touch(node)
         return node
 
@@ -196,25 +220,33 @@ class WorkingGraph:
             writer = producer.get(tensor)
             if writer is not None:
                 touched[writer.kind] = version
+        steps = 10 + 3 * len(node.inputs)
         for tensor in node.outputs:
-            for reader in readers.get(tensor, ()):
+            reading = readers.get(tensor, ())
+            steps += len(reading)
+            for reader in reading:
                 touched[reader.kind] = version
+        self.spend(steps)
 
     def remove_node(self, node: WorkNode) -> None:
         """Remove a node; its outputs have no writer until another takes them over."""
         self._touch(node)
         node.alive = False
-        self.by_kind[node.kind].remove(node)
+        self.by_kind[node.kind].pop(node, None)
         for tensor in node.outputs:
             if tensor and self.producer.get(tensor) is node:
                 del self.producer[tensor]
         for tensor in node.inputs:
             if tensor:
                 self.readers[tensor].remove(node)
-        if has_body(node.attributes):
-            for readers in self.readers.values():
-                while node in readers:
-                    readers.remove(node)
+        for tensor in self._body_reads.pop(node, ()):
+            self.readers[tensor].remove(node)
+
+    def _start_reading(self, node: WorkNode, tensor: str) -> None:
+        readers = self.readers.setdefault(tensor, [])
+        readers.append(node)
+        if len(readers) == LONG:
+            self.readers[tensor] = ManyReaders(readers)
 
     def set_input(self, node: WorkNode, index: int, tensor: str) -> None:
         """Let one input of a node read another tensor."""
@@ -224,7 +256,7 @@ class WorkingGraph:
             self.readers[old].remove(node)
         node.inputs[index] = tensor
         if tensor:
-            self.readers.setdefault(tensor, []).append(node)
+            self._start_reading(node, tensor)
             self._touch(node)
 
     def set_output(self, node: WorkNode, index: int, tensor: str) -> None:
@@ -241,7 +273,12 @@ class WorkingGraph:
         readers = self.readers.pop(old, [])
         for node in readers:
             node.inputs = [new if tensor == old else tensor for tensor in node.inputs]
-        self.readers.setdefault(new, []).extend(readers)
+            if node in self._body_reads:
+                self._body_reads[node] = [new if tensor == old else tensor for tensor in self._body_reads[node]]
+        reading = self.readers.setdefault(new, [])
+        reading.extend(readers)
+        if len(reading) >= LONG and isinstance(reading, list):
+            self.readers[new] = ManyReaders(reading)
         if new in self.constants:
             self.new_constants.append(new)
         for node in readers:

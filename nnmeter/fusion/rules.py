@@ -54,9 +54,13 @@ from pathlib import Path
 from typing import Any
 
 from nnmeter.errors import DeviceError
+from nnmeter.files import parse_json, read_limited
 from nnmeter.fusion.expressions import Expression, ExpressionFault, compile_expression, names_in
+from nnmeter.limits import MAX_JSON_BYTES
 
 SCHEMA_VERSION = 1
+MAX_REPEAT = 1000
+MAX_PATTERN = 64
 RULESETS = Path(__file__).with_name("rulesets")
 
 
@@ -160,24 +164,25 @@ class FusionRules:
     )  # compiled passes, by the detector
 
 
-def load_rules(source: str | os.PathLike[str] | Mapping[str, Any]) -> FusionRules:
+def load_rules(source: str | os.PathLike[str] | Mapping[str, Any], where: str = "fusion rules") -> FusionRules:
     """The fusion rules in a file, or in a JSON object already read.
 
     Args:
         source: path of a rules file, the name of a rule set of the package (`onnxruntime_cpu`), or a mapping.
+        where: what errors call a mapping.
 
     Raises:
         DeviceError: the file, the rule and the fault, in one line.
     """
     if isinstance(source, Mapping):
-        return _parse(source, "fusion rules")
+        return _parse(source, where)
     path = Path(source)
     if path.suffix == "" and (RULESETS / f"{path.name}.json").is_file() and not path.is_file():
         path = RULESETS / f"{path.name}.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_limited(path, MAX_JSON_BYTES))
     except OSError as error:
-        raise DeviceError(f"{path}: cannot read fusion rules ({error.strerror or error})") from None
+        raise DeviceError(f"{path}: cannot read fusion rules ({error.strerror or error}); check the path") from None
     except ValueError as error:
         raise DeviceError(f"{path}: fusion rules are not valid JSON ({error}); restore the file") from None
     return _parse(data, str(path))
@@ -205,7 +210,7 @@ def _parse(data: Any, where: str) -> FusionRules:
         version = data.get("schema_version")
         if version != SCHEMA_VERSION:
             raise RuleFault(
-                f"schema_version {version!r}, this nnmeter reads {SCHEMA_VERSION}; update nnmeter or the pack"
+                f"schema_version {version!r:.40}, this nnmeter reads {SCHEMA_VERSION}; update nnmeter or the pack"
             )
         data = {**data, "stages": _with_included(_listed(data, "stages", "rule set"))}
         stages = tuple(_stage(item) for item in data["stages"])
@@ -218,7 +223,9 @@ def _parse(data: Any, where: str) -> FusionRules:
             source=data,
         )
     except RuleFault as fault:
-        raise DeviceError(f"{where}: {fault}") from None
+        raise DeviceError(f"{where}: {fault}; restore the rules") from None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as fault:
+        raise DeviceError(f"{where}: the fusion rules are malformed ({fault!r:.200}); restore the rules") from fault
 
 
 def _with_included(stages: Sequence[Any]) -> list[Any]:
@@ -228,10 +235,10 @@ def _with_included(stages: Sequence[Any]) -> list[Any]:
         name = stage.get("include") if isinstance(stage, Mapping) else None
         if name is None:
             found.append(stage)
-        elif (RULESETS / f"{name}.json").is_file():
+        elif isinstance(name, str) and name.isidentifier() and (RULESETS / f"{name}.json").is_file():
             found += json.loads((RULESETS / f"{name}.json").read_text(encoding="utf-8"))["stages"]
         else:
-            raise RuleFault(f"there is no rule set {name!r} to include; see {RULESETS.name}")
+            raise RuleFault(f"there is no rule set {name!r:.80} to include; see {RULESETS.name}")
     return found
 
 
@@ -265,8 +272,8 @@ _PASS_FIELDS = frozenset({"name", "kind", "only_with", "only_if", "repeat"})
 
 def _repeat(data: Mapping[str, Any], where: str) -> int:
     repeat = data.get("repeat", 1)
-    if not isinstance(repeat, int) or repeat < 1:
-        raise RuleFault(f"{where}: repeat is {repeat!r}, not a positive whole number")
+    if not isinstance(repeat, int) or not 1 <= repeat <= MAX_REPEAT:
+        raise RuleFault(f"{where}: repeat is {repeat!r:.40}, not a whole number from 1 to {MAX_REPEAT}")
     return repeat
 
 
@@ -318,6 +325,8 @@ def _rule(data: Any, owner: str) -> RewriteRule:
     name = _text(data, "name", f"rule of pass {owner!r}")
     label = f"rule {name!r}"
     nodes = tuple(_pattern_node(item, label) for item in _listed(data, "match", label))
+    if len(nodes) > MAX_PATTERN:
+        raise RuleFault(f"{label}: a pattern of {len(nodes)} nodes, more than {MAX_PATTERN}")
     forward = data.get("forward", {})
     if not isinstance(forward, Mapping):
         raise RuleFault(f"{label}: forward is {forward!r}, not an object of outputs and the inputs read in their place")

@@ -150,7 +150,9 @@ class Pushing:
     def _goes_away(self, tensor: str) -> bool:
         if tensor in self.graph.outputs:
             return False
-        for reader in self.graph.readers.get(tensor, ()):  # noqa: SIM110 - a loop takes half the time of a generator here
+        readers = self.graph.readers.get(tensor, ())
+        self.graph.spend(len(readers))
+        for reader in readers:  # noqa: SIM110 - a loop takes half the time of a generator here
             if reader.kind not in self.way:
                 return False
         return True

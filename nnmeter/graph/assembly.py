@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.shape_rules.common import check_size
 from nnmeter.graph.unbound import DeclaredType, UnboundModel
 
 OPSET = 17  # the operators here mean what ai.onnx says in this version
@@ -50,7 +51,7 @@ class Assembly:
     def weight(self, shape: Sequence[int]) -> str:
         """Add a constant of float32 whose value does not matter and return its name."""
         name = self._fresh(f"weight_{len(self._constants)}")
-        self._constants[name] = TensorType("float32", tuple(shape))
+        self._constants[name] = check_size(TensorType("float32", tuple(shape)))
         return name
 
     def integers(self, values: Sequence[int]) -> str:

@@ -56,7 +56,21 @@ def inline_branch(node: Node, branch: UnboundGraph) -> UnboundGraph:
     )
 
 
-def _renamed(node: Node, names: dict[str, str], prefix: str) -> Node:
+class _Visible:
+    """New names of tensors, but for those that a nested graph hides; a copy for every graph would be quadratic."""
+
+    def __init__(self, names: _Names, hidden: set[str]) -> None:
+        self._names = names
+        self._hidden = hidden
+
+    def get(self, name: str, default: str) -> str:
+        return default if name in self._hidden else self._names.get(name, default)
+
+
+_Names = dict[str, str] | _Visible
+
+
+def _renamed(node: Node, names: _Names, prefix: str) -> Node:
     return Node(
         node.op_type,
         node.domain,
@@ -67,12 +81,12 @@ def _renamed(node: Node, names: dict[str, str], prefix: str) -> Node:
     )
 
 
-def _renamed_attribute(value: Any, names: dict[str, str]) -> Any:
+def _renamed_attribute(value: Any, names: _Names) -> Any:
     """Nested graphs see the new names of what they capture; their own names hide outer ones and stay."""
     if not isinstance(value, UnboundGraph):
         return value
     own = {n for inner in value.nodes for n in inner.outputs} | set(value.constants) | {d.name for d in value.inputs}
-    seen = {old: new for old, new in names.items() if old not in own}
+    seen = _Visible(names, own)
     return UnboundGraph(
         value.name,
         [
@@ -103,6 +117,6 @@ def own_tensors(
         names.update(node.inputs)
         names.update(node.outputs)
     return (
-        {name: kind for name, kind in types.items() if name in names},
-        {name: value for name, value in values.items() if name in names},
+        {name: types[name] for name in names if name in types},
+        {name: values[name] for name in names if name in values},
     )

@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.errors import ModelError, NnmeterError
+from nnmeter.errors import ModelError, NnmeterError, brief
 from nnmeter.graph.assumptions import Assumptions
 from nnmeter.graph.attributes import wrong_attribute
 from nnmeter.graph.branches import inline_branch, own_tensors, taken_branch
 from nnmeter.graph.classical import NOTED
 from nnmeter.graph.cost import NESTED_COST, operator_cost
 from nnmeter.graph.ir import Graph, Node, TensorType
+from nnmeter.graph.layers import Layer
 from nnmeter.graph.operators import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 from nnmeter.graph.shape_rules import RULES
 from nnmeter.graph.shape_rules.common import (
@@ -42,6 +43,7 @@ from nnmeter.graph.shape_rules.common import (
 from nnmeter.graph.shape_rules.contrib import BLOCKED_DOMAIN, block_of
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph
 from nnmeter.graph.values import propagate
+from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 
 # What a rule meets in a node whose inputs or attributes are not what its operator has.
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -73,6 +75,8 @@ class Inference:
         trips: Mapping[str, int] | None = None,
     ) -> None:
         self._source = source
+        self._declarations: dict[int, tuple[UnboundGraph, dict[str, DeclaredType]]] = {}
+        self._characters = 0
         self._opsets = opsets
         self._sizes = sizes
         self._assumptions = Assumptions(source) if assumptions is None else assumptions
@@ -116,15 +120,16 @@ class Inference:
         given: Mapping[str, np.ndarray[Any, Any]],
         elements: Mapping[str, list[TensorType]],
     ) -> tuple[Graph, Context]:
-        types = {**(outer.types if outer else {}), **graph.constants, **inputs}
-        values = {**(outer.values if outer else {}), **graph.values}
-        sequences = {**(outer.sequences if outer else {})}
+        types, values = {**graph.constants, **inputs}, dict(graph.values)
         for name in inputs:
             values.pop(name, None)
-            sequences.pop(name, None)
         values.update(given)
-        sequences.update(elements)
-        context = Context(types, values, self._opsets, self.warnings, sequences)
+        sequences = dict(elements)
+        if outer:
+            types = Layer(types, outer.types)
+            sequences = Layer({**dict.fromkeys(inputs), **sequences}, outer.sequences)
+            values = Layer({**dict.fromkeys((*inputs, *graph.constants)), **values}, outer.values)
+        context = Context(types, values, self._opsets, self.warnings, sequences, outer.held if outer else [0])
         context.bounded = self._assumptions.bounded
         context.infer_body = self._body_of(context)
         context.value_info, context.declared = self._declared_by(graph)
@@ -134,10 +139,10 @@ class Inference:
         initializers = set(graph.constants)
         with np.errstate(all="ignore"):
             nodes = self._infer(graph.nodes, context, graph, initializers)
-        if context.bounded:
-            values = {name: value for name, value in values.items() if name not in context.bounded}
         if outer:
             types, values = own_tensors(graph, nodes, types, values)
+        if context.bounded:
+            values = {name: value for name, value in values.items() if name not in context.bounded}
         bound = Graph(
             graph.name,
             nodes,
@@ -204,6 +209,7 @@ class Inference:
                 if taken is not None:
                     if node.inputs[0] in bounded:
                         context.bound(node, "data decide which branch is taken; counted as that of the bounded shapes")
+                    self._count(node, taken)
                     inlined = inline_branch(node, taken)
                     types.update(inlined.constants)
                     values.update(inlined.values)
@@ -308,6 +314,17 @@ class Inference:
                 f"a package can declare its cost (entry point nnmeter.operators)"
             )
 
+    def _count(self, node: Node, branch: UnboundGraph) -> None:
+        """Count the names that are made when a branch takes the place of its `If`: they grow with every level."""
+        names = sum(1 + len(n.inputs) + len(n.outputs) for n in branch.nodes) + len(branch.constants)
+        self._characters += (len(node.name) + 1) * names
+        if self._characters > MAX_EXPANDED_CHARACTERS:
+            raise self._fault(
+                node,
+                f"its branches, put in its place, have names of more than {MAX_EXPANDED_CHARACTERS} characters",
+                "give the operators shorter names",
+            )
+
     def _declared(
         self, node: Node, inputs: Sequence[TensorType | None], context: Context, why: str
     ) -> Sequence[TensorType]:
@@ -343,7 +360,8 @@ class Inference:
         domain = f"{node.domain}." if node.domain else ""
         if remedy == _CHECK and self._assumptions.bounded:
             remedy = f"{remedy}, {self._assumptions.remedy()}"
-        return ModelError(f"{self._source}: node '{node.name}' ({domain}{node.op_type}): {fault}; {remedy}")
+        name, operator = brief(node.name, 200), brief(f"{domain}{node.op_type}", 200)
+        return ModelError(f"{self._source}: node '{name}' ({operator}): {brief(fault)}; {remedy}")
 
 
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})

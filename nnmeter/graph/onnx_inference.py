@@ -28,7 +28,7 @@ def infer_with_onnx(
         return None
     try:
         schema = defs.get_schema(node.op_type, opsets.get(node.domain, 1), node.domain)
-    except defs.SchemaError:
+    except (defs.SchemaError, TypeError):  # the latter for a version that is no 32-bit number
         return None
     attributes = {k: numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v for k, v in node.attributes.items()}
     try:

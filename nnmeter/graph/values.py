@@ -8,6 +8,8 @@ those of `SEVERAL` return all outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,8 +33,9 @@ def propagate(
     of_types = _OF_TYPES.get(op_type)
     if of_types is not None:
         first = inputs[0]
-        if first is not None:
-            values[node.outputs[0]] = of_types(node, first)
+        if first is not None and node.outputs:
+            with suppress(*_FAULTS):
+                values[node.outputs[0]] = of_types(node, first)
         return
     rule = VALUES.get(op_type)
     if rule is None:
@@ -43,7 +46,7 @@ def propagate(
         if value is None and name:
             return
         known.append(value)
-    if outputs[0].elements > MAX_KNOWN_ELEMENTS:
+    if not outputs or outputs[0].elements > MAX_KNOWN_ELEMENTS:
         return
     try:
         results = rule(node, known)
@@ -204,6 +207,8 @@ def _constant_of_shape(node: Node, v: Values) -> Any:
 
 
 def _expand(node: Node, v: Values) -> Any:
+    if prod(size or 1 for size in v[1].tolist()) > MAX_KNOWN_ELEMENTS:
+        raise ValueError("an empty tensor of huge sizes")
     return v[0] * np.ones(v[1].tolist(), v[0].dtype) if v[0].dtype != bool else v[0] & np.ones(v[1].tolist(), bool)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,10 @@ class Baselines:
     def from_dict(cls, data: Mapping[str, Any]) -> Baselines:
         """The baselines that `to_dict` described."""
         a, b, c = (float(v) for v in data["flops_and_bytes"])
-        return cls(float(data["flops"]), (a, b, c), float(data["roofline"]))
+        baselines = cls(float(data["flops"]), (a, b, c), float(data["roofline"]))
+        if not all(0 <= value < inf for value in (baselines.flops, a, b, c, baselines.roofline)):
+            raise ValueError("a coefficient of the baselines is negative or not finite")
+        return baselines
 
 
 def network_totals(costs: Sequence[Cost], item_bits: Sequence[int], roofline: Roofline) -> tuple[float, ...]:

@@ -24,14 +24,18 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import DeviceError
+from nnmeter.files import parse_json, read_limited
+from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures, kernel_features
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice, Source
 from nnmeter.predictor.price_correction import Correction, alias_of
 from nnmeter.predictor.roofline import Roofline
-from nnmeter.predictor.trees import ARRAYS, TreeEnsemble, concatenate_ensembles, split_ensembles
+from nnmeter.predictor.tree_arrays import read_arrays
+from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_ensembles
 
 SCHEMA_VERSION = 1
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
@@ -39,6 +43,10 @@ RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_el
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _RANGE_COLUMNS = tuple(COMMON_NAMES.index(name) for name in RANGE_FEATURES)
 _CACHE_LIMIT = 200_000
+_RESTORE = "install the pack again or train it anew"
+# What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
+# milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
+_LARGEST_SIGMA, _LARGEST_LOG_SIZE, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e4, 1e9, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,8 @@ class KernelPredictor:
     def _price_missing(self, signatures: list[KernelSignature]) -> None:
         groups: dict[str, list[tuple[KernelSignature, KernelFeatures, Anchor | None]]] = {}
         for signature in signatures:
-            features = kernel_features(signature)
+            with checked_model(signature.type):
+                features = kernel_features(signature)
             anchor = self.anchors.get(alias_of(features.anchor, self.corrections))
             name = FALLBACK if anchor is None else anchor.family
             groups.setdefault(name, []).append((signature, features, anchor))
@@ -167,22 +176,34 @@ class KernelPredictor:
 
     @classmethod
     def load(cls, directory: Path) -> KernelPredictor:
-        """Read what `save` wrote; runs no code from the files. DeviceError if they are damaged or of another schema."""
+        """Read what `save` wrote; see `read`."""
         try:
-            document = json.loads((directory / "predictor.json").read_bytes())
-            _check_schema(document)
-            with np.load(directory / "trees.npz", allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in ARRAYS}
-            for name, dtype in ARRAYS.items():
-                if arrays[name].dtype != dtype or arrays[name].ndim != 1:
-                    raise ValueError(f"array '{name}' is not a vector of {np.dtype(dtype).name}")
-            return cls._from_document(document, arrays)
+            document = read_limited(directory / "predictor.json", MAX_JSON_BYTES)
+            trees = read_limited(directory / "trees.npz", MAX_TREES_BYTES)
+        except OSError as error:
+            raise DeviceError(f"{directory}: the predictor cannot be read ({error}); {_RESTORE}") from error
+        return cls.read(document, trees, str(directory))
+
+    @classmethod
+    def read(cls, document: bytes, trees: bytes, where: str) -> KernelPredictor:
+        """The predictor in the contents of predictor.json and trees.npz; runs no code from them.
+
+        Args:
+            document: of predictor.json.
+            trees: of trees.npz.
+            where: what errors call the pack.
+
+        Raises:
+            DeviceError: they are damaged, or of another schema.
+        """
+        try:
+            content = parse_json(document)
+            _check_schema(content)
+            return cls._from_document(content, read_arrays(trees))
         except DeviceError as error:
-            raise DeviceError(f"{directory}: {error}") from None
-        except (OSError, KeyError, IndexError, TypeError, ValueError, EOFError) as error:
-            raise DeviceError(
-                f"{directory}: the predictor is damaged ({error}); install the pack again or train it anew"
-            ) from error
+            raise DeviceError(f"{where}: {error}") from None
+        except (ArithmeticError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise DeviceError(f"{where}: the predictor is damaged ({error!s:.200}); {_RESTORE}") from error
 
     @classmethod
     def _from_document(cls, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KernelPredictor:
@@ -196,7 +217,12 @@ class KernelPredictor:
             ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
         anchors = {
             name: Anchor(
-                family, _finite(code), int(count), _finite(sigma), tuple(map(_finite, low)), tuple(map(_finite, high))
+                str(family),
+                _between(code, -1e6, 1e6),
+                int(count),
+                _between(sigma, 0.0, _LARGEST_SIGMA),
+                tuple(_between(v, -_LARGEST_LOG_SIZE, _LARGEST_LOG_SIZE) for v in low),
+                tuple(_between(v, -_LARGEST_LOG_SIZE, _LARGEST_LOG_SIZE) for v in high),
             )
             for name, (family, code, count, sigma, low, high) in document["anchors"].items()
         }
@@ -205,17 +231,20 @@ class KernelPredictor:
             raise ValueError("an ensemble is missing")
         if any(len(a.low) != len(_RANGE_COLUMNS) or len(a.high) != len(_RANGE_COLUMNS) for a in anchors.values()):
             raise ValueError("a sampled range has the wrong length")
+        corrections = document.get("corrections", ())
+        if len(corrections) > _MOST_CORRECTIONS:
+            raise ValueError(f"it was calibrated more than {_MOST_CORRECTIONS} times")
         return cls(
             Roofline.from_dict(document["roofline"]),
             anchors,
             ensembles,
-            _finite(document["fallback_sigma"]),
+            _between(document["fallback_sigma"], 0.0, _LARGEST_SIGMA),
             IntervalModel.from_dict(document["intervals"]),
             Baselines.from_dict(document["baselines"]),
-            _finite(document["scale"]),
-            _finite(document["per_kernel_ms"]),
-            _finite(document["inference_ms"]),
-            tuple(map(Correction.from_dict, document.get("corrections", ()))),
+            _between(document["scale"], 0.0, 1e6),
+            _between(document["per_kernel_ms"], -_LARGEST_MS, _LARGEST_MS),
+            _between(document["inference_ms"], 0.0, _LARGEST_MS),
+            tuple(map(Correction.from_dict, corrections)),
         )
 
 
@@ -231,10 +260,12 @@ def _with_all_ranges(anchor: Anchor) -> Anchor:
     return replace(anchor, low=(*anchor.low, -inf), high=(*anchor.high, inf))
 
 
-def _finite(value: Any) -> float:
+def _between(value: Any, low: float, high: float) -> float:
     number = float(value)
     if not isfinite(number):
         raise ValueError("a number is not finite")
+    if not low <= number <= high:
+        raise ValueError(f"a number is {number:g}, not from {low:g} to {high:g}")
     return number
 
 
@@ -242,12 +273,12 @@ def _check_schema(document: Mapping[str, Any]) -> None:
     version = document["schema_version"]
     if version != SCHEMA_VERSION:
         raise DeviceError(
-            f"the predictor has schema {version}, this nnmeter reads {SCHEMA_VERSION}; "
-            + ("upgrade nnmeter" if version > SCHEMA_VERSION else "train the pack anew")
+            f"the predictor has schema {version!r:.40}, this nnmeter reads {SCHEMA_VERSION}; "
+            + ("upgrade nnmeter" if isinstance(version, int) and version > SCHEMA_VERSION else "train the pack anew")
         )
     stored = {family: tuple(names) for family, names in document["features"].items()}
     changed = sorted(f for f, names in stored.items() if FEATURE_NAMES.get(f) != names)
     if changed or tuple(document["common_features"]) != COMMON_NAMES:
         raise DeviceError(
-            f"the predictor was trained on other features ({', '.join(changed) or 'common'}); train it anew"
+            f"the predictor was trained on other features ({', '.join(changed)[:200] or 'common'}); train it anew"
         )

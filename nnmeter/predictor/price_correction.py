@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import hypot, isfinite
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ TERMS = ("log_size", "tiny", "small", "memory_share", "cached")
 _TINY_MS, _SMALL_MS = 0.005, 0.05  # a launch; the work from which threads pay
 _CACHED_BYTES = 1e6  # order of a second-level cache
 _LARGEST_LOG_RATIO = 5.0
+_LARGEST = 1e3  # all numbers of a correction are logarithms of ratios
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 
 
@@ -184,8 +185,8 @@ def _coefficients(values: Sequence[Any]) -> tuple[float, ...]:
 
 def _finite(value: Any) -> float:
     number = float(value)
-    if not isfinite(number):
-        raise ValueError("a number of the correction is not finite")
+    if not abs(number) <= _LARGEST:  # nor is a NaN
+        raise ValueError("a number of the correction is not finite, or absurd")
     return number
 
 

@@ -62,8 +62,8 @@ class Roofline:
         peak = {name: float(data["peak_gflops"][name]) for name in set(DTYPE_CLASSES.values())}
         roofline = cls(peak, float(data["bandwidth_gbs"]), float(data["overhead_ms"]))
         for value in (*peak.values(), roofline.bandwidth_gbs, roofline.overhead_ms):
-            if not (0 < value < float("inf")):
-                raise ValueError("a quantity of the roofline is not a positive number")
+            if not 1e-9 < value < 1e12:
+                raise ValueError("a quantity of the roofline is not a positive number, or absurd")
         return roofline
 
 

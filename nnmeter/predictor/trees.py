@@ -12,7 +12,9 @@ Rules:
    float32 feature compares as with the double that the trainer chose.
 2. A tree has 2 to 64 leaves. A constant tree is added to the bias.
 3. An internal node is stored as (feature, threshold, first leaf, end leaf of its left subtree); a leaf as its value.
-4. Arrays are checked when they are loaded: sizes, ranges, finite numbers (`TreeEnsemble.validate`).
+4. Arrays are checked when they are loaded: sizes, ranges, finite numbers (`TreeEnsemble.validate`). There are no child
+   indices that could lead out of a tree or round in it: whatever ranges its nodes name, some leaf remains, for none can
+   remove the last.
 """
 
 from __future__ import annotations
@@ -163,7 +165,7 @@ def split_ensembles(
     ensembles: dict[str, TreeEnsemble] = {}
     tree = node = leaf = 0
     for name, (trees, nodes) in sizes.items():
-        if trees < 0 or nodes < trees:
+        if not 0 <= trees <= nodes:
             raise ValueError(f"sizes of '{name}' are out of range")
         inner, leaves = slice(node, node + nodes), slice(leaf, leaf + nodes + trees)
         ensembles[name] = TreeEnsemble(

@@ -6,6 +6,7 @@
 3. A file is written whole or not at all: it is made beside its place, then renamed, then carried to the disk itself.
 4. A store that grows is a directory of part files `part-<first>-<next>.parquet`, each a range of seeds; a directory is
    read as one store, and all of its parts must come from one device.
+5. What a file would fill of the memory is asked of it before it is read (`_MOST_VALUES`, `_MOST_BYTES`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nnmeter.errors import MeasurementError
-from nnmeter.files import write_whole
+from nnmeter.files import open_regular, parse_json, write_whole
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.profiling.fingerprint import identity
 from nnmeter.profiling.measurement import GRANULARITIES, Measurement
@@ -27,6 +28,8 @@ from nnmeter.profiling.measurement import GRANULARITIES, Measurement
 SCHEMA_VERSION = 1
 _DICTIONARY_BYTES = 64 << 20  # rule 2: beyond this Parquet would write every signature in full
 _VERSION_KEY, _FINGERPRINT_KEY = b"nnmeter.measurements", b"nnmeter.fingerprint"
+_MOST_GROUPS, _MOST_VALUES, _MOST_BYTES = 10_000, 20_000_000, 1 << 30  # rule 5; what ships has 318,000 at most
+_FAULTS = (ArithmeticError, AttributeError, IndexError, KeyError, MemoryError, TypeError, ValueError)
 _PART = re.compile(r"part-(\d+)-(\d+)\.parquet")
 _TEXTS = ("id", "granularity", "network", "family", "sitting")
 _TIMES = ("latency_ms", "min_ms", "median_ms", "p90_ms", "reference_ms")
@@ -148,7 +151,10 @@ def _parts(directory: Path) -> Iterable[re.Match[str]]:
 def _read_file(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     pa, parquet = _import_pyarrow()
     try:
-        table = parquet.read_table(io.BytesIO(path.read_bytes()))
+        with open_regular(path) as stream:
+            _check_size(path, parquet.ParquetFile(stream).metadata)
+            stream.seek(0)
+            table = parquet.read_table(stream)
         metadata = table.schema.metadata or {}
         version = metadata.get(_VERSION_KEY)
         if version is None:
@@ -160,14 +166,27 @@ def _read_file(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
                 f"{path}: measurements of schema {version.decode(errors='replace')}, "
                 f"this version reads {SCHEMA_VERSION}; update nnmeter"
             )
-        return _rows(table), json.loads(metadata[_FINGERPRINT_KEY])
-    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError) as fault:
+        fingerprint = parse_json(metadata[_FINGERPRINT_KEY])
+        if not isinstance(fingerprint, dict):
+            raise ValueError("its fingerprint is no object")
+        return _rows(table), fingerprint
+    except (pa.ArrowException, OSError, *_FAULTS) as fault:
         if isinstance(fault, MeasurementError):
             raise
         reason = str(fault).splitlines()[0][:120] if str(fault) else type(fault).__name__
         raise MeasurementError(
             f"{path}: damaged, or not a measurement file ({reason}); measure again or restore it"
         ) from fault
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Rule 5, from what the footer says: what is compressed may be a thousand times as much."""
+    groups = [metadata.row_group(index) for index in range(min(metadata.num_row_groups, _MOST_GROUPS + 1))]
+    values = sum(group.column(index).num_values for group in groups for index in range(group.num_columns))
+    if len(groups) > _MOST_GROUPS or values > _MOST_VALUES or sum(g.total_byte_size for g in groups) > _MOST_BYTES:
+        raise MeasurementError(
+            f"{path}: holds more than {_MOST_VALUES} values or {_MOST_BYTES >> 30} GiB; split it into several files"
+        )
 
 
 def _rows(table: Any) -> list[Measurement]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.catalog import DeviceInfo, in_groups
 from nnmeter.devices.pack import DevicePack
+from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.report.render import Layout
 from nnmeter.report.scorecard import METRICS, render_scorecard
 from nnmeter.report.text import Text
@@ -41,10 +43,15 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
         text.add("no device pack was found")
         return str(text)
     groups = [list(members) for _, members in groupby(in_groups(devices), key=lambda d: _group(d.card))]
-    facts, scores = [], []
+    facts: list[list[tuple[str, ...]]] = []
+    scores: list[list[tuple[str, ...]]] = []
     for members in groups:
         facts.append([(_group(members[0].card), *[""] * 5), *(_facts(device, nearest) for device in members)])
-        scores.append([(device.id, *_figures(device.scorecard)) for device in members if device.scorecard is not None])
+        scores.append([])
+        for device in members:
+            if device.scorecard is not None:
+                with _checked_scorecard(device.id):
+                    scores[-1].append((device.id, *_figures(device.scorecard)))
     text.add_table(("device", "hardware", "runtime", "threads", "types", "measured"), "ltlrll", facts)
     text.add("* nearest to this machine" if nearest else "none is of a machine like this one: name a device to predict")
     if any(scores):
@@ -68,6 +75,19 @@ def _facts(device: DeviceInfo, nearest: str | None) -> tuple[str, ...]:
         card.precision,
         card.date,
     )
+
+
+@contextmanager
+def _checked_scorecard(device: str) -> Iterator[None]:
+    """What is no scorecard in `scorecard.json` is a fault of the pack; only here it is looked at in depth."""
+    try:
+        yield
+    except NnmeterError:
+        raise
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
+        raise DeviceError(
+            f"{device}/scorecard.json: is no scorecard ({fault!r:.100}); evaluate the pack anew, or restore it"
+        ) from fault
 
 
 def _figures(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
@@ -103,7 +123,8 @@ def render_pack(pack: DevicePack, report_format: str, layout: Layout) -> str:
     if pack.scorecard is None:
         parts.append("no scorecard: make one with `nnmeter evaluate`\n")
     else:
-        parts.append(render_scorecard(pack.scorecard, "table", layout))
+        with _checked_scorecard(pack.id):
+            parts.append(render_scorecard(pack.scorecard, "table", layout))
     return "\n".join(parts)
 
 

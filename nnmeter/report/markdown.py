@@ -9,6 +9,7 @@ from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
 from nnmeter.report.numbers import format_interval, format_ms, format_share, most_expensive
 from nnmeter.report.outside import TITLE, describe_gap, summarize_outside
 from nnmeter.report.render import Layout
+from nnmeter.report.text import printable
 
 if TYPE_CHECKING:
     from nnmeter.predictor.prediction import Prediction
@@ -102,4 +103,5 @@ def _warnings(warnings: Iterable[str]) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text that is one cell and no markup: names come from files, and pages that show Markdown may take HTML in it."""
+    return printable(text.replace("\n", " ")).replace("|", "\\|").replace("<", "&lt;")

@@ -6,11 +6,18 @@ Written out rather than taken from `rich`, whose import and first table take as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 GAP = "   "
 _BOLD, _DIM, _YELLOW, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[0m"
+_STYLES = re.compile(r"(\x1b\[(?:1|2|33|0)m)")
 _NARROWEST = 12
+
+
+def printable(text: str) -> str:
+    """`text` without characters that would make a terminal do something: names in a file may have any."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class Text:
@@ -24,13 +31,13 @@ class Text:
     def add(self, line: str = "") -> None:
         """Add a line as it is; an empty line is not repeated."""
         if line or (self._lines and self._lines[-1]):
-            self._lines.append(line)
+            self._lines.append(self._safe(line))
 
     def add_wrapped(self, line: str) -> None:
         """Add a sentence, in as many lines as the width asks for."""
         import textwrap
 
-        self._lines += textwrap.wrap(line, max(self.width, 20), break_long_words=False) or [""]
+        self._lines += textwrap.wrap(printable(line), max(self.width, 20), break_long_words=False) or [""]
 
     def add_warnings(self, warnings: Sequence[str]) -> None:
         """Add a line a warning."""
@@ -72,6 +79,13 @@ class Text:
             self._lines.pop()
         return "\n".join(self._lines) + "\n"
 
+    def _safe(self, line: str) -> str:
+        """A line whose only control characters are the styles of this report."""
+        if line.isprintable():
+            return line
+        parts = _STYLES.split(line) if self._colour else [line]
+        return "".join(part if at % 2 else printable(part) for at, part in enumerate(parts))
+
     def _styled(self, text: str, style: str) -> str:
         return f"{style}{text}{_RESET}" if self._colour else text
 
@@ -97,7 +111,7 @@ def _row(cells: Sequence[str], kinds: str, widths: Sequence[int]) -> str:
 
 
 def _fit(cell: str, kind: str, width: int) -> str:
-    text = " ".join(cell.split())
+    text = printable(" ".join(cell.split()))
     if len(text) > width:
         text = text[: width - 1] + "…" if kind == "t" else shorten(text, width)
     return text.rjust(width) if kind == "r" else text.ljust(width)

@@ -15,7 +15,7 @@ import numpy as np
 from nnmeter.errors import ModelError
 from nnmeter.graph.dtypes import DTYPE_OF_CODE, DTYPE_OF_NAME
 from nnmeter.graph.ir import Node, TensorType
-from nnmeter.graph.unbound import MAX_ELEMENTS, DeclaredType, UnboundGraph
+from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK, DeclaredType, UnboundGraph
 
 Inputs = Sequence[TensorType | None]
 Shape = tuple[int, ...]
@@ -54,6 +54,7 @@ class Context:
         opsets: operator set versions of the model.
         warnings: what the user should know of shapes that are only bounds.
         sequences: element types of the tensor sequences.
+        held: how many tensors the sequences of the model have in all, as the only item of a list that bodies share.
         block: channels in a block of the blocked layout.
         blocks: padded channels of tensors in that layout, where a convolution's weights tell.
         infer_body: infers a nested graph from the types of its inputs and the elements of those that are sequences.
@@ -68,6 +69,7 @@ class Context:
     opsets: dict[str, int]
     warnings: list[str] = field(default_factory=list)
     sequences: dict[str, list[TensorType]] = field(default_factory=dict)
+    held: list[int] = field(default_factory=lambda: [0])
     block: int = 16
     blocks: dict[str, int] = field(default_factory=dict)
     infer_body: Callable[[UnboundGraph, Sequence[TensorType | None], Sequence[Elements]], Body] | None = None
@@ -177,10 +179,13 @@ def dtype_attribute(node: Node, name: str, default: str) -> str:
 
 def check_size(kind: TensorType) -> TensorType:
     """The type itself, if such a tensor is possible."""
-    for size in kind.shape:
+    shape = kind.shape
+    if len(shape) > MAX_RANK:
+        raise ShapeError(f"it would write a tensor of {len(shape)} dimensions, more than {MAX_RANK}")
+    for size in shape:
         if not isinstance(size, int):
-            raise ShapeError(f"an attribute that gives a size is {size!r}")
-    if kind.shape and (min(kind.shape) < 0 or kind.elements > MAX_ELEMENTS):
+            raise ShapeError(f"an attribute that gives a size is {size!r:.80}")
+    if shape and (min(shape) < 0 or max(shape) > MAX_ELEMENTS or kind.elements > MAX_ELEMENTS):
         raise ShapeError(f"it would write the impossible shape {show(kind.shape)}")
     return kind
 

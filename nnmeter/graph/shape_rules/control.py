@@ -39,6 +39,7 @@ from nnmeter.graph.shape_rules.common import (
     table,
 )
 from nnmeter.graph.unbound import UnboundGraph
+from nnmeter.limits import MAX_OPERATIONS
 
 _LARGEST_BOUND = 4096
 _MAX_PARTS = 1_000_000
@@ -63,6 +64,8 @@ def _keep(node: Node, runs: Sequence[tuple[Graph, int]], **bodies: Graph) -> Non
     """Write rule 5 into a node, its graphs bound."""
     costs = [[number * times for number in graph_cost(graph)] for graph, times in runs] or [[0, 0, 0]]
     total = [sum(numbers) for numbers in zip(*costs, strict=True)]
+    if max(total) > MAX_OPERATIONS:
+        raise ShapeError(f"its repetitions come to more than {MAX_OPERATIONS:.0e} operations or bytes")
     node.attributes = {
         **node.attributes,
         **bodies,
@@ -238,6 +241,8 @@ def _scan(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     old = context.opsets.get("", 9) < 9  # sequence lengths come first, every tensor has the batch in front
     if old:
         inputs = inputs[1:]
+    if not 0 < scans <= len(inputs):
+        raise ShapeError(f"it scans {scans} of {len(inputs)} inputs")
     states = len(inputs) - scans
     batch = present(inputs, states).shape[:1] if old else ()
     axes = attributes.get("scan_input_axes") or (0,) * scans

@@ -23,11 +23,15 @@ from nnmeter.graph.shape_rules.common import (
     table,
 )
 from nnmeter.graph.shape_rules.movement import split_sizes
-
-_MAX_PARTS = 1_000_000
+from nnmeter.limits import MAX_SEQUENCE, MAX_SEQUENCES
 
 
 def _remember(node: Node, context: Context, elements: list[TensorType], dtype: str = "float32") -> list[TensorType]:
+    if len(elements) > MAX_SEQUENCE:
+        raise ShapeError(f"it would make a sequence of {len(elements)} tensors, more than {MAX_SEQUENCE}")
+    context.held[0] += len(elements)
+    if context.held[0] > MAX_SEQUENCES:
+        raise ShapeError(f"the sequences of the model have more than {MAX_SEQUENCES} tensors in all")
     context.sequences[node.outputs[0]] = elements
     return [TensorType(elements[0].dtype if elements else dtype, (sum(t.elements for t in elements),))]
 
@@ -58,10 +62,12 @@ def _split(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]
     x = present(inputs, 0)
     axis = axis_of(node.attributes.get("axis", 0), len(x.shape))
     size = x.shape[axis]
-    if size > _MAX_PARTS:
-        raise ShapeError(f"it would make {size} tensors")
     given = context.integers(node, 1)
     keep = node.attributes.get("keepdims", 1) or given is not None
+    if given is None or not present(inputs, 1).shape:
+        parts = -(-size // max(given[0], 1)) if given else size
+        if parts > MAX_SEQUENCE:
+            raise ShapeError(f"it would make {parts} tensors, more than {MAX_SEQUENCE}")
     if given is None:
         sizes = [1] * size
     elif not present(inputs, 1).shape:
