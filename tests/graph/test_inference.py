@@ -396,3 +396,41 @@ def test_a_pool_of_channels_last_needs_no_attribute_to_say_so() -> None:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     assert bind_shapes(read_model(model.SerializeToString())).types["y"].shape == (1, 7, 5, 64)
+
+
+# --- Operator sets before 7, and what the file declares
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes", "opset", "expected"),
+    [
+        ("Add", [(2, 3, 4, 5), (3, 4)], {"broadcast": 1, "axis": 1}, 6, "float32[2x3x4x5]"),
+        ("Add", [(2, 3, 4, 5), (4, 5)], {"broadcast": 1}, 6, "float32[2x3x4x5]"),
+        ("Less", [(2, 3, 4), (2,)], {"broadcast": 1, "axis": 0}, 6, "bool[2x3x4]"),
+        ("Cast", [(2, 3)], {"to": "DOUBLE"}, 5, "float64[2x3]"),
+        ("Reshape", [(2, 3)], {"shape": [3, -1]}, 4, "float32[3x2]"),
+        ("Upsample", [(1, 2, 4, 4)], {"height_scale": 2.0, "width_scale": 3.0}, 6, "float32[1x2x8x12]"),
+        ("Pad", [(2, 3)], {"paddings": [1, 0, 1, 0]}, 1, "float32[4x3]"),
+    ],
+)
+def test_operators_of_old_sets(op: str, inputs: list, attributes: dict, opset: int, expected: str) -> None:
+    assert types_of(op, inputs, attributes, opset=opset) == [expected]
+
+
+def test_an_old_broadcast_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ModelError, match="reaches over the end of the first"):
+        types_of("Add", [(2, 3), (3, 4)], {"broadcast": 1, "axis": 1}, opset=6)
+
+
+@pytest.mark.parametrize(("declared", "expected"), [([2, 5], (2, 5)), ([2, "n"], (2, 12)), ([2, 40], (2, 12))])
+def test_a_smaller_size_that_the_file_declares_takes_the_place_of_a_bound(declared: list, expected: tuple) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("NonZero", ["x"], ["y"], "nonzero")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, declared)],
+    )
+    bound = bind_shapes(read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])))
+    assert bound.types["y"].shape == expected
+    (warning,) = bound.warnings
+    assert ("declares" in warning) == (expected == (2, 5))
