@@ -14,8 +14,8 @@ Rules:
    optimization, which runs the model with the test's inputs and returns every tensor of the main graph; where it cannot
    run the model, the test's expected outputs take its place.
 5. A tensor whose size depends on data may be smaller there than here; it is counted as bounded, if a warning says so.
-6. Networks of the zoo have no weights: they are drawn at random, and the types are those that ONNX Runtime infers and
-   writes into the model that it saves.
+6. Networks of the zoo have no weights: they are drawn at random, and the types are those that ONNX Runtime infers when
+   it is asked to return every tensor; those whose sizes it does not infer are passed over.
 """
 
 from __future__ import annotations
@@ -200,26 +200,37 @@ def _zeros(declared: Any) -> np.ndarray[Any, Any]:
 
 
 def runtime_types(path: Path) -> dict[str, TensorType]:
-    """The types that ONNX Runtime infers for a model without weights (rule 6)."""
+    """The types that ONNX Runtime infers for the tensors of a model without weights (rule 6)."""
     import onnxruntime as ort
 
     from nnmeter.runtimes.preparation import prepare_model, serialize
 
+    prepared = prepare_model(path).proto
+    known = {d.name for d in prepared.graph.output}
+    del prepared.graph.value_info[:]  # what the exporter says is not what the runtime infers
+    inner = [name for node in prepared.graph.node for name in node.output if name and name not in known]
+    prepared.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
     with tempfile.TemporaryDirectory() as folder:
-        saved = os.path.join(folder, "saved.onnx")
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.optimized_model_filepath = saved
-        options.log_severity_level = 4
-        ort.InferenceSession(serialize(prepare_model(path).proto, Path(folder)), options, ["CPUExecutionProvider"])
-        inferred = onnx.load(saved, load_external_data=False)
+        session = ort.InferenceSession(serialize(prepared, Path(folder)), options, ["CPUExecutionProvider"])
     types = {}
-    for declared in (*inferred.graph.value_info, *inferred.graph.output):
-        tensor = declared.type.tensor_type
-        if tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim):
-            shape = tuple(d.dim_value for d in tensor.shape.dim)
-            types[declared.name] = TensorType(DTYPE_OF_CODE[tensor.elem_type], shape)
+    for output in session.get_outputs():
+        dtype = _RUNTIME_TYPES.get(output.type)
+        if dtype is not None and all(isinstance(size, int) for size in output.shape):
+            types[output.name] = TensorType(dtype, tuple(output.shape))
     return types
+
+
+_RUNTIME_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    **{
+        f"tensor({name})": name for name in ("float16", "bfloat16", "bool", "string", "int8", "int16", "int32", "int64")
+    },
+    **{f"tensor({name})": name for name in ("uint8", "uint16", "uint32", "uint64", "int4", "uint4")},
+}
 
 
 def type_of(value: Any) -> TensorType | None:
