@@ -37,7 +37,9 @@ def calling_functions(levels: int, calls: int, name: str = "") -> onnx.ModelProt
     functions = [helper.make_function("f", "F0", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"], name)], OPSETS)]
     for level in range(1, levels + 1):
         names = ["a", *(f"t{i}" for i in range(calls - 1)), "b"]
-        nodes = [helper.make_node(f"F{level - 1}", [names[i]], [names[i + 1]], name, domain="f") for i in range(calls)]
+        nodes = [
+            helper.make_node(f"F{level - 1}", [names[i]], [names[i + 1]], name, domain="f") for i in range(calls)
+        ]
         functions.append(helper.make_function("f", f"F{level}", ["a"], ["b"], nodes, OPSETS))
     call = helper.make_node(f"F{levels}", ["x"], ["y"], name, domain="f")
     return model_of([call], [value("x", [1, 8])], ["y"], functions=functions, domains=["f"])
