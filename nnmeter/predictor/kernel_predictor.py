@@ -2,7 +2,8 @@
 
 Rules:
 
-1. `latency = roofline(kernel) x exp(learned log-ratio)`, then the device's correction from a profiled kernel to one
+1. `latency = roofline(kernel) x exp(learned log-ratio)`, the roofline with the rates of the kernel's operator where it
+   has some of its own; then the device's correction from a profiled kernel to one
    that runs unobserved: `scale x latency + per_kernel_ms`, never below a tenth of the roofline's launch overhead.
 2. A kernel whose anchor (operator and element type) was sampled in training is priced by its family's ensemble and is
    called "trained". Any other is priced by the generic ensemble, which knows bytes, elements and FLOPs of all kernels,
@@ -30,10 +31,10 @@ from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import KernelPrice, Source
 from nnmeter.predictor.price_correction import Correction, alias_of
-from nnmeter.predictor.roofline import Roofline
+from nnmeter.predictor.roofline import EVEN, Rates, Roofline
 from nnmeter.predictor.trees import ARRAYS, TreeEnsemble, concatenate_ensembles, split_ensembles
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had no rates of operators
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
 RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements")
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
@@ -52,6 +53,7 @@ class Anchor:
         count: sampled kernels.
         sigma: standard deviation of the log error of one kernel in cross-validation.
         low, high: sampled range of `RANGE_FEATURES`.
+        rates: its own rates, which the device's roofline is multiplied by (`Roofline.latency_ms`).
     """
 
     family: str
@@ -60,6 +62,7 @@ class Anchor:
     sigma: float
     low: tuple[float, ...]
     high: tuple[float, ...]
+    rates: Rates = EVEN
 
 
 @dataclass(slots=True)
@@ -127,8 +130,9 @@ class KernelPredictor:
         """The price of a kernel whose learned ratio to the roofline is known; `anchor` is None for the fallback."""
         cost = features.cost
         values = features.values
-        profiled = self.roofline.latency_ms(cost, int(values[_ITEM_BITS])) * ratio
-        latency = max(self.scale * profiled + self.per_kernel_ms, 0.1 * self.roofline.overhead_ms)
+        rates = EVEN if anchor is None else anchor.rates
+        profiled = self.roofline.latency_ms(cost, int(values[_ITEM_BITS]), rates) * ratio
+        latency = max(self.scale * profiled + self.per_kernel_ms, 0.1 * self.roofline.overhead_ms * rates[2])
         source: Source = "trained"
         outside = 0.0
         if anchor is None:
@@ -150,7 +154,15 @@ class KernelPredictor:
             "common_features": list(COMMON_NAMES),
             "roofline": self.roofline.to_dict(),
             "anchors": {
-                name: [a.family, a.code, a.count, a.sigma, list(a.low), list(a.high)]
+                name: [
+                    a.family,
+                    a.code,
+                    a.count,
+                    a.sigma,
+                    list(a.low),
+                    list(a.high),
+                    *([] if a.rates == EVEN else [list(a.rates)]),
+                ]
                 for name, a in sorted(self.anchors.items())
             },
             "ensembles": {name: {"sizes": sizes[name], "bias": self.ensembles[name].bias} for name in sizes},
@@ -197,9 +209,15 @@ class KernelPredictor:
             ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
         anchors = {
             name: Anchor(
-                family, _finite(code), int(count), _finite(sigma), tuple(map(_finite, low)), tuple(map(_finite, high))
+                family,
+                _finite(code),
+                int(count),
+                _finite(sigma),
+                tuple(map(_finite, low)),
+                tuple(map(_finite, high)),
+                _rates(*rates),
             )
-            for name, (family, code, count, sigma, low, high) in document["anchors"].items()
+            for name, (family, code, count, sigma, low, high, *rates) in document["anchors"].items()
         }
         if FALLBACK not in ensembles or any(a.family not in ensembles for a in anchors.values()):
             raise ValueError("an ensemble is missing")
@@ -219,6 +237,13 @@ class KernelPredictor:
         )
 
 
+def _rates(stored: Sequence[float] = EVEN) -> Rates:
+    flops, moved, launch = map(_finite, stored)
+    if min(flops, moved, launch) < 0:
+        raise ValueError("a rate is negative")
+    return flops, moved, launch
+
+
 def _finite(value: Any) -> float:
     number = float(value)
     if not isfinite(number):
@@ -228,9 +253,9 @@ def _finite(value: Any) -> float:
 
 def _check_schema(document: Mapping[str, Any]) -> None:
     version = document["schema_version"]
-    if version != SCHEMA_VERSION:
+    if version not in range(1, SCHEMA_VERSION + 1):
         raise DeviceError(
-            f"the predictor has schema {version}, this nnmeter reads {SCHEMA_VERSION}; "
+            f"the predictor has schema {version}, this nnmeter reads up to {SCHEMA_VERSION}; "
             + ("upgrade nnmeter" if version > SCHEMA_VERSION else "train the pack anew")
         )
     stored = {family: tuple(names) for family, names in document["features"].items()}
