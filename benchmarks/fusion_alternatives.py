@@ -9,7 +9,7 @@ rules so changed, and a predictor is trained from their whole times and judged o
 2. "unseen families": every family left out in one of five folds.
 
 Printed is the mean absolute log error of the rules as they ship, and by how much each alternative changes it, with the
-standard error of that difference over networks. A change that is larger than twice its error is marked with the verdict.
+standard error of that difference over networks. A change larger than twice its error is marked with the verdict.
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ def main() -> int:
         jobs = {}
         for device in chosen:
             parameters = {**load_rules(device.rules).parameters, **device.parameters}
-            alternatives = [{}, *({name: not value} for name, value in parameters.items() if isinstance(value, bool))]
+            alternatives: list[dict[str, bool]] = [
+                {},
+                *({name: not value} for name, value in parameters.items() if isinstance(value, bool)),
+            ]
             for changes in alternatives:
                 key = (device.name, *changes.items())
                 jobs[key] = pool.submit(
@@ -104,8 +107,8 @@ def main() -> int:
             for key, job in jobs.items():
                 if key[0] == device.name and len(key) > 1:
                     (name, value), other = key[1], job.result()
-                    changes = [_change(base.networks, other.networks), _change(base.families, other.families)]
-                    print(f"{f'{name} = {value}':36s} {changes[0]}       {changes[1]}", flush=True)
+                    found = [_change(base.networks, other.networks), _change(base.families, other.families)]
+                    print(f"{f'{name} = {value}':36s} {found[0]}       {found[1]}", flush=True)
     return 0
 
 
