@@ -72,7 +72,7 @@ def _change(base: dict[str, float], other: dict[str, float]) -> str:
     common = base.keys() & other.keys()
     difference = 100 * np.array([other[name] - base[name] for name in sorted(common)])
     mean, error = float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))
-    verdict = "" if abs(mean) < 2 * error else "better" if mean < 0 else "worse"
+    verdict = "" if abs(mean) <= 2 * error else "better" if mean < 0 else "worse"
     return f"{mean:+8.3f} ± {error:.3f} {verdict:6s}"
 
 
