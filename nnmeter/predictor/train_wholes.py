@@ -42,10 +42,12 @@ from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
 
 MIN_ANCHOR_NETWORKS = 8  # an operator that fewer networks have is priced by the fallback
 _STEADY = 0.05  # error of a network's time that no difference of its halves shows
-_MANY_NETWORKS = 5000  # from here on one held-out fold tells presets and rounds apart, in a fifth of the time
+MANY_NETWORKS = 5000  # from here on one held-out fold tells presets and rounds apart, in a fifth of the time
 _FLOOR = 0.1  # of the roofline's launch overhead: no kernel is priced below it (`KernelPredictor`, rule 1)
 
 PRESETS = (AdditivePreset(leaves=8), AdditivePreset(leaves=24))
+PRESETS_OF_MANY = (AdditivePreset(leaves=24, rounds=1000),)
+LAUNCH_OF_A_CORE = 0.1  # what a launch on a CPU is held to, of what whole networks call one (`additive`, rule 4)
 PRESETS_OVER_KERNELS = (AdditivePreset(leaves=8, least_share=30.0, learning_rate=0.05),)  # a slight hand
 
 
@@ -243,7 +245,7 @@ class WholeFit:
         self, presets: Sequence[AdditivePreset], fold: np.ndarray, say: Progress
     ) -> tuple[AdditivePreset, AdditiveHeldOut]:
         """The preset with the smallest held-out error, `fold` being of each network, and what it predicted."""
-        many = len(self.used) > _MANY_NETWORKS
+        many = len(self.used) > MANY_NETWORKS
         found: list[tuple[float, int, AdditivePreset, AdditiveHeldOut]] = []
         for preset in presets:
             held = (0,) if many else tuple(range(FOLDS))
