@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nnmeter.devices import list_devices
     from nnmeter.errors import CoverageError, DeviceError, MeasurementError, ModelError, NnmeterError
     from nnmeter.predictor.latency import LatencyPredictor, Prediction, load_predictor
+    from nnmeter.predictor.many import predict_many
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "list_devices",
     "load_model",
     "load_predictor",
+    "predict_many",
 ]
 
 # Public name -> module; imported when first used, so that `import nnmeter` costs nothing.
@@ -46,6 +48,7 @@ _HOMES = {
     "list_devices": "nnmeter.devices",
     "load_model": "nnmeter.api",
     "load_predictor": "nnmeter.predictor.latency",
+    "predict_many": "nnmeter.predictor.many",
 }
 
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    source: Any, dims: Mapping[str, int] | None = None, shapes: Mapping[str, Sequence[int]] | None = None
+    source: Any,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    assume: Mapping[str, Sequence[int]] | None = None,
 ) -> Graph:
     """Read a model and determine the shape of every tensor; weights are not read.
 
@@ -22,6 +25,7 @@ def load_model(
         source: path, bytes or `onnx.ModelProto`.
         dims: values of the dimensions that the model leaves free, by name.
         shapes: whole shapes of inputs, by input name.
+        assume: shapes of inner tensors that depend on data, by name, in place of the bounds that rules give.
 
     Raises:
         ModelError: the model cannot be read, or dimensions remain free.
@@ -29,7 +33,7 @@ def load_model(
     from nnmeter.formats import read_model
     from nnmeter.graph.binding import bind_shapes
 
-    return bind_shapes(read_model(source), dims or {}, shapes or {})
+    return bind_shapes(read_model(source), dims or {}, shapes or {}, assume)
 
 
 def detect_kernels(model: Any, device: str | os.PathLike[str] | DevicePack) -> list[Kernel]:

@@ -21,6 +21,7 @@ NAMES = {
     "list_devices",
     "load_model",
     "load_predictor",
+    "predict_many",
 }
 
 
@@ -35,7 +36,8 @@ def test_the_surface_is_what_it_was() -> None:
     ("name", "parameters"),
     [
         ("load_predictor", ["device"]),
-        ("load_model", ["source", "dims", "shapes"]),
+        ("load_model", ["source", "dims", "shapes", "assume"]),
+        ("predict_many", ["models", "devices", "dims", "shapes", "assume", "strict", "confidence", "progress"]),
         ("detect_kernels", ["model", "device"]),
         ("list_devices", []),
     ],

@@ -15,14 +15,17 @@ from nnmeter.cli.output import layout_for, write_report
 @options.output_file
 @click.pass_context
 def command(context: click.Context, report_format: str, output: Path | None) -> None:
-    """List the device packs that can be found, or show the card and scorecard of one."""
+    """List the device packs that can be found by kind, or show the card and scorecard of one."""
     if context.invoked_subcommand is not None:
         return
     from nnmeter.devices import list_devices, nearest_device
+    from nnmeter.devices.catalog import in_groups
+    from nnmeter.devices.nearest import is_candidate
     from nnmeter.report.devices import render_list
 
-    devices = list_devices()
-    nearest = nearest_device(devices)[0].id if devices else None
+    devices = in_groups(list_devices())
+    near = [device for device in devices if is_candidate(device.card)]
+    nearest = nearest_device(near)[0].id if near else None
     write_report(render_list(devices, report_format, layout_for(output), nearest), output)
 
 

@@ -14,6 +14,7 @@ from nnmeter.cli.output import choose_pack, layout_for, write_report
 @click.argument("model")
 @options.device
 @options.dims_and_shapes
+@options.assume
 @options.output_format("table", "json")
 @options.kernels_from
 @options.output_file
@@ -22,6 +23,7 @@ def command(
     device: str | None,
     dims: dict[str, int],
     shapes: dict[str, tuple[int, ...]],
+    assume: dict[str, tuple[int, ...]],
     report_format: str,
     kernels_from: str,
     output: Path | None,
@@ -33,7 +35,7 @@ def command(
     from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
 
     pack, notice = choose_pack(device)
-    graph = bind_shapes(read_model(model), dims, shapes)
+    graph = bind_shapes(read_model(model), dims, shapes, assume)
     if kernels_from == "runtime":
         from nnmeter.runtimes.detection import ask_runtime
 

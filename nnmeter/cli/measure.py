@@ -25,6 +25,10 @@ INTERRUPTED = 130
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.runtime
 @options.dims_and_shapes
+@options.assume
+@click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
+              help="Take down this time of MODEL, which other means took on the device of --on.")  # fmt: skip
+@click.option("--on", "device", metavar="ID_OR_PATH", help="With --taken: the pack of the device.")
 @click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write.")  # fmt: skip
 @click.option("--append", is_flag=True, help="Add this sitting to the measurements of the same device in FILE.")
@@ -40,6 +44,9 @@ def command(
     threads: int,
     dims: dict[str, int],
     shapes: dict[str, tuple[int, ...]],
+    assume: dict[str, tuple[int, ...]],
+    taken_ms: float | None,
+    device: str | None,
     output: Path,
     append: bool,
     families: Path | None,
@@ -71,6 +78,12 @@ def command(
         raise click.UsageError(f"--out {output}: exists already; add to it with --append, or give another file")
     refused: list[tuple[str, str]] = []
     paths, _ = options.expand_models(models)
+    if (taken_ms is None) != (device is None):
+        raise click.UsageError("--taken and --on belong together: a time, and the pack of the device it was taken on")
+    if taken_ms is not None and device is not None:
+        return _take_down(paths, device, taken_ms, dims, shapes, assume, _families(families), output)
+    if assume:
+        raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
     readable = _readable(paths, dims, shapes, refused if keep_going else None)
     of_model = _families(families)
     adapter = load_runtime(runtime)
@@ -118,6 +131,31 @@ def command(
         path, reason = refused[0]
         others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise CheckFailed(f"{path}{others} could not be measured, the others are in {output}: {reason}")
+    return 0
+
+
+def _take_down(
+    paths: Sequence[str],
+    device: str,
+    taken_ms: float,
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    assume: dict[str, tuple[int, ...]],
+    families: dict[str, str],
+    output: Path,
+) -> int:
+    """Writes down a time that was taken by other means."""
+    from nnmeter.devices import load_pack
+    from nnmeter.profiling.append import append_measurements
+    from nnmeter.profiling.taken import take_down
+
+    if len(paths) != 1:
+        raise click.UsageError("--taken is the time of one model; give the others with --append, one by one")
+    pack = load_pack(device)
+    family = families.get(Path(paths[0]).name, "")
+    measurement, fingerprint = take_down(paths[0], pack, taken_ms, dims, shapes, assume, family)
+    append_measurements(output, [measurement], fingerprint)
+    click.echo(f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {len(measurement.kernels)} kernels")
     return 0
 
 

@@ -18,14 +18,6 @@ _LARGEST_DIMENSION = 2**40
 
 def dims_and_shapes(function: F) -> F:
     """Add `--dim` (as `dims`) and `--shape` (as `shapes`), each a dict."""
-    shape = click.option(
-        "--shape",
-        "shapes",
-        multiple=True,
-        metavar="INPUT=AxBxC",
-        callback=_parse_shapes,
-        help="Shape of an input, for instance input=1x3x224x224. Repeatable.",
-    )
     dim = click.option(
         "--dim",
         "dims",
@@ -34,7 +26,42 @@ def dims_and_shapes(function: F) -> F:
         callback=_parse_dims,
         help="Value of a dimension that the model leaves free, for instance batch=1. Repeatable.",
     )
-    return dim(shape(function))
+    return dim(_shapes(function))
+
+
+def sizes_and_shapes(function: F) -> F:
+    """Add `--dim` (as `dims`, a tuple of sizes by name) and `--shape` (as `shapes`)."""
+    dim = click.option(
+        "--dim",
+        "dims",
+        multiple=True,
+        metavar="NAME=N,...",
+        callback=_parse_sizes,
+        help="Value of a dimension that the model leaves free, or several: batch=1,2,4. Repeatable; all combinations.",
+    )
+    return dim(_shapes(function))
+
+
+def _shapes(function: F) -> F:
+    return click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        metavar="INPUT=AxBxC",
+        callback=_parse_shapes,
+        help="Shape of an input, for instance input=1x3x224x224. Repeatable.",
+    )(function)
+
+
+def assume(function: F) -> F:
+    """Add `--assume`, a dict of shapes by tensor."""
+    return click.option(
+        "--assume",
+        multiple=True,
+        metavar="TENSOR=AxBxC",
+        callback=_parse_shapes,
+        help="Shape of an inner tensor that depends on data, in place of its bound. Repeatable.",
+    )(function)
 
 
 def device(function: F) -> F:
@@ -43,6 +70,19 @@ def device(function: F) -> F:
         "--device",
         metavar="ID_OR_PATH",
         help="Device pack, by id or directory. Default: the one nearest to this machine.",
+    )(function)
+
+
+def devices(function: F) -> F:
+    """Add `--device` for several devices (as `devices`, ids, patterns and paths; empty where not given)."""
+    return click.option(
+        "--device",
+        "devices",
+        multiple=True,
+        metavar="ID_OR_PATH,...",
+        callback=_parse_devices,
+        help="Device pack, by id or directory; or several, 'adreno*', 'all'. Repeatable. Default: the nearest to this "
+        "machine.",
     )(function)
 
 
@@ -115,6 +155,32 @@ def _parse_dims(context: click.Context, parameter: click.Parameter, values: Sequ
     return dims
 
 
+def _parse_sizes(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, tuple[int, ...]]:
+    dims: dict[str, tuple[int, ...]] = {}
+    for value in values:
+        name, _, text = value.rpartition("=")
+        sizes = text.split(",")
+        if not name or not all(map(_is_size, sizes)):
+            raise click.BadParameter(
+                f"{value!r} is not NAME=N, or NAME=N,N,..., with positive integers N", context, parameter
+            )
+        found = tuple(dict.fromkeys(map(int, sizes)))
+        if dims.setdefault(name, found) != found:
+            raise click.BadParameter(f"{name!r} is given twice; give its values in one list", context, parameter)
+    return dims
+
+
+def _parse_devices(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+    """Values as they are where they are paths, else split at commas."""
+    parts = [[value] if os.path.exists(value) else value.split(",") for value in values]
+    found = [part.strip() for value in parts for part in value]
+    if not all(found):
+        raise click.BadParameter("a device has no name; give ids with commas between", context, parameter)
+    return tuple(dict.fromkeys(found))
+
+
 def _parse_shapes(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
 ) -> dict[str, tuple[int, ...]]:
@@ -123,7 +189,7 @@ def _parse_shapes(
         name, _, text = value.rpartition("=")
         sizes = text.replace(",", "x").split("x")
         if not name or not all(map(_is_size, sizes)):
-            raise click.BadParameter(f"{value!r} is not INPUT=AxBxC with positive integers", context, parameter)
+            raise click.BadParameter(f"{value!r} is not {parameter.metavar} with positive integers", context, parameter)
         shape = tuple(map(int, sizes))
         if shapes.setdefault(name, shape) != shape:
             raise click.BadParameter(f"{name!r} is given twice with different shapes", context, parameter)

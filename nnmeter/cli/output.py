@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 _WIDTH = 100
 
 
-def layout_for(output: Path | None, several: bool = False) -> Layout:
+def layout_for(output: Path | None, several: bool = False, explain: bool = False) -> Layout:
     """The layout that suits a file, a terminal or a pipe."""
     if output is not None:
-        return Layout(several, _WIDTH)
+        return Layout(several, _WIDTH, explain=explain)
     width = shutil.get_terminal_size((_WIDTH, 24)).columns
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return Layout(several, width, coloured)
+    return Layout(several, width, coloured, explain)
 
 
 def write_report(text: str, output: Path | None, notice: str | None = None) -> None:
@@ -47,6 +48,16 @@ def check_directory(output: Path, option: str) -> None:
     """Refuse an output file whose directory does not exist; verbs that take long ask before they begin."""
     if not output.parent.is_dir():
         raise click.UsageError(f"{option} {output}: there is no directory {output.parent}; make it first")
+
+
+def choose_packs(devices: Sequence[str]) -> tuple[list[DevicePack], str | None]:
+    """The device packs that ids, patterns and paths stand for; without any as `choose_pack`."""
+    from nnmeter.devices import find_devices, load_pack
+
+    if not devices:
+        pack, notice = choose_pack(None)
+        return [pack], notice
+    return [load_pack(device.path) for device in find_devices(devices)], None
 
 
 def choose_pack(device: str | None) -> tuple[DevicePack, str | None]:

@@ -45,6 +45,12 @@ def _parse_error(context: click.Context, parameter: click.Parameter, value: str 
               help="Directory for the measurements.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the campaign that is in DIR.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="First seed of a new campaign.")
+@click.option("--like", "models", multiple=True, metavar="MODEL",
+              help="Measure the kernels of this ONNX model, in cuts of it. Repeatable.")  # fmt: skip
+@click.option("--device", metavar="ID_OR_PATH",
+              help="With --like: above all the kernels outside of the trained range of this pack.")  # fmt: skip
+@options.dims_and_shapes
+@options.assume
 @click.option("--verify", "verified", type=click.Path(exists=True, path_type=Path), metavar="DIR_OR_FILE",
               help="Measure nothing; check the measurements that are there.")  # fmt: skip
 def command(
@@ -55,9 +61,14 @@ def command(
     output: Path | None,
     resume: bool,
     seed: int,
+    models: tuple[str, ...],
+    device: str | None,
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    assume: dict[str, tuple[int, ...]],
     verified: Path | None,
 ) -> None:
-    """Measure the kernels of random networks on this machine, to train a predictor on.
+    """Measure the kernels of random networks, or of models, on this machine, to train a predictor on.
 
     What to measure is planned anew every couple of minutes from what was measured. What is measured is on disk half a
     minute later at the latest; an interrupted campaign is continued with --resume.
@@ -67,6 +78,11 @@ def command(
         return
     if output is None:
         raise click.UsageError("--out is missing; give the directory for the measurements")
+    if not models and (device or dims or shapes or assume):
+        raise click.UsageError("--device, --dim, --shape and --assume are about the models of --like; give those too")
+    like = None
+    if models:
+        like = {"paths": models, "dims": dims, "shapes": shapes, "assume": assume, "device": device}
     from nnmeter.profiling.library_threads import fix_library_threads
 
     fix_library_threads()  # before anything imports NumPy; the worker inherits it
@@ -74,7 +90,15 @@ def command(
 
     with StatusLine() as status:
         done = run_supervised_campaign(
-            output, runtime, threads, budget_s, seed, lambda latest: status.show(progress_line(latest)), resume, until
+            output,
+            runtime,
+            threads,
+            budget_s,
+            seed,
+            lambda latest: status.show(progress_line(latest)),
+            resume,
+            until,
+            like,
         )
     click.echo(f"{output}: {last_line(done)}")
 

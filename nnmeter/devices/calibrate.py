@@ -7,6 +7,8 @@
    Otherwise they are of the nominal state of these measurements.
 4. The learning curve is over all measurements; the pack is calibrated on those that were chosen.
 5. The card names the pack that was calibrated, and the measurements.
+6. The sampled range of an operator that the first pack was trained on grows by the kernels that the pack is calibrated
+   on.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from nnmeter.predictor.calibration import Calibration
     from nnmeter.predictor.calibration_plan import Suggestion
     from nnmeter.predictor.calibration_problem import CalibrationProblem
-    from nnmeter.predictor.kernel_predictor import KernelPredictor
+    from nnmeter.predictor.kernel_predictor import Anchor, KernelPredictor
     from nnmeter.predictor.train import TrainingReport
     from nnmeter.profiling.measurement import Measurement
 
@@ -106,6 +108,8 @@ def calibrate_pack(
     say("calibrating")
     calibration = fit_calibration(problem, chosen)
     calibrated, left_out = _calibrated_predictor(calibration, predictor)
+    taken = [k for m, used in zip(measurements, chosen, strict=True) if used for k in m.kernels]
+    calibrated = replace(calibrated, anchors=_with_ranges(calibrated.anchors, taken), _cache={})
     suggestions, suggested_from = _suggest(calibration, prior, predictor, candidates)
     used = [m for m, taken in zip(measurements, chosen, strict=True) if taken]
     kernels = sum(1 if m.granularity == "kernel" else len(m.kernel_ms) for m in used)
@@ -250,6 +254,23 @@ def _calibrated_predictor(
     return calibrated, describe_errors(measured / np.exp(errors), measured)
 
 
+def _with_ranges(anchors: Mapping[str, Anchor], kernels: Sequence[KernelSignature]) -> dict[str, Anchor]:
+    """The vocabulary with ranges that hold these kernels too (rule 6)."""
+    from nnmeter.kernels.features import COMMON_NAMES, kernel_features
+    from nnmeter.predictor.kernel_predictor import RANGE_FEATURES
+
+    columns = [COMMON_NAMES.index(name) for name in RANGE_FEATURES]
+    found = dict(anchors)
+    for features in map(kernel_features, dict.fromkeys(kernels)):
+        anchor = found.get(features.anchor)
+        if anchor is not None:
+            own = [features.values[column] for column in columns]
+            found[features.anchor] = replace(
+                anchor, low=tuple(map(min, anchor.low, own)), high=tuple(map(max, anchor.high, own))
+            )
+    return found
+
+
 def _baselines(calibration: Calibration, predictor: KernelPredictor) -> Any:
     """The baselines of scorecards, fitted to the same networks; the first device's where there are none."""
     from nnmeter.kernels.features import COMMON_NAMES
@@ -307,7 +328,7 @@ def _half_width(predictor: KernelPredictor, measurements: Sequence[Measurement])
         total = sum(p.latency_ms for p in prices) + predictor.inference_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         halves.append(50.0 * (high - low) / total)
-    return round(float(np.mean(halves)), 2)
+    return round(float(np.median(halves)), 2)
 
 
 def _card(

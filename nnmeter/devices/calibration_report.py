@@ -25,7 +25,7 @@ class CalibrationReport:
         kernels: kernels among them that were timed one by one.
         left_out: metrics of each network predicted without its own measurement; None without networks.
         held_out: metrics of the measurements that were given but not chosen; None if all were.
-        half_width: mean half width of the 90 % intervals of the measured networks, per cent of the prediction.
+        half_width: median half width of the 90 % intervals of the measured networks, per cent of the prediction.
         curve: learning curve.
         suggestions: what to measure next.
         suggested_from: where the candidates came from, in words.

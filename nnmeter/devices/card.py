@@ -24,7 +24,8 @@ class Card:
         protocol: how latencies were measured, in words.
         noise_floor: how far two independent measurements of one model differ, as the metrics of the scorecard.
         reference_ms: median time of the reference kernel while the device was measured; None if not taken.
-        fingerprint: what identifies the machine: `cpu`, `vendor`, `architecture`, `isa`, and more for the record.
+        fingerprint: what identifies the machine: `cpu`, `vendor`, `architecture`, `isa`, and more for the record; of a
+            device whose times were published also `kind`, `device`, and `published`, the data set.
         trained_on: how many measurements of which kind trained the predictor.
         limits: what the pack was not measured for, each in a sentence.
     """
@@ -42,6 +43,21 @@ class Card:
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     trained_on: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What executes the models: `cpu`, `gpu`, `vpu`."""
+        return str(self.fingerprint.get("kind") or "cpu").lower()
+
+    @property
+    def place(self) -> str:
+        """What that is a part of: `server`, `phone`, `stick`; by the runtime where the fingerprint does not say."""
+        return str(self.fingerprint.get("place") or _PLACES.get(self.runtime, "server")).lower()
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether times were published or reported by others, rather than taken by nnmeter."""
+        return bool(self.fingerprint.get("published") or self.fingerprint.get("reported"))
 
     def to_dict(self) -> dict[str, Any]:
         """The card as `card.json` stores it."""
@@ -73,6 +89,9 @@ class Card:
                 raise DeviceError(f"{where}: field {name!r} must be {expected}, not {value!r:.60}; rebuild the pack")
         return cls(**{**content, "limits": tuple(content.get("limits", ()))})
 
+
+# Runtimes of devices that are no servers.
+_PLACES: dict[str, str] = {"tflite": "phone", "tflite-gpu": "phone", "openvino-myriad": "stick"}
 
 _REQUIRED = ("id", "hardware", "runtime", "version", "threads", "precision", "date", "protocol")
 

@@ -7,13 +7,17 @@ Packs are looked for in these places; each holds directories that bear the id of
 3. `~/.local/share/nnmeter/packs` (under $XDG_DATA_HOME where that is set).
 
 Two packs of one id are an error: which of them priced a model must never depend on the order of places.
+
+Several are chosen by `all`, or by patterns with the wildcards of a shell (`adreno*`). They come in groups: by what they
+are a part of (server, phone, stick), then by kind (cpu, gpu, vpu), then by id.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,11 @@ from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, read_manifest
 from nnmeter.devices.pack import DevicePack, read_card, read_pack, read_scorecard
 from nnmeter.errors import DeviceError
+
+ALL = "all"
+_PLACES = ("server", "phone", "stick")
+_KINDS = ("cpu", "gpu", "vpu")
+_NAMED = 5  # packs that a message names
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,41 @@ def find_device(id_or_path: str | os.PathLike[str]) -> DeviceInfo:
         if not (Path(text) / MANIFEST).is_file():
             raise DeviceError(_unknown_device(text, sorted(packs)))
     return _describe(Path(text).absolute())
+
+
+def find_devices(patterns: Sequence[str | os.PathLike[str]]) -> list[DeviceInfo]:
+    """The device packs that these ids, patterns and paths stand for, in the order given, each once.
+
+    Raises:
+        DeviceError: one of them stands for none, or a pack is damaged.
+    """
+    found: dict[Path, DeviceInfo] = {}
+    for pattern in patterns:
+        text = os.fspath(pattern)
+        if text != ALL and not _has_wildcards(pattern):
+            chosen = [find_device(pattern)]
+        else:
+            listed = list_devices()
+            chosen = in_groups([d for d in listed if text == ALL or fnmatchcase(d.id, text)])
+            if not chosen:
+                known = ", ".join(d.id for d in listed[:_NAMED]) or "none"
+                raise DeviceError(f"no device matches {text!r}; there are {known} (see `nnmeter devices`)")
+        found.update((device.path, device) for device in chosen)
+    return list(found.values())
+
+
+def in_groups(devices: Iterable[DeviceInfo]) -> list[DeviceInfo]:
+    """Devices in groups: by what they are a part of, by kind, by id."""
+    return sorted(devices, key=lambda d: (_rank(_PLACES, d.card.place), _rank(_KINDS, d.card.kind), d.id))
+
+
+def _rank(order: Sequence[str], name: str) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order), name)
+
+
+def _has_wildcards(pattern: str | os.PathLike[str]) -> bool:
+    text = os.fspath(pattern)
+    return isinstance(pattern, str) and os.sep not in text and any(c in text for c in "*?[")
 
 
 def load_pack(id_or_path: str | os.PathLike[str]) -> DevicePack:

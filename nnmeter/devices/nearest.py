@@ -1,6 +1,7 @@
 """The device pack that comes nearest to this machine, and how near that is, in words.
 
-Nearness is judged by the first of these in which packs differ:
+Only packs of processors in machines like this one are candidates: a phone, a GPU or another accelerator is never near,
+and must be named. Nearness is judged by the first of these in which packs differ:
 
 1. the processor's architecture;
 2. its vector instructions: they decide which kernels a runtime has, hence which fusions and speeds;
@@ -29,14 +30,25 @@ def nearest_device(
         machine: the machine to come near to; the one that runs this process if not given.
 
     Raises:
-        DeviceError: there is no device pack.
+        DeviceError: there is no device pack, or none of a machine like this one.
     """
-    candidates = list_devices() if devices is None else devices
-    if not candidates:
+    known = list_devices() if devices is None else devices
+    if not known:
         raise DeviceError("no device pack is installed; reinstall nnmeter or set NNMETER_PACKS to a directory of packs")
+    candidates = [device for device in known if is_candidate(device.card)]
+    if not candidates:
+        raise DeviceError(
+            f"no device pack is of a machine like this one; name a device with --device (there are {known[0].id}"
+            f"{f' and {len(known) - 1} more' if known[1:] else ''}, see `nnmeter devices`)"
+        )
     here = machine or this_machine()
     nearest = min(candidates, key=lambda device: _distance(device.card, here))
     return nearest, explain_nearness(nearest.card, here)
+
+
+def is_candidate(card: Card) -> bool:
+    """Whether a device is of the kind of machine that nnmeter runs on."""
+    return card.kind == "cpu" and card.place == "server"
 
 
 def explain_nearness(card: Card, machine: Machine) -> str:

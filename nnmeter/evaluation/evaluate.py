@@ -34,7 +34,7 @@ from nnmeter.profiling.fingerprint import identity
 
 if TYPE_CHECKING:
     from nnmeter.devices.pack import DevicePack
-    from nnmeter.predictor.latency import Prediction
+    from nnmeter.predictor.prediction import Prediction
     from nnmeter.profiling.measurement import Measurement
 
 SPLIT = "trained on random networks only; no scored model, and no model of its family, was trained on"

@@ -358,11 +358,15 @@ def _scan_tensor_type(name: str, buffer: Buffer, at: int, end: int, container: s
     return DeclaredType(name, DTYPE_OF_CODE.get(code, ""), None if dims is None else tuple(dims), container)
 
 
+_NO_NAMES = frozenset({"", "?", "-1", "None"})  # what exporters write for a dimension that has no name
+
+
 def _scan_dimension(buffer: Buffer, at: int, end: int) -> Dimension:
     for number, kind, start, stop in fields(buffer, at, end):
         if number == 1 and kind == VARINT:
             size = signed(start)
             return size if size >= 0 else None
         if number == 2 and kind == LENGTH:
-            return text(buffer, start, stop) or None
+            name = text(buffer, start, stop)
+            return None if name in _NO_NAMES else name
     return None

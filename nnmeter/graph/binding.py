@@ -6,6 +6,8 @@ Rules:
    with the sizes that the model fixes, and a name must have one size.
 3. What then remains free is an error that names inputs, dimensions and the options that bind them.
 4. A size for a name that no input has is no error, because one option may serve several models; it is a warning.
+5. Shapes of inner tensors that depend on data may be assumed (`nnmeter.graph.assumptions`).
+6. Inputs with the same free dimensions are named together. A tensor that comes out empty is a warning.
 """
 
 from __future__ import annotations
@@ -13,17 +15,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nnmeter.errors import ModelError
+from nnmeter.graph.assumptions import Assumptions, empty_tensors
 from nnmeter.graph.inference import Inference
 from nnmeter.graph.ir import Graph, TensorType
-from nnmeter.graph.unbound import MAX_ELEMENTS, DeclaredType, Dimension, UnboundModel
+from nnmeter.graph.unbound import MAX_ELEMENTS, DeclaredType, UnboundModel
 
-_EXAMPLE_SIZES: dict[str, int] = {"seq": 128, "len": 128, "token": 128, "height": 224, "width": 224}
+_EXAMPLE_SIZES: dict[str, int] = {
+    "batch": 1, "seq": 128, "len": 128, "token": 128, "past": 128, "height": 224, "width": 224,
+}  # fmt: skip
+_NAMED = 8  # inputs that a message names
 
 
 def bind_shapes(
     model: UnboundModel,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    assume: Mapping[str, Sequence[int]] | None = None,
 ) -> Graph:
     """Bind the free dimensions of a model and infer the type of every tensor.
 
@@ -31,6 +38,7 @@ def bind_shapes(
         model: what `read_model` returned; it is not changed and may be bound again.
         dims: sizes of free dimensions, by name.
         shapes: whole shapes of inputs, by input name.
+        assume: shapes of inner tensors that depend on data, by name.
 
     Returns:
         The graph, every tensor with a static type.
@@ -70,11 +78,15 @@ def bind_shapes(
             types[declared.name] = kind
     if free:
         raise ModelError(f"{model.source}: {_remaining(free, sizes)}")
-    inference = Inference(model.source, model.opsets, sizes)
+    assumptions = Assumptions(model.source, assume)
+    inference = Inference(model.source, model.opsets, sizes, assumptions)
     graph = inference.run(model, types)
+    assumptions.check_met()
     unused = sorted(
         set(dims or {}) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
     )
+    graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))
+    graph.warnings[:] = dict.fromkeys(graph.warnings)  # a body that is inferred twice says all twice
     graph.warnings.extend(f"no input has a dimension '{name}'; its size was not used" for name in unused)
     return graph
 
@@ -135,32 +147,30 @@ def _bound(declared: DeclaredType, shape: tuple[int, ...] | None, sizes: Mapping
 
 
 def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
-    """What remains free and how to give it (rule 3)."""
-    parts = []
+    """What remains free and how to give it (rules 3 and 6)."""
+    alike: dict[str, list[str]] = {}
     options = []
     for declared in free:
         if declared.dims is None:
-            parts.append(f"input '{declared.name}' has no declared shape")
+            alike.setdefault("no declared shape", []).append(declared.name)
             options.append(f"--shape {declared.name}=1x3x224x224")
             continue
-        names = [d for d in declared.dims if isinstance(d, str) and d not in sizes]
-        unnamed = None in declared.dims
-        parts.append(
-            f"input '{declared.name}' has free dimensions ({', '.join([*names, *(['one without a name'] * unnamed)])})"
-        )
-        if unnamed:
-            whole = [_example(d, sizes, axis, len(declared.dims)) for axis, d in enumerate(declared.dims)]
-            options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
-        else:
-            options += [f"--dim {name}={_example(name, sizes, 0, 1)}" for name in names]
+        names = list(dict.fromkeys(d for d in declared.dims if isinstance(d, str) and d not in sizes))
+        alike.setdefault(f"free dimensions ({', '.join(names)})", []).append(declared.name)
+        rank = len(declared.dims)
+        options += [f"--dim {name}={_example(name, declared.dims.index(name), rank)}" for name in names]
+    parts = [f"{_name_inputs(names)} {what}" for what, names in alike.items()]
     return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}"
 
 
-def _example(dim: Dimension, sizes: Mapping[str, int], axis: int, rank: int) -> int:
+def _name_inputs(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"input '{names[0]}' has"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"inputs {', '.join(repr(name) for name in names[:_NAMED])}{more} have"
+
+
+def _example(name: str, axis: int, rank: int) -> int:
     """A likely size, for the example in the message."""
-    if isinstance(dim, int):
-        return dim
-    if dim is None:
-        return 1 if axis == 0 else 224 if rank == 4 and axis > 1 else 128
-    usual = next((size for word, size in _EXAMPLE_SIZES.items() if word in dim.lower()), 1)
-    return sizes.get(dim, usual)
+    usual = 224 if rank == 4 and axis > 1 else 1
+    return next((size for word, size in _EXAMPLE_SIZES.items() if word in name.lower()), usual)

@@ -7,6 +7,8 @@ Rules:
 3. An operator without a rule, or whose shape depends on what only the run knows, gets the types that ONNX's own
    inference finds, else those that the file declares; where neither does, it is an error.
 4. An `If` whose condition is known is replaced by the branch that is taken.
+5. Shapes that depend on data are bounded by the rule of their operator, or by what the user assumes
+   (`nnmeter.graph.assumptions`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import ModelError
+from nnmeter.graph.assumptions import Assumptions
 from nnmeter.graph.branches import inline_branch
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.shape_rules import RULES
@@ -29,6 +32,7 @@ from nnmeter.graph.values import propagate
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 _NO_RULES: dict[str, Any] = {}
+_CHECK = "check the model, or the shapes given for its inputs"
 
 
 class Inference:
@@ -38,12 +42,16 @@ class Inference:
         source: what errors call the model.
         opsets: operator set versions.
         sizes: the sizes given to named free dimensions, for types that the file declares.
+        assumptions: shapes that the user assumes of tensors.
     """
 
-    def __init__(self, source: str, opsets: dict[str, int], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, source: str, opsets: dict[str, int], sizes: Mapping[str, int], assumptions: Assumptions | None = None
+    ) -> None:
         self._source = source
         self._opsets = opsets
         self._sizes = sizes
+        self._assumptions = Assumptions(source) if assumptions is None else assumptions
         self.warnings: list[str] = []
 
     def run(self, graph: UnboundGraph, inputs: Mapping[str, TensorType], outer: Context | None = None) -> Graph:
@@ -63,12 +71,15 @@ class Inference:
             values.pop(name, None)
         sequences = dict(outer.sequences) if outer else {}
         context = Context(types, values, self._opsets, self.warnings, sequences)
+        context.bounded = self._assumptions.bounded
         context.infer_body = self._body_of(context)
         if BLOCKED_DOMAIN in self._opsets:
             context.block, context.blocks = block_of(graph.nodes, types)
         initializers = set(graph.constants)
         with np.errstate(all="ignore"):
             nodes = self._infer(graph.nodes, context, graph, initializers)
+        if context.bounded:
+            values = {name: value for name, value in values.items() if name not in context.bounded}
         if outer:
             types, values = _own(graph, nodes, types, values)
         return Graph(
@@ -96,13 +107,17 @@ class Inference:
     def _infer(
         self, nodes: Sequence[Node], context: Context, graph: UnboundGraph, initializers: set[str]
     ) -> list[Node]:
-        types, values = context.types, context.values
+        types, values, bounded = context.types, context.values, context.bounded
+        assumptions = self._assumptions
         result: list[Node] = []
         for node in nodes:
+            warned = len(context.warnings)
             inputs = [types[name] if name else None for name in node.inputs]
             if node.op_type in _WITH_GRAPHS and not node.domain:
                 taken = _taken_branch(node, values)
                 if taken is not None:
+                    if node.inputs[0] in bounded:
+                        context.bound(node, "data decide which branch is taken; counted as that of the bounded shapes")
                     inlined = inline_branch(node, taken)
                     types.update(inlined.constants)
                     values.update(inlined.values)
@@ -126,6 +141,13 @@ class Inference:
                 raise self._fault(
                     node, f"its inputs or attributes do not fit the operator ({_seen(inputs)})"
                 ) from fault
+            if bounded and not bounded.keys().isdisjoint(node.inputs):
+                context.mark_bounded(node)
+            if assumptions:
+                try:
+                    outputs = assumptions.applied(node, outputs, context, warned)
+                except ShapeError as fault:
+                    raise self._fault(node, str(fault), "--assume is for shapes that depend on data") from fault
             named = node.outputs
             if len(outputs) < len(named):
                 raise self._fault(node, f"it has {len(named)} outputs, the operator {len(outputs)}")
@@ -153,6 +175,9 @@ class Inference:
             return found
         declared = graph.value_info()
         declared.update((d.name, d) for d in graph.outputs)
+        assumed = self._assumptions.unknown(node, inputs, declared, context)
+        if assumed is not None:
+            return assumed
         types = []
         for name in node.outputs:
             kind = self._static(declared.get(name)) if name else TensorType("float32", (0,))
@@ -160,7 +185,7 @@ class Inference:
                 raise self._fault(
                     node,
                     f"the shape of '{name}' cannot be determined: {why}",
-                    "declare the shape of its outputs in the model (value_info), or simplify the model before",
+                    f"give it with --assume {name}=AxBxC, or declare it in the model (value_info)",
                 )
             types.append(kind)
         context.bound(node, f"has the shape that the file declares, because {why}")
@@ -172,10 +197,10 @@ class Inference:
         sizes = tuple([self._sizes.get(d, d) if isinstance(d, str) else d for d in declared.dims])
         return DeclaredType(declared.name, declared.dtype, sizes, declared.container).static
 
-    def _fault(
-        self, node: Node, fault: str, remedy: str = "check the model, or the shapes given for its inputs"
-    ) -> ModelError:
+    def _fault(self, node: Node, fault: str, remedy: str = _CHECK) -> ModelError:
         domain = f"{node.domain}." if node.domain else ""
+        if remedy == _CHECK and self._assumptions.bounded:
+            remedy = f"{remedy}, {self._assumptions.remedy()}"
         return ModelError(f"{self._source}: node '{node.name}' ({domain}{node.op_type}): {fault}; {remedy}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,8 @@ class UnboundGraph:
 class UnboundModel(UnboundGraph):
     """A whole model, to be given sizes by `bind_shapes`.
 
+    A free dimension without a name in the file gets one: the input's and the number of its axis, `x.0`.
+
     Attributes:
         source: what errors call it: its path as it was given, or "model".
         opsets: version of every operator set that it imports, "" for ai.onnx.
@@ -83,8 +85,19 @@ class UnboundModel(UnboundGraph):
     opsets: dict[str, int] = field(default_factory=dict)
     ir_version: int = 0
 
+    def __post_init__(self) -> None:
+        """Name the free dimensions of inputs that have no name."""
+        self.inputs = tuple(_with_names(declared) for declared in self.inputs)
+
     @property
     def free_dimensions(self) -> dict[str, tuple[Dimension, ...]]:
-        """For every input with free dimensions, the names of these, None for one without a name."""
+        """For every input with free dimensions, the names of these."""
         free = {d.name: tuple(s for s in d.dims if not isinstance(s, int)) for d in self.inputs if d.dims is not None}
         return {name: dims for name, dims in free.items() if dims}
+
+
+def _with_names(declared: DeclaredType) -> DeclaredType:
+    if declared.dims is None or None not in declared.dims or declared.container in ("sequence", "map"):
+        return declared
+    dims = tuple(f"{declared.name}.{axis}" if dim is None else dim for axis, dim in enumerate(declared.dims))
+    return replace(declared, dims=dims)

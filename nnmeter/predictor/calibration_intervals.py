@@ -20,7 +20,7 @@ import numpy as np
 
 from nnmeter.predictor.calibration import Calibration
 from nnmeter.predictor.calibration_problem import Matrix
-from nnmeter.predictor.intervals import IntervalModel, log_scale
+from nnmeter.predictor.intervals import IntervalModel, log_scale, normal_quantile, unsampled_scale
 from nnmeter.predictor.price_correction import Correction
 from nnmeter.predictor.roofline import Roofline
 
@@ -44,21 +44,18 @@ def calibrate_intervals_anew(
     if not len(rows):
         return replace(prior, base=float(np.hypot(prior.base, calibration.noise)))
     prices = correction.apply(problem.prices, problem.features, roofline)
-    scales = np.array(
-        [
-            log_scale(
-                [prices[k] for k in np.flatnonzero(problem.counts[row]) for _ in range(int(problem.counts[row, k]))],
-                calibration.noise,
-                prior.jitter_ms,
-            )
-            for row in rows
-        ]
-    )
+    networks = [
+        [prices[k] for k in np.flatnonzero(problem.counts[row]) for _ in range(int(problem.counts[row, k]))]
+        for row in rows
+    ]
+    scales = np.array([log_scale(kernels, calibration.noise, prior.jitter_ms) for kernels in networks])
+    unsampled = np.array([unsampled_scale(kernels) for kernels in networks])
     _, predictive = calibration.predict(rows)
-    usual = float(np.median(predictive / scales))
-    scores = np.sort(np.abs(left_out) / scales)
+    usual = float(np.median(np.sqrt(np.maximum(predictive**2 - unsampled**2, 0.0)) / scales))
     multipliers = {}
     for confidence in prior.multipliers:
+        rest = np.maximum(left_out**2 - (normal_quantile(confidence) * unsampled) ** 2, 0.0)
+        scores = np.sort(np.sqrt(rest) / scales)
         expected = usual * _student_quantile(0.5 + confidence / 2, len(rows))
         rank = ceil((len(rows) + 1) * confidence)
         if len(rows) < CONFORMAL:

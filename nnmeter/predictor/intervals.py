@@ -6,10 +6,15 @@ Rules:
    sigma)^2)`: errors of kernels of one operator go together, those of different operators are independent, `base` is
    what no kernel explains, and `jitter_ms` what an inference varies by whatever its length, which matters to the
    shortest.
-2. The score of a calibration network is `|log(measured / predicted)| / s`. Its `ceil((n + 1) c) / n` quantile is the
-   multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
-3. The interval is `predicted x exp(-+ multiplier x s)`.
-4. `base` and `jitter_ms` are those, of a fixed grid, that give the calibration networks the narrowest median interval.
+2. What was not sampled is no part of `s`, for calibration networks say nothing of it. It errs all in one direction in
+   the worst case: `u = sum over kernels (share x unsampled sigma)`, where that of a kernel priced by the fallback is
+   all of its sigma, and that of one beyond the sampled sizes grows with the distance. So an interval is the wider, the
+   larger the share of what was not sampled.
+3. The interval of confidence `c` is `predicted x exp(-+ sqrt((multiplier x s)^2 + (z u)^2))`, `z` being the quantile of
+   the normal distribution.
+4. The score of a calibration network is `sqrt(log(measured / predicted)^2 - (z u)^2) / s`. Its `ceil((n + 1) c) / n`
+   quantile is the multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
+5. `base` and `jitter_ms` are those, of a fixed grid, that give the calibration networks the narrowest median interval.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import ceil, exp, inf, sqrt
+from math import ceil, exp, hypot, inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -25,13 +30,16 @@ import numpy as np
 from nnmeter.predictor.price import KernelPrice
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
+_NORMAL = {0.5: 0.67449, 0.8: 1.28155, 0.9: 1.64485, 0.95: 1.95996}
+_LEAST_MULTIPLIER = 0.01
+_WIDEST = 5.0  # half a log interval: a factor of 148 either way, which says that nothing is known
 _BASES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
 _JITTERS_MS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalModel:
-    """Multipliers of the scale by confidence (rule 2), base and jitter of the scale (rule 1)."""
+    """Multipliers of the scale by confidence (rule 4), base and jitter of the scale (rule 1)."""
 
     base: float
     multipliers: Mapping[float, float]
@@ -40,7 +48,8 @@ class IntervalModel:
 
     def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
         """Low and high end around a total; KeyError if the confidence was not calibrated."""
-        half = self.multipliers[confidence] * log_scale(prices, self.base, self.jitter_ms)
+        sampled = self.multipliers[confidence] * log_scale(prices, self.base, self.jitter_ms)
+        half = min(hypot(sampled, normal_quantile(confidence) * unsampled_scale(prices)), _WIDEST)
         return latency_ms * exp(-half), latency_ms * exp(half)
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,13 +74,30 @@ class IntervalModel:
         return cls(base, multipliers, int(data["networks"]), jitter_ms)
 
 
+def normal_quantile(confidence: float) -> float:
+    """Half the width of the interval of a normal distribution that holds a value with this probability."""
+    known = _NORMAL.get(confidence)
+    if known is not None:
+        return known
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
 def log_scale(prices: Sequence[KernelPrice], base: float, jitter_ms: float = 0.0) -> float:
     """The scale of a network's log error (rule 1)."""
     total = sum(p.latency_ms for p in prices) or 1.0
     by_anchor: dict[str, float] = {}
     for price in prices:
-        by_anchor[price.anchor] = by_anchor.get(price.anchor, 0.0) + price.latency_ms * price.sigma
+        sigma = price.sigma - price.unsampled_sigma
+        by_anchor[price.anchor] = by_anchor.get(price.anchor, 0.0) + price.latency_ms * sigma
     return sqrt(base * base + (jitter_ms / total) ** 2 + sum((value / total) ** 2 for value in by_anchor.values()))
+
+
+def unsampled_scale(prices: Sequence[KernelPrice]) -> float:
+    """What was not sampled adds to the log error (rule 2)."""
+    total = sum(p.latency_ms for p in prices) or 1.0
+    return sum(p.latency_ms * p.unsampled_sigma for p in prices) / total
 
 
 def calibrate_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[KernelPrice]]) -> IntervalModel:
@@ -83,7 +109,7 @@ def calibrate_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[Kern
     """
     explained = np.array([log_scale(prices, 0.0) for prices in networks])
     totals = np.array([sum(p.latency_ms for p in prices) or 1.0 for prices in networks])
-    return calibrate_scales(log_errors, explained, totals)
+    return calibrate_scales(log_errors, explained, totals, np.array([unsampled_scale(prices) for prices in networks]))
 
 
 def explained_scales(
@@ -93,7 +119,7 @@ def explained_scales(
 
     Args:
         latency_ms: price of each kernel [rows].
-        sigma: standard deviation of its logarithm [rows].
+        sigma: standard deviation of its logarithm, without the part of what was not sampled [rows].
         anchor: number of its anchor [rows].
         network: number of its network [rows].
         networks: how many networks there are.
@@ -109,14 +135,32 @@ def explained_scales(
     return np.sqrt(np.bincount(owner, sums**2, networks)) / totals, totals
 
 
-def calibrate_scales(log_errors: np.ndarray, explained: np.ndarray, totals_ms: np.ndarray) -> IntervalModel:
-    """Calibrate on out-of-sample networks, as `calibrate_intervals`, given what `explained_scales` returns."""
+def half_widths(model: IntervalModel, confidence: float, explained: Any, totals_ms: Any, unsampled: Any) -> np.ndarray:
+    """Half the width of the log interval of each network (rule 3), given what `explained_scales` returns."""
+    scales = np.sqrt(explained**2 + model.base**2 + (model.jitter_ms / totals_ms) ** 2)
+    return np.hypot(model.multipliers[confidence] * scales, normal_quantile(confidence) * unsampled)
+
+
+def calibrate_scales(
+    log_errors: np.ndarray, explained: np.ndarray, totals_ms: np.ndarray, unsampled: np.ndarray
+) -> IntervalModel:
+    """Calibrate on out-of-sample networks, as `calibrate_intervals`, given what `explained_scales` returns.
+
+    Args:
+        log_errors: log(measured / predicted) of each network.
+        explained: scale of each without base and jitter.
+        totals_ms: sum of the prices of each.
+        unsampled: what was not sampled adds to the log error of each (rule 2).
+    """
     count = len(log_errors)
+    squares = {c: np.maximum(log_errors**2 - (normal_quantile(c) * unsampled) ** 2, 0.0) for c in CONFIDENCES}
     best: tuple[float, IntervalModel] | None = None
     for base, jitter_ms in product(_BASES, _JITTERS_MS):
         scales = np.sqrt(explained**2 + base**2 + (jitter_ms / totals_ms) ** 2)
-        scores = np.sort(np.abs(log_errors) / scales)
-        multipliers = {c: float(scores[min(ceil((count + 1) * c), count) - 1]) for c in CONFIDENCES}
+        multipliers = {}
+        for c in CONFIDENCES:
+            scores = np.sort(np.sqrt(squares[c]) / scales)
+            multipliers[c] = max(float(scores[min(ceil((count + 1) * c), count) - 1]), _LEAST_MULTIPLIER)
         width = float(np.median(scales) * multipliers[0.9])
         if best is None or width < best[0]:
             best = (width, IntervalModel(base, multipliers, count, jitter_ms))

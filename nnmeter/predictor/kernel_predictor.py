@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import isfinite
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,16 @@ from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.price import KernelPrice, Source
+from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice, Source
 from nnmeter.predictor.price_correction import Correction, alias_of
 from nnmeter.predictor.roofline import EVEN, Rates, Roofline
 from nnmeter.predictor.trees import ARRAYS, TreeEnsemble, concatenate_ensembles, split_ensembles
 
 SCHEMA_VERSION = 2  # 1 had no rates of operators
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
-RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements")
+RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements", "log_batch")
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _RANGE_COLUMNS = tuple(COMMON_NAMES.index(name) for name in RANGE_FEATURES)
-SIGMA_PER_DOUBLING = 0.08  # widening for each doubling of size beyond the sampled range (rule 3)
 _CACHE_LIMIT = 200_000
 
 
@@ -159,8 +158,8 @@ class KernelPredictor:
                     a.code,
                     a.count,
                     a.sigma,
-                    list(a.low),
-                    list(a.high),
+                    _known(a.low),
+                    _known(a.high),
                     *([] if a.rates == EVEN else [list(a.rates)]),
                 ]
                 for name, a in sorted(self.anchors.items())
@@ -219,6 +218,7 @@ class KernelPredictor:
             )
             for name, (family, code, count, sigma, low, high, *rates) in document["anchors"].items()
         }
+        anchors = {name: _with_all_ranges(anchor) for name, anchor in anchors.items()}
         if FALLBACK not in ensembles or any(a.family not in ensembles for a in anchors.values()):
             raise ValueError("an ensemble is missing")
         if any(len(a.low) != len(_RANGE_COLUMNS) or len(a.high) != len(_RANGE_COLUMNS) for a in anchors.values()):
@@ -242,6 +242,18 @@ def _rates(stored: Sequence[float] = EVEN) -> Rates:
     if min(flops, moved, launch) < 0:
         raise ValueError("a rate is negative")
     return flops, moved, launch
+
+
+def _known(limits: Sequence[float]) -> list[float]:
+    """The limits of a range that were sampled, as a pack stores them."""
+    return [limit for limit in limits if isfinite(limit)]
+
+
+def _with_all_ranges(anchor: Anchor) -> Anchor:
+    """An entry of the vocabulary of a pack that was made before the last of `RANGE_FEATURES`: anything is inside."""
+    if len(anchor.low) != len(anchor.high) or len(anchor.low) != len(_RANGE_COLUMNS) - 1:
+        return anchor
+    return replace(anchor, low=(*anchor.low, -inf), high=(*anchor.high, inf))
 
 
 def _finite(value: Any) -> float:

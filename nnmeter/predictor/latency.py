@@ -4,114 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.collector import paused_collector
 from nnmeter.errors import CoverageError, NnmeterError
-from nnmeter.kernels.kernel import Kernel
-from nnmeter.predictor.price import Source
+from nnmeter.kernels.kernel import Kernel, KernelSignature
+from nnmeter.predictor.envelope import Gap, find_gaps
+from nnmeter.predictor.prediction import Prediction, PricedKernel
 
 if TYPE_CHECKING:
     from nnmeter.devices.pack import DevicePack
     from nnmeter.graph.ir import Graph
+    from nnmeter.predictor.price import KernelPrice
 
-SCHEMA_VERSION = 1
+__all__ = ["DEFAULT_CONFIDENCE", "LatencyPredictor", "Prediction", "PricedKernel", "load_predictor"]
+
 DEFAULT_CONFIDENCE = 0.9
-_OUTSIDE_DOUBLINGS = 0.5  # a kernel this far beyond the sampled range is named in a warning
-
-
-@dataclass(frozen=True, slots=True)
-class PricedKernel:
-    """One kernel of a prediction.
-
-    Attributes:
-        name: name of the kernel in its model.
-        type: fused name in the runtime's vocabulary.
-        latency_ms: its price.
-        source: "trained", or "fallback" where the device's training had no such operator.
-        nodes: the model's operators that it absorbs.
-        flops: floating-point operations, one multiply-add being two.
-        bytes: bytes read and written.
-        outside: how many doublings of size it lies beyond what training sampled; 0 inside.
-    """
-
-    name: str
-    type: str
-    latency_ms: float
-    source: Source
-    nodes: tuple[str, ...]
-    flops: int
-    bytes: int
-    outside: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """The kernel as the JSON schema has it."""
-        return {
-            "name": self.name,
-            "type": self.type,
-            "latency_ms": self.latency_ms,
-            "source": self.source,
-            "nodes": list(self.nodes),
-            "flops": self.flops,
-            "bytes": self.bytes,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """How long a model takes on a device, and why.
-
-    Attributes:
-        model: name of the model, the path where it came from one.
-        device: id of the device pack.
-        latency_ms: predicted time of one inference: the kernels and the overhead.
-        interval_ms: low and high end that hold the measured time with probability `confidence`.
-        confidence: 0.5, 0.8, 0.9 or 0.95.
-        coverage: share of the kernels' time that "trained" and "fallback" prices make up.
-        kernels: every kernel in the order of execution.
-        overhead_ms: time of an inference that no kernel accounts for.
-        warnings: what the reader should know, a sentence each.
-    """
-
-    model: str
-    device: str
-    latency_ms: float
-    interval_ms: tuple[float, float]
-    confidence: float
-    coverage: Mapping[str, float]
-    kernels: tuple[PricedKernel, ...]
-    overhead_ms: float
-    warnings: tuple[str, ...]
-
-    def rescaled(self, factor: float, note: str) -> Prediction:
-        """The prediction with all times multiplied, and a warning that says why; shares stay."""
-        return replace(
-            self,
-            latency_ms=self.latency_ms * factor,
-            interval_ms=(self.interval_ms[0] * factor, self.interval_ms[1] * factor),
-            kernels=tuple(replace(k, latency_ms=k.latency_ms * factor) for k in self.kernels),
-            overhead_ms=self.overhead_ms * factor,
-            warnings=(*self.warnings, note),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The prediction in the stable JSON schema, version 1."""
-        import nnmeter
-
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "nnmeter_version": nnmeter.__version__,
-            "device": self.device,
-            "model": self.model,
-            "latency_ms": self.latency_ms,
-            "interval_ms": list(self.interval_ms),
-            "confidence": self.confidence,
-            "coverage": dict(self.coverage),
-            "overhead_ms": self.overhead_ms,
-            "kernels": [kernel.to_dict() for kernel in self.kernels],
-            "warnings": list(self.warnings),
-        }
 
 
 class LatencyPredictor:
@@ -119,11 +28,19 @@ class LatencyPredictor:
 
     def __init__(self, pack: DevicePack) -> None:
         self.pack = pack
+        self._gaps: dict[KernelSignature, tuple[Gap, ...]] = {}
 
     @property
     def device(self) -> str:
         """Id of the device."""
         return self.pack.id
+
+    @cached_property
+    def rules_key(self) -> str:
+        """What predictors have in common whose devices execute the same kernels for a model."""
+        from nnmeter.files import sha256_of
+
+        return sha256_of((self.pack.path / "rules.json").read_bytes())
 
     def predict(
         self,
@@ -133,6 +50,7 @@ class LatencyPredictor:
         strict: bool = False,
         confidence: float = DEFAULT_CONFIDENCE,
         detect: Callable[[Graph], list[Kernel]] | None = None,
+        assume: Mapping[str, Sequence[int]] | None = None,
     ) -> Prediction:
         """Predict one model.
 
@@ -140,33 +58,54 @@ class LatencyPredictor:
             model: path, bytes, `onnx.ModelProto`, or a `Graph` that was loaded before.
             dims: values of the dimensions that the model leaves free, by name.
             shapes: whole shapes of inputs, by input name.
-            strict: raise where a kernel has no trained price, instead of using the fallback.
+            strict: raise where a kernel is outside of the trained range, instead of guessing.
             confidence: of the interval: 0.5, 0.8, 0.9 or 0.95.
             detect: finds the kernels in place of the pack's fusion rules (for instance by asking the runtime).
+            assume: shapes of inner tensors that depend on data, by name, in place of the bounds that rules give.
 
         Raises:
             ModelError: the model cannot be read, or dimensions remain free.
-            CoverageError: `strict`, and a kernel was priced by the fallback.
+            CoverageError: `strict`, and a kernel was priced by the fallback or is beyond the sampled sizes.
         """
-        from nnmeter.graph.ir import Graph
+        from nnmeter.predictor.many import predict_on
 
-        with paused_collector():
-            if isinstance(model, Graph):
-                graph, name = model, model.name
-            else:
-                from nnmeter.formats import read_model
-                from nnmeter.graph.binding import bind_shapes
+        one = {name: (size,) for name, size in (dims or {}).items()}
+        found = predict_on([self], model, one, shapes, assume, strict, confidence, None if detect is None else [detect])
+        return next(found)
 
-                unbound = read_model(model)
-                graph = bind_shapes(unbound, dims or {}, shapes or {})
-                name = os.fspath(model) if isinstance(model, str | os.PathLike) else graph.name
-            if detect is None:
-                from nnmeter.fusion.detect import detect_kernels
+    def predict_each(
+        self,
+        model: Any,
+        dims: Mapping[str, int | Sequence[int]],
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        strict: bool = False,
+        confidence: float = DEFAULT_CONFIDENCE,
+        assume: Mapping[str, Sequence[int]] | None = None,
+    ) -> list[Prediction]:
+        """Predict one model for several sizes of its free dimensions; it is read once.
 
-                kernels = detect_kernels(graph, self.pack.rules)
-            else:
-                kernels = detect(graph)
-            return self.price(str(name), kernels, graph.warnings, strict, confidence)
+        Args:
+            model: as in `predict`.
+            dims: a size, or several, by name of the dimension. Of several dimensions with several sizes all
+                combinations are predicted, the last dimension changing fastest.
+            shapes: as in `predict`.
+            strict: as in `predict`.
+            confidence: as in `predict`.
+            assume: as in `predict`.
+
+        Raises:
+            ModelError: as `predict`.
+            CoverageError: as `predict`.
+        """
+        from nnmeter.predictor.many import predict_on, several_sizes
+
+        return list(predict_on([self], model, several_sizes(dims), shapes, assume, strict, confidence))
+
+    def detect(self, graph: Graph) -> list[Kernel]:
+        """The kernels that the device executes for a graph, by its fusion rules."""
+        from nnmeter.fusion.detect import detect_kernels
+
+        return detect_kernels(graph, self.pack.rules)
 
     def price(
         self,
@@ -175,27 +114,44 @@ class LatencyPredictor:
         warnings: Sequence[str] = (),
         strict: bool = False,
         confidence: float = DEFAULT_CONFIDENCE,
+        dims: Mapping[str, int] | None = None,
+        from_file: bool = False,
     ) -> Prediction:
-        """The prediction for kernels that were detected already; see `predict`."""
+        """The prediction for kernels that were detected already; see `predict`.
+
+        `dims` and `from_file` are what the advice needs: the sizes that were given, and whether `model` is a file.
+        """
         predictor = self.pack.predictor
         if confidence not in predictor.intervals.multipliers:
             known = ", ".join(str(c) for c in predictor.intervals.multipliers)
             raise NnmeterError(f"confidence {confidence} is not calibrated on '{self.device}'; choose one of {known}")
-        prices = predictor.price([kernel.signature for kernel in kernels])
-        priced = tuple(
-            PricedKernel(k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.outside)
-            for k, p in zip(kernels, prices, strict=True)
-        )
-        untrained = sorted({k.type for k in priced if k.source == "fallback"})
-        if strict and untrained:
-            raise CoverageError(
-                f"{model}: no trained price on '{self.device}' for {', '.join(untrained)}; "
-                "predict without --strict, or take a device pack that was trained on them"
-            )
+        with paused_collector():
+            prices = predictor.price([kernel.signature for kernel in kernels])
+            priced = tuple(
+                [
+                    PricedKernel(
+                        k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.outside,
+                        self._gaps_of(k.signature, p) if p.outside or p.source != "trained" else (),
+                    )
+                    for k, p in zip(kernels, prices, strict=True)
+                ]
+            )  # fmt: skip
         kernel_ms = sum(k.latency_ms for k in priced)
         fallback_ms = sum(k.latency_ms for k in priced if k.source == "fallback")
         fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
         total = kernel_ms + predictor.inference_ms
+        outside = any(k.gaps for k in priced)
+        advice: tuple[str, ...] = ()
+        if outside:
+            from nnmeter.devices.advice import how_to_train
+
+            advice = how_to_train(self.pack, model if from_file else None, dims or {})
+        if strict and outside:
+            names = sorted({_why(k) for k in priced if k.gaps})
+            raise CoverageError(
+                f"{model}: outside the trained range on '{self.device}': {', '.join(names)}; predict without --strict "
+                f"(--explain says what is missing), or train it: {'; '.join(advice)}"
+            )
         return Prediction(
             model,
             self.device,
@@ -205,15 +161,30 @@ class LatencyPredictor:
             {"trained": 1.0 - fallback, "fallback": fallback},
             priced,
             predictor.inference_ms,
-            (*warnings, *_coverage_warnings(priced, untrained)),
+            (*warnings, *_coverage_warnings(priced)),
+            dict(dims or {}),
+            advice,
         )
 
+    def _gaps_of(self, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
+        gaps = self._gaps.get(signature)
+        if gaps is None:
+            gaps = self._gaps[signature] = find_gaps(self.pack.predictor, signature, price)
+        return gaps
 
-def _coverage_warnings(kernels: Sequence[PricedKernel], untrained: Sequence[str]) -> list[str]:
+
+def _why(kernel: PricedKernel) -> str:
+    """A kernel's type and in a word why it is outside."""
+    words = {"operator": "no such operator", "element_type": f"not in {kernel.gaps[0].element_type}"}
+    return f"{kernel.type} ({words.get(kernel.gaps[0].what, 'size' if kernel.source == 'trained' else 'not measured')})"
+
+
+def _coverage_warnings(kernels: Sequence[PricedKernel]) -> list[str]:
     warnings = []
+    untrained = sorted({k.type for k in kernels if k.source == "fallback"})
     if untrained:
         warnings.append(f"priced by the fallback, no such kernel was measured on this device: {', '.join(untrained)}")
-    outside = sorted({k.type for k in kernels if k.source == "trained" and k.outside > _OUTSIDE_DOUBLINGS})
+    outside = sorted({k.type for k in kernels if k.source == "trained" and k.gaps})
     if outside:
         warnings.append(f"larger or smaller than what was measured on this device: {', '.join(outside)}")
     return warnings

@@ -11,9 +11,9 @@ Rules:
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
    fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
 3. Folds for the errors of kernels, and for hyper-parameters where kernels have times, are by family of networks: a
-   network, and all others made by its recipe, are on one side. Folds for intervals are by network where networks are random (see `train_folds`):
-   with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the prediction on 68 models) and
-   held as many of them, 97.1 %.
+   network, and all others made by its recipe, are on one side. Folds for intervals are by network where networks are
+   random (see `train_folds`): with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the
+   prediction on 68 models) and held as many of them, 97.1 %. So are those for the number of rounds of sums.
 4. A network that judges predictions must have been measured repeatably.
 """
 
@@ -317,7 +317,7 @@ def _unobserved(
     scale, per_kernel_ms, _ = prior.overheads
     known = np.array([name in anchors for name in table.anchors])[table.anchor[table.kernel]] & held_out.trained
     latency = np.maximum(scale * profiled + per_kernel_ms, 0.1 * prior.roofline.overhead_ms)
-    return HeldOutPrices(latency, row_sigmas(table, anchors, known, fallback_sigma))
+    return HeldOutPrices(latency, *row_sigmas(table, anchors, known, fallback_sigma))
 
 
 def _fit_baselines(table: KernelTable, roofline: Roofline) -> Baselines:

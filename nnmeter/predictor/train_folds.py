@@ -7,7 +7,7 @@ Rules:
    out singly.
 3. For intervals, a network that was made at random is an architecture of its own and goes by its name, its family
    notwithstanding: its blocks occur in others, as those of a user's network will. A known model goes by its family,
-   because its neighbours there are all but copies of it. A family of `GENERATED` models or more came out of a generator.
+   because its neighbours there are all but copies of it; but a family of `GENERATED` models came out of a generator.
 """
 
 from __future__ import annotations

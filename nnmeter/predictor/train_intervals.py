@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nnmeter.predictor.intervals import IntervalModel, calibrate_scales, explained_scales
-from nnmeter.predictor.kernel_predictor import SIGMA_PER_DOUBLING, Anchor
+from nnmeter.predictor.intervals import IntervalModel, calibrate_scales, explained_scales, half_widths
+from nnmeter.predictor.kernel_predictor import Anchor
+from nnmeter.predictor.price import SIGMA_PER_DOUBLING
 from nnmeter.predictor.table import KernelTable
 from nnmeter.predictor.train_kernels import RANGE_COLUMNS
 
@@ -35,11 +36,13 @@ class HeldOutPrices:
 
     Attributes:
         latency_ms: of each row, as it runs unobserved [rows].
-        sigma: standard deviation of its logarithm [rows].
+        sigma: standard deviation of its logarithm, for as far as it was sampled [rows].
+        unsampled: what is to be added to it where it was not [rows].
     """
 
     latency_ms: np.ndarray
     sigma: np.ndarray
+    unsampled: np.ndarray
 
 
 def kernel_sigmas(
@@ -80,17 +83,26 @@ def _spread(error: np.ndarray, weight: np.ndarray) -> float:
 
 def row_sigmas(
     table: KernelTable, anchors: Mapping[str, Anchor], trained: np.ndarray, fallback_sigma: float
-) -> np.ndarray:
-    """Standard deviation of each row's log price; wider beyond the sampled range, the fallback's if untrained."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviation of each row's log price for as far as it was sampled, and what is to be added.
+
+    That is the fallback's standard deviation for a row that is not trained, else a share of the distance to the sampled
+    range.
+    """
     sizes = table.common[:, RANGE_COLUMNS].astype(float)
-    sigma = np.full(len(table.anchor), fallback_sigma)
+    sigma = np.zeros(len(table.anchor))
+    unsampled = np.full(len(table.anchor), fallback_sigma)
     for number, name in enumerate(table.anchors):
         anchor = anchors.get(name)
         if anchor is not None:
             mine = table.anchor == number
             beyond = np.maximum(np.array(anchor.low) - sizes[mine], sizes[mine] - np.array(anchor.high))
-            sigma[mine] = anchor.sigma + SIGMA_PER_DOUBLING * np.maximum(beyond.max(axis=1), 0.0)
-    return np.where(trained, sigma[table.kernel], fallback_sigma)
+            sigma[mine] = anchor.sigma
+            unsampled[mine] = SIGMA_PER_DOUBLING * np.maximum(beyond.max(axis=1), 0.0)
+    return (
+        np.where(trained, sigma[table.kernel], 0.0),
+        np.where(trained, unsampled[table.kernel], fallback_sigma),
+    )
 
 
 def calibrate_totals(
@@ -111,17 +123,18 @@ def calibrate_totals(
     explained, totals = explained_scales(
         prices.latency_ms, prices.sigma, table.anchor[table.kernel], table.network, count
     )
+    unsampled = np.bincount(table.network, prices.latency_ms * prices.unsampled, count) / totals
     predicted = totals + inference_ms
     judges = np.flatnonzero(~np.isnan(judged_ms))
     errors = np.log(judged_ms[judges] / predicted[judges])
-    explained, totals = explained[judges], totals[judges]
+    explained, totals, unsampled = explained[judges], totals[judges], unsampled[judges]
     half = np.random.default_rng(0).permutation(len(judges)) % 2 == 0
     inside = 0
     for mine in (half, ~half):
-        model = calibrate_scales(errors[~mine], explained[~mine], totals[~mine])
-        scale = np.sqrt(explained[mine] ** 2 + model.base**2 + (model.jitter_ms / totals[mine]) ** 2)
-        inside += int((np.abs(errors[mine]) <= model.multipliers[0.9] * scale).sum())
-    return calibrate_scales(errors, explained, totals), predicted, round(100.0 * inside / len(judges), 2)
+        model = calibrate_scales(errors[~mine], explained[~mine], totals[~mine], unsampled[~mine])
+        halves = half_widths(model, 0.9, explained[mine], totals[mine], unsampled[mine])
+        inside += int((np.abs(errors[mine]) <= halves).sum())
+    return calibrate_scales(errors, explained, totals, unsampled), predicted, round(100.0 * inside / len(judges), 2)
 
 
 def kernel_coverage(
@@ -147,6 +160,6 @@ def kernel_coverage(
     inside = np.zeros(len(log_error), bool)
     for mine in (half, ~half):
         others = kernel_sigmas(table, anchors, np.where(mine, np.nan, log_error), weight)
-        sigma = row_sigmas(table, others, trained, fallback_sigma)
+        sigma = np.add(*row_sigmas(table, others, trained, fallback_sigma))
         inside[mine] = np.abs(log_error[mine]) <= _NORMAL_90 * sigma[mine]
     return round(100.0 * float(np.average(inside[known], weights=weight[known])), 2)

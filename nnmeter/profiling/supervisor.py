@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -41,6 +41,7 @@ def run_supervised_campaign(
     progress: Callable[[CampaignProgress], None] | None = None,
     resume: bool = True,
     until: float | None = None,
+    like: Mapping[str, Any] | None = None,
 ) -> CampaignProgress:
     """`nnmeter.profiling.campaign.run_campaign` in worker processes (rules 1 to 3).
 
@@ -53,6 +54,7 @@ def run_supervised_campaign(
         progress: called every few seconds.
         resume: whether the directory may hold a campaign already.
         until: cross-validated error at which to stop.
+        like: arguments of `nnmeter.profiling.cuts.cut_networks`, to measure the kernels of models.
 
     Returns:
         What all workers did together.
@@ -71,7 +73,7 @@ def run_supervised_campaign(
         left_s = budget_s - (time.monotonic() - started)
         job = {
             "out_dir": os.fspath(out_dir), "runtime": runtime, "threads": threads, "budget_s": max(left_s, 0.0),
-            "seed": seed, "resume": resume or bool(parts), "until": until,
+            "seed": seed, "resume": resume or bool(parts), "until": until, "like": like,
         }  # fmt: skip
         before = _seed_in_hand(out_dir)
         latest, finished, code = _run_worker(job, lambda latest: progress(so_far(latest)) if progress else None)

@@ -6,7 +6,8 @@
    and 90th percentile are in order; runs, threads and batch are positive.
 4. A row has kernels, and times of all of them or of none.
 5. The parts of a campaign follow each other without gap or overlap. Each seed of their ranges is a row or stands in
-   `refused.jsonl`, not both; rows are in the order of their seeds, and each has the recipe that the plan has for it.
+   `refused.jsonl`, not both; rows are in the order of their seeds, and each has the recipe that the plan has for it,
+   unless it was cut out of a model (`nnmeter.profiling.cuts`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from nnmeter.errors import MeasurementError
 from nnmeter.profiling.campaign_directory import refused_seeds
+from nnmeter.profiling.cuts import FAMILY
 from nnmeter.profiling.fingerprint import identity
 from nnmeter.profiling.measurement import Measurement
 from nnmeter.profiling.planning import Plan, plan_for, read_plans
@@ -127,7 +129,8 @@ class _CampaignRecord:
                 continue
             found.append(int(number))
             plan = plan_for(self._plans, found[-1])
-            if plan is not None and plan.recipe_of(found[-1]) != row.family:
+            planned = plan is not None and not row.family.startswith(FAMILY)
+            if plan is not None and planned and plan.recipe_of(found[-1]) != row.family:
                 yield f"{row.id}: the plan has {plan.recipe_of(found[-1])} for it"
         if found != sorted(found):
             yield "seeds are out of order"

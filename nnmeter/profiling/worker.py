@@ -35,11 +35,13 @@ def main() -> None:
     """Measures, and ends the process."""
     fix_library_threads()  # before anything imports NumPy
     from nnmeter.profiling.campaign import run_campaign
+    from nnmeter.profiling.memory import LIMIT_BYTES
     from nnmeter.runtimes import load_runtime
 
     job = json.loads(sys.argv[1])
     threading.Thread(target=_stop_when_alone, daemon=True).start()
     told = time.monotonic()
+    like = job.get("like")
 
     def tell(progress: CampaignProgress) -> None:
         nonlocal told
@@ -48,6 +50,11 @@ def main() -> None:
             _say("progress", dataclasses.asdict(progress))
 
     try:
+        network_of, limit_bytes = None, LIMIT_BYTES
+        if like:
+            from nnmeter.profiling.cuts import CUTS_LIMIT_BYTES, cut_networks
+
+            network_of, limit_bytes = cut_networks(**like), CUTS_LIMIT_BYTES
         done = run_campaign(
             job["out_dir"],
             load_runtime(job["runtime"]),
@@ -57,6 +64,8 @@ def main() -> None:
             tell,
             job["resume"],
             until=job["until"],
+            network_of=network_of,
+            memory_limit_bytes=limit_bytes,
         )
         _say("done", dataclasses.asdict(done))
     except NnmeterError as fault:

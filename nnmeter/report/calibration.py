@@ -63,7 +63,7 @@ def _summary(report: Mapping[str, Any]) -> str:
     if report["held_out"]:
         parts.append(f"The {report['held_out']['models']} that were not used: {_metrics(report['held_out'])}.")
     if report["interval_half_width"] is not None:
-        parts.append(f"90 % intervals have a mean half width of {report['interval_half_width']:.1f} %.")
+        parts.append(f"90 % intervals have a median half width of {report['interval_half_width']:.1f} %.")
     return " ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Predictions as CSV: always a row a model, so that a script reads one model and a hundred alike."""
+"""Predictions as CSV: always a row a prediction, so that a script reads one model and a hundred alike."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nnmeter.report.columns import format_dims
+from nnmeter.report.outside import summarize_outside
 from nnmeter.report.render import Layout
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.latency import Prediction
+    from nnmeter.predictor.prediction import Prediction
 
 COLUMNS = (
     "model",
@@ -23,11 +25,14 @@ COLUMNS = (
     "coverage_fallback",
     "kernels",
     "warnings",
+    "dims",
+    "outside_share",
+    "outside",
 )
 
 
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:
-    """A header and a row a model; warnings are joined with `; `."""
+    """A header and a row a prediction; warnings, and types outside of the trained range, are joined with `; `."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -45,6 +50,9 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
                 f"{prediction.coverage['fallback']:.6g}",
                 len(prediction.kernels),
                 "; ".join(prediction.warnings),
+                format_dims(prediction.dims),
+                f"{prediction.outside_share:.6g}",
+                "; ".join(f"{g.type} x{g.count}: {g.reason}" for g in summarize_outside(prediction.kernels)),
             ]
         )
     return stream.getvalue()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from nnmeter.devices.catalog import DeviceInfo
+from nnmeter.devices.card import Card
+from nnmeter.devices.catalog import DeviceInfo, in_groups
 from nnmeter.devices.pack import DevicePack
 from nnmeter.report.render import Layout
 from nnmeter.report.scorecard import METRICS, render_scorecard
@@ -19,12 +21,14 @@ _METRIC_LABELS = {key: name for name, key in METRICS.items()}
 
 
 def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layout, nearest: str | None) -> str:
-    """All packs, a row each; `nearest` is the id of the one nearest to this machine."""
+    """All packs, a row each, in groups of what they are of; `nearest` is the id of the one nearest to this machine."""
     if report_format == "json":
         listed = [
             {
                 "id": d.id,
                 "path": str(d.path),
+                "place": d.card.place,
+                "kind": d.card.kind,
                 "nearest": d.id == nearest,
                 "card": d.card.to_dict(),
                 "scorecard": _without_details(d.scorecard),
@@ -33,23 +37,37 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
         ]
         return _to_json({"schema_version": SCHEMA_VERSION, "devices": listed})
     text = Text(layout.width, layout.colour)
-    rows = [
-        (
-            device.id + (" *" if device.id == nearest else ""),
-            device.card.hardware,
-            f"{device.card.runtime} {device.card.version}",
-            str(device.card.threads),
-            device.card.date,
-        )
-        for device in devices
-    ]
-    text.add_table(("device", "hardware", "runtime", "threads", "measured"), "ltlrl", [rows])
-    text.add("* nearest to this machine" if nearest else "no device pack was found")
-    scored = [(device.id, *_figures(device.scorecard)) for device in devices if device.scorecard is not None]
-    if scored:
-        text.add_table(("device", *_FIGURES), "l" + "r" * len(_FIGURES), [scored])
+    if not devices:
+        text.add("no device pack was found")
+        return str(text)
+    groups = [list(members) for _, members in groupby(in_groups(devices), key=lambda d: _group(d.card))]
+    facts, scores = [], []
+    for members in groups:
+        facts.append([(_group(members[0].card), *[""] * 5), *(_facts(device, nearest) for device in members)])
+        scores.append([(device.id, *_figures(device.scorecard)) for device in members if device.scorecard is not None])
+    text.add_table(("device", "hardware", "runtime", "threads", "types", "measured"), "ltlrll", facts)
+    text.add("* nearest to this machine" if nearest else "none is of a machine like this one: name a device to predict")
+    if any(scores):
+        text.add_table(("device", *_FIGURES), "l" + "r" * len(_FIGURES), [rows for rows in scores if rows])
         text.add("noise: MAPE between two halves of the measuring of the same models")
     return str(text)
+
+
+def _group(card: Card) -> str:
+    """What packs of one group are of: `phone GPU`, `server CPU`."""
+    return f"{card.place} {card.kind.upper()}"
+
+
+def _facts(device: DeviceInfo, nearest: str | None) -> tuple[str, ...]:
+    card = device.card
+    return (
+        f"{device.id}{' *' if device.id == nearest else ''}",
+        card.hardware,
+        card.runtime if card.version == "unknown" else f"{card.runtime} {card.version}",
+        str(card.threads),
+        card.precision,
+        card.date,
+    )
 
 
 def _figures(scorecard: Mapping[str, Any]) -> tuple[str, ...]:

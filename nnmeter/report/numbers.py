@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.latency import PricedKernel
+    from nnmeter.predictor.prediction import PricedKernel
 
 TOP_KERNELS = 10
 
@@ -44,16 +44,6 @@ def format_count(count: int) -> str:
 def most_expensive(kernels: Iterable[PricedKernel], count: int = TOP_KERNELS) -> list[PricedKernel]:
     """The `count` kernels that take longest, longest first; model order among equals."""
     return sorted(kernels, key=lambda kernel: -kernel.latency_ms)[:count]
-
-
-def fallback_types(kernels: Iterable[PricedKernel]) -> list[tuple[str, int, float]]:
-    """(type, how many, milliseconds together) of the kernels priced by the fallback, most expensive first."""
-    groups: dict[str, tuple[int, float]] = {}
-    for kernel in kernels:
-        if kernel.source == "fallback":
-            count, total = groups.get(kernel.type, (0, 0.0))
-            groups[kernel.type] = (count + 1, total + kernel.latency_ms)
-    return sorted(((kind, count, total) for kind, (count, total) in groups.items()), key=lambda group: -group[2])
 
 
 _UNITS = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3}

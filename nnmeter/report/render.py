@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.latency import Prediction
+    from nnmeter.predictor.prediction import Prediction
 
 # A renderer's module has `render(predictions, layout) -> str`. It is imported when used.
 FORMATS: dict[str, str] = {
@@ -27,11 +27,13 @@ class Layout:
         several: one row (or list item) a model, as for several models or a folder, even when there is only one.
         width: columns that a line may take.
         colour: whether a terminal reads it, with colour.
+        explain: say of each kernel outside of the trained range what is missing.
     """
 
     several: bool = False
     width: int = 100
     colour: bool = False
+    explain: bool = False
 
 
 def render(predictions: Sequence[Prediction], report_format: str, layout: Layout | None = None) -> str:

@@ -5,34 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nnmeter.report.numbers import (
-    TOP_KERNELS,
-    fallback_types,
-    format_interval,
-    format_ms,
-    format_share,
-    most_expensive,
-)
+from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
+from nnmeter.report.numbers import TOP_KERNELS, format_interval, format_ms, format_share, most_expensive
+from nnmeter.report.outside import outside_lines
 from nnmeter.report.render import Layout
 from nnmeter.report.text import Text
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.latency import Prediction
+    from nnmeter.predictor.prediction import Prediction
+
+_BOUNDS_SHOWN = 10  # warnings about shapes that depend on data; a detector can have hundreds
 
 
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:
-    """A summary with the most expensive kernels for one model, a row a model for several."""
+    """A summary with the most expensive kernels for one prediction, a row each for several."""
     text = Text(layout.width, layout.colour)
     if layout.several:
-        _add_several(text, predictions)
+        _add_several(text, predictions, layout.explain)
     else:
-        _add_single(text, predictions[0])
+        _add_single(text, predictions[0], layout.explain)
     return str(text)
 
 
-def _add_single(text: Text, prediction: Prediction) -> None:
+def _add_single(text: Text, prediction: Prediction, explain: bool) -> None:
     total = prediction.latency_ms
-    text.add(f"{text.bold(prediction.model)} on {prediction.device}")
+    sizes = f" ({format_dims(prediction.dims)})" if prediction.dims else ""
+    text.add(f"{text.bold(prediction.model)}{sizes} on {prediction.device}")
     text.add(
         f"{text.bold(format_ms(total) + ' ms')}, "
         f"{round(100 * prediction.confidence)} % interval {format_interval(prediction.interval_ms)} ms"
@@ -56,41 +54,48 @@ def _add_single(text: Text, prediction: Prediction) -> None:
     remainder = {f"{len(rest)} more": sum(k.latency_ms for k in rest), "overhead": prediction.overhead_ms}
     others = [(name, "", format_ms(ms), format_share(ms / total), "") for name, ms in remainder.items() if ms > 0]
     text.add_table(("kernel", "type", "ms", "share", ""), "nnrrl", [rows, others] if others else [rows])
-    groups = fallback_types(prediction.kernels)
-    if groups:
-        parts = (f"{kind} x{count} ({format_ms(ms)} ms)" for kind, count, ms in groups)
-        text.add("priced by the fallback: " + ", ".join(parts))
+    for line in outside_lines(prediction, explain):
+        text.add(line)
     text.add_warnings(_unsaid(prediction.warnings))
 
 
-def _add_several(text: Text, predictions: Sequence[Prediction]) -> None:
-    for device in dict.fromkeys(prediction.device for prediction in predictions):
-        text.add(f"on {text.bold(device)}")
-    rows = [
-        (
-            prediction.model,
-            format_ms(prediction.latency_ms),
-            format_interval(prediction.interval_ms),
-            format_share(prediction.coverage["trained"]),
-            str(len(prediction.kernels)),
-            ", ".join(kind for kind, _, _ in fallback_types(prediction.kernels)),
-        )
-        for prediction in predictions
-    ]
-    confidence = f"{round(100 * predictions[0].confidence)} % interval"
-    text.add_table(("model", "ms", confidence, "trained", "kernels", "by the fallback"), "nrrrrt", [rows])
-    models: dict[str, list[str]] = {}
+def _add_several(text: Text, predictions: Sequence[Prediction], explain: bool) -> None:
+    heading = heading_of(predictions)
+    if heading:
+        text.add(text.bold(heading))
+    columns = columns_of(predictions)
+    rows = [tuple(column.cell(prediction) for column in columns) for prediction in predictions]
+    kinds = "".join(column.kind for column in columns)
+    text.add_table([column.heading for column in columns], kinds, [rows])
+    labels = {id(prediction): label_of(prediction, predictions) for prediction in predictions}
+    if explain:
+        for prediction in predictions:
+            if prediction.outside:
+                text.add(text.bold(labels[id(prediction)]))
+                for line in outside_lines(prediction, True):
+                    text.add(line)
+                text.add()
+    said: dict[str, list[str]] = {}
     for prediction in predictions:
         for warning in _unsaid(prediction.warnings):
-            models.setdefault(warning, []).append(prediction.model)
+            said.setdefault(warning, []).append(labels[id(prediction)])
     text.add_warnings(
         [
             f"{warning} ({names[0]}{f' and {len(names) - 1} more' if names[1:] else ''})"
-            for warning, names in models.items()
+            for warning, names in said.items()
         ]
     )
 
 
 def _unsaid(warnings: Sequence[str]) -> list[str]:
-    """The warnings but the one that the tables say in more detail: which kernels the fallback priced."""
-    return [warning for warning in warnings if not warning.startswith("priced by the fallback")]
+    """The warnings but those that the tables say in more detail, which kernels are outside of the trained range.
+
+    Of shapes that depend on data, only the first are told one by one.
+    """
+    rest = [w for w in warnings if not w.startswith(("priced by the fallback", "larger or smaller"))]
+    bounds = [w for w in rest if w.startswith("tensor '")]
+    if len(bounds) <= _BOUNDS_SHOWN:
+        return rest
+    hidden = len(bounds) - _BOUNDS_SHOWN
+    more = f"{hidden} more tensors whose shapes depend on data are bounded or assumed (--format json names them)"
+    return [*bounds[:_BOUNDS_SHOWN], more, *(w for w in rest if not w.startswith("tensor '"))]

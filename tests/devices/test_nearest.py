@@ -40,6 +40,17 @@ def test_the_nearest_pack_is_taken_and_explained(devices: list[DeviceInfo], near
     assert explanation.startswith(words)
 
 
+PHONE = device("a-phone", kind="cpu", published={"name": "set"})
+PHONE = replace(PHONE, card=replace(PHONE.card, runtime="tflite"))
+GPU = device("a-gpu", kind="gpu")
+
+
+def test_a_phone_or_an_accelerator_is_never_the_nearest() -> None:
+    assert nearest_device([PHONE, GPU, OTHER_ARCHITECTURE], HERE)[0].id == "other-architecture"
+    with pytest.raises(DeviceError, match=r"no device pack is of a machine like this one.*a-phone and 1 more"):
+        nearest_device([PHONE, GPU], HERE)
+
+
 def test_nearer_instructions_win() -> None:
     near, far = device("near", isa="avx"), device("far", isa="amx")
     assert nearest_device([far, near], HERE)[0].id == "near"

@@ -70,7 +70,8 @@ def test_an_input_without_a_rank_takes_any_shape() -> None:
         ),
         (
             {"x": [None, 3, None, None]}, {}, {},
-            "model.onnx: input 'x' has free dimensions (one without a name); give them with --shape x=1x3x224x224",
+            "model.onnx: input 'x' has free dimensions (x.0, x.2, x.3); "
+            "give them with --dim x.0=1 --dim x.2=224 --dim x.3=224",
         ),
         (
             {"x": None}, {}, {},

@@ -1,5 +1,6 @@
 import pytest
 
+from nnmeter.predictor.envelope import Gap
 from nnmeter.predictor.latency import Prediction, PricedKernel
 
 
@@ -16,6 +17,7 @@ def prediction() -> Prediction:
             flops=1000 * i,
             bytes=100 * i,
             outside=0.0,
+            gaps=(Gap("operator", "Einsum", "matmul", "float32"),) if i == 3 else (),
         )
         for i in range(1, 15)
     )
@@ -29,4 +31,5 @@ def prediction() -> Prediction:
         kernels=kernels,
         overhead_ms=5.0,
         warnings=("[bold]beware",),
+        advice=("nnmeter profile --like 'models/net|1.onnx'",),
     )

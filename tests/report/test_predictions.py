@@ -37,6 +37,12 @@ def test_json_of_one_model_is_an_object_of_the_schema(prediction: Prediction) ->
         "nodes": ["/layer3/Conv", "/layer3/Relu"],
         "flops": 3000,
         "bytes": 300,
+        "outside": [{"what": "operator", "operator": "Einsum", "family": "matmul", "element_type": "float32"}],
+    }
+    assert document["outside"] == {
+        "kernels": 1,
+        "share": pytest.approx(3 / 105),
+        "advice": ["nnmeter profile --like 'models/net|1.onnx'"],
     }
 
 
@@ -73,7 +79,9 @@ def test_the_table_shows_total_interval_coverage_and_the_ten_most_expensive(pred
     assert shown == [f"/layer{i}/Conv" for i in range(14, 4, -1)]
     assert "12.7 %" in text, "share of the most expensive kernel"
     assert "4 more" in text
-    assert "priced by the fallback: Einsum x1 (3.00 ms)" in text
+    assert "outside the trained range: 1 kernel, 2.9 % of the time; --explain says what is missing" in text
+    assert "  Einsum x1 (3.00 ms): no such operator" in text
+    assert "to train it:\n  nnmeter profile --like" in text
     assert "[bold]beware" in text, "markup in a name or message is text"
 
 
@@ -111,7 +119,16 @@ def test_a_warning_of_many_models_is_said_once(prediction: Prediction) -> None:
     assert "and 2 more" in text
 
 
-def test_the_table_says_once_what_the_fallback_priced(prediction: Prediction) -> None:
+def test_the_table_says_once_what_is_outside(prediction: Prediction) -> None:
     warned = replace(prediction, warnings=("priced by the fallback, no such kernel was measured: Einsum",))
-    assert render([warned], "table").count("priced by the fallback") == 1
+    assert render([warned], "table").count("Einsum") == 1
     assert "no such kernel" in render([warned], "md")
+
+
+def test_of_many_shapes_that_depend_on_data_the_table_tells_the_first(prediction: Prediction) -> None:
+    bounds = tuple(f"tensor 't{i}' (NonZero of node 'n{i}'): counted as all" for i in range(100))
+    text = render([replace(prediction, warnings=(*bounds, "beware"))], "table")
+    assert text.count("counted as all") == 10
+    assert "90 more tensors whose shapes depend on data" in text
+    assert "beware" in text
+    assert json.loads(render([replace(prediction, warnings=bounds)], "json"))["warnings"] == list(bounds)

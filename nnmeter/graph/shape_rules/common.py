@@ -41,6 +41,7 @@ class Context:
         block: channels in a block of the blocked layout.
         blocks: padded channels of tensors in that layout, where a convolution's weights tell.
         infer_body: infers a nested graph: its output types, and the bound graph to keep in the node.
+        bounded: tensors whose shapes depend on data (`nnmeter.graph.assumptions`).
     """
 
     types: dict[str, TensorType]
@@ -51,6 +52,7 @@ class Context:
     block: int = 16
     blocks: dict[str, int] = field(default_factory=dict)
     infer_body: Callable[[UnboundGraph, Sequence[TensorType | None]], tuple[list[TensorType], Any]] | None = None
+    bounded: dict[str, None] = field(default_factory=dict)
 
     def value(self, node: Node, position: int) -> np.ndarray[Any, Any] | None:
         """The value of an input, if it is a known small constant."""
@@ -72,8 +74,14 @@ class Context:
         return [int(v) for v in value.ravel().tolist()]
 
     def bound(self, node: Node, what: str) -> None:
-        """Warn that a shape is an upper bound."""
-        self.warnings.append(f"node '{node.name}' ({node.op_type}): {what}")
+        """Warn that the shapes of a node's outputs depend on data, and by which rule they are bounded."""
+        self.mark_bounded(node)
+        name = next(filter(None, node.outputs), "")
+        self.warnings.append(f"tensor '{name}' ({node.op_type} of node '{node.name}'): {what}")
+
+    def mark_bounded(self, node: Node) -> None:
+        """Note that the shapes of a node's outputs depend on data."""
+        self.bounded.update(dict.fromkeys(filter(None, node.outputs)))
 
 
 Rule = Callable[[Node, Inputs, Context], Sequence[TensorType]]

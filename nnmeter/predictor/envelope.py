@@ -1,0 +1,111 @@
+"""What lies outside of what a predictor was trained on, and what was missing in training.
+
+Rules:
+
+1. A kernel is outside if its operator was not sampled with its element type: the fallback prices it. The gap is the
+   operator, or the element type where the operator was sampled with another one.
+2. A kernel is outside if its size lies more than `OUTSIDE_DOUBLINGS` doublings above the largest or below the least
+   sampled of its operator and element type: in FLOPs, bytes of data or of weights read, or elements written. Every
+   quantity that does is a gap. Less than `NEGLIGIBLE` of anything is no gap. The leading dimension of its result, the
+   batch of most, counts too, but only above the largest.
+3. In a pack that was calibrated to another runtime, a kernel whose correction measurements do not tell is outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from nnmeter.kernels.features import COMMON_NAMES, kernel_features
+from nnmeter.predictor.price_correction import alias_of
+
+if TYPE_CHECKING:
+    from nnmeter.kernels.kernel import KernelSignature
+    from nnmeter.predictor.kernel_predictor import KernelPredictor
+    from nnmeter.predictor.price import KernelPrice
+
+OUTSIDE_DOUBLINGS = 0.5
+NEGLIGIBLE = 256  # FLOPs, bytes, elements
+
+# What each of `RANGE_FEATURES` measures.
+_QUANTITIES: dict[str, What] = {
+    "log_flops": "flops",
+    "log_in_bytes": "data_bytes",
+    "log_constant_bytes": "weight_bytes",
+    "log_out_elements": "output_elements",
+    "log_batch": "leading_size",
+}
+
+
+What = Literal[
+    "operator", "element_type", "calibration", "flops", "data_bytes", "weight_bytes", "output_elements", "leading_size"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One thing that training lacked for a kernel.
+
+    Attributes:
+        what: "operator", "element_type", "calibration" (rule 3), or the quantity of rule 2: "flops", "data_bytes",
+            "weight_bytes", "output_elements", "leading_size".
+        operator: operator as the runtime names it: `nchwc.Conv`.
+        family: its kernel family.
+        element_type: of its first input.
+        sampled: other element types that the operator was sampled with.
+        value: the kernel's quantity.
+        low, high: smallest and largest that were sampled.
+    """
+
+    what: What
+    operator: str
+    family: str
+    element_type: str
+    sampled: tuple[str, ...] = ()
+    value: int | None = None
+    low: int | None = None
+    high: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The gap as the JSON schema has it."""
+        found: dict[str, Any] = {
+            "what": self.what,
+            "operator": self.operator,
+            "family": self.family,
+            "element_type": self.element_type,
+        }
+        if self.sampled:
+            found["sampled_element_types"] = list(self.sampled)
+        if self.value is not None:
+            found.update(value=self.value, sampled_low=self.low, sampled_high=self.high)
+        return found
+
+
+def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
+    """What training lacked for a kernel (rules 1 to 3); nothing for one inside."""
+    if price.source == "trained" and price.outside <= OUTSIDE_DOUBLINGS:
+        return ()
+    family, _, rest = price.anchor.partition(":")
+    operator, _, element_type = rest.partition("|")
+    name = alias_of(price.anchor, predictor.corrections)
+    anchor = predictor.anchors.get(name)
+    if price.source == "fallback":
+        if anchor is not None:
+            return (Gap("calibration", operator, family, element_type),)
+        prefix = f"{family}:{operator}|"
+        others = sorted(known.removeprefix(prefix) for known in predictor.anchors if known.startswith(prefix))
+        return (Gap("element_type" if others else "operator", operator, family, element_type, tuple(others)),)
+    if anchor is None:
+        return ()
+    values = dict(zip(COMMON_NAMES, kernel_features(signature).values, strict=False))
+    return tuple(
+        Gap(what, operator, family, element_type, (), _size(values[name]), _size(low), _size(high))
+        for (name, what), low, high in zip(_QUANTITIES.items(), anchor.low, anchor.high, strict=True)
+        if max(low - values[name], values[name] - high) > OUTSIDE_DOUBLINGS
+        and (what == "leading_size" or _size(values[name]) >= NEGLIGIBLE)
+    )
+
+
+def _size(feature: float) -> int:
+    """The quantity behind a feature (`nnmeter.kernels.features.common.log_size`)."""
+    return round(2.0**feature - 1.0)
