@@ -6,8 +6,11 @@ Fields of a `quantized_groups` pass: `dequantize` and `quantize` (operators), an
    skipped where the input is absent); `float`: the inputs that must be constants. Other inputs are passed on.
 2. `result`: "quantized" (the output's only reader is a quantize node, which becomes part of the group), "float" (it
    computes a float output), or "same" (quantized, with the scale and zero point of input 0: it only moves data).
+   Of an operator of several outputs, each must be read by one quantize node alone.
 3. `types`: element types that are allowed, by position or "y" for the output; `alike`: positions that share one type;
-   `attributes`: the values that attributes may have, null where they may be absent.
+   `attributes`: the values that attributes may have, null where they may be absent; `products`: a position whose scale
+   is the product of the scales of others within a `relative` and an `absolute` tolerance, as that of a bias is. Scales
+   whose values are not known (weights that are not there) are taken to be right.
 4. `becomes`: the operator, or nothing for the operator itself, and `inputs`: what it reads. `0*` is value, scale and
    zero point of input 0, `0s` its scale, `0z` its zero point, `0` its quantized value (or the input as it is), `each*`
    all inputs one after the other, `y+` scale and zero point of the output, `2!int32` the constant input 2 quantized
@@ -37,7 +40,7 @@ from nnmeter.graph.ir import TensorType
 class _Group:
     node: WorkNode
     sources: dict[int, WorkNode]  # dequantize nodes by input
-    sink: WorkNode | None  # quantize node
+    sinks: tuple[WorkNode, ...]  # quantize nodes by output; none if it computes a float output
 
 
 class QuantizedGroups:
@@ -81,20 +84,24 @@ class QuantizedGroups:
         for position in rule.get("float", ()):
             if position >= len(node.inputs) or node.inputs[position] not in graph.constants:
                 return None
-        sink = self._sink(graph, node)
-        if (rule["result"] == "float") == (sink is not None) or not sources:
+        sinks = self._sinks(graph, node)
+        if (rule["result"] == "float") == bool(sinks) or not sources:
             return None
-        group = _Group(node, sources, sink)
+        group = _Group(node, sources, sinks)
         if rule["result"] == "same" and not _moves_only(graph, group):
             return None
-        return group if _types_fit(graph, group, rule) else None
+        return group if _types_fit(graph, group, rule) and _products_fit(graph, group, rule) else None
 
-    def _sink(self, graph: WorkingGraph, node: WorkNode) -> WorkNode | None:
-        outputs = [tensor for tensor in node.outputs if tensor]
-        if len(outputs) != 1 or graph.uses(outputs[0]) != 1 or outputs[0] in graph.outputs:
-            return None
-        reader = graph.readers[outputs[0]][0]
-        return reader if reader.kind in self.quantize and reader.inputs[0] == outputs[0] else None
+    def _sinks(self, graph: WorkingGraph, node: WorkNode) -> tuple[WorkNode, ...]:
+        found = []
+        for tensor in filter(None, node.outputs):
+            if graph.uses(tensor) != 1 or tensor in graph.outputs:
+                return ()
+            reader = graph.readers[tensor][0]
+            if reader.kind not in self.quantize or reader.inputs[0] != tensor:
+                return ()
+            found.append(reader)
+        return tuple(found)
 
 
 def unshare(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
@@ -120,16 +127,34 @@ def _same_parameter(graph: WorkingGraph, first: str, second: str) -> bool:
 
 
 def _moves_only(graph: WorkingGraph, group: _Group) -> bool:
-    source, sink = group.sources[0], group.sink
-    if sink is None or len(source.inputs) != len(sink.inputs):
-        return False
-    return all(_same_parameter(graph, a, b) for a, b in zip(source.inputs[1:], sink.inputs[1:], strict=True))
+    source = group.sources[0]
+    return all(
+        len(source.inputs) == len(sink.inputs)
+        and all(_same_parameter(graph, a, b) for a, b in zip(source.inputs[1:], sink.inputs[1:], strict=True))
+        for sink in group.sinks
+    )
+
+
+def _products_fit(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> bool:
+    tolerances = rule.get("products", {})
+    for key, factors in tolerances.items():
+        if key in ("relative", "absolute") or int(key) not in group.sources:
+            continue
+        scales = [graph.values.get(group.sources[position].inputs[1]) for position in (int(key), *factors)]
+        known = [scale.ravel().astype(np.float64) for scale in scales if scale is not None]
+        if len(known) < len(scales):
+            continue
+        product = np.prod(np.broadcast_arrays(*known[1:]), axis=0)
+        limit = tolerances.get("absolute", 0.0) + tolerances.get("relative", 0.0) * np.abs(product)
+        if known[0].size not in (1, product.size) or bool((np.abs(known[0] - product) > limit).any()):
+            return False
+    return True
 
 
 def _types_fit(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> bool:
     types = {str(position): graph.types[source.inputs[0]].dtype for position, source in group.sources.items()}
-    if group.sink is not None:
-        types["y"] = graph.types[group.sink.outputs[0]].dtype
+    if group.sinks:
+        types["y"] = graph.types[group.sinks[0].outputs[0]].dtype
     for key, allowed in rule.get("types", {}).items():
         if key in types and types[key] not in allowed:
             return False
@@ -138,20 +163,20 @@ def _types_fit(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> b
 
 
 def _replace(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> None:
-    node, sink = group.node, group.sink
+    node, sinks = group.node, group.sinks
     inputs: list[str] = []
     for item in rule.get("inputs", ("0", *(str(i) for i in range(1, len(node.inputs))))):
         inputs += _named(graph, group, item)
     while inputs and not inputs[-1]:
         inputs.pop()
-    output = next(tensor for tensor in node.outputs if tensor) if sink is None else sink.outputs[0]
-    gone = [node] if sink is None else [node, sink]
+    outputs = [sink.outputs[0] for sink in sinks] or [tensor for tensor in node.outputs if tensor]
+    gone = [node, *sinks]
     absorbed = [s for s in group.sources.values() if graph.uses(s.outputs[0]) == node.inputs.count(s.outputs[0])]
     sources = tuple(name for member in dict.fromkeys([*absorbed, *gone]) for name in member.sources)
     for member in gone:
         graph.remove_node(member)
     graph.add_node(
-        rule.get("becomes") or node.kind, node.name, inputs, [output], node.attributes, node.position, sources
+        rule.get("becomes") or node.kind, node.name, inputs, outputs, node.attributes, node.position, sources
     )
     graph.prune(group.sources.values())
 
@@ -159,7 +184,7 @@ def _replace(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> Non
 def _named(graph: WorkingGraph, group: _Group, item: str) -> list[str]:
     """The tensors that one item of `inputs` stands for (rule 4)."""
     if item == "y+":
-        return [*_parameters(group.sink)]
+        return [*_parameters(group.sinks[0] if group.sinks else None)]
     if item == "each*":
         return [name for position in range(len(group.node.inputs)) for name in _named(graph, group, f"{position}*")]
     item, _, dtype = item.partition("!")

@@ -61,17 +61,24 @@ _CONVOLUTIONS = frozenset(
     "Conv ConvTranspose ConvInteger QLinearConv DeformConv NhwcConv NhwcFusedConv QLinearConvTranspose".split()
 )
 
+# Products by weights that are quantized in blocks: unpacking them makes their time another function of their sizes.
+_BLOCKWISE = frozenset({"MatMulNBits"})
+
 FAMILIES: tuple[str, ...] = (
     "convolution",
     "grouped_convolution",
     "depthwise_convolution",
+    "blockwise_matmul",
     *_MEMBERS,
     GENERIC,
 )
 
 
 def kernel_family(signature: KernelSignature) -> str:
-    """The family of a kernel: a key of `FAMILIES`; convolutions are told apart by their groups."""
+    """The family of a kernel: a key of `FAMILIES`; convolutions are told apart by their groups.
+
+    Products by blocks of quantized weights are a family of their own.
+    """
     if signature.op_type in _CONVOLUTIONS:
         groups = signature.attribute("group", 1)
         if groups == 1:
@@ -80,6 +87,8 @@ def kernel_family(signature: KernelSignature) -> str:
         if weight is not None and len(weight.shape) > 1 and weight.shape[1] == 1:
             return "depthwise_convolution"
         return "grouped_convolution"
+    if signature.op_type in _BLOCKWISE:
+        return "blockwise_matmul"
     return FAMILY_OF_OPERATOR.get(signature.op_type, GENERIC)
 
 

@@ -8,7 +8,9 @@ x86 slow, NaN and infinity can, and an index out of range stops the run.
    1 / fan-in, so that activations keep their size; scales, variances and divisors between 0.5 and 1.5; offsets near 0.
 3. Integers are 0 .. n - 1 where they index a table of n rows, zero points 0, quantized weights the whole range, and
    other integers 0 or 1; booleans are true.
-4. Inputs: floating point normal, integers 0 .. n - 1 with n from the tables they index (else 0 or 1, as masks),
+4. Scales of quantization are positive. That of a bias behind DequantizeLinear is the product of those of the data and
+   of the weight, where it is absent itself: ONNX Runtime makes no integer convolution of any other.
+5. Inputs: floating point normal, integers 0 .. n - 1 with n from the tables they index (else 0 or 1, as masks),
    booleans true.
 """
 
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
 # keeps the rows of a matrix from being equal.
 _POOL_LENGTH = 1_000_003
 
-_INDEXING = frozenset({"Gather", "GatherElements", "GatherND"})
+_INDEXING = frozenset({"Gather", "GatherElements", "GatherND", "GatherBlockQuantized"})
 # Operators that hand on an index in another shape, or pick it from a table of them: its range is decided behind them.
 _HANDING_ON = _INDEXING | {"Cast", "Expand", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze", "Flatten"}
 
 
 def load_with_weights(source: str | os.PathLike[str] | bytes | onnx.ModelProto, seed: int = 0) -> onnx.ModelProto:
-    """The model with every weight present: its own where stored, random ones elsewhere (rules 1-3).
+    """The model with every weight present: its own where stored, random ones elsewhere (rules 1-4).
 
     Args:
         source: path, serialized model, or model. A `ModelProto` is filled in place.
@@ -71,7 +73,7 @@ def load_with_weights(source: str | os.PathLike[str] | bytes | onnx.ModelProto, 
 
 
 def fill_weights(model: onnx.ModelProto, seed: int = 0, folder: Path | None = None) -> int:
-    """Fills absent weights in place (rules 1-3) and returns how many there were.
+    """Fills absent weights in place (rules 1-4) and returns how many there were.
 
     Args:
         model: the model to complete.
@@ -83,6 +85,7 @@ def fill_weights(model: onnx.ModelProto, seed: int = 0, folder: Path | None = No
 
     roles = _Roles(model)
     pool = _Pool(seed)
+    drawn: set[str] = set()
     absent = 0
     for tensor, name in _tensors(model):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
@@ -94,15 +97,37 @@ def fill_weights(model: onnx.ModelProto, seed: int = 0, folder: Path | None = No
         else:
             tensor.raw_data = _draw(tensor, roles.of(name), roles.index_range(name), pool)
             tensor.data_location = onnx.TensorProto.DEFAULT
+            drawn.add(name)
             absent += 1
         del tensor.external_data[:]
+    if drawn:
+        _match_bias_scales(model.graph, drawn)
     return absent
+
+
+def _match_bias_scales(graph: onnx.GraphProto, drawn: set[str]) -> None:
+    """Gives drawn scales of biases the product of the scales of data and weight (rule 4)."""
+    from onnx import numpy_helper
+
+    dequantize = {n.output[0]: n for n in graph.node if n.op_type == "DequantizeLinear"}
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        factors = [dequantize.get(name) for name in node.input[:3]]
+        if node.op_type not in ("Conv", "Gemm") or len(factors) < 3 or None in factors:
+            continue
+        names = [factor.input[1] for factor in factors if factor is not None]
+        if names[2] not in drawn or any(name not in stored for name in names):
+            continue
+        data, weight, bias = (stored[name] for name in names)
+        product = numpy_helper.to_array(data) * numpy_helper.to_array(weight)
+        if product.size in (1, math.prod(bias.dims)):
+            bias.raw_data = np.broadcast_to(product.reshape(-1), (math.prod(bias.dims),)).astype(np.float32).tobytes()
 
 
 def random_inputs(
     model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], seed: int = 0
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Values for every input of the model (rule 4).
+    """Values for every input of the model (rule 5).
 
     Args:
         model: the model; its initializers are not inputs.
@@ -218,14 +243,39 @@ _ROLES: dict[tuple[str, int], Maker] = {
     ("Sqrt", 0): _positive,
     ("Log", 0): _positive,
     ("Reciprocal", 0): _positive,
-    ("QuantizeLinear", 1): _step,
-    ("DequantizeLinear", 1): _step,
 }
 
+# Rule 4: for each quantized operator the positions of its scales, zero points and quantized weights.
+_QUANTIZATION: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {
+    "QuantizeLinear": ((1,), (2,), ()),
+    "DequantizeLinear": ((1,), (2,), (0,)),
+    "MatMulInteger": ((), (2, 3), (1,)),
+    "ConvInteger": ((), (2, 3), (1,)),
+    "QLinearConv": ((1, 4, 6), (2, 5, 7), (3, 8)),
+    "QLinearMatMul": ((1, 4, 6), (2, 5, 7), (0, 3)),
+    "QGemm": ((1, 4, 7), (2, 5, 8), (3, 6)),
+    "QLinearAdd": ((1, 4, 6), (2, 5, 7), (0, 3)),
+    "QLinearMul": ((1, 4, 6), (2, 5, 7), (0, 3)),
+    "QLinearWhere": ((2, 5, 7), (3, 6, 8), (1, 4)),
+    "QLinearAveragePool": ((1, 3), (2, 4), ()),
+    "QLinearGlobalAveragePool": ((1, 3), (2, 4), ()),
+    "QLinearSigmoid": ((1, 3), (2, 4), ()),
+    "QLinearLeakyRelu": ((1, 3), (2, 4), ()),
+    "QLinearSoftmax": ((1, 3), (2, 4), ()),
+    "QLinearReduceMean": ((1, 3), (2, 4), ()),
+    "QLinearConcat": ((0, *range(3, 96, 3)), (1, *range(4, 96, 3)), tuple(range(2, 96, 3))),
+    "MatMulIntegerToFloat": ((2, 3), (4, 5), (1,)),
+    "DynamicQuantizeMatMul": ((2,), (3,), (1,)),
+    "DynamicQuantizeLSTM": ((8, 10), (9, 11), (1, 2)),
+    "QAttention": ((3, 4), (6, 7), (1,)),
+    "MatMulNBits": ((2,), (3,), (1,)),
+    "GatherBlockQuantized": ((2,), (3,), (0,)),
+}
+_SCALES = frozenset((op, i) for op, (scales, _, _) in _QUANTIZATION.items() for i in scales)
 # Inputs that are zero points: 0 is always valid.
-_ZERO_POINTS = frozenset({("QuantizeLinear", 2), ("DequantizeLinear", 2), ("MatMulInteger", 3), ("ConvInteger", 3)})
+_ZERO_POINTS = frozenset((op, i) for op, (_, zero_points, _) in _QUANTIZATION.items() for i in zero_points)
 # Inputs that are quantized weights: any value is valid.
-_QUANTIZED = frozenset({("DequantizeLinear", 0), ("MatMulInteger", 1), ("ConvInteger", 1), ("MatMulNBits", 1)})
+_QUANTIZED = frozenset((op, i) for op, (_, _, weights) in _QUANTIZATION.items() for i in weights)
 # Operators behind which a weight is still the same weight.
 _VIEWS = frozenset({"Identity", "Cast", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Flatten"})
 
@@ -264,7 +314,7 @@ class _Roles:
             size: int | None = None
             if node.op_type in _INDEXING and position == 1:
                 table = self._sizes.get(node.input[0])
-                axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+                axis = next((a.i for a in node.attribute if a.name in ("axis", "gather_axis")), 0)
                 if table and node.op_type != "GatherND":
                     size = table[axis]
                 elif table is None or node.op_type == "GatherND":
@@ -291,7 +341,8 @@ def _draw(tensor: onnx.TensorProto, role: tuple[str, int], rows: int | None, poo
         return np.zeros(count, dtype).tobytes()
     if role in _QUANTIZED and dtype.kind in "iu":
         return pool.generator.bytes(count * dtype.itemsize)
-    return _values(dtype, shape, _ROLES.get(role, _offset), rows, pool).tobytes()
+    maker = _step if role in _SCALES else _ROLES.get(role, _offset)
+    return _values(dtype, shape, maker, rows, pool).tobytes()
 
 
 _PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}

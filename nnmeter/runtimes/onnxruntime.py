@@ -5,7 +5,8 @@
    interleaved runs each: within 1 %).
 2. The dump is the truth about kernels: every node in it is one. Its weights go to a side file that is deleted unread.
 3. Profile events are matched to the dump by node index: one index has one event a run. The index belongs to the node of
-   its name, or, where names repeat or are empty, to the next node of its operator and shapes. A node without an index,
+   its name, or, where names repeat or are empty (reader and profiler each make some up then, from the operator and a
+   number), to the next node of its operator and shapes. A node without an index,
    an index without a node, or a shape that differs is an error, never a guess.
 4. Events of nodes inside of control flow lie within their parent's event, and count there.
 5. The profiler cuts durations to whole microseconds, so half of one is added.
@@ -252,11 +253,13 @@ def _owners(graph: Graph, events: Mapping[str, ProfileEvent]) -> dict[str, int]:
     """For each node index of the profile the position of its node in the graph."""
     by_name: dict[tuple[str, str], list[int]] = defaultdict(list)
     for position, node in enumerate(graph.nodes):
-        by_name[node.name, node.op_type].append(position)
+        if node.name != f"{node.op_type}_{position}":  # or else made up by the reader
+            by_name[node.name, node.op_type].append(position)
     owners: dict[str, int] = {}
     homeless: list[ProfileEvent] = []
     for event in events.values():
-        named = by_name.get((event.name, event.op_type), [])
+        nameless = event.name == f"{event.op_type}_{event.index}"  # made up by the profiler
+        named = [] if nameless else by_name.get((event.name, event.op_type), [])
         if len(named) == 1:
             owners[event.index] = named.pop()
         else:

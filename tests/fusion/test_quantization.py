@@ -76,3 +76,38 @@ def test_dynamic_quantization_becomes_one_kernel() -> None:
     found = kernels(text, wq=np.zeros((16, 8), np.int8), b=(8,))
     assert types(found) == ["DynamicQuantizeMatMul"]
     assert len(found[0].nodes) == 6
+
+
+def biased(bias_scale: float) -> list[str]:
+    text = f"""agraph (float[1,16,8,8] x) => (float[1,32,8,8] y) {{
+        a={Q}(x,xs,xz) b={DQ}(a,xs,xz) w={DQ}(wq,ws,wz) c={DQ}(bq,bs,bz) d=Conv<kernel_shape=[1,1]>(b,w,c)
+        e={Q}(d,ys,yz) y={DQ}(e,ys,yz) }}"""
+    weights = {"wq": np.zeros((32, 16, 1, 1), np.int8), "bq": np.zeros(32, np.int32), "bz": np.int32(0)}
+    return types(kernels(text, **weights, bs=f32(bias_scale)))
+
+
+def test_bias_of_another_scale_keeps_a_convolution_in_floats() -> None:
+    right = 0.1 * 0.01
+    assert "QLinearConv" in biased(right)
+    assert "QLinearConv" in biased(1.005 * right)
+    assert "QLinearConv" not in biased(1.1 * right)
+
+
+def test_split_runs_on_integers_if_each_part_is_quantized_alike() -> None:
+    text = f"""agraph (float[4,16] x) => (float[4,8] y, float[4,8] z) {{
+        a={Q}(x,xs,xz) b={DQ}(a,xs,xz) c,d=Split<axis=1>(b,parts) e={Q}(c,xs,xz) f={Q}(d,SCALE,xz)
+        g={DQ}(e,xs,xz) h={DQ}(f,SCALE,xz) y=Exp(g) z=Exp(h) }}"""
+    parts = np.array([8, 8])
+    same = kernels(text.replace("SCALE", "xs"), parts=parts)
+    assert [k.signature.inputs[0].dtype for k in same if k.type == "Split" and k.signature.inputs[0]] == ["uint8"]
+    other = kernels(text.replace("SCALE", "ys"), parts=parts)
+    assert [k.signature.inputs[0].dtype for k in other if k.type == "Split" and k.signature.inputs[0]] == ["float32"]
+
+
+def test_bias_joins_a_product_by_blocks() -> None:
+    text = """agraph (float[4,64] x) => (float[4,8] y) {
+        m=com.microsoft.MatMulNBits<K=64,N=8,bits=4,block_size=32>(x,w,s) y=Add(m,b) }"""
+    weights = {"w": np.zeros((8, 2, 16), np.uint8), "s": np.ones((8, 2), np.float32), "b": np.ones(8, np.float32)}
+    found = kernels(text, **weights)
+    assert types(found) == ["MatMulNBits"]
+    assert found[0].signature.inputs[5] is not None

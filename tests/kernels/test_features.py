@@ -40,6 +40,9 @@ EXAMPLES = {
     "convolution": _conv(),
     "grouped_convolution": _conv(groups=4),
     "depthwise_convolution": _conv(groups=64),
+    "blockwise_matmul": _kernel(
+        "MatMulNBits", [(1, 32, 128), (64, 4, 16), (64, 4)], (1, 32, 64), 2, K=128, N=64, bits=4, block_size=32
+    ),
     "matmul": _kernel("Gemm", [(32, 128), (128, 64), (64,)], (32, 64), 2),
     "pooling": _kernel("MaxPool", [(1, 64, 14, 14)], (1, 64, 7, 7), kernel_shape=(2, 2), strides=(2, 2)),
     "normalization": _kernel("LayerNormalization", [(1, 49, 96), (96,), (96,)], (1, 49, 96), 2, axis=-1),
@@ -110,3 +113,34 @@ def test_a_product_with_one_weight_counts_all_rows_together() -> None:
 def test_signatures_survive_json() -> None:
     for signature in EXAMPLES.values():
         assert KernelSignature.from_json(signature.to_json()) == signature
+
+
+def _integer_product(weight: str) -> KernelSignature:
+    types = [
+        TensorType("uint8", (4, 64)),
+        TensorType(weight, (64, 32)),
+        TensorType("uint8", ()),
+        TensorType(weight, ()),
+    ]
+    fixed = (False, True, False, True)
+    output = (TensorType("int32", (4, 32)),)
+    return KernelSignature("MatMulInteger", "MatMulInteger", "", tuple(types), fixed, output, ())
+
+
+def test_products_by_unsigned_weights_are_another_anchor() -> None:
+    assert kernel_features(_integer_product("int8")).anchor == "matmul:MatMulInteger|uint8"
+    assert kernel_features(_integer_product("uint8")).anchor == "matmul:MatMulInteger|uint8*uint8"
+
+
+def test_blocks_of_a_quantized_matrix_are_seen() -> None:
+    def product(block: int, accuracy: int, zero_points: bool) -> dict[str, float]:
+        blocks = -(-128 // block)
+        shapes = [(1, 32, 128), (64, blocks, block // 2), (64, blocks), *([(64, 1)] if zero_points else [])]
+        sizes = {"K": 128, "N": 64, "bits": 4, "block_size": block, "accuracy_level": accuracy}
+        return _named(_kernel("MatMulNBits", shapes, (1, 32, 64), 2, **sizes))
+
+    plain = product(32, 0, False)
+    assert (plain["bits"], plain["blocks"], plain["accuracy_level"], plain["zero_points"]) == (4, 4, 0, 0)
+    assert product(64, 0, False)["log_block_size"] > plain["log_block_size"]
+    assert product(32, 4, False)["accuracy_level"] == 4
+    assert product(32, 0, True)["zero_points"] == 1

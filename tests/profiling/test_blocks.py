@@ -11,7 +11,9 @@ from nnmeter.profiling.blocks import FAMILIES, random_network
 ort = pytest.importorskip("onnxruntime")
 
 RUN_SEED = 5
-INPUT_TYPES = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.INT64: np.int64}
+INPUT_TYPES = {
+    onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.FLOAT16: np.float16, onnx.TensorProto.INT64: np.int64,
+}  # fmt: skip
 
 
 def inputs_of(model: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -21,7 +23,8 @@ def inputs_of(model: onnx.ModelProto) -> dict[str, np.ndarray]:
         tensor = value.type.tensor_type
         shape = [d.dim_value for d in tensor.shape.dim]
         kind = INPUT_TYPES[tensor.elem_type]
-        feeds[value.name] = numbers.standard_normal(shape).astype(kind) if kind is np.float32 else np.ones(shape, kind)
+        floating = kind is not np.int64
+        feeds[value.name] = numbers.standard_normal(shape).astype(kind) if floating else np.ones(shape, kind)
     return feeds
 
 
@@ -113,6 +116,14 @@ def test_an_unknown_family_is_refused_by_name() -> None:
         ("windowed", {"Transpose", "Softmax", "Concat"}),
         ("gated_decoder", {"Pow", "Neg", "Slice"}),
         ("quantized_static", {"QuantizeLinear", "DequantizeLinear"}),
+        ("quantized_static_tokens", {"QuantizeLinear", "LayerNormalization", "Softmax"}),
+        ("quantized_dynamic_maps", {"DynamicQuantizeLinear", "ConvInteger"}),
+        ("quantized_blocks", {"MatMulNBits"}),
+        ("half_precision", {"Cast", "Conv", "MatMul"}),
+        ("text_lines", {"Conv", "Softmax", "ConvTranspose", "LSTM"}),
+        ("detector", {"Conv", "Concat", "Resize"}),
+        ("speech", {"Conv", "LSTM"}),
+        ("cached_decoder", {"Concat", "Softmax", "Pow"}),
         ("quantized_dynamic", {"DynamicQuantizeLinear", "MatMulInteger"}),
         ("recurrent", {"LSTM"}),
     ],

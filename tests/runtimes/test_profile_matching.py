@@ -65,6 +65,17 @@ def test_nodes_of_one_name_are_told_apart_by_operator_and_shape():
     assert times[0].tolist() == [0.1005, 0.0075, 0.0035, 0.0015]
 
 
+def test_names_that_reader_and_profiler_make_up_are_not_taken_for_one_another():
+    nodes = [("Max", "", (1, 8)), ("Max", "", (1, 4)), ("Max", "", (1, 2))]  # Max_0 to Max_2 for the reader
+    executed = [("Max", "Max_1", (1, 8)), ("Max", "Max_7", (1, 4)), ("Max", "Max_2", (1, 2))]
+    events = [
+        make_event(index, name, op_type, shape, 20 * order, order + 1)
+        for order, (index, (op_type, name, shape)) in enumerate(zip((1, 7, 2), executed, strict=True))
+    ]
+    times = match_events(make_graph(*nodes), read_profile_events(events), 1)
+    assert times[0].tolist() == [0.0015, 0.0025, 0.0035]
+
+
 def test_nodes_inside_of_control_flow_count_in_their_parent():
     nodes = [("If", "branch", (1, 8)), ("Relu", "b", (1, 8))]
     events, _ = run_of(nodes, [100, 3])

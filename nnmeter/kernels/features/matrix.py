@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nnmeter.graph.ir import DTYPE_BITS
 from nnmeter.kernels.features.common import at, log_size, product, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
@@ -41,6 +42,38 @@ def matmul(s: KernelSignature) -> list[float]:
         log_size(product(a) * 4),
         float(batched_b),
         float(batch_transposed),
+    ]
+
+
+BLOCKWISE_NAMES = (
+    "log_m", "log_n", "log_k", "m", "n_mod_16", "bits", "log_block_size", "blocks", "accuracy_level", "zero_points",
+    "scale_bits", "bias", "log_weight_bytes", "log_a_bytes",
+)  # fmt: skip
+
+
+def blockwise_matmul(s: KernelSignature) -> list[float]:
+    """In the order of `BLOCKWISE_NAMES`: x, packed weights, scales, zero points, group indices, bias."""
+    x, y = shape_of(s, 0), s.outputs[0].shape
+    n = s.attribute("N", y[-1] if y else 1)
+    k = s.attribute("K", x[-1] if x else 1)
+    block = max(1, s.attribute("block_size", 32))
+    m = product(y[:-1])
+    weight, scales = s.inputs[1], s.inputs[2]
+    return [
+        log_size(m),
+        log_size(n),
+        log_size(k),
+        float(min(m, 512)),
+        float(n % 16),
+        float(s.attribute("bits", 4)),
+        log_size(block),
+        float(min(-(-k // block), 512)),
+        float(s.attribute("accuracy_level", 0)),
+        float(len(s.inputs) > 3 and s.inputs[3] is not None),
+        float(DTYPE_BITS[scales.dtype] if scales is not None else -1),
+        float(len(s.inputs) > 5 and s.inputs[5] is not None),
+        log_size(weight.bytes if weight is not None else 0),
+        log_size(product(x) * 4),
     ]
 
 

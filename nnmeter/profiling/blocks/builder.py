@@ -24,12 +24,21 @@ from onnx import TensorProto, helper
 
 FLOAT, UINT8, INT8 = int(TensorProto.FLOAT), int(TensorProto.UINT8), int(TensorProto.INT8)
 INT32, INT64, BOOL = int(TensorProto.INT32), int(TensorProto.INT64), int(TensorProto.BOOL)
+FLOAT16, UINT4, INT4 = int(TensorProto.FLOAT16), int(TensorProto.UINT4), int(TensorProto.INT4)
+MICROSOFT = "com.microsoft"
 
-_ITEM_BYTES: dict[int, int] = {FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, UINT8: 1, INT8: 1}
+_ITEM_BYTES: dict[int, float] = {
+    FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, UINT8: 1, INT8: 1, FLOAT16: 2, UINT4: 0.5, INT4: 0.5,
+}  # fmt: skip
+_LEAST_IR_OF_FOUR_BITS = 10
 _FLOPS_PER_MS = 1e8
 _BYTES_PER_MS = 1e7
 _POOL_LENGTH = 1 << 20
+_HALF_LIMIT = 1e4  # to which converters to float16 clip constants
 _IR_VERSIONS = {13: 7, 17: 8, 18: 8, 20: 9, 21: 10}
+
+
+_QUANTIZED = frozenset({INT8, UINT8, UINT4, INT4})
 
 
 class Tensor(NamedTuple):
@@ -77,6 +86,11 @@ class _Weight(NamedTuple):
     mean: float
     positive: bool
     dtype: int
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
 
 
 class BuilderState(NamedTuple):
@@ -206,7 +220,7 @@ class NetworkBuilder:
         tensor = self._new("weight", tuple(shape), dtype)
         self._weights.append(_Weight(tensor.name, tensor.shape, scale, mean, positive, dtype))
         self.tensors[tensor.name] = tensor
-        self.weight_bytes += tensor.elements * _ITEM_BYTES[dtype]
+        self.weight_bytes += math.ceil(tensor.elements * _ITEM_BYTES[dtype])
         return tensor
 
     def constant(self, value: Any, dtype: int = INT64) -> Tensor:
@@ -234,11 +248,30 @@ class NetworkBuilder:
         """Names of the graph's inputs."""
         return {t.name for t in self._inputs}
 
+    def as_half(self, kept: set[str]) -> None:
+        """Turns all float32 tensors into float16, weights, constants and inputs included, except those in `kept`."""
+
+        def half(tensor: Tensor) -> Tensor:
+            return tensor._replace(dtype=FLOAT16) if tensor.dtype == FLOAT and tensor.name not in kept else tensor
+
+        self._inputs = [half(tensor) for tensor in self._inputs]
+        self._weights = [
+            w._replace(dtype=FLOAT16) if w.dtype == FLOAT and w.name not in kept else w for w in self._weights
+        ]
+        for key, (tensor, proto) in list(self._constants.items()):
+            narrow = half(tensor)
+            if narrow is not tensor:
+                values = np.clip(np.frombuffer(proto.raw_data, np.float32), -_HALF_LIMIT, _HALF_LIMIT)
+                stored = values.astype(np.float16).tobytes()
+                proto = TensorProto(name=tensor.name, data_type=FLOAT16, dims=tensor.shape, raw_data=stored)
+                self._constants[key] = (narrow, proto)
+        self.tensors = {name: half(tensor) for name, tensor in self.tensors.items()}
+
     def live_bytes(self) -> int:
         """Largest number of bytes of inputs and results that are needed at once, when nodes run in their order."""
         last_use = {name: position for position, node in enumerate(self.nodes) for name in node.input}
-        freed = [0] * len(self.nodes)
-        live = largest = 0
+        freed = [0.0] * len(self.nodes)
+        live = largest = 0.0
         for position, made in enumerate([self.input_names, *(node.output for node in self.nodes)], start=-1):
             for name in made:
                 tensor = self.tensors[name]
@@ -249,7 +282,7 @@ class NetworkBuilder:
             largest = max(largest, live)
             if position >= 0:
                 live -= freed[position]
-        return largest
+        return math.ceil(largest)
 
     def finish(self, name: str, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
         """Draws the weights and returns the model, whose graph is called `name`."""
@@ -266,8 +299,12 @@ class NetworkBuilder:
         graph.initializer.extend(weights)
         graph.initializer.extend(constants)
         opset = self.exporter.opset
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="nnmeter")
+        opsets = [helper.make_opsetid("", opset)]
+        opsets += [helper.make_opsetid(domain, 1) for domain in sorted({n.domain for n in self.nodes if n.domain})]
+        model = helper.make_model(graph, opset_imports=opsets, producer_name="nnmeter")
         model.ir_version = _IR_VERSIONS[opset]
+        if any(tensor.data_type in (UINT4, INT4) for tensor in graph.initializer):
+            model.ir_version = max(model.ir_version, _LEAST_IR_OF_FOUR_BITS)
         helper.set_model_props(model, metadata or {})
         return model
 
@@ -286,8 +323,10 @@ def _value_info(tensor: Tensor) -> onnx.ValueInfoProto:
 
 def _draw(weight: _Weight) -> onnx.TensorProto:
     """Fills a weight from the fixed pool, at an offset that depends on its name and shape only."""
-    count = math.prod(weight.shape)
-    pool = _integer_pool() if weight.dtype in (INT8, UINT8) else _normal_pool()
+    count = weight.elements
+    if weight.dtype in (UINT4, INT4):  # two to a byte
+        count = (count + 1) // 2
+    pool = _integer_pool() if weight.dtype in _QUANTIZED else _normal_pool()
     offset = (int(weight.name.rsplit("_", 1)[1]) * 7919 + count) % _POOL_LENGTH
     values = np.empty(count, dtype=pool.dtype)
     filled = min(count, _POOL_LENGTH - offset)
@@ -296,14 +335,15 @@ def _draw(weight: _Weight) -> onnx.TensorProto:
         step = min(count - filled, _POOL_LENGTH)
         values[filled : filled + step] = pool[:step]
         filled += step
-    if weight.dtype == FLOAT:
+    if weight.dtype in (FLOAT, FLOAT16):
         values *= np.float32(weight.scale)
         if weight.mean:
             values += np.float32(weight.mean)
         if weight.positive:
             np.abs(values, out=values)
+        values = values if weight.dtype == FLOAT else values.astype(np.float16)
     elif weight.dtype == UINT8:
         values = (values.astype(np.int16) + 128).astype(np.uint8)
-    else:
+    elif weight.dtype not in (UINT4, INT4):
         values = values.astype(helper.tensor_dtype_to_np_dtype(weight.dtype))
     return TensorProto(name=weight.name, data_type=weight.dtype, dims=weight.shape, raw_data=values.tobytes())

@@ -26,9 +26,9 @@ from nnmeter.profiling.blocks.operators import (
     reshape,
     select,
     softmax,
-    squeeze,
     transpose,
 )
+from nnmeter.profiling.blocks.recurrent import recurrent_layer
 from nnmeter.profiling.blocks.stages import entry
 
 _SHARED: tuple[tuple[steps.Step, float], ...] = (
@@ -149,31 +149,12 @@ def recurrent(b: NetworkBuilder) -> None:
         x = embedding(b, b.input((length, batch), INT64), sizes.log_int(b.rng, 1000, 30000), width)
     else:
         x = b.input((length, batch, width))
-    kind, gates = b.rng.choice((("LSTM", 4), ("LSTM", 4), ("GRU", 3), ("RNN", 1)))
+    kind = b.rng.choice(("LSTM", "LSTM", "GRU", "RNN"))
     for _ in range(b.rng.choice((1, 2))):
-        x = _recurrent_layer(b, x, kind, gates, sizes.channels(b.rng, 16, 512), b.rng.choice((1, 2)))
+        x = recurrent_layer(b, x, kind, sizes.channels(b.rng, 16, 512), b.rng.choice((1, 2)))
         if b.exhausted:
             break
     linear(b, x if b.rng.random() < 0.5 else select(b, x, 0, x.shape[0] - 1), b.rng.choice((2, 37, 97, 1000)))
-
-
-def _recurrent_layer(b: NetworkBuilder, x: Tensor, kind: str, gates: int, hidden: int, directions: int) -> Tensor:
-    length, batch, width = x.shape
-    scale = 0.5 / hidden**0.5
-    inputs = [
-        x,
-        b.weight((directions, gates * hidden, width), scale),
-        b.weight((directions, gates * hidden, hidden), scale),
-    ]
-    inputs.append(b.weight((directions, 2 * gates * hidden), 0.05))
-    work = 2.0 * directions * gates * hidden * (width + hidden) * length * batch
-    extra = {"linear_before_reset": 1} if kind == "GRU" else {}
-    direction = "bidirectional" if directions == 2 else "forward"
-    shape = (length, directions, batch, hidden)
-    y = b.node(kind, inputs, shape, flops=work, hidden_size=hidden, direction=direction, **extra)
-    if directions == 1:
-        return squeeze(b, y, [1])
-    return reshape(b, transpose(b, y, [0, 2, 1, 3]), (length, batch, 2 * hidden))
 
 
 def volume(b: NetworkBuilder) -> None:

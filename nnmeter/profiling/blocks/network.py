@@ -17,16 +17,22 @@ import onnx
 
 from nnmeter.errors import NnmeterError
 from nnmeter.profiling.blocks import (
+    blockwise,
     convolutional,
     dense,
+    dynamic,
     extremes,
+    generation,
+    half,
     hybrid,
     language,
     misc,
     mobile,
     pyramid,
     quantized,
+    reading,
     sizes,
+    speech,
     vision_transformer,
 )
 from nnmeter.profiling.blocks.builder import Budget, Exporter, NetworkBuilder
@@ -88,21 +94,32 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "gated_features": (misc.gated_features, 1.5),
     "map_extremes": (extremes.map_extremes, 2),
     "sequence_extremes": (extremes.sequence_extremes, 2),
+    "text_lines": (reading.text_lines, 5),
+    "detector": (reading.detector, 4),
+    "speech": (speech.speech, 6),
+    "cached_decoder": (generation.cached_decoder, 4),
 }
-_QUANTIZED_WEIGHT = 6.0
 _WIDE_SHARES = {"plain": 0.3, "perceptron": 0.3, "encoder": 0.06, "decoder": 0.1, "gated_decoder": 0.06}
 _WIDE_BYTES = (150_000_000, 460_000_000)
-_QUANTIZED: dict[str, tuple[Family, dict[str, float]]] = {
-    "quantized_static": (quantized.quantize_static, quantized.STATIC_SOURCES),
-    "quantized_dynamic": (quantized.quantize_dynamic, quantized.DYNAMIC_SOURCES),
+# Networks of other types are float ones rewritten: the rewriting, the families that it takes, and its share of all.
+_REWRITTEN: dict[str, tuple[Family, dict[str, float], float]] = {
+    "quantized_static": (quantized.quantize_static, quantized.IMAGE_SOURCES, 0.11),
+    "quantized_static_tokens": (quantized.quantize_static, quantized.TOKEN_SOURCES, 0.05),
+    "quantized_dynamic": (dynamic.quantize_dynamic, dynamic.SOURCES, 0.06),
+    "quantized_dynamic_maps": (dynamic.quantize_dynamic_maps, dynamic.MAP_SOURCES, 0.03),
+    "half_precision": (half.convert_to_half, half.SOURCES, 0.10),
+    "quantized_blocks": (blockwise.quantize_blocks, blockwise.SOURCES, 0.05),
 }
 
-FAMILIES: tuple[str, ...] = (*_FLOAT_FAMILIES, *_QUANTIZED)
+FAMILIES: tuple[str, ...] = (*_FLOAT_FAMILIES, *_REWRITTEN)
 """Names of all families of random networks."""
+
+_FLOAT_WEIGHT = sum(weight for _, weight in _FLOAT_FAMILIES.values())
+_FLOAT_SHARE = 1.0 - sum(share for _, _, share in _REWRITTEN.values())
 
 PRIOR: dict[str, float] = {
     **{name: weight for name, (_, weight) in _FLOAT_FAMILIES.items()},
-    **dict.fromkeys(_QUANTIZED, _QUANTIZED_WEIGHT),
+    **{name: _FLOAT_WEIGHT / _FLOAT_SHARE * share for name, (_, _, share) in _REWRITTEN.items()},
 }
 """Weight of each family: how often its like is met in practice."""
 
@@ -155,10 +172,10 @@ def _build(family: str, rng: random.Random, seed: int, small: bool) -> NetworkBu
             weight_bytes=round(sizes.log_uniform(rng, *(_WIDE_BYTES if wide else (2e7, 1.2e8)))),
         )
         builder = NetworkBuilder(rng, exporter, budget)
-        if family in _QUANTIZED:
-            quantize, sources = _QUANTIZED[family]
+        if family in _REWRITTEN:
+            rewrite, sources, _ = _REWRITTEN[family]
             _FLOAT_FAMILIES[rng.choices(list(sources), list(sources.values()))[0]][0](builder)
-            quantize(builder)
+            rewrite(builder)
         else:
             _FLOAT_FAMILIES[family][0](builder)
         if _acceptable(builder):

@@ -41,8 +41,8 @@ def round_to(value: float, multiple: int) -> int:
 
 
 def batch(rng: random.Random) -> int:
-    """Batch size: 1 in four networks of five."""
-    return 1 if rng.random() < 0.8 else rng.choice((2, 2, 3, 4, 4, 4, 6, 8, 8, 8, 12, 16, 16, 24, 32))
+    """Batch size: 1 in seven networks of ten."""
+    return 1 if rng.random() < 0.7 else rng.choice((2, 2, 2, 3, 4, 4, 4, 5, 6, 8, 8, 8, 10, 12, 16, 16, 16, 24, 32))
 
 
 def image_side(rng: random.Random) -> int:
