@@ -245,7 +245,7 @@ class WholeFit:
         self, presets: Sequence[AdditivePreset], fold: np.ndarray, say: Progress
     ) -> tuple[AdditivePreset, AdditiveHeldOut]:
         """The preset with the smallest held-out error, `fold` being of each network, and what it predicted."""
-        many = len(self.used) > MANY_NETWORKS
+        many = len(self.used) > MANY_NETWORKS and len(presets) > 1
         found: list[tuple[float, int, AdditivePreset, AdditiveHeldOut]] = []
         for preset in presets:
             held = (0,) if many else tuple(range(FOLDS))
