@@ -1,6 +1,6 @@
 """Writes quantized and half-precision variants of the zoo, without weights, as ONNX Runtime's own tools make them.
 
-    pip install onnxruntime sympy onnx-ir
+    pip install 'nnmeter[quantize]'
     python benchmarks/quantize_zoo.py data/zoo data/zoo-quantized [--only PATTERN]
 
 1. A model gets random weights (nnmeter/profiling/weights.py), is converted by the tool that its variant names

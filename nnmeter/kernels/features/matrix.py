@@ -83,7 +83,10 @@ RECURRENT_NAMES = ("log_sequence", "log_hidden", "log_input", "directions")
 def recurrent(s: KernelSignature) -> list[float]:
     """In the order of `RECURRENT_NAMES`."""
     x, r = shape_of(s, 0), shape_of(s, 2)
-    return [log_size(at(x, 0, 1)), log_size(r[-1] if r else 1), log_size(at(x, 2, 1)), float(at(r, 0, 1))]
+    hidden = (
+        min(r[1:]) if len(r) > 2 else 1
+    )  # beside gates x hidden, in either order: quantized layers have it transposed
+    return [log_size(at(x, 0, 1)), log_size(hidden), log_size(at(x, 2, 1)), float(at(r, 0, 1))]
 
 
 ATTENTION_NAMES = ("log_sequence", "log_hidden", "heads")
