@@ -21,9 +21,17 @@ import click
 )
 @click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")
 @click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of the runtime that was measured.")
+@click.option("--prior", metavar="ID_OR_PATH",
+              help="Pack of a like device to start from, where whole networks are all that was measured.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Makes training repeatable.")
 def command(
-    sources: tuple[str, ...], output: Path, regressor: str, device_id: str | None, rules: str | None, seed: int
+    sources: tuple[str, ...],
+    output: Path,
+    regressor: str,
+    device_id: str | None,
+    rules: str | None,
+    prior: str | None,
+    seed: int,
 ) -> None:
     """Train a predictor on measurements and write it as a device pack.
 
@@ -40,5 +48,6 @@ def command(
         rules=rules,
         progress=lambda line: click.echo(line, err=True),
         seed=seed,
+        prior=prior,
     )
     click.echo(f"{pack.id}: {pack.path}")

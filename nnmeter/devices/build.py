@@ -57,6 +57,7 @@ def build_pack(
     rules: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
     seed: int = 0,
+    prior: str | os.PathLike[str] | None = None,
 ) -> DevicePack:
     """Train a predictor on measurements and save it as a device pack.
 
@@ -68,16 +69,26 @@ def build_pack(
         rules: fusion rules, a file or the name of a rule set; the runtime's own if not given.
         progress: told what is being done, a line at a time.
         seed: decides all that is random in training; the same seed and measurements make the same pack.
+        prior: pack of another device to start from, by id or path, where whole networks are all that was measured.
 
     Raises:
         MeasurementError: measurements are missing, damaged, too few, or of several devices.
         DeviceError: the rules are faulty, or `output` is something else than a pack.
     """
+    from nnmeter.devices.catalog import load_pack
     from nnmeter.predictor.train import fit_predictor
+    from nnmeter.predictor.train_wholes import LAUNCH_OF_A_CORE
 
     measurements, fingerprint = read_all(sources)
     document = _rules_for(rules, fingerprint)
-    predictor, report = fit_predictor(measurements, regressor=regressor, seed=seed, progress=progress)
+    predictor, report = fit_predictor(
+        measurements,
+        regressor=regressor,
+        seed=seed,
+        progress=progress,
+        prior=None if prior is None else load_pack(prior).predictor,
+        launch=LAUNCH_OF_A_CORE if fingerprint.get("kind", "cpu") == "cpu" else 1.0,
+    )
     card = make_card(measurements, fingerprint, report, device_id, predictor.anchors)
     return save_pack(output, card, document, predictor)
 

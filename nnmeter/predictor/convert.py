@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nnmeter.predictor.trees import MAX_LEAVES, TreeEnsemble, round_down_to_float32
+from nnmeter.predictor.trees import TreeEnsemble, round_down_to_float32
 
 
 class _Builder:
@@ -104,29 +103,3 @@ def ensemble_from_forest(forest: Any) -> TreeEnsemble:
 
         builder.add(nested(0))
     return builder.build()
-
-
-def ensemble_from_codes(values: Mapping[float, float]) -> TreeEnsemble:
-    """An ensemble with a value for each code of feature 0, and 0 for codes below the least.
-
-    Args:
-        values: by code. A code that is not among them gets the value of its neighbour.
-    """
-    builder = _Builder(0.0)
-    codes = sorted(values)
-    for start in range(0, len(codes), MAX_LEAVES - 2):  # a leaf on either side for codes of other trees
-        part = codes[start : start + MAX_LEAVES - 2]
-        steps = [(part[0] - 1.0, 0.0), *((code, values[code]) for code in part)]
-        if start + len(part) < len(codes):
-            steps.append((codes[start + len(part)], 0.0))
-        builder.add(_balanced(steps))
-    return builder.build()
-
-
-def _balanced(steps: Sequence[tuple[float, float]]) -> Any:
-    """Steps of (code, value) as a tree that tests feature 0 half-way between codes."""
-    if len(steps) == 1:
-        return steps[0][1]
-    middle = len(steps) // 2
-    threshold = (steps[middle - 1][0] + steps[middle][0]) / 2
-    return (0, threshold, _balanced(steps[:middle]), _balanced(steps[middle:]))

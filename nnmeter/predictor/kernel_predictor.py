@@ -2,7 +2,8 @@
 
 Rules:
 
-1. `latency = roofline(kernel) x exp(learned log-ratio)`, then the device's correction from a profiled kernel to one
+1. `latency = roofline(kernel) x exp(learned log-ratio)`, the roofline with the rates of the kernel's operator where it
+   has some of its own; then the device's correction from a profiled kernel to one
    that runs unobserved: `scale x latency + per_kernel_ms`, never below a tenth of the roofline's launch overhead.
 2. A kernel whose anchor (operator and element type) was sampled in training is priced by its family's ensemble and is
    called "trained". Any other is priced by the generic ensemble, which knows bytes, elements and FLOPs of all kernels,
@@ -33,11 +34,11 @@ from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice, Source
 from nnmeter.predictor.price_correction import Correction, alias_of
-from nnmeter.predictor.roofline import Roofline
+from nnmeter.predictor.roofline import EVEN, Rates, Roofline
 from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_ensembles
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had no rates of operators
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
 RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements", "log_batch")
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
@@ -47,6 +48,7 @@ _RESTORE = "install the pack again or train it anew"
 # What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
 # milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
 _LARGEST_SIGMA, _LARGEST_LOG_SIZE, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e4, 1e9, 16
+_LARGEST_RATE = 1e9  # how much cheaper or dearer an operator is than the device's even rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Anchor:
         count: sampled kernels.
         sigma: standard deviation of the log error of one kernel in cross-validation.
         low, high: sampled range of `RANGE_FEATURES`.
+        rates: its own rates, which the device's roofline is multiplied by (`Roofline.latency_ms`).
     """
 
     family: str
@@ -67,6 +70,7 @@ class Anchor:
     sigma: float
     low: tuple[float, ...]
     high: tuple[float, ...]
+    rates: Rates = EVEN
 
 
 @dataclass(slots=True)
@@ -135,8 +139,9 @@ class KernelPredictor:
         """The price of a kernel whose learned ratio to the roofline is known; `anchor` is None for the fallback."""
         cost = features.cost
         values = features.values
-        profiled = self.roofline.latency_ms(cost, int(values[_ITEM_BITS])) * ratio
-        latency = max(self.scale * profiled + self.per_kernel_ms, 0.1 * self.roofline.overhead_ms)
+        rates = EVEN if anchor is None else anchor.rates
+        profiled = self.roofline.latency_ms(cost, int(values[_ITEM_BITS]), rates) * ratio
+        latency = max(self.scale * profiled + self.per_kernel_ms, 0.1 * self.roofline.overhead_ms * rates[2])
         source: Source = "trained"
         outside = 0.0
         if anchor is None:
@@ -158,7 +163,15 @@ class KernelPredictor:
             "common_features": list(COMMON_NAMES),
             "roofline": self.roofline.to_dict(),
             "anchors": {
-                name: [a.family, a.code, a.count, a.sigma, _known(a.low), _known(a.high)]
+                name: [
+                    a.family,
+                    a.code,
+                    a.count,
+                    a.sigma,
+                    _known(a.low),
+                    _known(a.high),
+                    *([] if a.rates == EVEN else [list(a.rates)]),
+                ]
                 for name, a in sorted(self.anchors.items())
             },
             "ensembles": {name: {"sizes": sizes[name], "bias": self.ensembles[name].bias} for name in sizes},
@@ -223,8 +236,9 @@ class KernelPredictor:
                 _between(sigma, 0.0, _LARGEST_SIGMA),
                 tuple(_between(v, -_LARGEST_LOG_SIZE, _LARGEST_LOG_SIZE) for v in low),
                 tuple(_between(v, -_LARGEST_LOG_SIZE, _LARGEST_LOG_SIZE) for v in high),
+                _rates(*rates),
             )
-            for name, (family, code, count, sigma, low, high) in document["anchors"].items()
+            for name, (family, code, count, sigma, low, high, *rates) in document["anchors"].items()
         }
         anchors = {name: _with_all_ranges(anchor) for name, anchor in anchors.items()}
         if FALLBACK not in ensembles or any(a.family not in ensembles for a in anchors.values()):
@@ -246,6 +260,11 @@ class KernelPredictor:
             _between(document["inference_ms"], 0.0, _LARGEST_MS),
             tuple(map(Correction.from_dict, corrections)),
         )
+
+
+def _rates(stored: Sequence[float] = EVEN) -> Rates:
+    flops, moved, launch = (_between(rate, 0.0, _LARGEST_RATE) for rate in stored)
+    return flops, moved, launch
 
 
 def _known(limits: Sequence[float]) -> list[float]:
@@ -271,9 +290,9 @@ def _between(value: Any, low: float, high: float) -> float:
 
 def _check_schema(document: Mapping[str, Any]) -> None:
     version = document["schema_version"]
-    if version != SCHEMA_VERSION:
+    if version not in range(1, SCHEMA_VERSION + 1):
         raise DeviceError(
-            f"the predictor has schema {version!r:.40}, this nnmeter reads {SCHEMA_VERSION}; "
+            f"the predictor has schema {version!r:.40}, this nnmeter reads up to {SCHEMA_VERSION}; "
             + ("upgrade nnmeter" if isinstance(version, int) and version > SCHEMA_VERSION else "train the pack anew")
         )
     stored = {family: tuple(names) for family, names in document["features"].items()}

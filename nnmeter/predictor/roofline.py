@@ -3,6 +3,9 @@
 `latency = FLOPs / peak(dtype) + bytes / bandwidth + overhead`. The sum, not the maximum of the roofline model (Williams
 et al., CACM 2009), is used: it is smooth, so the learned ratio to it has no edge where the two terms cross.
 
+An operator may have `Rates` of its own: how many times the device's time for a FLOP, a byte and a launch it takes. Such
+a straight line extrapolates to the sizes of families that training did not have, where trees are flat.
+
 It is read off the times of kernels where there are any (`fit_roofline`), and else off the times of whole networks
 (`fit_roofline_to_totals`).
 """
@@ -22,6 +25,9 @@ _CLASSES = ("float", "wide", "half", "int8")
 _UNMEASURED = {"float": 1.0, "wide": 0.5, "half": 0.5, "int8": 1.5}  # peak of a class, relative to float's
 _ROUNDS = 40
 
+Rates = tuple[float, float, float]
+EVEN: Rates = (1.0, 1.0, 1.0)  # rates of an operator that runs as fast as the device's roofline says
+
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
@@ -37,16 +43,27 @@ class Roofline:
     bandwidth_gbs: float
     overhead_ms: float
 
-    def latency_ms(self, cost: Cost, item_bits: int) -> float:
-        """Milliseconds of a kernel of this cost, whose first input has items of `item_bits` bits."""
+    def latency_ms(self, cost: Cost, item_bits: int, rates: Rates = EVEN) -> float:
+        """Milliseconds of a kernel of this cost, whose first input has items of `item_bits` bits.
+
+        Args:
+            cost: FLOPs and bytes.
+            item_bits: width of the first input's items.
+            rates: how often the time for a FLOP, for a byte and for a launch its operator takes.
+        """
         peak = self.peak_gflops[DTYPE_CLASSES.get(item_bits, "float")]
         memory = (cost.bytes_read + cost.bytes_written) / (self.bandwidth_gbs * 1e6)
-        return cost.flops / (peak * 1e6) + memory + self.overhead_ms
+        return cost.flops / (peak * 1e6) * rates[0] + memory * rates[1] + self.overhead_ms * rates[2]
 
     def latencies_ms(self, flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray) -> np.ndarray:
         """Milliseconds of kernels [n] of these FLOPs, bytes moved, and widths of their first inputs' items."""
+        return self.terms_ms(flops, moved, item_bits).sum(axis=1)
+
+    def terms_ms(self, flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray) -> np.ndarray:
+        """The same apart: milliseconds for FLOPs, bytes and the launch [n, 3]."""
         peak = np.array([self.peak_gflops[name] for name in dtype_classes(item_bits)])
-        return flops / (peak * 1e6) + moved / (self.bandwidth_gbs * 1e6) + self.overhead_ms
+        launch = np.full(len(flops), self.overhead_ms)
+        return np.column_stack([flops / (peak * 1e6), moved / (self.bandwidth_gbs * 1e6), launch])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

@@ -10,17 +10,17 @@ Rules:
    networks it lowered their held-out error from 10.4 to 9.4 %, but not that of 54 real models (3.9 % with and without).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
    fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
-3. Folds for hyper-parameters and for the errors of kernels are by family of networks: a network, and all others made
-   by its recipe, are on one side. Folds for intervals are by network where networks are random (see `train_folds`):
-   with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the prediction on 68 models) and
-   held as many of them, 97.1 %.
+3. Folds for the errors of kernels, and for hyper-parameters where kernels have times, are by family of networks: a
+   network, and all others made by its recipe, are on one side. Folds for intervals are by network where networks are
+   random (see `train_folds`): with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the
+   prediction on 68 models) and held as many of them, 97.1 %. So are those for the number of rounds of sums.
 4. A network that judges predictions must have been measured repeatably.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +44,10 @@ from nnmeter.predictor.train_intervals import (
 from nnmeter.predictor.train_kernels import HeldOut, KernelFit, Progress
 from nnmeter.predictor.train_overheads import Overheads, fit_overheads
 from nnmeter.predictor.train_wholes import (
+    LAUNCH_OF_A_CORE,
+    MANY_NETWORKS,
     PRESETS,
+    PRESETS_OF_MANY,
     PRESETS_OVER_KERNELS,
     Prior,
     WholeFit,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
 MIN_NETWORKS = 2 * FOLDS
 MIN_UNPROFILED = 30  # whole networks without a kernel's time: fewer say less than a pack of a near device, calibrated
 _REPEATABLE = 0.03  # networks whose halves differ by more are too noisy to judge predictions
+_ROUNDS_BY_FAMILY = 300  # later rounds change little on families that were left out
 _UNCALIBRATED = IntervalModel(0.02, {0.5: 1.0, 0.8: 2.0, 0.9: 3.0, 0.95: 4.0}, 0)
 
 
@@ -150,6 +154,7 @@ def fit_predictor(
     seed: int = 0,
     progress: Progress | None = None,
     prior: KernelPredictor | None = None,
+    launch: float = LAUNCH_OF_A_CORE,
 ) -> tuple[KernelPredictor, TrainingReport]:
     """Train the predictor of one device.
 
@@ -159,6 +164,8 @@ def fit_predictor(
         seed: makes the result deterministic.
         progress: told what is being done, a line at a time.
         prior: of another device, to start from instead of a roofline where sums are all that there is.
+        launch: of what whole networks call a launch, the part that a launch is held to (`additive`, rule 4); matters
+            where sums are all that there is. 1 for a GPU.
 
     Raises:
         MeasurementError: too little was measured, or a random forest is asked to learn from sums.
@@ -173,7 +180,7 @@ def fit_predictor(
         trained = _fit_kernels(table, judged_ms, regressor, seed, say)
     else:
         _check_sums(table, profiled, regressor)
-        trained = _fit_sums(table, judged_ms, seed, say, prior)
+        trained = _fit_sums(table, judged_ms, seed, say, prior, launch)
     known = trained.prior
     anchors = kernel_sigmas(table, known.anchors, trained.log_error, trained.weight)
     predictor = KernelPredictor(
@@ -262,7 +269,12 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
 
 
 def _fit_sums(
-    table: KernelTable, judged_ms: np.ndarray, seed: int, say: Progress, start: KernelPredictor | None
+    table: KernelTable,
+    judged_ms: np.ndarray,
+    seed: int,
+    say: Progress,
+    start: KernelPredictor | None,
+    launch: float,
 ) -> _Trained:
     """Fit sums alone (rule 2)."""
     if start is None:
@@ -274,11 +286,14 @@ def _fit_sums(
     fit = WholeFit(table, known, before, judged_ms, True, seed)
     say("choosing hyper-parameters")
     folds, unseen_folds = family_folds(table.networks, seed), interval_folds(table.networks, seed)
-    preset, outcome = fit.choose_preset(PRESETS, folds, say)
+    presets = PRESETS_OF_MANY if len(fit.used) > MANY_NETWORKS else PRESETS
+    preset, outcome = fit.choose_preset([replace(p, launch=launch) for p in presets], unseen_folds, say)
     report = AdditiveReport(len(fit.used), outcome.rounds, preset.leaves, outcome.error_before, outcome.error, True)
-    by_family = fit.held_out_with_fallback(outcome, folds, trained)
+    apart = outcome
     if not np.array_equal(folds, unseen_folds):
-        outcome = fit.cross_validate(unseen_folds, preset, outcome.rounds)
+        say("leaving out families")
+        apart = fit.cross_validate(folds, preset, min(outcome.rounds, _ROUNDS_BY_FAMILY))
+    by_family = fit.held_out_with_fallback(apart, folds, trained)
     unseen = fit.held_out_with_fallback(outcome, unseen_folds, trained)
     say("fitting the families")
     learned = fit.fit(preset, outcome.rounds)

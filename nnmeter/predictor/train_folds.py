@@ -7,11 +7,12 @@ Rules:
    out singly.
 3. For intervals, a network that was made at random is an architecture of its own and goes by its name, its family
    notwithstanding: its blocks occur in others, as those of a user's network will. A known model goes by its family,
-   because its neighbours there are all but copies of it.
+   because its neighbours there are all but copies of it; but a family of `GENERATED` models came out of a generator.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from nnmeter.predictor.table import Network
 
 FOLDS = 5
+GENERATED = 100
 
 
 def assign_folds(groups: Sequence[str], seed: int) -> np.ndarray:
@@ -42,4 +44,6 @@ def family_folds(networks: Sequence[Network], seed: int) -> np.ndarray:
 
 def interval_folds(networks: Sequence[Network], seed: int) -> np.ndarray:
     """Folds for intervals (rule 3)."""
-    return assign_folds([n.name if n.random or n.alone else n.family or n.name for n in networks], seed)
+    members = Counter(n.family for n in networks if not n.alone)
+    own = [n.random or n.alone or not n.family or members[n.family] >= GENERATED for n in networks]
+    return assign_folds([n.name if o else n.family for n, o in zip(networks, own, strict=True)], seed)

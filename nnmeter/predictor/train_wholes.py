@@ -4,12 +4,12 @@ Rules:
 
 1. What is known before is a prior: a roofline, ensembles, a vocabulary, and the overheads from kernels to wholes. With
    no kernel's time it is the roofline alone, fitted to the whole networks, or the pack of another device; then every
-   operator gets a factor of its own, to begin with.
+   operator gets rates of its own, to begin with.
 2. An operator that the prior lacks joins the vocabulary if it occurs in `MIN_ANCHOR_NETWORKS` networks or more. Its
    code follows those of the prior; new ones are ranked by the factors that the whole networks give them.
 3. Additive boosting (`additive`) starts from the prior's prices. Where the prior was trained on the networks' own
    kernels, those are its out-of-fold prices, so that what is learned is the error on networks it has not seen.
-4. What is learned is added to the prior's ensembles: a tree with a leaf an operator for its factor, and a tree a round.
+4. What is learned is added to the prior: rates to its vocabulary, and a tree a round to its ensembles.
 5. Additive boosting on top of kernels' times is kept only if it lowers the held-out error of whole networks by more
    than two standard errors of that difference. A network whose halves agree teaches more than one whose halves differ.
 6. Without kernels' times the uncertainty of an operator is how far predictors that were fitted without a network
@@ -18,7 +18,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,9 +32,8 @@ from nnmeter.predictor.additive import (
     cross_validate_additive,
     fit_additive,
 )
-from nnmeter.predictor.convert import ensemble_from_codes
 from nnmeter.predictor.kernel_predictor import FALLBACK, Anchor, KernelPredictor
-from nnmeter.predictor.roofline import Roofline, dtype_classes, fit_log_factors, fit_roofline_to_totals
+from nnmeter.predictor.roofline import EVEN, Roofline, dtype_classes, fit_log_factors, fit_roofline_to_totals
 from nnmeter.predictor.table import KernelTable
 from nnmeter.predictor.train_folds import FOLDS
 from nnmeter.predictor.train_kernels import HeldOut, Progress, fallback_sigma, fit_fallback, make_anchor
@@ -43,10 +42,12 @@ from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
 
 MIN_ANCHOR_NETWORKS = 8  # an operator that fewer networks have is priced by the fallback
 _STEADY = 0.05  # error of a network's time that no difference of its halves shows
-_MANY_NETWORKS = 5000  # from here on one held-out fold tells presets and rounds apart, in a fifth of the time
+MANY_NETWORKS = 5000  # from here on one held-out fold tells presets and rounds apart, in a fifth of the time
 _FLOOR = 0.1  # of the roofline's launch overhead: no kernel is priced below it (`KernelPredictor`, rule 1)
 
 PRESETS = (AdditivePreset(leaves=8), AdditivePreset(leaves=24))
+PRESETS_OF_MANY = (AdditivePreset(leaves=24, rounds=1000),)
+LAUNCH_OF_A_CORE = 0.1  # what a launch on a CPU is held to, of what whole networks call one (`additive`, rule 4)
 PRESETS_OVER_KERNELS = (AdditivePreset(leaves=8, least_share=30.0, learning_rate=0.05),)  # a slight hand
 
 
@@ -93,7 +94,9 @@ def pack_prior(table: KernelTable, predictor: KernelPredictor) -> tuple[Prior, n
             rows = table.common[mine] if name == FALLBACK else table.features[name][table.place[mine]]
             rows[:, 0] = codes[table.anchor[mine]]
             ratio[mine] = predictor.ensembles[name].predict(rows)
-    roofline_ms = predictor.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
+    terms_ms = predictor.roofline.terms_ms(table.flops, table.moved, table.item_bits)
+    roofline_ms = terms_ms.sum(axis=1)
+    ratio += np.log((terms_ms * _rates(table, predictor.anchors)).sum(axis=1) / roofline_ms)
     price = np.maximum(predictor.scale * roofline_ms * np.exp(ratio) + predictor.per_kernel_ms, 0.0)
     measured_ms = np.array([n.latency_ms for n in table.networks])
     speed = float(np.median(measured_ms / (table.sums(price) + predictor.inference_ms)))
@@ -102,6 +105,12 @@ def pack_prior(table: KernelTable, predictor: KernelPredictor) -> tuple[Prior, n
     )
     prior = Prior(predictor.roofline, dict(predictor.anchors), dict(predictor.ensembles), overheads)
     return prior, ratio[table.kernel], trained[table.kernel]
+
+
+def _rates(table: KernelTable, anchors: Mapping[str, Anchor]) -> np.ndarray:
+    """Rates of each distinct kernel's operator [kernels, 3]."""
+    rates = [anchors[name].rates if name in anchors else EVEN for name in table.anchors]
+    return np.array(rates)[table.anchor]
 
 
 class WholeFit:
@@ -123,7 +132,7 @@ class WholeFit:
             log_ratio: the prior's log ratio to the roofline of each row, out of fold where it was trained (rule 3).
             judged_ms: time of each network to judge by, NaN where it is not fit to.
             sums: whether sums are all that there is: then kernels that were measured alone are sums too, and the
-                prior's operators get factors of their own.
+                prior's operators get rates of their own.
             seed: makes the result deterministic.
         """
         self.table = table
@@ -132,7 +141,8 @@ class WholeFit:
         self.log_ratio = log_ratio.copy()
         self.used = np.flatnonzero([sums or not n.alone for n in table.networks])
         self.measured_ms = np.array([n.latency_ms for n in table.networks])[self.used]
-        self.roofline_ms = prior.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
+        self.terms_ms = prior.roofline.terms_ms(table.flops, table.moved, table.item_bits)
+        self.roofline_ms = self.terms_ms.sum(axis=1)
         joining = self._joining()
         self.free = np.zeros(len(table.anchors), bool)
         self.free[joining] = True
@@ -210,11 +220,13 @@ class WholeFit:
         members = {family: kernels for family, kernels in members.items() if len(kernels)}
         base, fixed = self._prices()
         shape = (len(table.networks), len(table.flops))
+        own_ms = self.terms_ms * _rates(table, self.anchors)
         return AdditiveProblem(
             {family: self._rows(family, kernels) for family, kernels in members.items()},
             members,
             table.anchor,
             self.free,
+            own_ms / own_ms.sum(axis=1, keepdims=True),
             sparse.coo_matrix((base, (table.network, table.kernel)), shape).tocsr()[self.used],
             np.bincount(table.network, fixed, shape[0])[self.used],
             self.prior.overheads.inference_ms,
@@ -233,7 +245,7 @@ class WholeFit:
         self, presets: Sequence[AdditivePreset], fold: np.ndarray, say: Progress
     ) -> tuple[AdditivePreset, AdditiveHeldOut]:
         """The preset with the smallest held-out error, `fold` being of each network, and what it predicted."""
-        many = len(self.used) > _MANY_NETWORKS
+        many = len(self.used) > MANY_NETWORKS and len(presets) > 1
         found: list[tuple[float, int, AdditivePreset, AdditiveHeldOut]] = []
         for preset in presets:
             held = (0,) if many else tuple(range(FOLDS))
@@ -263,15 +275,14 @@ class WholeFit:
         """The prior with what was learned (rule 4)."""
         ensembles = dict(self.prior.ensembles)
         for family, learned in fit.ensembles.items():
-            factors = {
-                self.anchors[name].code: float(fit.anchor_factor[number])
-                for number, name in enumerate(self.table.anchors)
-                if self.free[number] and self.anchors[name].family == family
-            }
-            first = [ensembles[family]] if family in ensembles else []
-            ensembles[family] = add_ensembles([*first, ensemble_from_codes(factors), learned])
+            ensembles[family] = add_ensembles([*([ensembles[family]] if family in ensembles else []), learned])
+        learned_rates = {name: fit.rates[i] for i, name in enumerate(self.table.anchors) if self.free[i]}
+        anchors = {
+            name: replace(a, rates=tuple((np.array(a.rates) * learned_rates.get(name, 1.0)).tolist()))
+            for name, a in self.anchors.items()
+        }
         overheads = self.prior.overheads._replace(inference_ms=fit.inference_ms)
-        return replace(self.prior, anchors=self.anchors, ensembles=ensembles, overheads=overheads)
+        return replace(self.prior, anchors=anchors, ensembles=ensembles, overheads=overheads)
 
     def held_out(self, outcome: AdditiveHeldOut, fold: np.ndarray, trained: np.ndarray) -> HeldOut:
         """Log ratio to the roofline of each row out of fold; `trained` is what the prior's training had."""

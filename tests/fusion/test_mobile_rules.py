@@ -106,7 +106,7 @@ def swish(model: Model, x: str, way: str) -> str:
 @pytest.mark.parametrize("way", ["operator", "gate", "product last", "product first"])
 @pytest.mark.parametrize(
     ("rules", "expected"),
-    [("tflite21_cpu", ["Conv", "HardSwish"]), ("tflite21_gpu", ["Conv+HardSwish"]),
+    [("tflite21_cpu", ["Conv+HardSwish"]), ("tflite21_gpu", ["Conv+HardSwish"]),
      ("openvino2019r2_myriad", ["Conv+HardSwish"])],
 )  # fmt: skip
 def test_hard_swish_is_one_operator(way, rules, expected):

@@ -12,11 +12,9 @@ from nnmeter.errors import MeasurementError
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.predictor import KernelPredictor
 from nnmeter.predictor.additive import AdditivePreset
-from nnmeter.predictor.convert import ensemble_from_codes
 from nnmeter.predictor.regressors import Preset
 from nnmeter.predictor.roofline import fit_log_factors, fit_roofline_to_totals
 from nnmeter.predictor.train import TrainingReport, fit_predictor
-from nnmeter.predictor.trees import MAX_LEAVES, add_ensembles
 from nnmeter.profiling.measurement import Measurement
 from tests.predictor.conftest import addition, convolution, true_latency_ms
 
@@ -215,19 +213,12 @@ def test_factors_that_nothing_tells_stay_at_one() -> None:
     assert factors == pytest.approx([2.0, 1.0], rel=1e-3)
 
 
-@pytest.mark.parametrize("count", [1, 2, 63, 200])
-def test_codes_become_trees(count: int) -> None:
-    values = {float(code): float(code) ** 2 + 1 for code in range(5, 5 + count)}
-    ensemble = ensemble_from_codes(values)
-    ensemble.validate(1)
-    assert ensemble.node_counts.max() < MAX_LEAVES
-    rows = np.array([[-1.0], [0.0], [4.0], *([code] for code in values)], np.float32)
-    assert ensemble.predict(rows).tolist() == [0.0, 0.0, 0.0, *values.values()]
-    assert add_ensembles([ensemble, ensemble]).predict(rows) == pytest.approx(2 * ensemble.predict(rows))
-
-
-def test_no_codes_are_zero() -> None:
-    assert ensemble_from_codes({}).predict(np.zeros((2, 1), np.float32)).tolist() == [0.0, 0.0]
+def test_operators_get_rates_of_their_own(from_sums: tuple[KernelPredictor, TrainingReport]) -> None:
+    """What the roofline says of the whole device is far from what its additions and convolutions take apart."""
+    rates = np.array([anchor.rates for anchor in from_sums[0].anchors.values()])
+    assert rates.shape == (2, 3)
+    assert (rates > 0).all()
+    assert np.abs(np.log(rates)).max() > 0.2
 
 
 def test_the_pack_of_another_device_is_a_start(from_sums: tuple[KernelPredictor, TrainingReport]) -> None:

@@ -142,7 +142,7 @@ def _edit(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2}, "upgrade nnmeter"),
+        ({"schema_version": 3}, "upgrade nnmeter"),
         ({"common_features": ["anchor"]}, "other features"),
         ({"fallback_sigma": "NaN"}, "not finite"),
         ({"roofline": {}}, "damaged"),
