@@ -34,6 +34,7 @@ PRESETS: Mapping[Regressor, tuple[Preset, ...]] = {
         Preset(120, MAX_LEAVES, 0.0, 6),
     ),
 }
+LARGEST_PRESET = Preset(2000, 63, 0.06, 6)
 
 
 def fit_regressor(
