@@ -22,7 +22,7 @@ from __future__ import annotations
 
 MAX_FILE_BYTES = 1 << 40
 MAX_GRAPH_BYTES = 256 << 20
-MAX_NODES = 500_000
+MAX_NODES = 250_000
 MAX_EDGES = 2_000_000
 MAX_DEPTH = 32
 MAX_NAME = 65_536

@@ -1,4 +1,4 @@
-"""Device packs of strangers: whatever their files hold, a pack is priced with or refused in one line, and nothing runs."""
+"""Device packs of strangers: whatever their files hold, they are priced with or refused in a line, and nothing runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import math
 import shutil
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +291,7 @@ def growing() -> dict[str, Any]:
     """One operator becomes forty, a thousand times."""
     names = ["x", *(f"t{i}" for i in range(39)), "y"]
     return rewriting(
-        replace=[{"op": "Relu", "inputs": [a], "outputs": [b]} for a, b in zip(names, names[1:], strict=False)],
+        replace=[{"op": "Relu", "inputs": [a], "outputs": [b]} for a, b in pairwise(names)],
         tensors={f"t{i}": {"like": "x"} for i in range(39)},
     )
 

@@ -238,10 +238,7 @@ def test_an_absurd_version_of_another_domain_is_no_crash(version: int) -> None:
         ["y"],
     )
     model.opset_import.append(onnx.OperatorSetIdProto(domain="ai.onnx.ml", version=version))
-    try:
-        assert len(load_model(model.SerializeToString()).nodes) == 1
-    except ModelError as error:
-        assert ";" in str(error)
+    assert load_model(model.SerializeToString()).types["y"].shape == (1, 2)
 
 
 def test_a_pipe_and_a_device_are_not_opened_for_reading(tmp_path: Path) -> None:

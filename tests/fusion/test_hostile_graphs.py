@@ -73,7 +73,7 @@ def test_every_operator_of_a_long_chain_is_in_a_kernel(rules: str) -> None:
 def test_a_graph_that_takes_too_many_steps_is_refused_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rewriting, "BASE_EFFORT", 0)
     monkeypatch.setattr(rewriting, "EFFORT_PER_NODE", 2)
-    with pytest.raises(ModelError, match="do not come to an end on its graph .*; simplify the model"):
+    with pytest.raises(ModelError, match=r"do not come to an end on its graph .*; simplify the model"):
         detect_kernels(hub(50, "Identity", "Relu"), RULES["onnxruntime_cpu"])
 
 

@@ -5,6 +5,7 @@ This needs no fuzzer: the same changes are drawn here by hypothesis, some hundre
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import sys
@@ -95,10 +96,8 @@ def test_mutated_models_are_priced_or_refused(
     data = seed_models[which % len(seed_models)]
     for seed in seeds:
         data = fuzz[1].mutate_model(data, LONGEST, seed, any_bytes)
-    try:
+    with contextlib.suppress(NnmeterError):
         price(data, LatencyPredictor(read_pack(pack)))
-    except NnmeterError as error:
-        assert "\n" not in str(error)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -118,11 +117,9 @@ def test_mutated_packs_are_priced_with_or_refused(
     if parts[which] != MANIFEST:
         (place / MANIFEST).unlink()
         write_manifest(place)
-    try:
+    with contextlib.suppress(NnmeterError):
         prediction = LatencyPredictor(read_pack(place)).predict(load_model(next(fuzz[0].models()), {"n": 1}))
         assert 0 <= prediction.interval_ms[0] <= prediction.latency_ms <= prediction.interval_ms[1] < float("inf")
-    except NnmeterError as error:
-        assert "\n" not in str(error)
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -150,7 +147,5 @@ NODE = st.fixed_dictionaries(
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), NODE | JSON, min_size=1, max_size=3))
 def test_any_json_graph_is_read_or_refused(graph: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(NnmeterError):
         bind_shapes(read_model(json.dumps(graph).encode()))
-    except NnmeterError as error:
-        assert "\n" not in str(error)
