@@ -30,6 +30,7 @@ from nnmeter.errors import ModelError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_LONGEST_S = 1e6
 _OWN_OPTIONS = ("--timeout", "--output")
 
 
@@ -44,11 +45,18 @@ def timeout(function: F) -> F:
 
     option = click.option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=float,
+        callback=_check_seconds,
         metavar="SECONDS",
         help="Read the models in a process of its own, and end it after so long: for files of strangers.",
     )
     return option(command)  # type: ignore[return-value]
+
+
+def _check_seconds(context: click.Context, parameter: click.Parameter, seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds <= _LONGEST_S:  # nor is a NaN
+        raise click.BadParameter(f"{seconds:g} is no time above 0 seconds", context, parameter)
+    return seconds
 
 
 def run_limited(arguments: Sequence[str], seconds: float, output: Path | None) -> int:

@@ -220,7 +220,7 @@ class WorkingGraph:
             writer = producer.get(tensor)
             if writer is not None:
                 touched[writer.kind] = version
-        steps = 10 + 3 * len(node.inputs)
+        steps = 20 + 3 * len(node.inputs)
         for tensor in node.outputs:
             reading = readers.get(tensor, ())
             steps += len(reading)

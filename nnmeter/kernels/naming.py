@@ -99,6 +99,7 @@ def kernel_signature(
     kept: list[tuple[str, Attribute]] = []
     for key, value in attributes.items():
         if (key in COST_ATTRIBUTES and value != _DEFAULTS.get(key)) or (own and _is_short(value)):
+            hash(value)  # a TypeError where a file has a graph in the place of a number
             kept.append((key, value))
     position = _AXES_INPUT.get(anchor)
     if position is not None and len(values) > position and values[position] is not None:

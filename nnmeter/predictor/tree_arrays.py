@@ -69,12 +69,10 @@ def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 def _array(name: str, data: bytes) -> np.ndarray:
     """Rule 3."""
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version not in _HEADERS:
-        raise ValueError(f"array '{name}' is of an unknown version")
     try:
-        shape, _, dtype = _HEADERS[version](stream, max_header_size=_LONGEST_HEADER)
-    except (SyntaxError, TypeError, RecursionError, MemoryError) as fault:
+        read_header = _HEADERS[np.lib.format.read_magic(stream)]
+        shape, _, dtype = read_header(stream, max_header_size=_LONGEST_HEADER)
+    except (KeyError, SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as fault:
         raise ValueError(f"array '{name}' has a damaged header") from fault
     expected = np.dtype(ARRAYS[name])
     if dtype != expected or len(shape) != 1:

@@ -37,9 +37,7 @@ def calling_functions(levels: int, calls: int, name: str = "") -> onnx.ModelProt
     functions = [helper.make_function("f", "F0", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"], name)], OPSETS)]
     for level in range(1, levels + 1):
         names = ["a", *(f"t{i}" for i in range(calls - 1)), "b"]
-        nodes = [
-            helper.make_node(f"F{level - 1}", [names[i]], [names[i + 1]], name, domain="f") for i in range(calls)
-        ]
+        nodes = [helper.make_node(f"F{level - 1}", [names[i]], [names[i + 1]], name, domain="f") for i in range(calls)]
         functions.append(helper.make_function("f", f"F{level}", ["a"], ["b"], nodes, OPSETS))
     call = helper.make_node(f"F{levels}", ["x"], ["y"], name, domain="f")
     return model_of([call], [value("x", [1, 8])], ["y"], functions=functions, domains=["f"])
@@ -51,7 +49,7 @@ def test_functions_that_call_functions_are_expanded() -> None:
 
 @pytest.mark.parametrize(("levels", "calls"), [(30, 2), (10, 10), (2, 400)])
 def test_functions_that_would_grow_exponentially_are_refused(levels: int, calls: int) -> None:
-    assert "expand to more than 100000 operators" in fault_of(calling_functions(levels, calls))
+    assert "its functions expand to" in fault_of(calling_functions(levels, calls))
 
 
 def test_names_that_would_grow_with_every_call_are_refused() -> None:
@@ -240,10 +238,7 @@ def test_an_absurd_version_of_another_domain_is_no_crash(version: int) -> None:
         ["y"],
     )
     model.opset_import.append(onnx.OperatorSetIdProto(domain="ai.onnx.ml", version=version))
-    try:
-        assert len(load_model(model.SerializeToString()).nodes) == 1
-    except ModelError as error:
-        assert ";" in str(error)
+    assert load_model(model.SerializeToString()).types["y"].shape == (1, 2)
 
 
 def test_a_pipe_and_a_device_are_not_opened_for_reading(tmp_path: Path) -> None:

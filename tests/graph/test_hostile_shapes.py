@@ -77,6 +77,13 @@ def test_huge_results_of_known_values_stay_unknown(op_type: str, inputs: list[st
     assert "y" not in graph.values
 
 
+def test_a_graph_in_the_place_of_a_number_is_refused() -> None:
+    body = helper.make_graph([helper.make_node("Relu", ["x"], ["r"])], "b", [], [value("r", None)])
+    node = helper.make_node("Clip", ["x"], ["y"])
+    node.attribute.append(helper.make_attribute("kernel_shape", body))
+    assert "attribute kernel_shape is" in refused(model_of([node], [value("x", [1, 2])], ["y"]))
+
+
 def test_attributes_of_shape_operators_that_are_no_numbers_are_refused() -> None:
     node = helper.make_node("Shape", ["x"], ["y"], start="first")
     assert "attribute start is 'first', not a whole number" in refused(model_of([node], [value("x", [1, 2])], ["y"]))

@@ -1,0 +1,83 @@
+"""`--timeout`: the models are read in a child, which is killed when the time is up."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nnmeter.cli.limited import run_limited, without_options
+from nnmeter.errors import ModelError
+
+
+@pytest.mark.parametrize("verb", ["predict", "kernels"])
+def test_the_report_is_that_of_a_run_without(cli: Callable, small_model: Path, small_pack: Path, verb: str) -> None:
+    arguments = (verb, small_model, "--device", small_pack, "--format", "json")
+    plain = cli(*arguments)
+    limited = cli(*arguments, "--timeout", 60)
+    assert (limited.code, limited.out, limited.err) == (0, plain.out, "")
+    json.loads(limited.out)
+
+
+def test_a_report_to_a_file_is_whole(cli: Callable, small_model: Path, small_pack: Path) -> None:
+    cli("predict", small_model, "--device", small_pack, "--output", "plain.txt")
+    outcome = cli("predict", small_model, "--device", small_pack, "--timeout=60", "--output=limited.txt")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert Path("limited.txt").read_text() == Path("plain.txt").read_text()
+
+
+def test_when_the_time_is_up_it_is_one_line_and_nothing_is_written(
+    cli: Callable, small_model: Path, small_pack: Path
+) -> None:
+    outcome = cli("predict", small_model, "--device", small_pack, "--timeout", "0.001", "--output", "out.txt")
+    assert outcome.code == 2
+    assert "not read within 0.001 seconds (--timeout), and reading was ended; give more time" in outcome.error_line
+    assert (outcome.out, os.listdir()) == ("", [])
+
+
+def test_a_fault_of_the_child_is_that_of_the_verb(cli: Callable, tmp_path: Path, small_pack: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    outcome = cli("predict", tmp_path / "bad.onnx", "--device", small_pack, "--timeout", 60, "--output", "out.txt")
+    assert outcome.code == 2
+    assert "bad.onnx" in outcome.error_line
+    assert os.listdir() == []
+
+
+def test_strictness_keeps_its_exit_code(cli: Callable, small_model: Path, small_pack: Path) -> None:
+    outcome = cli("predict", small_model, "--device", small_pack, "--strict", "--timeout", 60)
+    assert outcome.code == 1
+    assert "no trained price" in outcome.error_line
+
+
+def test_a_child_that_dies_of_a_signal_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/sh")
+    monkeypatch.setattr("nnmeter.cli.limited.without_options", lambda *_: [])
+    real = __import__("subprocess").Popen
+    monkeypatch.setattr("subprocess.Popen", lambda command, **options: real(["sh", "-c", "kill -SEGV $$"], **options))
+    with pytest.raises(ModelError, match="died of SIGSEGV"):
+        run_limited(["predict", "x.onnx"], 60, None)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "inf"])
+def test_a_time_that_is_none_is_refused(cli: Callable, small_model: Path, seconds: str) -> None:
+    outcome = cli("predict", small_model, "--timeout", seconds)
+    assert outcome.code == 2
+    assert "--timeout" in outcome.error_line
+
+
+def test_an_output_without_a_directory_is_refused_before_anything_is_read(
+    cli: Callable, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("subprocess.Popen", lambda *a, **o: pytest.fail("a child was started"))
+    outcome = cli("predict", small_model, "--timeout", 60, "--output", "none/out.txt")
+    assert outcome.code == 2
+    assert "there is no directory none" in outcome.error_line
+
+
+def test_own_options_are_left_out_of_the_childs_command_line() -> None:
+    given = ["predict", "--timeout", "5", "a.onnx", "--output=o", "--dim", "n=1", "--output", "p", "--", "--timeout"]
+    expected = ["predict", "a.onnx", "--dim", "n=1", "--", "--timeout"]
+    assert without_options(given, ("--timeout", "--output")) == expected
