@@ -178,7 +178,7 @@ def scaled(document: dict[str, Any], *path: Any, value: Any) -> None:
 
 
 PREDICTOR_CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
-    (("schema_version",), 2, "upgrade nnmeter"),
+    (("schema_version",), 3, "upgrade nnmeter"),
     (("schema_version",), "1", "schema '1'"),
     (("schema_version",), None, "schema None"),
     (("common_features",), ["anchor"], "other features"),
