@@ -137,11 +137,19 @@ def _sort(measurement: Measurement) -> str:
 
 
 def _kernel_errors(pack: DevicePack, measurements: Sequence[Measurement]) -> list[float]:
-    """Relative errors of the kernels that were timed alone, where whole networks are scored beside them."""
+    """Relative errors of the kernels that were timed alone, where whole networks are scored beside them.
+
+    Prices are of kernels as they run in a network; what a profiler shows of them is compared (`train_overheads`).
+    """
     alone = [m for m in measurements if m.granularity == "kernel"]
     if len(alone) == len(measurements):
         return []
-    return [abs(sum(p.latency_ms for p in pack.predictor.price(m.kernels)) / m.latency_ms - 1) for m in alone]
+    known = pack.predictor
+    errors = []
+    for measurement in alone:
+        prices = [(p.latency_ms - known.per_kernel_ms) / known.scale for p in known.price(measurement.kernels)]
+        errors.append(abs(sum(prices) / measurement.latency_ms - 1))
+    return errors
 
 
 def _kernel_notes(errors: Sequence[float]) -> list[str]:

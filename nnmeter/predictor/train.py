@@ -250,7 +250,10 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
     ensembles, anchors = fit.fit(presets)
     say("measuring the fallback")
     fallback_sigma = fit.fallback_sigma()
-    prior = Prior(roofline, anchors, ensembles, fit_overheads(table))
+    priced_ms = roofline.latencies_ms(table.flops, table.moved, table.item_bits)[table.kernel] * np.exp(
+        unseen.log_ratio
+    )
+    prior = Prior(roofline, anchors, ensembles, fit_overheads(table, priced_ms))
     report = None
     unprofiled = sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
     if unprofiled >= MIN_NETWORKS:

@@ -10,7 +10,7 @@ Rules:
 4. The fallback sees the common features only, and no anchor. Its error is measured with whole operators left out.
 5. Rows whose time is not known train nothing, and are priced in cross-validation as all others are.
 6. A family of `_MANY_ROWS` kernels that were timed alone has little noise and much to tell: it gets a large ensemble.
-   (72,000 convolutions of TensorRT, a tenth left out: median error 2.5 % with it, 8.0 % with the largest of the others.)
+   (72,000 convolutions of TensorRT, a tenth left out: median error 2.5 % with it, 8.0 % with the others' largest.)
 """
 
 from __future__ import annotations
