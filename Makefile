@@ -6,12 +6,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ZOO := data/zoo
 
-.PHONY: help demo test lint types unit wheel clean
+FUZZ_SECONDS ?= 600
+
+.PHONY: help demo test lint types unit fuzz wheel clean
 
 help:
 	@echo 'make demo    predict models of $(ZOO) with a device pack that ships'
 	@echo 'make test    lint, type checks and tests'
 	@echo 'make lint    ruff check, ruff format --check'
+	@echo 'make fuzz    fuzz the readers of models and packs, FUZZ_SECONDS=$(FUZZ_SECONDS) each (needs a wheel of atheris)'
 	@echo 'make wheel   build the wheel and the sdist into dist/'
 	@echo 'make clean   remove $(VENV) and what was built'
 
@@ -33,6 +36,10 @@ types: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -q
 
+# Inputs that were found worth keeping stay in benchmarks/fuzz/.corpus; see docs/security.md.
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python benchmarks/fuzz/fuzz_run.py --seconds $(FUZZ_SECONDS)
+
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation
 
@@ -46,6 +53,10 @@ $(VENV)/.dev: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(VENV)/.package $@
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.package
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) dist build

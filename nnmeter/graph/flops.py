@@ -168,7 +168,7 @@ def recurrent(gates: int) -> FlopRule:
         x, r = shape(inputs, 0), shape(inputs, 2)
         if len(x) < 3 or len(r) < 3:
             return float(out_elements(outputs))
-        hidden = r[-1]
+        hidden = min(r[1:])  # DynamicQuantizeLSTM has its weights the other way round
         return x[0] * x[1] * r[0] * gates * hidden * (2 * (x[2] + hidden) + 10)
 
     words = f"steps x batch x directions x {gates} gates x hidden x (2 x (input + hidden) + 10 for the activation)"
