@@ -29,7 +29,7 @@ from nnmeter.importing.run import DATASETS, import_dataset
 from nnmeter.predictor.additive import AdditivePreset, cross_validate_additive
 from nnmeter.predictor.table import build_table
 from nnmeter.predictor.train_folds import FOLDS, family_folds
-from nnmeter.predictor.train_wholes import WholeFit, roofline_prior
+from nnmeter.predictor.train_wholes import WholeFit, launch_of, roofline_prior
 from nnmeter.profiling.store import read_measurements
 
 PRESET = AdditivePreset(leaves=8)
@@ -49,12 +49,13 @@ def judge(dataset: str, source: Path, device: str, changes: dict[str, bool], lim
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "measurements.parquet"
         import_dataset(dataset, source, path, [device], parameters=changes, limit=limit)
-        measurements, _ = read_measurements(path)
+        measurements, fingerprint = read_measurements(path)
     wholes = [m for m in measurements if m.granularity == "model"]
     table = build_table(wholes)
     measured_ms = np.array([n.latency_ms for n in table.networks])
     names = [n.name for n in table.networks]
-    fit = WholeFit(table, roofline_prior(table), np.zeros(len(table.kernel)), measured_ms, True, 0)
+    prior = roofline_prior(table, launch_of(fingerprint["kind"]))
+    fit = WholeFit(table, prior, np.zeros(len(table.kernel)), measured_ms, True, 0)
     draw = {name: i % FOLDS for i, name in enumerate(np.random.default_rng(0).permutation(sorted(names)).tolist())}
     by_network = np.array([draw[name] for name in names])
     unseen = cross_validate_additive(fit.problem, by_network, PRESET, 0, ROUNDS, held=(0,))

@@ -77,7 +77,7 @@ def build_pack(
     """
     from nnmeter.devices.catalog import load_pack
     from nnmeter.predictor.train import fit_predictor
-    from nnmeter.predictor.train_wholes import LAUNCH_OF_A_CORE
+    from nnmeter.predictor.train_wholes import launch_of
 
     measurements, fingerprint = read_all(sources)
     document = _rules_for(rules, fingerprint)
@@ -87,7 +87,7 @@ def build_pack(
         seed=seed,
         progress=progress,
         prior=None if prior is None else load_pack(prior).predictor,
-        launch=LAUNCH_OF_A_CORE if fingerprint.get("kind", "cpu") == "cpu" else 1.0,
+        launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
     card = make_card(measurements, fingerprint, report, device_id, predictor.anchors)
     return save_pack(output, card, document, predictor)

@@ -59,7 +59,6 @@ class AdditivePreset:
         clip: log error beyond which a measurement counts linearly.
         bagging: share of the measurements in a round (rule 6).
         ridge: of the rates of free anchors, in measurements (rule 4).
-        launch: what the rate of launches is held to (rule 4).
     """
 
     rounds: int = 600
@@ -69,7 +68,6 @@ class AdditivePreset:
     clip: float = 0.2
     bagging: float = 0.8
     ridge: float = 0.05
-    launch: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,9 +293,8 @@ def _anchor_rates(prepared: _Prepared, weight: np.ndarray, preset: AdditivePrese
     free = np.repeat(problem.free, terms)
     bound_ms = prepared.anchor_ms[:, ~free].sum(axis=1) + problem.fixed_ms + problem.inference_ms
     rates = np.ones(len(free))
-    rates[free] = np.tile([*[1.0] * (terms - 1), preset.launch], int(problem.free.sum()))
-    rates[free] *= np.exp(
-        fit_log_factors(prepared.anchor_ms[:, free] * rates[free], problem.measured_ms, preset.ridge, bound_ms, weight)
+    rates[free] = np.exp(
+        fit_log_factors(prepared.anchor_ms[:, free], problem.measured_ms, preset.ridge, bound_ms, weight)
     )
     return rates.reshape(-1, terms)
 

@@ -20,7 +20,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,8 +164,8 @@ def fit_predictor(
         seed: makes the result deterministic.
         progress: told what is being done, a line at a time.
         prior: of another device, to start from instead of a roofline where sums are all that there is.
-        launch: of what whole networks call a launch, the part that a launch is held to (`additive`, rule 4); matters
-            where sums are all that there is. 1 for a GPU.
+        launch: of what whole networks call a launch, the part that is one (`train_wholes`, rule 7); matters where sums
+            are all that there is. 1 for a GPU.
 
     Raises:
         MeasurementError: too little was measured, or a random forest is asked to learn from sums.
@@ -282,7 +282,7 @@ def _fit_sums(
     """Fit sums alone (rule 2)."""
     if start is None:
         say("fitting the roofline to whole networks")
-        known, before = roofline_prior(table), np.zeros(len(table.kernel))
+        known, before = roofline_prior(table, launch), np.zeros(len(table.kernel))
         trained = np.zeros(len(table.kernel), bool)
     else:
         known, before, trained = pack_prior(table, start)
@@ -290,7 +290,7 @@ def _fit_sums(
     say("choosing hyper-parameters")
     folds, unseen_folds = family_folds(table.networks, seed), interval_folds(table.networks, seed)
     presets = PRESETS_OF_MANY if len(fit.used) > MANY_NETWORKS else PRESETS
-    preset, outcome = fit.choose_preset([replace(p, launch=launch) for p in presets], unseen_folds, say)
+    preset, outcome = fit.choose_preset(presets, unseen_folds, say)
     report = AdditiveReport(len(fit.used), outcome.rounds, preset.leaves, outcome.error_before, outcome.error, True)
     apart = outcome
     if not np.array_equal(folds, unseen_folds):

@@ -17,6 +17,7 @@ from nnmeter.predictor.table import KernelTable
 from nnmeter.predictor.train_folds import FOLDS
 
 _CLIP = 0.03  # relative error beyond which a network counts linearly
+_STEPS = 100
 
 
 class Overheads(NamedTuple):
@@ -52,11 +53,10 @@ def fit_overheads(table: KernelTable, price_ms: np.ndarray) -> Overheads:
 
 
 def _robust(design: np.ndarray, columns: list[int]) -> np.ndarray:
-    """Weights of the columns that bring rows to 1, with Huber's loss; the first may not be far from 1 to begin with."""
-    rest = 1.0 - design[:, 0]
-    weights = np.minimum(1.0, _CLIP / np.maximum(np.abs(rest - np.median(rest)), 1e-9))
+    """Weights of the columns that bring every row to 1, with Huber's loss."""
+    weights = np.ones(len(design))
     solution = np.zeros(design.shape[1])
-    for _ in range(50):
+    for _ in range(_STEPS):
         root = np.sqrt(weights)
         solution[columns] = np.linalg.lstsq(design[:, columns] * root[:, None], root, rcond=None)[0]
         weights = np.minimum(1.0, _CLIP / np.maximum(np.abs(design @ solution - 1.0), 1e-9))
