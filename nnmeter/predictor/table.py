@@ -25,6 +25,7 @@ from nnmeter.kernels.kernel import KernelSignature
 if TYPE_CHECKING:
     from nnmeter.profiling.measurement import Measurement
 
+MOST_OF_A_GROUP = 3  # kernels that were timed together are no inference of a network, but a step within one
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _SHORTEST_MS = 2e-4  # profilers count whole microseconds; a kernel that shows as 0 took less than one
 

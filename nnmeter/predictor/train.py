@@ -14,7 +14,8 @@ Rules:
    network, and all others made by its recipe, are on one side. Folds for intervals are by network where networks are
    random (see `train_folds`): with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the
    prediction on 68 models) and held as many of them, 97.1 %. So are those for the number of rounds of sums.
-4. A network that judges predictions must have been measured repeatably.
+4. A network that judges predictions must have been measured repeatably. A few kernels that were timed together judge as
+   little as single ones do: they are no inference.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, Anchor, KernelPredictor
 from nnmeter.predictor.regressors import Preset, Regressor
 from nnmeter.predictor.roofline import Roofline, fit_roofline
-from nnmeter.predictor.table import KernelTable, build_table
+from nnmeter.predictor.table import MOST_OF_A_GROUP, KernelTable, build_table
 from nnmeter.predictor.train_folds import FOLDS, family_folds, interval_folds
 from nnmeter.predictor.train_intervals import (
     HeldOutPrices,
@@ -209,7 +210,7 @@ def _judged(measurements: Sequence[Measurement]) -> np.ndarray:
     All whole networks judge where too few are repeatable, and single kernels where too few whole ones were measured.
     """
     latency = np.array([m.latency_ms for m in measurements])
-    whole = np.array([m.granularity != "kernel" for m in measurements], bool)
+    whole = np.array([m.granularity == "model" or len(m.kernels) > MOST_OF_A_GROUP for m in measurements], bool)
     repeatable = whole & np.array([is_repeatable(m) for m in measurements], bool)
     chosen = next((c for c in (repeatable, whole) if c.sum() >= MIN_NETWORKS), ~whole)
     return np.where(chosen, latency, np.nan)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnmeter.predictor.table import KernelTable
+from nnmeter.predictor.table import MOST_OF_A_GROUP, KernelTable
 from nnmeter.predictor.train_folds import FOLDS
 
 _CLIP = 0.03  # relative error beyond which a network counts linearly
@@ -36,7 +36,7 @@ def fit_overheads(table: KernelTable, price_ms: np.ndarray) -> Overheads:
         price_ms: out-of-fold price of each row, for rows that have no time of their own [rows].
     """
     timed = table.timed
-    wholes = [i for i, n in enumerate(table.networks) if not n.alone]
+    wholes = [i for i, n in enumerate(table.networks) if not n.alone and len(n.rows) > MOST_OF_A_GROUP]
     measured = [i for i in wholes if timed[table.networks[i].rows].all()]
     if len(measured) < 2 * FOLDS:
         measured = wholes
