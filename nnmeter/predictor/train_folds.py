@@ -8,6 +8,7 @@ Rules:
 3. For intervals, a network that was made at random is an architecture of its own and goes by its name, its family
    notwithstanding: its blocks occur in others, as those of a user's network will. A known model goes by its family,
    because its neighbours there are all but copies of it; but a family of `GENERATED` models came out of a generator.
+   Kernels that were timed alone go with the whole networks of their family; where there are none, each on its own.
 """
 
 from __future__ import annotations
@@ -45,5 +46,5 @@ def family_folds(networks: Sequence[Network], seed: int) -> np.ndarray:
 def interval_folds(networks: Sequence[Network], seed: int) -> np.ndarray:
     """Folds for intervals (rule 3)."""
     members = Counter(n.family for n in networks if not n.alone)
-    own = [n.random or n.alone or not n.family or members[n.family] >= GENERATED for n in networks]
+    own = [n.random or not n.family or members[n.family] >= GENERATED or not members[n.family] for n in networks]
     return assign_folds([n.name if o else n.family for n, o in zip(networks, own, strict=True)], seed)
