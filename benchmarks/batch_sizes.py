@@ -4,8 +4,8 @@
     nnmeter measure OUT --out batches.parquet
     nnmeter evaluate PACK --measurements batches.parquet --models OUT
 
-The first dimension of every input and output becomes the batch; a model whose results then do not have it (because the
-batch is written into a Reshape) is left out and named. Weights are not touched: files of `data/zoo` have none.
+The first dimension of every input and output becomes the batch, and so does a leading 1 of the shape that a Reshape is
+given; a model whose results then do not have it is left out and named. Weights are not touched: `data/zoo` has none.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import onnx
+import onnx.numpy_helper
 
 from nnmeter import load_model
 from nnmeter.errors import NnmeterError
@@ -33,6 +34,17 @@ def with_batch(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
         if value.name not in weights:
             value.type.tensor_type.shape.dim[0].dim_value = batch
     del changed.graph.value_info[:]
+    reshapes = [node for node in changed.graph.node if node.op_type == "Reshape"]
+    for node in reshapes:
+        del node.attribute[:]  # allowzero, under which 0 is a size
+    shapes = {node.input[1] for node in reshapes}
+    stored = {tensor.name: tensor for tensor in changed.graph.initializer}
+    stored |= {n.output[0]: n.attribute[0].t for n in changed.graph.node if n.op_type == "Constant"}
+    for name in shapes & stored.keys():
+        sizes = onnx.numpy_helper.to_array(stored[name]).copy()
+        if sizes.size and sizes[0] == 1:
+            sizes[0] = 0  # as many as the input has
+            stored[name].CopyFrom(onnx.numpy_helper.from_array(sizes, stored[name].name))
     return changed
 
 

@@ -10,10 +10,12 @@ Rules:
    networks it lowered their held-out error from 10.4 to 9.4 %, but not that of 54 real models (3.9 % with and without).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
    fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
-3. Folds for the errors of kernels, and for hyper-parameters where kernels have times, are by family of networks: a
-   network, and all others made by its recipe, are on one side. Folds for intervals are by network where networks are
-   random (see `train_folds`): with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the
-   prediction on 68 models) and held as many of them, 97.1 %. So are those for the number of rounds of sums.
+3. Folds for hyper-parameters where kernels have times, and for errors of kernels where they have none, are by family
+   of networks: a network, and all others made by its recipe, are on one side. Where kernels have times their errors are
+   those that intervals are calibrated with: a recipe that alone has an operator would be left out with it. Folds for
+   intervals are by network where networks are random (see `train_folds`): with whole recipes left out, intervals were a
+   quarter wider (24.8 against 20.1 % of the prediction on 68 models) and held as many of them, 97.1 %. So are those for
+   the number of rounds of sums.
 4. A network that judges predictions must have been measured repeatably. A few kernels that were timed together judge as
    little as single ones do: they are no inference.
 """
@@ -268,7 +270,7 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
         if kept:
             unseen = wholes.held_out(outcome, unseen_folds, unseen.trained)
             prior = wholes.updated(wholes.fit(preset, outcome.rounds))
-    log_error = fit.target - by_family.log_ratio
+    log_error = fit.target - unseen.log_ratio
     return _Trained(prior, by_family, unseen, log_error, fit.weight, fallback_sigma, presets, report)
 
 
