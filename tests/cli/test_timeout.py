@@ -49,7 +49,7 @@ def test_a_fault_of_the_child_is_that_of_the_verb(cli: Callable, tmp_path: Path,
 def test_strictness_keeps_its_exit_code(cli: Callable, small_model: Path, small_pack: Path) -> None:
     outcome = cli("predict", small_model, "--device", small_pack, "--strict", "--timeout", 60)
     assert outcome.code == 1
-    assert "no trained price" in outcome.error_line
+    assert "outside the trained range" in outcome.error_line
 
 
 def test_a_child_that_dies_of_a_signal_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

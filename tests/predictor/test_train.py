@@ -100,7 +100,21 @@ def test_measurements_without_kernels_are_an_error() -> None:
 
 
 def test_the_correction_from_profiled_to_whole_is_found(measurements: list[Measurement]) -> None:
-    scale, per_kernel_ms, inference_ms = fit_overheads(build_table(measurements))
+    table = build_table(measurements)
+    scale, per_kernel_ms, inference_ms = fit_overheads(table, np.zeros(len(table.kernel)))
+    assert scale == pytest.approx(0.97, abs=0.01)
+    assert per_kernel_ms == pytest.approx(0.0, abs=0.001)
+    assert inference_ms == pytest.approx(0.02, abs=0.02)
+
+
+def test_kernels_and_wholes_that_were_timed_apart_tell_the_overheads(measurements: list[Measurement]) -> None:
+    """Wholes without kernels' times, prices of their kernels, and pairs of kernels, which are no inference."""
+    wholes = [replace(m, kernel_ms=(), kernel_spread=(), kernel_runs=0) for m in measurements]
+    pairs = [replace(m, kernels=m.kernels[:2], latency_ms=sum(m.kernel_ms[:2])) for m in measurements[:20]]
+    pairs = [replace(m, kernel_ms=(), kernel_spread=(), kernel_runs=0) for m in pairs]
+    table = build_table([*wholes, *pairs])
+    prices = np.array([t for m in measurements for t in m.kernel_ms] + [0.0] * 2 * len(pairs))
+    scale, per_kernel_ms, inference_ms = fit_overheads(table, prices)
     assert scale == pytest.approx(0.97, abs=0.01)
     assert per_kernel_ms == pytest.approx(0.0, abs=0.001)
     assert inference_ms == pytest.approx(0.02, abs=0.02)
