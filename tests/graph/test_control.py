@@ -146,6 +146,18 @@ def test_the_dearer_branch_counts_with_a_warning() -> None:
     assert graph_cost(given).flops == 32
 
 
+def test_a_branch_that_cannot_run_on_the_shapes_is_left_out_with_a_warning() -> None:
+    fits = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["a"])], "then", [], [info("a")])
+    strange = helper.make_graph([helper.make_node("MatMul", ["w", "x"], ["b"])], "else", [], [info("b")])
+    node = helper.make_node("If", ["flag"], ["y"], "if", then_branch=fits, else_branch=strange)
+    graph = bind(model_of([node], [info("x", shape=[4, 8]), info("flag", TensorProto.BOOL, [])], ["y"]))
+    assert graph_cost(graph).flops == PRODUCT
+    assert [("else_branch" in w, "left out" in w) for w in graph.warnings] == [(True, True)]
+    node = helper.make_node("If", ["flag"], ["y"], "if", then_branch=strange, else_branch=strange)
+    with pytest.raises(ModelError, match="MatMul"):
+        bind(model_of([node], [info("x", shape=[4, 8]), info("flag", TensorProto.BOOL, [])], ["y"]))
+
+
 def test_the_kernels_of_a_body_are_priced_as_such_and_counted() -> None:
     predictor = nnmeter.load_predictor(PACK)
     one = predictor.predict(loop_model(step(), 1))

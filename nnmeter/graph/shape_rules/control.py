@@ -15,6 +15,8 @@ Rules:
    where cost is linear in size. Else all count like the second, and there is a warning.
 5. The nested graphs and how often each runs are written into the node's attributes (`NESTED_GRAPHS`), and what they
    compute and move together (`NESTED_COST`).
+6. A branch that cannot run on the shapes at hand, as that of a network for another sample rate, is not taken: the other
+   one counts, with a warning.
 """
 
 from __future__ import annotations
@@ -83,17 +85,37 @@ def _flat(elements: list[TensorType], like: TensorType) -> TensorType:
     return TensorType(elements[0].dtype if elements else like.dtype, (sum(t.elements for t in elements),))
 
 
+def _branches(node: Node, context: Context) -> list[Body]:
+    """Both branches; one that cannot run on the shapes at hand stands aside for the other (rule 6)."""
+    found: list[Body] = []
+    fault: ModelError | None = None
+    for name in ("then_branch", "else_branch"):
+        try:
+            found.append(_infer(context, _graph(node, name), ()))
+        except BodyLimitError:
+            raise
+        except ModelError as reason:
+            fault, stranger = reason, name
+    if fault is None:
+        return found
+    if not found:
+        raise fault
+    context.note(node, f"its {stranger} cannot run on these shapes and is left out ({fault})")
+    return found * 2
+
+
 def _if(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
-    bodies = [_infer(context, _graph(node, name), ()) for name in ("then_branch", "else_branch")]
+    bodies = _branches(node, context)
     if len(bodies[0].outputs) != len(bodies[1].outputs):
         raise ShapeError("its branches have different numbers of outputs")
     then, other = bodies[0].graph, bodies[1].graph
     dearer = then if graph_cost(then) >= graph_cost(other) else other
     _keep(node, [(dearer, 1)], then_branch=then, else_branch=other)
     alike = bodies[0].outputs == bodies[1].outputs
-    (context.note if alike else context.bound)(
-        node, "the run decides which branch is taken; counted as the more expensive one"
-    )
+    if bodies[0] is not bodies[1]:
+        (context.note if alike else context.bound)(
+            node, "the run decides which branch is taken; counted as the more expensive one"
+        )
     outputs = []
     for position, pair in enumerate(zip(*(body.outputs for body in bodies), strict=True)):
         larger = 0 if pair[0].bytes >= pair[1].bytes else 1
