@@ -6,6 +6,8 @@
 2. An LSTM with constant weights becomes DynamicQuantizeLSTM of com.microsoft.
 3. Weights are signed or unsigned, one way in a network.
 4. In some networks embedding tables are integers as well, dequantized behind the Gather.
+5. In some networks all weights have one scale. The product of scales is then shared by products of one tensor, and
+   ONNX Runtime leaves MatMulInteger, Cast and Mul apart.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ _WEIGHTED = frozenset({"Gemm", "MatMul"})
 SOURCES = {
     "encoder": 8.0, "decoder": 4.0, "gated_decoder": 3.0, "plain_vit": 4.0, "windowed": 2.0, "token_layers": 3.0,
     "perceptron": 2.0, "token_mixer": 2.0, "sequence_to_sequence": 2.0, "audio": 2.0, "metaformer": 0.5,
-    "cached_decoder": 2.0, "recurrent": 2.5, "speech": 2.5, "convnext": 1.0,
+    "cached_decoder": 2.0, "recurrent": 5.0, "speech": 5.0, "convnext": 1.0,
 }  # fmt: skip
 """Families whose products are quantized dynamically, with their weights."""
 
@@ -46,6 +48,7 @@ def _quantize(b: NetworkBuilder, chosen: frozenset[str]) -> None:
     constants = b.constant_names
     kind = INT8 if b.rng.random() < 0.65 else UINT8
     by_column, tables = b.rng.random() < 0.3, b.rng.random() < 0.3
+    one_scale = b.constant(0.002, FLOAT) if b.rng.random() < 0.2 else None
     nodes, b.nodes = b.nodes, []
     quantized: dict[str, list[Tensor]] = {}
     for node in nodes:
@@ -67,21 +70,27 @@ def _quantize(b: NetworkBuilder, chosen: frozenset[str]) -> None:
                     dtypes=[UINT8, FLOAT, UINT8],
                     flops=3.0 * x.elements,
                 )
-            _integer_product(b, node, weight, quantized[x.name], kind, by_column)
+            _integer_product(b, node, weight, quantized[x.name], kind, by_column, one_scale)
 
 
 def _integer_product(
-    b: NetworkBuilder, node: onnx.NodeProto, weight: Tensor, x: list[Tensor], kind: int, by_column: bool
+    b: NetworkBuilder,
+    node: onnx.NodeProto,
+    weight: Tensor,
+    x: list[Tensor],
+    kind: int,
+    by_column: bool,
+    one_scale: Tensor | None,
 ) -> None:
     """MatMulInteger or ConvInteger in place of `node`, scaled back to float, under the old output name (rule 1)."""
     output = b.tensors[node.output[0]]
     conv = node.op_type == "Conv"
     shape = weight.shape[::-1] if _transposed(node) else weight.shape
-    columns = (shape[-1],) if by_column and not conv else ()
+    columns = (shape[-1],) if by_column and not conv and one_scale is None else ()
     integers = b.weight(shape, dtype=kind)
     zero = b.weight(columns, dtype=kind) if columns else b.constant(128 if kind == UINT8 else 0, kind)
-    # A scale of its own for each: with equal ones the products of scales would be shared, which no trained model has.
-    scale = b.weight(columns, 0.0002, mean=0.002, positive=True)
+    # As a rule a scale of its own for each, as trained weights have (rule 5).
+    scale = one_scale or b.weight(columns, 0.0002, mean=0.002, positive=True)
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute} if conv else {}
     op_type = "ConvInteger" if conv else "MatMulInteger"
     work = 2.0 * output.elements * (weight.elements / weight.shape[0] if conv else shape[0]) / 2
