@@ -24,9 +24,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from nnmeter.profiling.campaign_directory import refused_seeds
-from nnmeter.profiling.store import next_seed, part_files
-from nnmeter.profiling.verification import verify_measurements
+from nnmeter.lab.campaign.directory import refused_seeds
+from nnmeter.lab.campaign.verification import verify_measurements
+from nnmeter.lab.measuring.store import next_seed, part_files
 
 
 def main() -> int:

@@ -4,7 +4,7 @@
     python benchmarks/extract_networks.py data/pytorchcv/networks.json.xz
 
 Each network runs once on tensors without data; the operators that PyTorch then executes are recorded and written in the
-vocabulary of ONNX (nnmeter/importing/network_catalog.py has the format).
+vocabulary of ONNX (nnmeter/lab/importing/network_catalog.py has the format).
 """
 
 from __future__ import annotations

@@ -19,12 +19,12 @@ from itertools import pairwise
 import numpy as np
 
 from nnmeter.kernels.features import COMMON_NAMES
-from nnmeter.predictor.regressors import PRESETS, fit_regressor
+from nnmeter.lab.measuring.store import read_measurements
+from nnmeter.lab.training.folds import FOLDS
+from nnmeter.lab.training.kernels import NORMAL_90, RANGE_COLUMNS, KernelFit, fallback_sigma, fit_fallback
+from nnmeter.lab.training.regressors import PRESETS, fit_regressor
+from nnmeter.lab.training.table import build_table
 from nnmeter.predictor.roofline import fit_roofline
-from nnmeter.predictor.table import build_table
-from nnmeter.predictor.train_folds import FOLDS
-from nnmeter.predictor.train_kernels import NORMAL_90, RANGE_COLUMNS, KernelFit, fallback_sigma, fit_fallback
-from nnmeter.profiling.store import read_measurements
 
 STEPS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0)
 LEAST_ROWS = 20

@@ -24,13 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nnmeter.fusion.rules import load_rules
-from nnmeter.importing.run import DATASETS, import_dataset
-from nnmeter.predictor.additive import AdditivePreset, cross_validate_additive
-from nnmeter.predictor.table import build_table
-from nnmeter.predictor.train_folds import FOLDS, family_folds
-from nnmeter.predictor.train_wholes import WholeFit, launch_of, roofline_prior
-from nnmeter.profiling.store import read_measurements
+from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.lab.importing.run import DATASETS, import_dataset
+from nnmeter.lab.measuring.store import read_measurements
+from nnmeter.lab.training.additive import AdditivePreset, cross_validate_additive
+from nnmeter.lab.training.folds import FOLDS, family_folds
+from nnmeter.lab.training.table import build_table
+from nnmeter.lab.training.wholes import WholeFit, launch_of, roofline_prior
 
 PRESET = AdditivePreset(leaves=8)
 ROUNDS = 300

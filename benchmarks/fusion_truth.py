@@ -25,14 +25,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.rules import FusionRules, load_rules, with_parameters
-from nnmeter.graph.binding import bind_shapes
+from nnmeter.fusion.engine.rules import FusionRules, load_rules, with_parameters
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import Kernel
-from nnmeter.runtimes import load_runtime
+from nnmeter.lab.runtimes import load_runtime
 
 ZOO = Path(__file__).parent.parent / "data" / "zoo"
 MEAN_LIMIT, WORST_LIMIT = 0.98, 0.92

@@ -35,8 +35,8 @@ import onnx
 from onnx import numpy_helper
 
 import nnmeter
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
-from nnmeter.graph.binding import bind_shapes
 from nnmeter.graph.dtypes import DTYPE_OF_CODE
 from nnmeter.graph.ir import Graph, TensorType
 
@@ -203,7 +203,7 @@ def runtime_types(path: Path) -> dict[str, TensorType]:
     """The types that ONNX Runtime infers for the tensors of a model without weights (rule 6)."""
     import onnxruntime as ort
 
-    from nnmeter.runtimes.preparation import prepare_model, serialize
+    from nnmeter.lab.runtimes.preparation import prepare_model, serialize
 
     prepared = prepare_model(path).proto
     known = {d.name for d in prepared.graph.output}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from nnmeter.graph.operators import OPERATORS, REFUSED, refusal
+from nnmeter.operators.table import OPERATORS, REFUSED, refusal
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "operators.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->\n"

@@ -29,14 +29,14 @@ from pathlib import Path
 import numpy as np
 
 from nnmeter.devices import DevicePack, save_scorecard
-from nnmeter.devices.build import build_pack
-from nnmeter.evaluation.evaluate import evaluate_pack
-from nnmeter.evaluation.scorecard import ScoredModel, score_models
-from nnmeter.importing.run import import_dataset
-from nnmeter.predictor.latency import DEFAULT_CONFIDENCE
-from nnmeter.predictor.train_folds import FOLDS, assign_folds
-from nnmeter.profiling.measurement import Measurement
-from nnmeter.profiling.store import read_measurements, write_measurements
+from nnmeter.lab.evaluation.evaluate import evaluate_pack
+from nnmeter.lab.evaluation.scorecard import ScoredModel, score_models
+from nnmeter.lab.importing.run import import_dataset
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.store import read_measurements, write_measurements
+from nnmeter.lab.training.build import build_pack
+from nnmeter.lab.training.folds import FOLDS, assign_folds
+from nnmeter.prediction.predict import DEFAULT_CONFIDENCE
 
 _MOST_ROWS = 200  # of a scorecard; of more models only the metrics are kept
 _PHONES = "pixel4 s10 mi8se a03s iphone7 iphonexs".split()

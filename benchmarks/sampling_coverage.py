@@ -12,7 +12,8 @@
 3. A neighbour agrees within FACTOR in every size that decides cost: channels, pixels, kernel area and group width of a
    convolution; rows, columns, depth and batch of a product; input, output and last axis of all others. Activations
    do not part convolutions here.
-4. Size ranges that a campaign asks for (`nnmeter.profiling.coverage.RANGE_CELLS`) and that no random network reaches.
+4. Size ranges that a campaign asks for (`nnmeter.lab.campaign.coverage.RANGE_CELLS`) and that no random network
+   reaches.
 
 Exit code 1 if a kernel type of the zoo is not sampled at all.
 """
@@ -30,17 +31,17 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
-from nnmeter.fusion.executed import kernels_of_executed_graph
-from nnmeter.graph.binding import bind_shapes
 from nnmeter.kernels.features import kernel_features
 from nnmeter.kernels.kernel import Kernel, KernelSignature
-from nnmeter.profiling.blocks import FAMILIES, PRIOR, random_network
-from nnmeter.profiling.coverage import RANGE_CELLS, cells_of, describe
-from nnmeter.profiling.planning import prior_plan
-from nnmeter.profiling.store import read_measurements
-from nnmeter.runtimes import RuntimeAdapter, load_runtime
+from nnmeter.lab.campaign.coverage import RANGE_CELLS, cells_of, describe
+from nnmeter.lab.campaign.planning import prior_plan
+from nnmeter.lab.campaign.recipes import FAMILIES, PRIOR, random_network
+from nnmeter.lab.measuring.store import read_measurements
+from nnmeter.lab.runtimes import RuntimeAdapter, load_runtime
+from nnmeter.lab.runtimes.executed import kernels_of_executed_graph
 
 ZOO = Path(__file__).parent.parent / "data" / "zoo"
 PRODUCTS = frozenset({"MatMul", "FusedMatMul", "Gemm", "FusedGemm", "MatMulInteger", "DynamicQuantizeMatMul"})

@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from nnmeter.devices import DevicePack
-from nnmeter.devices.build import build_pack
-from nnmeter.devices.calibrate import calibrate_pack
-from nnmeter.evaluation.evaluate import evaluate_pack
-from nnmeter.evaluation.scorecard import Scorecard
-from nnmeter.fusion.rules import load_rules
-from nnmeter.importing.nn_meter_26k import devices
-from nnmeter.importing.run import import_dataset
-from nnmeter.profiling.measurement import Measurement
-from nnmeter.profiling.store import read_measurements, write_measurements
+from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.lab.evaluation.evaluate import evaluate_pack
+from nnmeter.lab.evaluation.scorecard import Scorecard
+from nnmeter.lab.importing.nn_meter_26k import devices
+from nnmeter.lab.importing.run import import_dataset
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.store import read_measurements, write_measurements
+from nnmeter.lab.training.build import build_pack
+from nnmeter.lab.transfer.calibrate import calibrate_pack
 
 DATASET = "nn-meter-26k"
 CALIBRATED_ON = 20

@@ -10,14 +10,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from nnmeter._version import __version__
+
 if TYPE_CHECKING:
     from nnmeter.api import detect_kernels, load_model
     from nnmeter.devices import list_devices
     from nnmeter.errors import CoverageError, DeviceError, MeasurementError, ModelError, NnmeterError
-    from nnmeter.predictor.latency import LatencyPredictor, Prediction, load_predictor
-    from nnmeter.predictor.many import predict_many
+    from nnmeter.prediction.predict import LatencyPredictor, Prediction, load_predictor, predict_many
 
-__version__ = "0.1.0"
 
 __all__ = [
     "CoverageError",
@@ -39,16 +39,16 @@ __all__ = [
 _HOMES = {
     "CoverageError": "nnmeter.errors",
     "DeviceError": "nnmeter.errors",
-    "LatencyPredictor": "nnmeter.predictor.latency",
+    "LatencyPredictor": "nnmeter.prediction.predict",
     "MeasurementError": "nnmeter.errors",
     "ModelError": "nnmeter.errors",
     "NnmeterError": "nnmeter.errors",
-    "Prediction": "nnmeter.predictor.latency",
+    "Prediction": "nnmeter.prediction.predict",
     "detect_kernels": "nnmeter.api",
     "list_devices": "nnmeter.devices",
     "load_model": "nnmeter.api",
-    "load_predictor": "nnmeter.predictor.latency",
-    "predict_many": "nnmeter.predictor.many",
+    "load_predictor": "nnmeter.prediction.predict",
+    "predict_many": "nnmeter.prediction.predict",
 }
 
 

@@ -34,8 +34,8 @@ def load_model(
     Raises:
         ModelError: the model cannot be read, or dimensions remain free.
     """
+    from nnmeter.binding.bind import bind_shapes
     from nnmeter.formats import read_model
-    from nnmeter.graph.binding import bind_shapes
 
     return bind_shapes(read_model(source), dims or {}, shapes or {}, assume, values, trips)
 

@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["nnmeter"]):
     from nnmeter.devices.manifest import MANIFEST, write_manifest
     from nnmeter.devices.pack import read_pack
     from nnmeter.errors import NnmeterError
-    from nnmeter.predictor.latency import LatencyPredictor
+    from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.report.devices import render_pack
     from nnmeter.report.render import Layout
 

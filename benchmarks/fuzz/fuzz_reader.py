@@ -16,16 +16,16 @@ with atheris.instrument_imports(include=["nnmeter"]):
     from fuzz_mutations import mutate_model
     from fuzz_seeds import write_pack
 
+    import nnmeter.binding.onnx_inference
     import nnmeter.formats.nnmeter_ir
-    import nnmeter.graph.onnx_inference
     import nnmeter.predictor.kernel_predictor  # noqa: F401 - imported when used, which would be too late to look into
+    from nnmeter.binding.bind import bind_shapes
     from nnmeter.devices import load_pack
     from nnmeter.errors import NnmeterError
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
-    from nnmeter.fusion.rules import load_rules
-    from nnmeter.graph.binding import bind_shapes
-    from nnmeter.predictor.latency import LatencyPredictor
+    from nnmeter.fusion.engine.rules import load_rules
+    from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.report import render
     from nnmeter.report.render import Layout
 

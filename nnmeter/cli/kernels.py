@@ -9,6 +9,7 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_pack, layout_for, write_report
+from nnmeter.lab_door import from_lab
 
 
 @click.command("kernels")
@@ -34,17 +35,15 @@ def command(
     output: Path | None,
 ) -> None:
     """List the kernels that a device executes for MODEL, with the source nodes, shapes and cost of each."""
+    from nnmeter.binding.bind import bind_shapes
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
-    from nnmeter.graph.binding import bind_shapes
     from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
 
     pack, notice = choose_pack(device)
     graph = bind_shapes(read_model(model), dims, shapes, assume, values, trips)
     if kernels_from == "runtime":
-        from nnmeter.runtimes.detection import ask_runtime
-
-        kernels = ask_runtime(model, pack.card.runtime, pack.card.threads, dims, shapes)(graph)
+        kernels = from_lab("ask_runtime")(model, pack.card.runtime, pack.card.threads, dims, shapes)(graph)
     else:
         kernels = detect_kernels(graph, pack.rules)
     document = kernels_to_dict(model, pack.id, kernels, graph.warnings)

@@ -19,8 +19,10 @@ from collections.abc import Sequence
 
 import click
 
-from nnmeter import __version__
+from nnmeter._version import __version__
+from nnmeter.cli.failures import CheckFailed
 from nnmeter.errors import CoverageError, NnmeterError
+from nnmeter.lab_door import LAB_VERBS
 
 # verb -> (module that holds the command of that name, what it does). A verb's module is imported when it is used: the
 # next line is all that `nnmeter --help` needs of it.
@@ -28,13 +30,13 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("nnmeter.cli.predict", "Predict how long models take on a device."),
     "kernels": ("nnmeter.cli.kernels", "List the kernels that a device executes for a model."),
     "devices": ("nnmeter.cli.devices", "List device packs, or show one."),
-    "measure": ("nnmeter.cli.measure", "Time models on this machine."),
-    "profile": ("nnmeter.cli.profile", "Measure kernels on this machine, to train a predictor on."),
-    "import": ("nnmeter.cli.import_", "Import published latencies as measurements."),
-    "train": ("nnmeter.cli.train", "Make a device pack from measurements."),
-    "evaluate": ("nnmeter.cli.evaluate", "Compare a device pack with measurements of whole models."),
-    "fusion": ("nnmeter.cli.fusion", "Find out which operators a runtime makes one kernel of."),
-    "calibrate": ("nnmeter.cli.calibrate", "Fit a device pack to a near device with few measurements."),
+    "measure": (LAB_VERBS["measure"], "Time models on this machine."),
+    "profile": (LAB_VERBS["profile"], "Measure kernels on this machine, to train a predictor on."),
+    "import": (LAB_VERBS["import"], "Import published latencies as measurements."),
+    "train": (LAB_VERBS["train"], "Make a device pack from measurements."),
+    "evaluate": (LAB_VERBS["evaluate"], "Compare a device pack with measurements of whole models."),
+    "fusion": (LAB_VERBS["fusion"], "Find out which operators a runtime makes one kernel of."),
+    "calibrate": (LAB_VERBS["calibrate"], "Fit a device pack to a near device with few measurements."),
 }
 
 
@@ -47,10 +49,6 @@ EXTRAS: dict[str, str] = {
     "pyarrow": "profile",
     "sklearn": "train",
 }
-
-
-class CheckFailed(click.ClickException):
-    """A check that the user asked for did not hold: exit code 1."""
 
 
 class LazyGroup(click.Group):

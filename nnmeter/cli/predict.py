@@ -11,13 +11,14 @@ from nnmeter.cli import options
 from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_packs, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab_door import from_lab
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nnmeter.devices import DevicePack
-    from nnmeter.predictor.many import Detect
-    from nnmeter.predictor.prediction import Prediction
+    from nnmeter.prediction.predict import Detect
+    from nnmeter.prediction.prediction import Prediction
 
 
 @click.command("predict")
@@ -53,8 +54,7 @@ def command(
 
     Several devices, or several values of a dimension, give a row each.
     """
-    from nnmeter.predictor.latency import LatencyPredictor
-    from nnmeter.predictor.many import predict_on
+    from nnmeter.prediction.predict import LatencyPredictor, predict_on
     from nnmeter.report import render
 
     paths, several = options.expand_models(models)
@@ -62,9 +62,7 @@ def command(
     _check_single(packs, dims, kernels_from, here)
     state = None
     if here:
-        from nnmeter.profiling.here import present_state
-
-        state = present_state(packs[0])
+        state = from_lab("present_state")(packs[0])
     predictors = [LatencyPredictor(pack) for pack in packs]
     predictions: list[Prediction] = []
     with StatusLine() as status:
@@ -93,7 +91,5 @@ def _check_single(packs: Sequence[DevicePack], dims: dict[str, tuple[int, ...]],
 def _ask_runtime(
     path: str, pack: DevicePack, dims: dict[str, tuple[int, ...]], shapes: dict[str, tuple[int, ...]]
 ) -> list[Detect]:
-    from nnmeter.runtimes.detection import ask_runtime
-
     sizes = {name: size for name, (size,) in dims.items()}
-    return [ask_runtime(path, pack.card.runtime, pack.card.threads, sizes, shapes)]
+    return [from_lab("ask_runtime")(path, pack.card.runtime, pack.card.threads, sizes, shapes)]

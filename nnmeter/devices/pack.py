@@ -15,7 +15,7 @@ from nnmeter.devices.manifest import MANIFEST, parse_json, read_manifest, read_v
 from nnmeter.errors import DeviceError
 
 if TYPE_CHECKING:
-    from nnmeter.fusion.rules import FusionRules
+    from nnmeter.fusion.engine.rules import FusionRules
     from nnmeter.predictor import KernelPredictor
 
 
@@ -40,7 +40,7 @@ class DevicePack:
     @cached_property
     def rules(self) -> FusionRules:
         """Which operators the device's runtime executes as one kernel."""
-        from nnmeter.fusion.rules import load_rules
+        from nnmeter.fusion.engine.rules import load_rules
 
         where = f"{self.path.name}/rules.json"
         content = parse_json(read_verified(self.path, "rules.json", self.hashes), where)

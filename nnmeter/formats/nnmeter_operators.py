@@ -7,35 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from nnmeter.formats.nnmeter_ir import IrNode, IrReader
+from nnmeter.formats.nnmeter_graph import MAP_RANK, IrGraph, IrNode
 
 _MOST_PARTS = 10_000
-MAP_RANK = 4  # batch, height, width, channels
 
-_Rule = Callable[["IrReader", "IrNode", list[str]], tuple[str, ...]]
+_Rule = Callable[[IrGraph, IrNode, list[str]], tuple[str, ...]]
 
 
 def _simple(op_type: str, **attributes: Any) -> _Rule:
     return lambda reader, node, x: (reader.assembly.add(op_type, x[:1], attributes),)
 
 
-def _input(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _input(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     shapes = node.output_shapes or (node.attributes["shape"],)
     return (reader.add_input(node.shape_of(shapes, 0)),)
 
 
-def _same(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _same(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return tuple(x[:1])
 
 
-def _nothing(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _nothing(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return ()
 
 
-def _conv(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _conv(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     channels, outputs = reader.in_shape(node)[1], reader.out_shape(node)[1]
     attributes = reader.window(node)
     groups = int(node.attributes.get("group", 1))
@@ -43,32 +41,32 @@ def _conv(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return (reader.assembly.add("Conv", [x[0], weight], {**attributes, "group": groups}),)
 
 
-def _dwconv(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _dwconv(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     channels, outputs = reader.in_shape(node)[1], reader.out_shape(node)[1]
     attributes = reader.window(node)
     weight = reader.assembly.weight((outputs, 1, *attributes["kernel_shape"]))
     return (reader.assembly.add("Conv", [x[0], weight], {**attributes, "group": channels}),)
 
 
-def _normalization(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _normalization(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     channels = reader.in_shape(node)[1]
     statistics = [reader.assembly.weight((channels,)) for _ in range(4)]
     return (reader.assembly.add("BatchNormalization", [x[0], *statistics]),)
 
 
-def _bias(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _bias(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     shape = reader.in_shape(node)
     weight = reader.assembly.weight((shape[1], *[1] * (len(shape) - 2)))
     return (reader.assembly.add("Add", [x[0], weight]),)
 
 
-def _relu6(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _relu6(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     low, high = float(node.attributes.get("min", 0)), float(node.attributes.get("max", 6))
     return (reader.assembly.add("Clip", [x[0], reader.assembly.scalar(low), reader.assembly.scalar(high)]),)
 
 
 def _pool(op_type: str) -> _Rule:
-    def rule(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+    def rule(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
         attributes = reader.window(node)
         if node.attributes.get("ceil_mode"):
             attributes["ceil_mode"] = 1
@@ -77,7 +75,7 @@ def _pool(op_type: str) -> _Rule:
     return rule
 
 
-def _mean(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _mean(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     result = reader.assembly.add("GlobalAveragePool", x[:1])
     shape = node.shape_of(node.output_shapes, 0) if node.output_shapes else ()
     if len(shape) == 2:
@@ -85,7 +83,7 @@ def _mean(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return (result,)
 
 
-def _product_with_matrix(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _product_with_matrix(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     shape, outputs = reader.in_shape(node), reader.out_shape(node)[1]
     data = x[0] if len(shape) == 2 else reader.assembly.add("Flatten", x[:1], {"axis": 1})
     weight = reader.assembly.weight((outputs, prod(shape[1:])))
@@ -95,17 +93,17 @@ def _product_with_matrix(reader: IrReader, node: IrNode, x: list[str]) -> tuple[
 def _pairwise(op_type: str, number: float) -> _Rule:
     """Rule 4: two computed tensors, or one and a number."""
 
-    def rule(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+    def rule(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
         return (reader.assembly.add(op_type, x[:2] if len(x) > 1 else [x[0], reader.assembly.scalar(number)]),)
 
     return rule
 
 
-def _concat(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _concat(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return (reader.assembly.add("Concat", x, {"axis": 1}),)
 
 
-def _split(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _split(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     channels = [reader.turned(node.shape_of(node.output_shapes, i))[1] for i in range(len(node.output_shapes))]
     if len(channels) < 2:
         total = reader.in_shape(node)[1]
@@ -116,11 +114,11 @@ def _split(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return reader.assembly.add_all("Split", [x[0], reader.assembly.integers(channels)], {"axis": 1}, len(channels))
 
 
-def _reshape(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _reshape(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return (reader.assembly.add("Reshape", [x[0], reader.assembly.integers(reader.out_shape(node))]),)
 
 
-def _transpose(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _transpose(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     before, after = reader.in_shape(node), reader.out_shape(node)
     perm = node.attributes.get("perm")
     if perm is None:  # TensorFlow's converter leaves it out: a shuffle turns the two dimensions of channels
@@ -134,7 +132,7 @@ def _transpose(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return (reader.assembly.add("Transpose", x[:1], {"perm": tuple(perm)}),)
 
 
-def _shuffle(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _shuffle(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     batch, channels, height, width = reader.in_shape(node)
     groups = int(node.attributes.get("groups") or node.attributes.get("group") or 2)
     assembly = reader.assembly
@@ -143,7 +141,7 @@ def _shuffle(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return (assembly.add("Reshape", [turned, assembly.integers((batch, channels, height, width))]),)
 
 
-def _pad(reader: IrReader, node: IrNode, x: list[str]) -> tuple[str, ...]:
+def _pad(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     pairs = node.attributes.get("paddings")
     flat = list(node.attributes["pads"]) if pairs is None else [p[side] for side in (0, 1) for p in pairs]
     rank = len(flat) // 2

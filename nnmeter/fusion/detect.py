@@ -9,34 +9,34 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import DeviceError, NnmeterError
-from nnmeter.fusion.attention import AttentionGroups
-from nnmeter.fusion.biases import separate_shared_biases
-from nnmeter.fusion.blocks import slices_to_blocks
-from nnmeter.fusion.casts import insert_casts
-from nnmeter.fusion.concats import merge_concats
-from nnmeter.fusion.elementwise import ElementwiseGroups
-from nnmeter.fusion.folding import deduplicate, fold_constants
-from nnmeter.fusion.free_operators import drop_free_operators
-from nnmeter.fusion.in_place import drop_in_place
-from nnmeter.fusion.layout import BlockedLayout
-from nnmeter.fusion.linking import Linker
-from nnmeter.fusion.matcher import RuleIndex
-from nnmeter.fusion.memory_layout import MemoryLayout
-from nnmeter.fusion.perceptrons import chain_products
-from nnmeter.fusion.plain_attributes import plain_attributes
-from nnmeter.fusion.post_operators import PostOperators
-from nnmeter.fusion.quantization import QuantizedGroups, unshare, unsigned_activations
-from nnmeter.fusion.retyping import retype
-from nnmeter.fusion.rewriting import WorkingGraph, split_kind
-from nnmeter.fusion.rules import FusionRules, Pass
-from nnmeter.fusion.settings import settle
-from nnmeter.fusion.splitting import split_slices
-from nnmeter.fusion.transposes import TransposePusher
-from nnmeter.graph.cost import NESTED_COST, NESTED_GRAPHS
+from nnmeter.fusion.engine.matcher import RuleIndex
+from nnmeter.fusion.engine.rewriting import WorkingGraph, split_kind
+from nnmeter.fusion.engine.rules import FusionRules, Pass
+from nnmeter.fusion.passes.common.folding import deduplicate, fold_constants
+from nnmeter.fusion.passes.common.retyping import retype
+from nnmeter.fusion.passes.common.splitting import split_slices
+from nnmeter.fusion.passes.mobile.free_operators import drop_free_operators
+from nnmeter.fusion.passes.mobile.linking import Linker
+from nnmeter.fusion.passes.mobile.plain_attributes import plain_attributes
+from nnmeter.fusion.passes.onnxruntime.blocks import slices_to_blocks
+from nnmeter.fusion.passes.onnxruntime.casts import insert_casts
+from nnmeter.fusion.passes.onnxruntime.layout import BlockedLayout
+from nnmeter.fusion.passes.onnxruntime.quantization import QuantizedGroups, unshare, unsigned_activations
+from nnmeter.fusion.passes.onnxruntime.transposes import TransposePusher
+from nnmeter.fusion.passes.openvino.attention import AttentionGroups
+from nnmeter.fusion.passes.openvino.biases import separate_shared_biases
+from nnmeter.fusion.passes.openvino.concats import merge_concats
+from nnmeter.fusion.passes.openvino.elementwise import ElementwiseGroups
+from nnmeter.fusion.passes.openvino.in_place import drop_in_place
+from nnmeter.fusion.passes.openvino.memory_layout import MemoryLayout
+from nnmeter.fusion.passes.openvino.perceptrons import chain_products
+from nnmeter.fusion.passes.openvino.post_operators import PostOperators
+from nnmeter.fusion.passes.openvino.settings import settle
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.kernels.naming import kernel_signature
+from nnmeter.operators.cost import NESTED_COST, NESTED_GRAPHS
 
 # What a pass meets whose fields are wrong: they are data of a device pack.
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)

@@ -1,15 +1,15 @@
 """Kernel families: which kernels share one trained function.
 
 A family is a group of operators that run the same kind of loop, so that samples of one teach the price of another.
-Every operator belongs to exactly one, which the table of operators names (`nnmeter.graph.operators`); one that is not
+Every operator belongs to exactly one, which the table of operators names (`nnmeter.operators.table`); one that is not
 in that table, or of a domain that is not, belongs to `generic`, which is described by bytes, elements and FLOPs alone.
 To add a family, name it here, give it to its operators there, and add its features to `nnmeter/kernels/features/`.
 """
 
 from __future__ import annotations
 
-from nnmeter.graph.operators import GENERIC, KNOWN_DOMAINS, OPERATORS
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.operators.table import GENERIC, KNOWN_DOMAINS, OPERATORS
 
 FAMILY_OF_OPERATOR: dict[str, str] = {name: operator.family for name, operator in OPERATORS.items()}
 

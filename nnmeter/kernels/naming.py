@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.graph.cost import operator_cost
 from nnmeter.graph.ir import TensorType
-from nnmeter.graph.operators import KNOWN_DOMAINS
 from nnmeter.kernels.kernel import Attribute, KernelSignature
+from nnmeter.operators.cost import operator_cost
+from nnmeter.operators.table import KNOWN_DOMAINS
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
 _LONGEST_LIST = 256

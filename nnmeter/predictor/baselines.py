@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.graph.cost import Cost
+from nnmeter.operators.cost import Cost
 from nnmeter.predictor.roofline import Roofline
 
 BASELINES = ("flops", "flops_and_bytes", "roofline")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.graph.cost import Cost
+from nnmeter.operators.cost import Cost
 
 DTYPE_CLASSES: dict[int, str] = {64: "wide", 32: "float", 16: "half", 8: "int8", 4: "int8", 2: "int8"}
 _CLASSES = ("float", "wide", "half", "int8")

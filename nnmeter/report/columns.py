@@ -10,7 +10,7 @@ from nnmeter.report.numbers import format_interval, format_ms, format_share
 from nnmeter.report.outside import summarize_outside
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import Prediction
+    from nnmeter.prediction.prediction import Prediction
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from nnmeter.report.outside import summarize_outside
 from nnmeter.report.render import Layout
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import Prediction
+    from nnmeter.prediction.prediction import Prediction
 
 COLUMNS = (
     "model",

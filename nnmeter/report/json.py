@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nnmeter.report.render import Layout
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import Prediction
+    from nnmeter.prediction.prediction import Prediction
 
 
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:

@@ -21,11 +21,11 @@ def kernels_to_dict(model: str, device: str, kernels: Sequence[Kernel], warnings
 
     FLOPs and bytes are those of all runs of a kernel; `count` is there where it runs more than once, in a loop.
     """
-    import nnmeter
+    from nnmeter._version import __version__
 
     return {
         "schema_version": SCHEMA_VERSION,
-        "nnmeter_version": nnmeter.__version__,
+        "nnmeter_version": __version__,
         "device": device,
         "model": model,
         "kernels": [_kernel_to_dict(kernel) for kernel in kernels],

@@ -12,7 +12,7 @@ from nnmeter.report.render import Layout
 from nnmeter.report.text import printable
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import Prediction
+    from nnmeter.prediction.prediction import Prediction
 
 
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import PricedKernel
+    from nnmeter.prediction.prediction import PricedKernel
 
 TOP_KERNELS = 10
 

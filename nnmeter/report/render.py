@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import Prediction
+    from nnmeter.prediction.prediction import Prediction
 
 # A renderer's module has `render(predictions, layout) -> str`. It is imported when used.
 FORMATS: dict[str, str] = {

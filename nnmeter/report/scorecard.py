@@ -30,7 +30,7 @@ METRICS: dict[str, str] = {
 # Families are small: ranks and squares of two models say nothing.
 FAMILY_METRICS = {name: key for name, key in METRICS.items() if name not in ("RMSPE", "tau")}
 
-# Column -> key of a kernel score (`nnmeter.evaluation.kernel_scores`).
+# Column -> key of a kernel score (`nnmeter.lab.evaluation.kernel_scores`).
 KERNEL_METRICS: dict[str, str] = {
     "kernels": "kernels",
     "models": "models",

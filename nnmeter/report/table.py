@@ -12,7 +12,7 @@ from nnmeter.report.render import Layout
 from nnmeter.report.text import Text
 
 if TYPE_CHECKING:
-    from nnmeter.predictor.prediction import Prediction
+    from nnmeter.prediction.prediction import Prediction
 
 _BOUNDS_SHOWN = 10  # warnings about shapes that depend on data; a detector can have hundreds
 

@@ -11,10 +11,10 @@ import pytest
 from nnmeter.devices import DevicePack, load_pack, save_pack
 from nnmeter.devices.machine import Machine
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.rules import rules_to_dict
-from nnmeter.profiling import here
-from nnmeter.profiling.correction import correct
-from nnmeter.profiling.here import MachineState, present_state
+from nnmeter.fusion.engine.rules import rules_to_dict
+from nnmeter.lab.measuring import here
+from nnmeter.lab.measuring.correction import correct
+from nnmeter.lab.measuring.here import MachineState, present_state
 from tests.cli.test_predict import SCHEMA
 
 MACHINE = Machine("Test CPU", "Test", "x86_64", "avx512")
@@ -68,11 +68,11 @@ def on_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def slow_runtime(monkeypatch: pytest.MonkeyPatch, on_its_machine: None) -> StandingClock:
-    from nnmeter.profiling.protocol import Stopwatch
+    from nnmeter.lab.measuring.protocol import Stopwatch
 
     runtime = StandingClock()
-    monkeypatch.setattr("nnmeter.profiling.protocol.Stopwatch", lambda r: Stopwatch(r, lambda: r.now_s))
-    monkeypatch.setattr("nnmeter.runtimes.load_runtime", lambda _: runtime)
+    monkeypatch.setattr("nnmeter.lab.measuring.protocol.Stopwatch", lambda r: Stopwatch(r, lambda: r.now_s))
+    monkeypatch.setattr("nnmeter.lab.runtimes.load_runtime", lambda _: runtime)
     return runtime
 
 
@@ -125,7 +125,7 @@ def test_a_restless_machine_is_told() -> None:
 @pytest.mark.needs_onnxruntime((1, 22))
 def test_the_reference_runs_on_this_machine(own_pack: DevicePack) -> None:
     from nnmeter.devices.machine import this_machine
-    from nnmeter.runtimes import load_runtime
+    from nnmeter.lab.runtimes import load_runtime
 
     machine, runtime = this_machine(), load_runtime("onnxruntime")
     own = {"cpu": machine.cpu, "vendor": machine.vendor, "architecture": machine.architecture, "isa": machine.isa}

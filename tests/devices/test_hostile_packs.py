@@ -20,7 +20,7 @@ from nnmeter.devices import load_pack
 from nnmeter.devices.manifest import MANIFEST, write_manifest
 from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.limits import MAX_TREES_INFLATED
-from nnmeter.predictor.latency import LatencyPredictor
+from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import ARRAYS
 from tests.conftest import make_small_model

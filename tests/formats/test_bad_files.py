@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.formats import NEWEST_OPSET, OLDEST_OPSET, read_model
 from nnmeter.formats.wire import WireError, fields, varint
-from nnmeter.graph.binding import bind_shapes
 from tests.conftest import ZOO, make_small_model
 from tests.formats.making import encoded_varint, fault_of, model_of, relu_model, two_level_functions, value
 

@@ -10,8 +10,8 @@ import onnx
 import onnx.parser
 from onnx import numpy_helper
 
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
-from nnmeter.graph.binding import bind_shapes
 from nnmeter.graph.ir import Graph
 
 CONV = "Conv<kernel_shape=[3,3],pads=[1,1,1,1]>"

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnmeter.errors import ModelError
-from nnmeter.fusion import rewriting
 from nnmeter.fusion.detect import detect_kernels, rewrite_graph
-from nnmeter.fusion.elementwise import MOST_NODES
-from nnmeter.fusion.readers import ManyReaders
-from nnmeter.fusion.rewriting import WorkingGraph
-from nnmeter.fusion.rules import load_rules
+from nnmeter.fusion.engine import rewriting
+from nnmeter.fusion.engine.readers import ManyReaders
+from nnmeter.fusion.engine.rewriting import WorkingGraph
+from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.passes.openvino.elementwise import MOST_NODES
 from nnmeter.graph.ir import Graph, Node, TensorType
 from tests.fusion.models import make_graph
 from tests.fusion.random_graphs import WEIGHTS, random_texts

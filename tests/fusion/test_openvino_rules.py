@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.rules import load_rules
-from nnmeter.graph.binding import bind_shapes
+from nnmeter.fusion.engine.rules import load_rules
 from nnmeter.kernels.kernel import Kernel
 from tests.fusion.models import Case, make_graph
 from tests.fusion.openvino_cases import OPENVINO_CASES
@@ -26,7 +26,7 @@ def described(kernels: list[Kernel]) -> Counter[tuple[object, ...]]:
 
 def executed_kernels(model: object) -> list[Kernel]:
     pytest.importorskip("openvino")
-    from nnmeter.runtimes import load_runtime
+    from nnmeter.lab.runtimes import load_runtime
 
     compiled = load_runtime("openvino").compile(model)  # type: ignore[arg-type]
     try:

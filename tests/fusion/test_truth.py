@@ -7,13 +7,13 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.executed import kernels_of_executed_graph
-from nnmeter.fusion.rules import FusionRules, load_rules, with_parameters
-from nnmeter.graph.binding import bind_shapes
+from nnmeter.fusion.engine.rules import FusionRules, load_rules, with_parameters
 from nnmeter.kernels.kernel import Kernel
-from nnmeter.runtimes import load_runtime
+from nnmeter.lab.runtimes import load_runtime
+from nnmeter.lab.runtimes.executed import kernels_of_executed_graph
 from tests.fusion.convolution_cases import CONVOLUTION_CASES
 from tests.fusion.models import CONV, Case, make_graph, make_model
 from tests.fusion.other_cases import OTHER_CASES

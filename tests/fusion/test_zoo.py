@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.rules import load_rules
-from nnmeter.graph.binding import bind_shapes
+from nnmeter.fusion.engine.rules import load_rules
 
 DATA = Path(__file__).parents[2] / "data"
 COUNTS_OF: dict[str, dict[str, dict[str, int]]] = {

@@ -19,14 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nnmeter.api import load_model
+from nnmeter.binding.bind import bind_shapes
 from nnmeter.devices.manifest import MANIFEST, write_manifest
 from nnmeter.devices.pack import read_pack
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.rules import load_rules
-from nnmeter.graph.binding import bind_shapes
-from nnmeter.predictor.latency import LatencyPredictor
+from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.prediction.predict import LatencyPredictor
 from tests.conftest import REPOSITORY
 
 LONGEST = 65_536

@@ -8,7 +8,7 @@ import pytest
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.features import signature_cost
 from nnmeter.kernels.kernel import KernelSignature
-from nnmeter.profiling.measurement import Measurement
+from nnmeter.lab.measuring.measurement import Measurement
 
 
 def convolution(channels: int, out_channels: int, size: int, kernel: int = 3) -> KernelSignature:

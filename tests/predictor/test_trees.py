@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnmeter.predictor.convert import ensemble_from_forest, ensemble_from_lightgbm
+from nnmeter.lab.training.convert import ensemble_from_forest, ensemble_from_lightgbm
 from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, round_down_to_float32, split_ensembles
 
 

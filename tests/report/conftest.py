@@ -1,7 +1,7 @@
 import pytest
 
-from nnmeter.predictor.envelope import Gap
-from nnmeter.predictor.latency import Prediction, PricedKernel
+from nnmeter.prediction.predict import Prediction, PricedKernel
+from nnmeter.predictor.trained_range import Gap
 
 
 @pytest.fixture

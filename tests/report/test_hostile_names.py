@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from nnmeter.predictor.latency import Prediction, load_predictor
+from nnmeter.prediction.predict import Prediction, load_predictor
 from nnmeter.report import render
 from nnmeter.report.render import Layout
 from tests.conftest import make_small_model

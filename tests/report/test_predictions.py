@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from nnmeter.predictor.latency import Prediction
+from nnmeter.prediction.predict import Prediction
 from nnmeter.report import FORMATS, Layout, render
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "prediction.schema.json").read_text())

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nnmeter.evaluation.kernel_scores import KernelScore, KernelScores
-from nnmeter.evaluation.scorecard import ScoredModel, score_models
+from nnmeter.lab.evaluation.kernel_scores import KernelScore, KernelScores
+from nnmeter.lab.evaluation.scorecard import ScoredModel, score_models
 from nnmeter.report.render import Layout
 from nnmeter.report.scorecard import render_scorecard
 

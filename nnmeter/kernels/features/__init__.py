@@ -22,7 +22,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from nnmeter.errors import ModelError, NnmeterError
-from nnmeter.graph.cost import Cost, operator_cost
 from nnmeter.kernels.families import FAMILIES, is_own, kernel_family
 from nnmeter.kernels.features.common import COMMON_NAMES, common
 from nnmeter.kernels.features.convolution import CONVOLUTION_NAMES, convolution
@@ -41,6 +40,7 @@ from nnmeter.kernels.features.movement import MOVEMENT_NAMES, TRANSPOSE_NAMES, m
 from nnmeter.kernels.features.rows import REDUCTION_NAMES, ROW_NAMES, reduction, rows
 from nnmeter.kernels.features.windows import POOLING_NAMES, RESIZE_NAMES, pooling, resize
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.operators.cost import Cost, operator_cost
 
 __all__ = ["COMMON_NAMES", "FEATURE_NAMES", "KernelFeatures", "kernel_features", "signature_cost"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import log2, prod
 
-from nnmeter.graph.cost import Cost
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.operators.cost import Cost
 
 # Code of what is fused behind the anchor; ordered roughly by what it costs, 0 is nothing, -1 is not in the table.
 _FUSED_CODES: dict[str, int] = {

@@ -1,0 +1,1 @@
+"""From a model with free dimensions to a graph with static shapes: dimensions, inference, values, assumptions."""

@@ -1,0 +1,253 @@
+"""Gives every tensor of a model a static shape.
+
+Rules:
+1. A free dimension with a name takes the size given for that name (`dims`), wherever the name occurs.
+2. An input takes the shape given for it (`shapes`); named dimensions in it are thereby given too. A shape must agree
+   with the sizes that the model fixes, and a name must have one size.
+3. A sequence is given as `N x shape of an element`, or in Python as a list of shapes; a map as its number of entries;
+   an optional input is there.
+4. What then remains free is an error that names inputs, dimensions and the options that bind them; inputs with the
+   same free dimensions are named together.
+5. A size for a name that no input has is no error, because one option may serve several models; it is a warning. So is
+   a trip count for a node that needs none, and a tensor that comes out empty.
+6. Shapes of inner tensors that depend on data may be assumed (`nnmeter.binding.assumptions`). An input whose value
+   decides shapes may be given its value (`values`), and takes the shape of that if it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnmeter.binding.assumptions import Assumptions, empty_tensors
+from nnmeter.binding.inference import Inference
+from nnmeter.errors import ModelError
+from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
+from nnmeter.graph.ir import Graph, TensorType
+from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_KNOWN_ELEMENTS, DeclaredType, UnboundModel
+
+_MAX_PARTS = 1_000_000  # elements of a sequence
+
+_EXAMPLE_SIZES: dict[str, int] = {
+    "batch": 1, "seq": 128, "len": 128, "token": 128, "past": 128, "height": 224, "width": 224,
+}  # fmt: skip
+_NAMED = 8  # inputs that a message names
+
+
+def bind_shapes(
+    model: UnboundModel,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int] | Sequence[Sequence[int]]] | None = None,
+    assume: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Any] | None = None,
+    trips: Mapping[str, int] | None = None,
+) -> Graph:
+    """Bind the free dimensions of a model and infer the type of every tensor.
+
+    Args:
+        model: what `read_model` returned; it is not changed and may be bound again.
+        dims: sizes of free dimensions, by name.
+        shapes: whole shapes of inputs, by input name.
+        assume: shapes of inner tensors that depend on data, by name.
+        values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
+        trips: how often a Loop repeats whose trip count the model does not fix, by the name of its node.
+
+    Returns:
+        The graph, every tensor with a static type.
+
+    Raises:
+        ModelError: dimensions remain free, what is given contradicts the model, or an operator does not fit its inputs.
+    """
+    sizes = _checked_sizes(model, dims or {})
+    given: dict[str, tuple[int, ...]] = {}
+    lists: dict[str, list[tuple[int, ...]]] = {}
+    for name, shape in (shapes or {}).items():
+        if any(isinstance(size, Sequence) for size in shape):
+            lists[name] = [_checked_shape(model, name, size) for size in shape]
+        else:
+            given[name] = _checked_shape(model, name, shape)
+    known = {d.name for d in model.inputs}
+    arrays = {name: _checked_value(model, name, value) for name, value in (values or {}).items() if name in known}
+    for declared in model.inputs:
+        if declared.name in arrays and declared.name not in given and declared.static is None:
+            given[declared.name] = arrays[declared.name].shape
+    unknown = sorted({*given, *lists, *(values or {})} - known)
+    if unknown:
+        raise ModelError(
+            f"{model.source}: there is no input '{unknown[0]}'; "
+            f"give shapes and values for its inputs ({', '.join(sorted(known))})"
+        )
+    for declared in model.inputs:
+        if declared.name in given:
+            _agree(model, declared, given[declared.name], sizes)
+        if declared.container == "opaque":
+            raise ModelError(
+                f"{model.source}: input '{declared.name}' is of an opaque type, which has no static shape; "
+                "export the model with tensors as inputs"
+            )
+    types = {}
+    free = []
+    elements: dict[str, list[TensorType]] = {}
+    for declared in model.inputs:
+        kind = _bound(declared, given.get(declared.name), sizes)
+        if declared.name in lists:
+            if declared.container != "sequence":
+                raise ModelError(f"{model.source}: input '{declared.name}' is no sequence; give one shape for it")
+            elements[declared.name] = [TensorType(declared.dtype, shape) for shape in lists[declared.name]]
+            kind = TensorType(declared.dtype, (sum(t.elements for t in elements[declared.name]),))
+        elif kind is not None and declared.container == "sequence":
+            elements[declared.name] = _sequence(model, declared, kind)
+            kind = TensorType(kind.dtype, (kind.elements,))
+        if kind is None:
+            free.append(declared)
+        elif not declared.dtype:
+            raise ModelError(f"{model.source}: input '{declared.name}' has no element type; declare it in the model")
+        elif kind.elements > MAX_ELEMENTS:
+            raise ModelError(
+                f"{model.source}: input '{declared.name}' has the impossible type {kind}; give smaller sizes"
+            )
+        else:
+            types[declared.name] = kind
+    if free:
+        raise ModelError(f"{model.source}: {_remaining(free, sizes)}")
+    assumptions = Assumptions(model.source, assume)
+    inference = Inference(model.source, model.opsets, sizes, assumptions, trips)
+    fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
+    graph = inference.run(model, types, values=fitting, sequences=elements)
+    assumptions.check_met()
+    unused = sorted(
+        set(dims or {}) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
+    )
+    graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))
+    graph.warnings[:] = dict.fromkeys(graph.warnings)  # a body that is inferred twice says all twice
+    graph.warnings.extend(f"no input has a dimension '{name}'; its size was not used" for name in unused)
+    graph.warnings.extend(
+        f"no Loop '{name}' asks for a trip count; that given was not used" for name in inference.unused_trips()
+    )
+    return graph
+
+
+def _sequence(model: UnboundModel, declared: DeclaredType, whole: TensorType) -> list[TensorType]:
+    """The elements of a sequence whose type is that of all of them stacked (rule 3)."""
+    count, *size = whole.shape or (1,)
+    if count > _MAX_PARTS:
+        raise ModelError(f"{model.source}: input '{declared.name}' cannot have {count} tensors; give fewer")
+    return [TensorType(whole.dtype, tuple(size))] * count
+
+
+def _checked_value(model: UnboundModel, name: str, value: Any) -> np.ndarray[Any, Any]:
+    """A value as an array of the input's element type."""
+    declared = next(d for d in model.inputs if d.name == name)
+    dtype = NUMPY_OF_DTYPE.get({"bfloat16": "float32"}.get(declared.dtype, declared.dtype))
+    try:
+        array = np.asarray(value)
+        if dtype is None or declared.container not in ("", "optional") or array.dtype.kind not in "biuf":
+            raise ValueError
+        return array.astype(dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise ModelError(
+            f"{model.source}: the value of input '{name}' ({declared.dtype or 'unknown type'}) cannot be given as "
+            f"{value!r}; give numbers for an input that is a tensor of numbers"
+        ) from None
+
+
+def _fitted(model: UnboundModel, kind: TensorType, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A value in the shape of its input; one number may stand for a list of one."""
+    if value.size != kind.elements:
+        raise ModelError(f"{model.source}: a value of {value.size} numbers does not fit an input of type {kind}")
+    return value.reshape(kind.shape)
+
+
+def _checked_sizes(model: UnboundModel, dims: Mapping[str, int]) -> dict[str, int]:
+    for name, size in dims.items():
+        if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= MAX_ELEMENTS:
+            raise ModelError(f"{model.source}: dimension '{name}' cannot be {size!r}; give a positive whole number")
+    return dict(dims)
+
+
+def _checked_shape(model: UnboundModel, name: str, shape: Any) -> tuple[int, ...]:
+    sizes = []
+    for size in shape if isinstance(shape, Sequence) else [shape]:
+        try:
+            whole = int(size)
+        except (TypeError, ValueError):
+            whole = -1
+        if whole != size or not 0 <= whole <= MAX_ELEMENTS:
+            raise ModelError(f"{model.source}: input '{name}' cannot have a dimension {size!r}; give whole numbers")
+        sizes.append(whole)
+    return tuple(sizes)
+
+
+def _agree(model: UnboundModel, declared: DeclaredType, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    """Check a given shape against the declared one, and learn the named dimensions in it (rule 2)."""
+    if declared.dims is None or declared.container == "map":
+        return
+    if declared.container == "sequence":  # of `N x shape of an element`, the shape
+        shape = shape[1:]
+    stated = "x".join("?" if d is None else str(d) for d in declared.dims)
+    text = "x".join(map(str, shape))
+    if len(shape) != len(declared.dims):
+        raise ModelError(f"{model.source}: input '{declared.name}' is {stated} in the model, {text} has another rank")
+    for dim, size in zip(declared.dims, shape, strict=True):
+        if isinstance(dim, int) and dim != size:
+            raise ModelError(
+                f"{model.source}: input '{declared.name}' is {stated} in the model, which {text} contradicts; "
+                "give the fixed sizes as they are, or export the model with free dimensions"
+            )
+        if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
+            raise ModelError(
+                f"{model.source}: dimension '{dim}' is given as {sizes[dim]} and, by the shape of input "
+                f"'{declared.name}', as {size}; give it one size"
+            )
+
+
+def _bound(declared: DeclaredType, shape: tuple[int, ...] | None, sizes: Mapping[str, int]) -> TensorType | None:
+    if shape is not None:
+        return TensorType(declared.dtype, shape)
+    if declared.dims is None or declared.container in ("sequence", "map"):
+        return None
+    bound = []
+    for dim in declared.dims:
+        size = sizes.get(dim) if isinstance(dim, str) else dim
+        if size is None:
+            return None
+        bound.append(size)
+    return TensorType(declared.dtype, tuple(bound))
+
+
+def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
+    """What remains free and how to give it (rule 4)."""
+    alike: dict[str, list[str]] = {}
+    options = []
+    for declared in free:
+        if declared.container in ("sequence", "map"):
+            alike.setdefault(f"no known length, being a {declared.container}", []).append(declared.name)
+            dims = () if declared.container == "map" else declared.dims or ()
+            whole = [2, *(d if isinstance(d, int) else _example(d or "", i, len(dims)) for i, d in enumerate(dims))]
+            options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
+            continue
+        if declared.dims is None:
+            alike.setdefault("no declared shape", []).append(declared.name)
+            options.append(f"--shape {declared.name}=1x3x224x224")
+            continue
+        names = list(dict.fromkeys(d for d in declared.dims if isinstance(d, str) and d not in sizes))
+        alike.setdefault(f"free dimensions ({', '.join(names)})", []).append(declared.name)
+        rank = len(declared.dims)
+        options += [f"--dim {name}={_example(name, declared.dims.index(name), rank)}" for name in names]
+    parts = [f"{_name_inputs(names)} {what}" for what, names in alike.items()]
+    return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}"
+
+
+def _name_inputs(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"input '{names[0]}' has"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"inputs {', '.join(repr(name) for name in names[:_NAMED])}{more} have"
+
+
+def _example(name: str, axis: int, rank: int) -> int:
+    """A likely size, for the example in the message."""
+    usual = 224 if rank == 4 and axis > 1 else 1
+    return next((size for word, size in _EXAMPLE_SIZES.items() if word in name.lower()), usual)

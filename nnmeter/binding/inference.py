@@ -1,0 +1,371 @@
+"""Static types of all tensors of a graph whose inputs have static types.
+
+Rules:
+1. Every operator's outputs follow the shape rule of its operator (`nnmeter.operators.shape_rules`).
+2. Small integer results, and other small results of known inputs, are computed along the way
+   (`nnmeter.binding.values`), because shapes of later operators may depend on them.
+3. An operator without a rule, or whose shape depends on what only the run knows, gets the types that ONNX's own
+   inference finds, else those that the file declares; where neither does, it is an error.
+4. An `If` whose condition is known is replaced by the branch that is taken.
+5. Shapes that depend on data are bounded by the rule of their operator, or by what the user assumes
+   (`nnmeter.binding.assumptions`). Where the file declares a smaller static shape than the bound, that one counts.
+6. An operator that no table knows has the shapes that its package declares (`nnmeter.operators.custom`), else those of
+   rule 3, and a warning; one that cannot be priced is an error (`nnmeter.operators.table.REFUSED`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnmeter.binding.assumptions import Assumptions
+from nnmeter.binding.branches import inline_branch, own_tensors, taken_branch
+from nnmeter.binding.layers import Layer
+from nnmeter.binding.values import propagate
+from nnmeter.errors import ModelError, NnmeterError, brief
+from nnmeter.graph.ir import Graph, Node, TensorType
+from nnmeter.graph.unbound import DeclaredType, UnboundGraph
+from nnmeter.limits import MAX_EXPANDED_CHARACTERS
+from nnmeter.operators.attributes import wrong_attribute
+from nnmeter.operators.classical import NOTED
+from nnmeter.operators.cost import NESTED_COST, operator_cost
+from nnmeter.operators.shape_rules import RULES
+from nnmeter.operators.shape_rules.common import (
+    Body,
+    BodyLimitError,
+    Context,
+    Elements,
+    ShapeError,
+    UnknownShapeError,
+    check_size,
+    show,
+)
+from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, block_of
+from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
+
+# What a rule meets in a node whose inputs or attributes are not what its operator has.
+_MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+_NO_RULES: dict[str, Any] = {}
+_REFUSED_DOMAINS = frozenset(domain for domain, _ in REFUSED)
+_MAX_BODIES = 4096  # nested graphs that are inferred, each as often as it is: what a small file can ask for is bounded
+_MAX_BODY_NODES = 1_000_000
+_CHECK = "check the model, or the shapes given for its inputs"
+
+
+class Inference:
+    """Infers one model; it holds what is the same for the graph and those nested in it.
+
+    Args:
+        source: what errors call the model.
+        opsets: operator set versions.
+        sizes: the sizes given to named free dimensions, for types that the file declares.
+        assumptions: shapes that the user assumes of tensors.
+        trips: trip counts that the user gave, by the name of the node.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        opsets: dict[str, int],
+        sizes: Mapping[str, int],
+        assumptions: Assumptions | None = None,
+        trips: Mapping[str, int] | None = None,
+    ) -> None:
+        self._source = source
+        self._declarations: dict[int, tuple[UnboundGraph, dict[str, DeclaredType]]] = {}
+        self._characters = 0
+        self._opsets = opsets
+        self._sizes = sizes
+        self._assumptions = Assumptions(source) if assumptions is None else assumptions
+        self._trips = dict(trips or {})
+        self._asked: set[str] = set()
+        self._bodies = self._body_nodes = 0
+        self._unknown: set[tuple[str, str]] = set()
+        self.warnings: list[str] = []
+
+    def unused_trips(self) -> list[str]:
+        """Names of the nodes that were given a trip count and did not ask for one."""
+        return sorted(set(self._trips) - self._asked)
+
+    def run(
+        self,
+        graph: UnboundGraph,
+        inputs: Mapping[str, TensorType],
+        outer: Context | None = None,
+        values: Mapping[str, np.ndarray[Any, Any]] | None = None,
+        sequences: Mapping[str, list[TensorType]] | None = None,
+    ) -> Graph:
+        """Infer a graph.
+
+        Args:
+            graph: the graph.
+            inputs: types of its inputs.
+            outer: what is known of the graph around it, which it may read.
+            values: values of inputs, where they are given.
+            sequences: types of the elements of those inputs that are sequences.
+
+        Raises:
+            ModelError: an operator does not fit its inputs, or its shape cannot be determined.
+        """
+        return self._run(graph, inputs, outer, values or {}, sequences or {})[0]
+
+    def _run(
+        self,
+        graph: UnboundGraph,
+        inputs: Mapping[str, TensorType],
+        outer: Context | None,
+        given: Mapping[str, np.ndarray[Any, Any]],
+        elements: Mapping[str, list[TensorType]],
+    ) -> tuple[Graph, Context]:
+        types, values = {**graph.constants, **inputs}, dict(graph.values)
+        for name in inputs:
+            values.pop(name, None)
+        values.update(given)
+        sequences = dict(elements)
+        if outer:
+            types = Layer(types, outer.types)
+            sequences = Layer({**dict.fromkeys(inputs), **sequences}, outer.sequences)
+            values = Layer({**dict.fromkeys((*inputs, *graph.constants)), **values}, outer.values)
+        context = Context(types, values, self._opsets, self.warnings, sequences, outer.held if outer else [0])
+        context.bounded = self._assumptions.bounded
+        context.infer_body = self._body_of(context)
+        context.value_info, context.declared = self._declared_by(graph)
+        context.trips, context.asked = self._trips, self._asked
+        if BLOCKED_DOMAIN in self._opsets:
+            context.block, context.blocks = block_of(graph.nodes, types)
+        initializers = set(graph.constants)
+        with np.errstate(all="ignore"):
+            nodes = self._infer(graph.nodes, context, graph, initializers)
+        if outer:
+            types, values = own_tensors(graph, nodes, types, values)
+        if context.bounded:
+            values = {name: value for name, value in values.items() if name not in context.bounded}
+        bound = Graph(
+            graph.name,
+            nodes,
+            [d.name for d in graph.inputs],
+            [d.name for d in graph.outputs],
+            types,
+            initializers,
+            values,
+            self._opsets,
+            self.warnings,
+        )
+        return bound, context
+
+    def _body_of(
+        self, context: Context
+    ) -> Callable[[UnboundGraph, Sequence[TensorType | None], Sequence[Elements]], Body]:
+        def infer_body(
+            body: UnboundGraph, inputs: Sequence[TensorType | None], elements: Sequence[Elements] = ()
+        ) -> Body:
+            self._bodies += 1
+            self._body_nodes += len(body.nodes)
+            if self._bodies > _MAX_BODIES or self._body_nodes > _MAX_BODY_NODES:
+                raise BodyLimitError(
+                    f"{self._source}: its nested graphs would have to be inferred {self._bodies} times, "
+                    f"{self._body_nodes} nodes in all; simplify the model before"
+                )
+            given = {d.name: kind for d, kind in zip(body.inputs, inputs, strict=False) if kind is not None}
+            if len(given) != len(body.inputs):
+                raise ShapeError(f"its nested graph takes {len(body.inputs)} inputs, {len(given)} are given")
+            parts = {d.name: e for d, e in zip(body.inputs, elements, strict=False) if e is not None}
+            graph, inner = self._run(body, given, context, {}, parts)
+            missing = next((name for name in graph.outputs if name not in inner.types), None)
+            if missing is not None:
+                raise ShapeError(f"its nested graph does not write '{missing}'")
+            kinds = [inner.types[name] for name in graph.outputs]
+            return Body(kinds, [inner.sequences.get(name) for name in graph.outputs], graph)
+
+        return infer_body
+
+    def _declared_by(
+        self, graph: UnboundGraph
+    ) -> tuple[Callable[[], Mapping[str, DeclaredType]], Callable[[str], TensorType | None]]:
+        declared: dict[str, DeclaredType] = {}
+
+        def value_info() -> Mapping[str, DeclaredType]:
+            if not declared:
+                declared.update(graph.value_info())
+                declared.update((d.name, d) for d in graph.outputs)
+            return declared
+
+        return value_info, lambda name: self._static(value_info().get(name))
+
+    def _infer(
+        self, nodes: Sequence[Node], context: Context, graph: UnboundGraph, initializers: set[str]
+    ) -> list[Node]:
+        types, values, bounded = context.types, context.values, context.bounded
+        assumptions = self._assumptions
+        result: list[Node] = []
+        for node in nodes:
+            warned = len(context.warnings)
+            inputs = [types[name] if name else None for name in node.inputs]
+            if node.op_type in _WITH_GRAPHS and not node.domain:
+                taken = taken_branch(node, values)
+                if taken is not None:
+                    if node.inputs[0] in bounded:
+                        context.bound(node, "data decide which branch is taken; counted as that of the bounded shapes")
+                    self._count(node, taken)
+                    inlined = inline_branch(node, taken)
+                    types.update(inlined.constants)
+                    values.update(inlined.values)
+                    initializers.update(inlined.constants)
+                    result += self._infer(inlined.nodes, context, taken, initializers)
+                    continue
+                node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, {**node.attributes})
+            rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
+            warned = len(self.warnings)
+            try:
+                wrong = wrong_attribute(node)
+                if wrong is not None:
+                    raise ShapeError(wrong)
+                if rule is None:
+                    outputs = self._without_rule(node, inputs, context)
+                else:
+                    outputs = rule(node, inputs, context)
+                    if node.op_type in NOTED:
+                        cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, outputs)
+                        noted = {**node.attributes, **dict(zip(NESTED_COST, cost, strict=True))}
+                        node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, noted)
+                    if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
+                        outputs = self._refined(node, outputs, context, warned)
+            except NnmeterError:
+                raise
+            except UnknownShapeError as fault:
+                outputs = self._declared(node, inputs, context, str(fault))
+            except ShapeError as fault:
+                raise self._fault(node, str(fault)) from fault
+            except _MISFITS as fault:
+                raise self._fault(
+                    node, f"its inputs or attributes do not fit the operator ({_seen(inputs)})"
+                ) from fault
+            if bounded and not bounded.keys().isdisjoint(node.inputs):
+                context.mark_bounded(node)
+            if assumptions:
+                try:
+                    outputs = assumptions.applied(node, outputs, context, warned)
+                except ShapeError as fault:
+                    raise self._fault(node, str(fault), "--assume is for shapes that depend on data") from fault
+            named = node.outputs
+            if len(outputs) < len(named):
+                raise self._fault(node, f"it has {len(named)} outputs, the operator {len(outputs)}")
+            for name, kind in zip(named, outputs, strict=False):
+                if name:
+                    if kind not in inputs:
+                        try:
+                            check_size(kind)
+                        except ShapeError as fault:
+                            raise self._fault(node, str(fault)) from fault
+                    types[name] = kind
+            if not node.domain:
+                propagate(node, inputs, outputs, values)
+            result.append(node)
+        return result
+
+    def _refined(
+        self, node: Node, outputs: Sequence[TensorType], context: Context, warned: int
+    ) -> Sequence[TensorType]:
+        """Types by rule 5."""
+        refined = list(outputs)
+        for position, name in enumerate(node.outputs):
+            declared = context.declared(name) if name and position < len(refined) else None
+            if declared is None or declared == refined[position]:
+                continue
+            bound = refined[position]
+            if len(declared.shape) == len(bound.shape) and declared.dtype == bound.dtype:
+                fits = all(d <= b for d, b in zip(declared.shape, bound.shape, strict=True))
+                refined[position] = declared if fits else bound
+        if refined != list(outputs):
+            del self.warnings[warned:]
+            context.bound(node, "has the shape that the file declares, because the run decides it")
+        return refined
+
+    def _without_rule(self, node: Node, inputs: Sequence[TensorType | None], context: Context) -> Sequence[TensorType]:
+        """Types by rule 6."""
+        if node.domain in _REFUSED_DOMAINS:
+            reason = refusal(node.op_type, node.domain)
+            if reason is not None:
+                subject, _, remedy = reason.partition("; ")
+                raise self._fault(node, subject, remedy)
+        if node.domain in KNOWN_DOMAINS and node.op_type in OPERATORS:
+            return self._declared(node, inputs, context, "has no shape rule")
+        from nnmeter.operators.custom import declared_operator
+
+        own = declared_operator(node.op_type, node.domain)
+        found = None
+        if own is None:
+            self._unknown_operator(node)
+        else:
+            values = [context.value(node, position) for position in range(len(node.inputs))]
+            found = own.output_types(node.attributes, inputs, values)
+        return self._declared(node, inputs, context, "nothing declares it") if found is None else found
+
+    def _unknown_operator(self, node: Node) -> None:
+        key = (node.domain, node.op_type)
+        if key not in self._unknown:
+            self._unknown.add(key)
+            name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            self.warnings.append(
+                f"operator {name} is unknown: it counts one operation an output element and its bytes; "
+                f"a package can declare its cost (entry point nnmeter.operators)"
+            )
+
+    def _count(self, node: Node, branch: UnboundGraph) -> None:
+        """Count the names that are made when a branch takes the place of its `If`: they grow with every level."""
+        names = sum(1 + len(n.inputs) + len(n.outputs) for n in branch.nodes) + len(branch.constants)
+        self._characters += (len(node.name) + 1) * names
+        if self._characters > MAX_EXPANDED_CHARACTERS:
+            raise self._fault(
+                node,
+                f"its branches, put in its place, have names of more than {MAX_EXPANDED_CHARACTERS} characters",
+                "give the operators shorter names",
+            )
+
+    def _declared(
+        self, node: Node, inputs: Sequence[TensorType | None], context: Context, why: str
+    ) -> Sequence[TensorType]:
+        """Types by rule 3."""
+        from nnmeter.binding.onnx_inference import infer_with_onnx
+
+        found = infer_with_onnx(node, inputs, context.values, self._opsets)
+        if found is not None:
+            return found
+        assumed = self._assumptions.unknown(node, inputs, context.value_info(), context)
+        if assumed is not None:
+            return assumed
+        types = []
+        for name in node.outputs:
+            kind = context.declared(name) if name else TensorType("float32", (0,))
+            if kind is None:
+                raise self._fault(
+                    node,
+                    f"the shape of '{name}' cannot be determined: {why}",
+                    f"give it with --assume {name}=AxBxC, or declare it in the model (value_info)",
+                )
+            types.append(kind)
+        context.bound(node, f"has the shape that the file declares, because {why}")
+        return types
+
+    def _static(self, declared: DeclaredType | None) -> TensorType | None:
+        if declared is None or declared.dims is None:
+            return None
+        sizes = tuple([self._sizes.get(d, d) if isinstance(d, str) else d for d in declared.dims])
+        return DeclaredType(declared.name, declared.dtype, sizes, declared.container).static
+
+    def _fault(self, node: Node, fault: str, remedy: str = _CHECK) -> ModelError:
+        domain = f"{node.domain}." if node.domain else ""
+        if remedy == _CHECK and self._assumptions.bounded:
+            remedy = f"{remedy}, {self._assumptions.remedy()}"
+        name, operator = brief(node.name, 200), brief(f"{domain}{node.op_type}", 200)
+        return ModelError(f"{self._source}: node '{name}' ({operator}): {brief(fault)}; {remedy}")
+
+
+_WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+
+
+def _seen(inputs: Sequence[TensorType | None]) -> str:
+    return ", ".join("absent" if t is None else f"{t.dtype} {show(t.shape)}" for t in inputs) or "no inputs"

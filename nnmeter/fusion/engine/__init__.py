@@ -1,0 +1,1 @@
+"""What all fusion rules run on: the graph under rewriting, patterns, expressions, rules as data."""

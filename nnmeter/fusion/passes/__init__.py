@@ -1,0 +1,1 @@
+"""Passes that patterns cannot state, by the runtime that does what they do."""

@@ -1,0 +1,1 @@
+"""What runtimes of phones and accelerators do to a graph."""

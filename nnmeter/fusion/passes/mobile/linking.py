@@ -1,0 +1,120 @@
+"""Operators that run inside of the kernel before them: activations, and sums with what another kernel computed.
+
+Fields of a `link` pass: `links`, a list of objects with `into` (operators that lead a kernel), `operators` (what may
+join them), `if` (a parameter of the rule set without which the link does not hold), `most` (how many operators may
+have joined the kernel before; none where not given), `sums` (whether operators of two computed inputs join, rule 3),
+`silent` (whether the kernel keeps its name: what joins costs nothing).
+
+1. Kernels are visited in an order of execution. The only reader of a kernel's result joins the kernel where a link
+   allows it and its result has the shape of the kernel's; then the reader of that, and so on.
+2. An operator of one computed input joins; its constants go away with it.
+3. With `sums`, one of two computed inputs joins, too. The other becomes an input of the kernel, from the fourth on,
+   and is computed before it. Where both inputs are computed by kernels that it could join, it joins the one with fewer
+   operators before it: the shortcut of a residual block. (Runtimes go by the order of operators in the file, which
+   exporters choose; TFLite's converter puts the shortcut last.)
+4. The names of what joined stand in the attribute `fused` of the leader, in order, with `+` between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
+from nnmeter.fusion.passes.openvino.post_operators import computed_inputs, only_reader
+
+_FIRST_EXTRA_INPUT = 3
+_JOINED = "fused"
+
+
+@dataclass(frozen=True)
+class _Link:
+    operators: frozenset[str]
+    parameter: str
+    most: int
+    sums: bool
+    silent: bool
+
+
+class Linker:
+    """A `link` pass, prepared."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.links: dict[str, list[_Link]] = {}
+        for item in fields["links"]:
+            link = _Link(
+                frozenset(item["operators"]),
+                item.get("if", ""),
+                int(item.get("most", 0)),
+                bool(item.get("sums", False)),
+                bool(item.get("silent", False)),
+            )
+            for kind in item["into"]:
+                self.links.setdefault(kind, []).append(link)
+
+    def apply(self, graph: WorkingGraph) -> bool:
+        """Join what may be joined; whether anything was."""
+        before = graph.version
+        depth: dict[str, int] = {}  # operators on the longest way to a tensor
+        leaders = []
+        for node in graph.ordered():
+            place = 1 + max([depth.get(tensor, 0) for tensor in node.inputs], default=0)
+            for tensor in node.outputs:
+                depth[tensor] = place
+            if node.kind in self.links:
+                leaders.append(node)
+        for leader in leaders:
+            count = 0
+            while leader.alive and self._join_next(graph, leader, count, depth):
+                count += 1
+        return graph.version != before
+
+    def _join_next(self, graph: WorkingGraph, leader: WorkNode, count: int, depth: Mapping[str, int]) -> bool:
+        if len(leader.outputs) != 1:
+            return False
+        result = leader.outputs[0]
+        reader = only_reader(graph, result)
+        if reader is None or len(reader.outputs) != 1:
+            return False
+        if graph.types[result].shape != graph.types[reader.outputs[0]].shape:
+            return False
+        link = self._link(graph, leader, reader, count)
+        if link is None:
+            return False
+        others = [tensor for tensor in computed_inputs(graph, reader) if tensor != result]
+        if others and not (link.sums and len(others) == 1 and self._leads(graph, result, others[0], reader, depth)):
+            return False
+        self._join(graph, leader, reader, others, link)
+        return True
+
+    def _link(self, graph: WorkingGraph, leader: WorkNode, reader: WorkNode, count: int) -> _Link | None:
+        for link in self.links.get(leader.kind, ()):
+            allowed = not link.parameter or graph.parameters.get(link.parameter)
+            if reader.kind in link.operators and count <= link.most and allowed:
+                return link
+        return None
+
+    def _leads(self, graph: WorkingGraph, result: str, other: str, reader: WorkNode, depth: Mapping[str, int]) -> bool:
+        """Whether a sum joins the kernel of one input, not that of the other (rule 3)."""
+        writer = graph.producer.get(other)
+        if writer is None or only_reader(graph, other) is not reader:
+            return True
+        link = self._link(graph, writer, reader, 0)
+        if link is None or not link.sums or graph.types[other].shape != graph.types[reader.outputs[0]].shape:
+            return True
+        return (depth[result], result) < (depth[other], other)
+
+    def _join(
+        self, graph: WorkingGraph, leader: WorkNode, reader: WorkNode, others: Sequence[str], link: _Link
+    ) -> None:
+        """Rule 4, and the inputs of rule 3."""
+        if not link.silent:
+            name, joined = split_kind(reader.kind)[1], leader.attributes.get(_JOINED, "")
+            leader.attributes = {**leader.attributes, _JOINED: f"{joined}+{name}" if joined else name}
+        leader.sources += reader.sources
+        graph.remove_node(reader)
+        graph.set_output(leader, 0, reader.outputs[0])
+        for other in others:
+            leader.inputs += [""] * max(_FIRST_EXTRA_INPUT - len(leader.inputs), 0) + [""]
+            graph.set_input(leader, len(leader.inputs) - 1, other)

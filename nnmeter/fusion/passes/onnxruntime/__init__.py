@@ -1,0 +1,1 @@
+"""What ONNX Runtime's optimizers do to a graph."""

@@ -1,0 +1,1 @@
+"""What OpenVINO's CPU plugin does to a graph."""

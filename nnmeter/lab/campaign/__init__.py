@@ -1,0 +1,1 @@
+"""The profiling campaign: random networks of real blocks, planned, measured and kept."""

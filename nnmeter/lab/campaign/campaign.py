@@ -1,0 +1,346 @@
+"""The profiling campaign: plans random networks, measures each whole and kernel by kernel, and plans again.
+
+1. Networks come from `nnmeter.lab.campaign.recipes.random_network`, one a seed, seeds counting up. The plan in force
+   says which recipe a seed has (`nnmeter.lab.campaign.planning`); the recipe is the family of the row. So a network is
+   known by its seed and family, and going on with a campaign means going on counting.
+2. A network is compiled once. Its first runs are profiled (protocol, rule 7), as many as fit the time for it, then the
+   profiler ends and the same session is timed whole (rules 1 to 3, 8). Both share the nominal time of the reference,
+   which the campaign fixes when it starts.
+3. A block of networks is written as one part file, whole or not at all. A campaign that is killed loses at most the
+   block in hand; what it lost is measured again on resuming.
+4. A network that cannot be built, compiled or matched is skipped, and its seed and reason are appended to
+   `refused.jsonl`. The seed in hand is noted in `in_hand` while it runs: if the process dies with it, resuming skips
+   it as `died`.
+5. A campaign is resumed only on the device that it began on, and by one process at a time.
+6. Every couple of minutes, behind a block, what was measured is cross-validated and a new plan made, never while
+   something is timed, and only as far as all of it takes `PLANNING_SHARE` of the time that has passed. The campaign
+   ends early when the cross-validated error reaches what was asked for.
+7. A network whose compilation may exceed the memory limit beside what the process holds is refused before it is
+   compiled; a process that holds more than the limit without any network ends the campaign.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nnmeter.errors import MeasurementError, NnmeterError
+from nnmeter.lab.campaign.directory import CampaignDirectory
+from nnmeter.lab.campaign.planner import Planner
+from nnmeter.lab.measuring.library_threads import fix_library_threads
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.memory import LIMIT_BYTES, compiling_bytes, give_back, peak_resident_bytes
+from nnmeter.lab.measuring.protocol import Stopwatch, no_garbage_collection, profile_kernels, resident_bytes, summarize
+from nnmeter.lab.measuring.store import next_seed, part_path, write_measurements
+from nnmeter.lab.runtimes.base import RuntimeAdapter
+
+if TYPE_CHECKING:
+    import onnx
+
+BLOCK_NETWORKS, BLOCK_SECONDS = 100, 20.0
+WARM_UP_RUNS = 2
+PROFILED_SECONDS, PROFILED_RUNS = 0.15, (5, 12)
+TIMED_SECONDS, TIMED_RUNS = 0.10, (5, 15)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipes:
+    """Where a campaign's networks come from.
+
+    Attributes:
+        prior: weight of each recipe before anything is known.
+        build: makes the network of a seed and recipe, small if the last argument is true.
+    """
+
+    prior: Mapping[str, float]
+    build: Callable[[int, str, bool], onnx.ModelProto]
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignProgress:
+    """How far a campaign is: what this call measured, the network that it measured last, and how quiet the machine is.
+
+    Attributes:
+        networks, kernels, refused: what this call measured and skipped.
+        elapsed_s, budget_s: seconds since its start, and those that it has.
+        network: name of the last network.
+        restlessness: relative spread of the latest reference runs (`Stopwatch.restlessness`).
+        error: latest cross-validated error of all networks of the campaign (`nnmeter.lab.campaign.ensemble`), None
+            where there are too few.
+        plans: number of plans made, the prior not counted.
+        planning_s: seconds spent on cross-validation and planning.
+        peak_bytes: largest resident memory of the process.
+        reached: whether the error that was asked for is reached.
+    """
+
+    networks: int
+    kernels: int
+    refused: int
+    elapsed_s: float
+    budget_s: float
+    network: str
+    restlessness: float = 0.0
+    error: float | None = None
+    plans: int = 0
+    planning_s: float = 0.0
+    peak_bytes: int = 0
+    reached: bool = False
+
+    @property
+    def kernels_per_s(self) -> float:
+        """Kernel samples a second."""
+        return self.kernels / self.elapsed_s if self.elapsed_s else 0.0
+
+
+@dataclass(slots=True)
+class _Setting:
+    """What every network of a campaign is measured with."""
+
+    runtime: RuntimeAdapter
+    stopwatch: Stopwatch
+    threads: int
+    nominal_ms: float
+    sitting: str
+    memory_limit_bytes: int
+
+
+def run_campaign(
+    out_dir: str | os.PathLike[str],
+    runtime: RuntimeAdapter,
+    threads: int = 1,
+    budget_s: float = 600.0,
+    seed: int = 0,
+    progress: Callable[[CampaignProgress], None] | None = None,
+    resume: bool = True,
+    *,
+    until: float | None = None,
+    memory_limit_bytes: int = LIMIT_BYTES,
+    recipes: Recipes | None = None,
+    network_of: Callable[[int], onnx.ModelProto] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> CampaignProgress:
+    """Measures random networks into `out_dir` until `budget_s` seconds have passed; the last network is finished.
+
+    Numeric libraries are limited to one thread for the rest of the process.
+
+    Args:
+        out_dir: directory for part files, plan, log and state; made if absent.
+        runtime: the adapter to measure.
+        threads: threads that execute one network.
+        budget_s: seconds for this call, preparation and planning included.
+        seed: first seed of a new campaign; one that is resumed goes on with its own.
+        progress: called after every network, and after every cross-validation.
+        resume: go on with a campaign that is in `out_dir`; otherwise the directory must hold none.
+        until: cross-validated error at which to stop early: 0.03 for 3 %.
+        memory_limit_bytes: resident memory that the process is to keep below.
+        recipes: where networks come from; `nnmeter.lab.campaign.recipes` if None.
+        network_of: makes the network of a seed, where there is nothing to plan; instead of `recipes`.
+        clock: seconds, ever growing.
+
+    Returns:
+        What this call did.
+
+    Raises:
+        MeasurementError: the directory holds a campaign and `resume` is false, or one of another device; another
+            process is writing to it; or the process holds more than the memory limit.
+    """
+    started = clock()
+    fix_library_threads()
+    if network_of is not None:
+        recipes = Recipes({}, lambda seed, recipe, small: network_of(seed))
+    elif recipes is None:
+        recipes = _default_recipes()
+    with ExitStack() as stack:
+        directory = stack.enter_context(CampaignDirectory(out_dir))
+        stopwatch = Stopwatch(runtime, clock)
+        stack.callback(stopwatch.close)
+        state = directory.open_state(runtime, threads, seed, resume, stopwatch)
+        sitting = time.strftime("%Y-%m-%dT%H:%M:%S")
+        reference_ms = state["fingerprint"]["reference_ms"]
+        setting = _Setting(runtime, stopwatch, threads, reference_ms, sitting, memory_limit_bytes)
+        planner = Planner(directory.path, recipes.prior, not runtime.has_profiler, started, budget_s, clock)
+        planner.add(directory.measurements())
+        campaign = _Campaign(directory, recipes, planner, setting, state, started, budget_s, until, clock)
+        tell = progress or (lambda latest: None)
+        try:
+            while campaign.goes_on():
+                campaign.measure_next()
+                tell(campaign.progress())
+                if campaign.block_is_full():
+                    campaign.end_block()
+                    if campaign.plan_if_due():
+                        tell(campaign.progress())
+                _keep_below(memory_limit_bytes)
+        finally:
+            # Also on KeyboardInterrupt: what is measured is kept.
+            campaign.end_block()
+            directory.let_go()
+        planner.finish()
+        return campaign.progress()
+
+
+class _Campaign:
+    """One call of `run_campaign`: the seed that is next, the block in hand, and what was done so far."""
+
+    def __init__(
+        self,
+        directory: CampaignDirectory,
+        recipes: Recipes,
+        planner: Planner,
+        setting: _Setting,
+        state: dict[str, Any],
+        started: float,
+        budget_s: float,
+        until: float | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._directory, self._recipes, self._planner, self._setting = directory, recipes, planner, setting
+        self._fingerprint = state["fingerprint"]
+        self._started, self._budget_s, self._until, self._clock = started, budget_s, until, clock
+        self._skipped = directory.refused_seeds()
+        self._first = self._seed = next_seed(directory.path, state["seed"])  # of the block; the next one
+        self._block: list[Measurement] = []
+        self._block_started = started
+        self._networks = self._kernels = self._refused = 0
+        self._latest = ""
+
+    def goes_on(self) -> bool:
+        """Whether there is time for another network, and need of it (rule 6)."""
+        end_s = self._budget_s - self._planner.last_evaluation_s()
+        return self._clock() - self._started < end_s and not self._reached()
+
+    def measure_next(self) -> None:
+        """Measures the network of the next seed, or notes why not (rule 4)."""
+        seed = self._seed
+        self._latest = str(seed)
+        if seed not in self._skipped:
+            self._directory.take_in_hand(seed)
+            try:
+                recipe, small = self._planner.choose(seed)
+                with no_garbage_collection():
+                    measurement = _measure_network(self._recipes, seed, recipe, small, self._setting)
+                # In one statement: an interrupt must not find the row in the block and its seed not yet passed.
+                self._block, self._seed = [*self._block, measurement], seed + 1
+                self._networks += 1
+                self._kernels += len(measurement.kernels)
+                self._latest = measurement.network
+            except NnmeterError as fault:
+                self._refused += 1
+                self._directory.log_refused(seed, str(fault))
+            self._directory.let_go()
+        self._seed = seed + 1
+
+    def block_is_full(self) -> bool:
+        """Whether the block in hand is to be written."""
+        return len(self._block) >= BLOCK_NETWORKS or self._clock() - self._block_started >= BLOCK_SECONDS
+
+    def end_block(self) -> None:
+        """Writes the block in hand, if anything is in it (rule 3); seeds that gave nothing go with the next one."""
+        if self._block:
+            path = part_path(self._directory.path, self._first, self._seed)
+            write_measurements(path, self._block, self._fingerprint)
+            self._planner.add(self._block)
+            self._first, self._block = self._seed, []
+        self._block_started = self._clock()
+
+    def plan_if_due(self) -> bool:
+        """Plans for the seeds that follow, if it is time to; whether it did."""
+        return self._planner.plan_if_due(self._seed)
+
+    def progress(self) -> CampaignProgress:
+        """How far it is."""
+        return CampaignProgress(
+            self._networks,
+            self._kernels,
+            self._refused,
+            self._clock() - self._started,
+            self._budget_s,
+            self._latest,
+            self._setting.stopwatch.restlessness(),
+            self._planner.error,
+            self._planner.plans_made,
+            self._planner.spent_s,
+            peak_resident_bytes(),
+            self._reached(),
+        )
+
+    def _reached(self) -> bool:
+        return self._until is not None and self._planner.error is not None and self._planner.error <= self._until
+
+
+def _measure_network(recipes: Recipes, seed: int, recipe: str, small: bool, setting: _Setting) -> Measurement:
+    """One network, by rule 2."""
+    try:
+        proto = recipes.build(seed, recipe, small)
+    except (ValueError, ArithmeticError, LookupError) as fault:
+        raise MeasurementError(f"seed {seed}: no network could be built ({fault})") from fault
+    _check_memory(proto, setting.memory_limit_bytes)
+    family = next((entry.value for entry in proto.metadata_props if entry.key == "nnmeter.family"), proto.graph.name)
+    network = f"{family or 'network'}-{seed}"
+    stopwatch = setting.stopwatch
+    profiled = setting.runtime.has_profiler
+    model = setting.runtime.compile(proto, setting.threads, profiled=profiled, seed=seed)
+    del proto
+    try:
+        _ = model.kernels  # a graph that cannot be read is refused before any time goes into it
+        warm = [sum(stopwatch.time(model.run)) for _ in range(WARM_UP_RUNS)]
+        ratios = None
+        if profiled:
+            ratios = profile_kernels(model, stopwatch, _runs_that_fit(min(warm), PROFILED_SECONDS, PROFILED_RUNS))
+            model.run()
+        pairs = stopwatch.time_for(model.run, TIMED_SECONDS, *TIMED_RUNS)
+        return summarize(
+            f"block:{network}",
+            "block",
+            network,
+            family,
+            model,
+            [pairs],
+            ratios,
+            setting.nominal_ms,
+            setting.threads,
+            setting.sitting,
+        )
+    finally:
+        model.close()
+
+
+def _runs_that_fit(run_ms: float, seconds: float, limits: tuple[int, int]) -> int:
+    return max(limits[0], min(limits[1], int(seconds * 1e3 / max(run_ms, 1e-6))))
+
+
+def _check_memory(proto: onnx.ModelProto, limit_bytes: int) -> None:
+    """Refuses a network that may not fit (rule 7); the network itself is resident already."""
+    needed = compiling_bytes(proto)
+    if resident_bytes() + needed <= limit_bytes:
+        return
+    give_back()
+    held = resident_bytes()
+    if held + needed > limit_bytes:
+        raise MeasurementError(
+            f"{proto.graph.name}: may take {needed / 1e9:.1f} GB beside the {held / 1e9:.1f} GB in use, "
+            f"more than the limit of {limit_bytes / 1e9:.1f} GB; skipped"
+        )
+
+
+def _keep_below(limit_bytes: int) -> None:
+    """Gives memory back where half of the limit is in use; ends the campaign where that is of no use (rule 7)."""
+    if resident_bytes() < limit_bytes / 2:
+        return
+    give_back()
+    held = resident_bytes()
+    if held > limit_bytes:
+        raise MeasurementError(
+            f"the process holds {held / 1e9:.1f} GB between networks, more than the limit of "
+            f"{limit_bytes / 1e9:.1f} GB; go on in a new process with --resume"
+        )
+
+
+def _default_recipes() -> Recipes:
+    from nnmeter.lab.campaign.recipes import PRIOR, random_network
+
+    return Recipes(PRIOR, random_network)

@@ -1,0 +1,155 @@
+"""A campaign in a process of its own, started anew when a runtime brings it down.
+
+1. Runtimes are native code, and one network in some hundreds makes one of them crash. The worker that dies so leaves
+   its seed in hand (`nnmeter.lab.campaign.directory`); the next one skips it and goes on for the rest of the
+   budget.
+2. A worker that dies before it has begun a network is not followed by another one, which would only die as well.
+3. Interrupting reaches both processes. If this one is killed, the worker notices that it is alone, writes what it has,
+   and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from nnmeter.errors import MeasurementError
+from nnmeter.lab.campaign.campaign import CampaignProgress
+from nnmeter.lab.campaign.directory import IN_HAND_FILE
+from nnmeter.lab.campaign.worker import INTERRUPTED
+from nnmeter.lab.measuring.library_threads import VARIABLES
+
+INTERRUPT_PATIENCE_S = 5.0
+
+Tell = Callable[[CampaignProgress], None]
+
+
+def run_supervised_campaign(
+    out_dir: str | os.PathLike[str],
+    runtime: str,
+    threads: int = 1,
+    budget_s: float = 600.0,
+    seed: int = 0,
+    progress: Callable[[CampaignProgress], None] | None = None,
+    resume: bool = True,
+    until: float | None = None,
+    like: Mapping[str, Any] | None = None,
+) -> CampaignProgress:
+    """`nnmeter.lab.campaign.campaign.run_campaign` in worker processes (rules 1 to 3).
+
+    Args:
+        out_dir: directory of the campaign.
+        runtime: name of the runtime.
+        threads: threads that execute one network.
+        budget_s: seconds in all.
+        seed: first seed of a new campaign.
+        progress: called every few seconds.
+        resume: whether the directory may hold a campaign already.
+        until: cross-validated error at which to stop.
+        like: arguments of `nnmeter.lab.campaign.cuts.cut_networks`, to measure the kernels of models.
+
+    Returns:
+        What all workers did together.
+
+    Raises:
+        MeasurementError: what the worker says, or that it died before it began.
+        KeyboardInterrupt: it was interrupted; what was measured is written.
+    """
+    started = time.monotonic()
+    parts: list[CampaignProgress] = []
+
+    def so_far(latest: CampaignProgress) -> CampaignProgress:
+        return _together([*parts, latest], time.monotonic() - started, budget_s)
+
+    while True:
+        left_s = budget_s - (time.monotonic() - started)
+        job = {
+            "out_dir": os.fspath(out_dir), "runtime": runtime, "threads": threads, "budget_s": max(left_s, 0.0),
+            "seed": seed, "resume": resume or bool(parts), "until": until, "like": like,
+        }  # fmt: skip
+        before = _seed_in_hand(out_dir)
+        latest, finished, code = _run_worker(job, lambda latest: progress(so_far(latest)) if progress else None)
+        done = so_far(latest)
+        parts.append(latest)
+        if not finished and code == INTERRUPTED:
+            raise KeyboardInterrupt
+        if not finished and not latest.networks and _seed_in_hand(out_dir) in (before, None):
+            raise MeasurementError(
+                f"{os.fspath(out_dir)}: the measuring process ended by itself (exit code {code}) before a network was "
+                f"begun; try `python -c 'import {runtime}'`"
+            )
+        if finished or budget_s - (time.monotonic() - started) <= 0:
+            return done
+
+
+def _seed_in_hand(out_dir: str | os.PathLike[str]) -> str | None:
+    try:
+        return (Path(out_dir) / IN_HAND_FILE).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def _run_worker(job: dict[str, Any], tell: Tell) -> tuple[CampaignProgress, bool, int]:
+    """Runs one worker; the last progress that it told, whether it came to its end, and its exit code."""
+    # The worker finds its modules where this process does, wherever it was started.
+    script = f"import sys; sys.path[:] = {sys.path!r}; from nnmeter.lab.campaign.worker import main; main()"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", script, json.dumps(job)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **dict.fromkeys(VARIABLES, "1")},
+        text=True,
+        encoding="utf-8",
+    )
+    assert worker.stdin and worker.stdout
+    latest = CampaignProgress(0, 0, 0, 0.0, job["budget_s"], "")
+    try:
+        latest, finished = _listen(worker.stdout, latest, tell)
+    except KeyboardInterrupt:
+        # It writes its block now, unless the interrupt met this process alone.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(INTERRUPT_PATIENCE_S)
+        raise
+    finally:
+        worker.stdin.close()
+        code = worker.wait()
+    return latest, finished, code
+
+
+def _listen(stream: IO[str], latest: CampaignProgress, tell: Tell) -> tuple[CampaignProgress, bool]:
+    for line in stream:
+        try:
+            ((kind, content),) = json.loads(line).items()
+        except (ValueError, AttributeError):
+            continue  # a runtime's own talk, or a line that death cut off
+        if kind == "error":
+            raise MeasurementError(content)
+        if kind in ("progress", "done"):
+            latest = CampaignProgress(**content)
+            tell(latest)
+        if kind == "done":
+            return latest, True
+    return latest, False
+
+
+def _together(parts: list[CampaignProgress], elapsed_s: float, budget_s: float) -> CampaignProgress:
+    """What several workers did; error and plans are of the campaign, so the last worker that knows them tells them."""
+    return replace(
+        parts[-1],
+        networks=sum(part.networks for part in parts),
+        kernels=sum(part.kernels for part in parts),
+        refused=sum(part.refused for part in parts) + len(parts) - 1,
+        elapsed_s=elapsed_s,
+        budget_s=budget_s,
+        error=next((part.error for part in reversed(parts) if part.error is not None), None),
+        planning_s=sum(part.planning_s for part in parts),
+        peak_bytes=max(part.peak_bytes for part in parts),
+    )

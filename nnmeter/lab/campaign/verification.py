@@ -1,0 +1,146 @@
+"""The check of what a campaign, or a sitting of models, left on disk.
+
+1. Every file can be read, is of this schema, and all are of one device.
+2. Ids are unique, and agree with granularity and network.
+3. Every time is finite and positive, a kernel's at least zero (a runtime may list what it skips); the minimum, median
+   and 90th percentile are in order; runs, threads and batch are positive.
+4. A row has kernels, and times of all of them or of none.
+5. The parts of a campaign follow each other without gap or overlap. Each seed of their ranges is a row or stands in
+   `refused.jsonl`, not both; rows are in the order of their seeds, and each has the recipe that the plan has for it,
+   unless it was cut out of a model (`nnmeter.lab.campaign.cuts`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnmeter.errors import MeasurementError
+from nnmeter.lab.campaign.cuts import FAMILY
+from nnmeter.lab.campaign.directory import refused_seeds
+from nnmeter.lab.campaign.planning import Plan, plan_for, read_plans
+from nnmeter.lab.measuring.fingerprint import identity
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.store import part_files, part_range, read_measurements
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What `verify_measurements` found.
+
+    Attributes:
+        path: file or directory.
+        files: number of measurement files.
+        measurements: number of rows that could be read.
+        kernels: number of kernels of all rows.
+        refused: number of seeds that gave no row.
+        problems: what is wrong, one line each; empty if nothing is.
+    """
+
+    path: str
+    files: int
+    measurements: int
+    kernels: int
+    refused: int
+    problems: tuple[str, ...]
+
+
+def verify_measurements(path: str | os.PathLike[str]) -> VerificationReport:
+    """Checks a measurement file, or the directory of a campaign, by the rules of this module.
+
+    Raises:
+        MeasurementError: there is nothing at `path`.
+    """
+    place = Path(path)
+    files = [place] if place.is_file() else part_files(place)
+    if not files:
+        raise MeasurementError(
+            f"{place}: no measurements here; give a .parquet file or a directory that `nnmeter profile` wrote"
+        )
+    campaign = _CampaignRecord(place) if place.is_dir() else None
+    problems: list[str] = []
+    ids: Counter[str] = Counter()
+    kernels = 0
+    devices = set()
+    for file in files:
+        try:
+            rows, fingerprint = read_measurements(file)
+        except MeasurementError as fault:
+            problems.append(str(fault))
+            rows = []
+        else:
+            devices.add(identity(fingerprint))
+        ids.update(row.id for row in rows)
+        kernels += sum(len(row.kernels) for row in rows)
+        problems += [f"{file.name}: {row.id}: {fault}" for row in rows for fault in _faults_of_row(row)]
+        if campaign:
+            problems += [f"{file.name}: {fault}" for fault in campaign.faults_of_part(file, rows)]
+    if len(devices) > 1:
+        problems.append(f"{place}: its parts are of {len(devices)} devices")
+    problems += [f"{name}: stands {count} times" for name, count in ids.items() if count > 1]
+    refused = len(campaign.refused) if campaign else 0
+    return VerificationReport(str(place), len(files), ids.total(), kernels, refused, tuple(problems))
+
+
+def _faults_of_row(row: Measurement) -> Iterator[str]:
+    """Rules 2 to 4."""
+    if row.id != f"{row.granularity}:{row.network}":
+        yield f"is of the network {row.network!r}"
+    times_ms = (row.latency_ms, row.min_ms, row.median_ms, row.p90_ms, row.reference_ms, *row.half_ms)
+    if not all(math.isfinite(time) and time > 0 for time in times_ms):
+        yield "a time is not finite and positive"
+    elif not row.min_ms <= row.median_ms <= row.p90_ms:
+        yield "minimum, median and 90th percentile are out of order"
+    if not all(math.isfinite(time) and time >= 0 for time in row.kernel_ms):
+        yield "the time of a kernel is negative or not finite"
+    if row.runs < 1 or row.threads < 1 or row.batch < 1:
+        yield f"{row.runs} runs on {row.threads} threads with batch {row.batch}"
+    if not row.kernels:
+        yield "no kernels"
+    if len(row.kernel_ms) not in (0, len(row.kernels)) or len(row.kernel_spread) != len(row.kernel_ms):
+        yield f"{len(row.kernel_ms)} times and {len(row.kernel_spread)} spreads of {len(row.kernels)} kernels"
+    if (row.kernel_runs > 0) != bool(row.kernel_ms):
+        yield f"{row.kernel_runs} profiled runs with {len(row.kernel_ms)} times of kernels"
+
+
+class _CampaignRecord:
+    """What a campaign's directory says of its seeds; parts are shown to it in their order."""
+
+    def __init__(self, directory: Path) -> None:
+        self.refused = refused_seeds(directory)
+        self._plans: list[Plan] = read_plans(directory)
+        self._expected: int | None = None
+
+    def faults_of_part(self, file: Path, rows: Sequence[Measurement]) -> Iterator[str]:
+        """Rule 5."""
+        seeds = part_range(file)
+        if self._expected is not None and seeds.start != self._expected:
+            yield f"begins at seed {seeds.start}, but the part before it ends at {self._expected}"
+        self._expected = seeds.stop
+        found = []
+        for row in rows:
+            number = row.network.rpartition("-")[2]
+            if not number.isdigit() or int(number) not in seeds:
+                yield f"{row.id}: does not belong to seeds {seeds.start} to {seeds.stop - 1}"
+                continue
+            found.append(int(number))
+            plan = plan_for(self._plans, found[-1])
+            planned = plan is not None and not row.family.startswith(FAMILY)
+            if plan is not None and planned and plan.recipe_of(found[-1]) != row.family:
+                yield f"{row.id}: the plan has {plan.recipe_of(found[-1])} for it"
+        if found != sorted(found):
+            yield "seeds are out of order"
+        both = sorted(set(found) & self.refused)
+        if both:
+            yield f"seeds {_few(both)} are both measured and refused"
+        neither = sorted(set(seeds) - set(found) - self.refused)
+        if neither:
+            yield f"seeds {_few(neither)} are neither measured nor refused"
+
+
+def _few(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds[:5])) + (f" and {len(seeds) - 5} more" if len(seeds) > 5 else "")

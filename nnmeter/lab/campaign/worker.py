@@ -1,0 +1,87 @@
+"""The process that measures a campaign for `nnmeter.lab.campaign.supervisor`.
+
+It is given its job as JSON in its first argument, and writes lines of JSON to its standard output:
+
+- `{"progress": {...}}`: a `CampaignProgress`, at most every `TELL_SECONDS`, since reading it wakes the other process;
+- `{"done": {...}}`: the last one;
+- `{"error": "..."}`: why it cannot measure, in one line.
+
+Its standard input is held open by the supervisor. When that ends, however it ends, the worker stops as if interrupted:
+what it has measured is written.
+"""
+
+from __future__ import annotations
+
+import _thread
+import dataclasses
+import json
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from nnmeter.errors import NnmeterError
+from nnmeter.lab.measuring.library_threads import fix_library_threads
+
+if TYPE_CHECKING:
+    from nnmeter.lab.campaign.campaign import CampaignProgress
+
+TELL_SECONDS = 2.0
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Measures, and ends the process."""
+    fix_library_threads()  # before anything imports NumPy
+    from nnmeter.lab.campaign.campaign import run_campaign
+    from nnmeter.lab.measuring.memory import LIMIT_BYTES
+    from nnmeter.lab.runtimes import load_runtime
+
+    job = json.loads(sys.argv[1])
+    threading.Thread(target=_stop_when_alone, daemon=True).start()
+    told = time.monotonic()
+    like = job.get("like")
+
+    def tell(progress: CampaignProgress) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TELL_SECONDS:
+            told = time.monotonic()
+            _say("progress", dataclasses.asdict(progress))
+
+    try:
+        network_of, limit_bytes = None, LIMIT_BYTES
+        if like:
+            from nnmeter.lab.campaign.cuts import CUTS_LIMIT_BYTES, cut_networks
+
+            network_of, limit_bytes = cut_networks(**like), CUTS_LIMIT_BYTES
+        done = run_campaign(
+            job["out_dir"],
+            load_runtime(job["runtime"]),
+            job["threads"],
+            job["budget_s"],
+            job["seed"],
+            tell,
+            job["resume"],
+            until=job["until"],
+            network_of=network_of,
+            memory_limit_bytes=limit_bytes,
+        )
+        _say("done", dataclasses.asdict(done))
+    except NnmeterError as fault:
+        _say("error", str(fault))
+    except OSError as fault:
+        path = fault.filename or job["out_dir"]
+        _say("error", f"{path}: {fault.strerror or fault}; check the path and its permissions")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _say(kind: str, content: object) -> None:
+    print(json.dumps({kind: content}), flush=True)
+
+
+def _stop_when_alone() -> None:
+    while os.read(0, 1):
+        pass
+    _thread.interrupt_main()

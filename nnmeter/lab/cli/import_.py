@@ -1,0 +1,87 @@
+"""`nnmeter import`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nnmeter.cli import options
+from nnmeter.cli.output import check_directory
+from nnmeter.cli.progress import StatusLine
+
+DATASETS = ("nn-meter-26k", "phones-qed-usc", "v100-tensorrt")
+
+
+def _parse_parameters(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for value in values:
+        name, _, text = value.partition("=")
+        if not name or not text:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE", context, parameter)
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is neither true, false nor a number", context, parameter) from None
+    return found
+
+
+@click.command("import")
+@click.argument("dataset", type=click.Choice(DATASETS))
+@click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
+@click.option("--out", "output", type=click.Path(path_type=Path), required=True, metavar="FILE",
+              help="Parquet file to write, or a directory for several devices.")  # fmt: skip
+@click.option("--device", "devices", multiple=True, metavar="NAME",
+              help="Import this device only; may have wildcards. Repeatable.")  # fmt: skip
+@click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of the devices' runtimes.")
+@click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", callback=_parse_parameters,
+              help="A parameter of the fusion rules, for instance sums_join=false. Repeatable.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Read N rows of each file at most.")
+@options.output_format("table", "json")
+def command(
+    dataset: str,
+    source: Path,
+    output: Path,
+    devices: tuple[str, ...],
+    rules: str | None,
+    parameters: dict[str, Any],
+    limit: int | None,
+    report_format: str,
+) -> None:
+    """Import published latencies as measurements, to train on.
+
+    SRC is the directory that the authors of DATASET publish. Every row is imported or refused; the report, which is
+    also written beside the measurements, counts both.
+    """
+    from nnmeter.lab.importing.run import import_dataset
+
+    check_directory(output, "--out")
+    with StatusLine() as status:
+        report = import_dataset(
+            dataset, source, output, devices, rules, parameters, limit,
+            progress=lambda name, done: status.show(f"{name}: {done}"),
+        )  # fmt: skip
+    text = json.dumps(report, indent=1) + "\n" if report_format == "json" else _table(report)
+    click.echo(text, nl=False)
+
+
+def _table(report: dict[str, Any]) -> str:
+    lines = [f"{'device':34} {'rows':>8} {'imported':>9} {'refused':>8} {'measurements':>13}"]
+    for name, counts in report["devices"].items():
+        refused = sum(counts["refused"].values())
+        lines.append(
+            f"{name:34} {counts['rows']:8,} {counts['imported_rows']:9,} {refused:8,} {counts['measurements']:13,}"
+        )
+    reasons: dict[str, int] = {}
+    for counts in report["devices"].values():
+        for reason, count in counts["refused"].items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    if reasons:
+        lines += ["", "refused rows"]
+        for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
+            lines.append(f"{count:8,}  {reason} (such as {', '.join(report['examples'][reason])})")
+    lines += [f"passed over: {name}: {reason}" for name, reason in report["passed_over"].items()]
+    return "\n".join([*lines, ""])

@@ -1,0 +1,204 @@
+"""`nnmeter measure`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
+
+import click
+
+from nnmeter.cli import options
+from nnmeter.cli.output import check_directory, layout_for, write_report
+from nnmeter.cli.progress import StatusLine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.lab.runtimes.base import RuntimeAdapter
+
+INTERRUPTED = 130
+
+
+@click.command("measure")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@options.runtime
+@options.dims_and_shapes
+@options.assume
+@click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
+              help="Take down this time of MODEL, which other means took on the device of --on.")  # fmt: skip
+@click.option("--on", "device", metavar="ID_OR_PATH", help="With --taken: the pack of the device.")
+@click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
+              help="Parquet file to write.")  # fmt: skip
+@click.option("--append", is_flag=True, help="Add this sitting to the measurements of the same device in FILE.")
+@click.option("--families", type=click.Path(path_type=Path), metavar="CSV", help="Columns model,family.")
+@click.option("--passes", type=click.IntRange(1), default=6, show_default=True, help="Passes over all models.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.4, show_default=True,
+              help="Time for one model in one pass.")  # fmt: skip
+@click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read, in place of measuring none.")
+@options.output_format("table", "json", "csv", "md")
+def command(
+    models: tuple[str, ...],
+    runtime: str,
+    threads: int,
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    assume: dict[str, tuple[int, ...]],
+    taken_ms: float | None,
+    device: str | None,
+    output: Path,
+    append: bool,
+    families: Path | None,
+    passes: int,
+    seconds: float,
+    keep_going: bool,
+    report_format: str,
+) -> int:
+    """Time each MODEL on this machine, whole and kernel by kernel; a folder stands for the .onnx files in it.
+
+    A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C what
+    was measured until then is written.
+    """
+    from nnmeter.cli.failures import CheckFailed
+    from nnmeter.errors import MeasurementError, NnmeterError
+    from nnmeter.lab.measuring.append import (
+        append_measurements,
+        check_appendable,
+        describe_sitting,
+    )
+    from nnmeter.lab.measuring.fingerprint import take_fingerprint
+    from nnmeter.lab.measuring.interruption import MeasuringInterrupted
+    from nnmeter.lab.measuring.protocol import measure_models
+    from nnmeter.lab.report.measurements import Sitting, render_sitting
+    from nnmeter.lab.runtimes import load_runtime
+
+    check_directory(output, "--out")
+    if output.exists() and not append:
+        raise click.UsageError(f"--out {output}: exists already; add to it with --append, or give another file")
+    refused: list[tuple[str, str]] = []
+    paths, _ = options.expand_models(models)
+    if (taken_ms is None) != (device is None):
+        raise click.UsageError("--taken and --on belong together: a time, and the pack of the device it was taken on")
+    if taken_ms is not None and device is not None:
+        return _take_down(paths, device, taken_ms, dims, shapes, assume, _families(families), output)
+    if assume:
+        raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
+    readable = _readable(paths, dims, shapes, refused if keep_going else None)
+    of_model = _families(families)
+    adapter = load_runtime(runtime)
+    fingerprint = take_fingerprint(adapter.name, adapter.version(), threads, adapter.device_settings(threads))
+    nominal_ms = check_appendable(output, fingerprint)
+
+    def refuse(path: str, reason: NnmeterError) -> None:
+        refused.append((path, str(reason)))
+
+    interrupted = False
+    own_ms = [_reference_ms(adapter)] if nominal_ms is not None else []
+    with StatusLine() as status:
+        try:
+            found: Sequence[Measurement] = measure_models(
+                readable,
+                adapter,
+                threads,
+                passes,
+                seconds,
+                families=of_model,
+                dims=dims,
+                shapes=shapes,
+                reference_ms=nominal_ms,
+                progress=lambda text, done, total: status.show(f"[{done}/{total}] {text}"),
+                refused=refuse,
+            )
+        except MeasuringInterrupted as stopped:
+            found, interrupted = stopped.measurements, True
+    if not found:
+        if interrupted:
+            return INTERRUPTED
+        raise MeasurementError("no model could be measured: " + "; ".join(reason for _, reason in refused))
+    fingerprint["reference_ms"] = found[0].reference_ms
+    if own_ms and not interrupted:
+        own_ms.append(_reference_ms(adapter))
+    own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
+    fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
+    added = append_measurements(output, found, fingerprint)
+    device = f"{adapter.name} {adapter.version()}, {threads} thread{'s' if threads > 1 else ''}"
+    report = Sitting(str(output), device, found[0].reference_ms, own_reference_ms, added, refused, interrupted)
+    write_report(render_sitting(report, report_format, layout_for(None)), None)
+    if interrupted:
+        return INTERRUPTED
+    if refused:
+        path, reason = refused[0]
+        others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        raise CheckFailed(f"{path}{others} could not be measured, the others are in {output}: {reason}")
+    return 0
+
+
+def _take_down(
+    paths: Sequence[str],
+    device: str,
+    taken_ms: float,
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    assume: dict[str, tuple[int, ...]],
+    families: dict[str, str],
+    output: Path,
+) -> int:
+    """Writes down a time that was taken by other means."""
+    from nnmeter.devices import load_pack
+    from nnmeter.lab.measuring.append import append_measurements
+    from nnmeter.lab.measuring.taken import take_down
+
+    if len(paths) != 1:
+        raise click.UsageError("--taken is the time of one model; give the others with --append, one by one")
+    pack = load_pack(device)
+    family = families.get(Path(paths[0]).name, "")
+    measurement, fingerprint = take_down(paths[0], pack, taken_ms, dims, shapes, assume, family)
+    append_measurements(output, [measurement], fingerprint)
+    click.echo(f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {len(measurement.kernels)} kernels")
+    return 0
+
+
+def _readable(
+    paths: Sequence[str],
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    refused: list[tuple[str, str]] | None,
+) -> list[str]:
+    """The models that can be read; a bad one is known before an hour has gone into the good ones.
+
+    It is an error, unless there is a list of the refused to put it on.
+    """
+    from nnmeter.binding.bind import bind_shapes
+    from nnmeter.errors import NnmeterError
+    from nnmeter.formats import read_model
+
+    readable = []
+    for path in paths:
+        try:
+            bind_shapes(read_model(path), dims, shapes)
+            readable.append(path)
+        except (NnmeterError, OSError) as fault:
+            if refused is None:
+                raise
+            refused.append((path, str(fault)))
+    return readable
+
+
+def _reference_ms(adapter: RuntimeAdapter) -> float:
+    """The reference's own time now, where the nominal time is that of an earlier sitting."""
+    from nnmeter.lab.measuring.protocol import Stopwatch
+
+    stopwatch = Stopwatch(adapter)
+    try:
+        return stopwatch.nominal_ms()
+    finally:
+        stopwatch.close()
+
+
+def _families(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    from nnmeter.lab.evaluation.evaluate import read_families
+
+    return read_families(path)

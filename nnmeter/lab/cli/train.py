@@ -1,0 +1,53 @@
+"""`nnmeter train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("train")
+@click.argument("sources", nargs=-1, required=True, metavar="DIR_OR_FILE...")
+@click.option(
+    "--out", "output", type=click.Path(path_type=Path), required=True, metavar="PACK", help="Directory to make."
+)
+@click.option(
+    "--regressor",
+    type=click.Choice(["lightgbm", "random-forest"]),
+    default="lightgbm",
+    show_default=True,
+    help="What learns the ratio to the roofline.",
+)
+@click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")
+@click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of the runtime that was measured.")
+@click.option("--prior", metavar="ID_OR_PATH",
+              help="Pack of a like device to start from, where whole networks are all that was measured.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Makes training repeatable.")
+def command(
+    sources: tuple[str, ...],
+    output: Path,
+    regressor: str,
+    device_id: str | None,
+    rules: str | None,
+    prior: str | None,
+    seed: int,
+) -> None:
+    """Train a predictor on measurements and write it as a device pack.
+
+    DIR_OR_FILE is what `nnmeter profile` or `nnmeter measure` wrote; all must be of one device. Kernels, profiled
+    networks, and networks of which only the whole time is known may be mixed, or be there alone.
+    """
+    from nnmeter.lab.training.build import build_pack
+
+    pack = build_pack(
+        sources,
+        output,
+        regressor=regressor,  # type: ignore[arg-type]  # click.Choice has checked it
+        device_id=device_id,
+        rules=rules,
+        progress=lambda line: click.echo(line, err=True),
+        seed=seed,
+        prior=prior,
+    )
+    click.echo(f"{pack.id}: {pack.path}")

@@ -1,0 +1,195 @@
+"""Score a device pack against measured models.
+
+Rules:
+
+1. Only whole models are scored, and, where the training measurements are given, none that is among them.
+2. With `models`, a folder of model files, each prediction goes the whole way of `nnmeter predict`: reading, shapes,
+   detection by the pack's fusion rules. Without, the kernels that the runtime executed are taken from the measurement,
+   which leaves out the errors of detection; the scorecard says which it was.
+3. Measured times are brought to the nominal time of the reference kernel in the pack's card
+   (`Measurement.at_reference`), so that the state of a shared machine on the day does not count as an error of the
+   predictor.
+4. Baselines have the coefficients that were fitted when the pack was trained. The table of the nearest kernels needs
+   the training measurements themselves.
+5. A model that was measured in several sittings is scored once, by the median of its times.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from nnmeter.errors import MeasurementError
+from nnmeter.kernels.features import COMMON_NAMES, kernel_features
+from nnmeter.kernels.kernel import Kernel
+from nnmeter.lab.evaluation.kernel_scores import score_kernels
+from nnmeter.lab.evaluation.nearest_table import NEAREST, NearestTable, build_nearest_table
+from nnmeter.lab.evaluation.scorecard import Scorecard, ScoredModel, score_models
+from nnmeter.lab.measuring.fingerprint import identity
+from nnmeter.prediction.predict import DEFAULT_CONFIDENCE, LatencyPredictor
+
+if TYPE_CHECKING:
+    from nnmeter.devices.pack import DevicePack
+    from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.prediction.prediction import Prediction
+
+SPLIT = "trained on random networks only; no scored model, and no model of its family, was trained on"
+_ITEM_BITS = COMMON_NAMES.index("item_bits")
+
+
+def evaluate_pack(
+    pack: DevicePack,
+    measurements: Sequence[Measurement],
+    families: Mapping[str, str] | None = None,
+    models: str | os.PathLike[str] | None = None,
+    confidence: float = DEFAULT_CONFIDENCE,
+    split: str = SPLIT,
+    progress: Callable[[str], None] | None = None,
+    training: Sequence[Measurement] | None = None,
+    fingerprint: Mapping[str, Any] | None = None,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Scorecard:
+    """Predict every measured model and compare.
+
+    Args:
+        pack: the device pack.
+        measurements: measured models; rows of other granularities are ignored (rule 1).
+        families: family of each model by its name, with or without the suffix of its file; its own if not listed.
+        models: folder of the model files (rule 2).
+        confidence: of the intervals.
+        split: how the models were kept apart from training, for the scorecard.
+        progress: told the name of each model.
+        training: what the pack was trained on, for the baseline of the nearest kernel (rule 4) and for rule 1.
+        fingerprint: of the machine that measured the models; another device than the pack's is noted.
+        dims: values of the dimensions that the model files leave free, as they were measured.
+        shapes: whole shapes of their inputs.
+
+    Raises:
+        MeasurementError: no whole model was measured, or a model's file is not in the folder.
+    """
+    say = progress or (lambda _: None)
+    predictor = LatencyPredictor(pack)
+    table = None
+    notes = _device_notes(pack, fingerprint)
+    chosen = [m for m in measurements if m.granularity == "model"]
+    if not chosen:
+        raise MeasurementError(
+            "no whole model was measured in this file; measure some: nnmeter measure MODEL... --out F"
+        )
+    if training is not None:
+        say("the table of profiled kernels")
+        table = build_nearest_table(training, pack.predictor.roofline, pack.predictor.baselines)
+        trained_on = {m.network for m in training if m.granularity == "model"}
+        seen = sorted({m.network for m in chosen} & trained_on)
+        chosen = [m for m in chosen if m.network not in trained_on]
+        if not chosen:
+            raise MeasurementError("every measured model is among those that were trained on; measure others")
+        if seen:
+            notes.append(f"left out, because they were trained on: {', '.join(seen)}")
+    rows = []
+    measured = _merge_sittings([_in_state_of(pack, m) for m in chosen])
+    for measurement in measured:
+        say(measurement.network)
+        if models is not None:
+            path = _file_of(measurement.network, models)
+            prediction = predictor.predict(path, dims, shapes, confidence=confidence)
+        else:
+            prediction = predictor.price(measurement.network, _executed(measurement), confidence=confidence)
+        rows.append(_compare(measurement, prediction, pack, families or {}, table))
+    kernels = score_kernels(pack.predictor, measured)
+    return score_models(pack.id, split, "rules" if models else "runtime", confidence, rows, kernels, notes)
+
+
+def _in_state_of(pack: DevicePack, measurement: Measurement) -> Measurement:
+    """Rule 3."""
+    reference_ms = pack.card.reference_ms
+    return measurement if reference_ms is None else measurement.at_reference(reference_ms)
+
+
+def _device_notes(pack: DevicePack, fingerprint: Mapping[str, Any] | None) -> list[str]:
+    own = pack.card.fingerprint
+    if not fingerprint or not own or identity(fingerprint) == identity(own):
+        return []
+    keys = ("cpu", "isa", "runtime", "runtime_version", "threads", "precision")
+    other = [
+        f"{key} {fingerprint.get(key)}, not {own.get(key)}" for key in keys if fingerprint.get(key) != own.get(key)
+    ]
+    return [f"the models were measured on another device than the pack's: {'; '.join(other) or 'another vendor'}"]
+
+
+def _merge_sittings(measurements: Sequence[Measurement]) -> list[Measurement]:
+    """Rule 5."""
+    groups: dict[Any, list[Measurement]] = {}
+    for measurement in measurements:
+        groups.setdefault((measurement.network, measurement.kernels), []).append(measurement)
+    return [_median_of(group) if len(group) > 1 else group[0] for group in groups.values()]
+
+
+def _median_of(group: Sequence[Measurement]) -> Measurement:
+    halves = [m.half_ms for m in group]
+    return replace(
+        group[0],
+        latency_ms=median(m.latency_ms for m in group),
+        half_ms=(median(h[0] for h in halves), median(h[1] for h in halves)),
+    )
+
+
+def _file_of(network: str, models: str | os.PathLike[str]) -> Path:
+    path = Path(models) / (network if network.endswith(".onnx") else f"{network}.onnx")
+    if not path.is_file():
+        raise MeasurementError(f"{path}: '{network}' was measured, but its model is not there; give its folder")
+    return path
+
+
+def _executed(measurement: Measurement) -> list[Kernel]:
+    return [Kernel(f"{measurement.network}:{i}", s, ()) for i, s in enumerate(measurement.kernels)]
+
+
+def _compare(
+    measurement: Measurement,
+    prediction: Prediction,
+    pack: DevicePack,
+    families: Mapping[str, str],
+    table: NearestTable | None,
+) -> ScoredModel:
+    features = [kernel_features(s) for s in measurement.kernels]
+    trained = pack.predictor
+    baselines = trained.baselines.predict_ms(
+        [f.cost for f in features], [int(f.values[_ITEM_BITS]) for f in features], trained.roofline
+    )
+    if table is not None:
+        baselines[NEAREST] = sum(table.kernel_ms(measurement.kernels))
+    stem = measurement.network.removesuffix(".onnx")
+    return ScoredModel(
+        model=stem,
+        family=families.get(stem) or families.get(f"{stem}.onnx") or measurement.family,
+        measured_ms=measurement.latency_ms,
+        halves_ms=measurement.half_ms if min(measurement.half_ms) > 0 else None,
+        predicted_ms=prediction.latency_ms,
+        low_ms=prediction.interval_ms[0],
+        high_ms=prediction.interval_ms[1],
+        fallback=prediction.coverage["fallback"],
+        baselines_ms=baselines,
+    )
+
+
+def read_families(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Families by model from a CSV file with the columns `model` and `family`.
+
+    Raises:
+        MeasurementError: the file is not there or lacks a column.
+    """
+    import csv
+
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            return {row["model"]: row["family"] for row in csv.DictReader(stream)}
+    except (OSError, KeyError, UnicodeDecodeError) as fault:
+        raise MeasurementError(
+            f"{path}: not a CSV with columns model,family ({fault}); give one, or leave it out"
+        ) from fault

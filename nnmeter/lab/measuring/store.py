@@ -1,0 +1,218 @@
+"""Measurements in Parquet files: one row a measurement, its kernels as list columns.
+
+1. A file holds its schema version and the machine's fingerprint in its metadata; a reader refuses a version that it
+   does not know.
+2. Equal signatures are stored once a file: Parquet's dictionary page, made large enough, holds the distinct ones.
+3. A file is written whole or not at all: it is made beside its place, then renamed, then carried to the disk itself.
+4. A store that grows is a directory of part files `part-<first>-<next>.parquet`, each a range of seeds; a directory is
+   read as one store, and all of its parts must come from one device.
+5. What a file would fill of the memory is asked of it before it is read (`_MOST_VALUES`, `_MOST_BYTES`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnmeter.errors import MeasurementError
+from nnmeter.files import open_regular, parse_json, write_whole
+from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.lab.measuring.fingerprint import identity
+from nnmeter.lab.measuring.measurement import GRANULARITIES, Measurement
+
+SCHEMA_VERSION = 1
+_DICTIONARY_BYTES = 64 << 20  # rule 2: beyond this Parquet would write every signature in full
+_VERSION_KEY, _FINGERPRINT_KEY = b"nnmeter.measurements", b"nnmeter.fingerprint"
+_MOST_GROUPS, _MOST_VALUES, _MOST_BYTES = 10_000, 20_000_000, 1 << 30  # rule 5; what ships has 318,000 at most
+_FAULTS = (ArithmeticError, AttributeError, IndexError, KeyError, MemoryError, TypeError, ValueError)
+_PART = re.compile(r"part-(\d+)-(\d+)\.parquet")
+_TEXTS = ("id", "granularity", "network", "family", "sitting")
+_TIMES = ("latency_ms", "min_ms", "median_ms", "p90_ms", "reference_ms")
+_COUNTS = ("runs", "threads", "batch", "kernel_runs")
+
+
+def write_measurements(
+    path: str | os.PathLike[str], measurements: Sequence[Measurement], fingerprint: Mapping[str, Any]
+) -> None:
+    """Writes one file (rule 3), zstd-compressed; times are kept as float32.
+
+    Raises:
+        MeasurementError: pyarrow is not installed.
+    """
+    pa, parquet = _import_pyarrow()
+    columns: dict[str, Any] = {}
+    for name in _TEXTS:
+        columns[name] = pa.array([getattr(m, name) for m in measurements], pa.string())
+    for name in _TIMES:
+        columns[name] = pa.array([getattr(m, name) for m in measurements], pa.float32())
+    for name in _COUNTS:
+        columns[name] = pa.array([getattr(m, name) for m in measurements], pa.int32())
+    for position, name in enumerate(("half_a_ms", "half_b_ms")):
+        columns[name] = pa.array([m.half_ms[position] for m in measurements], pa.float32())
+    for name in ("kernel_ms", "kernel_spread"):
+        columns[name] = pa.array([getattr(m, name) for m in measurements], pa.list_(pa.float32()))
+    texts = {k: k.to_json() for m in measurements for k in m.kernels}
+    columns["kernels"] = pa.array([[texts[k] for k in m.kernels] for m in measurements], pa.list_(pa.string()))
+    table = pa.table(columns).replace_schema_metadata(
+        {_VERSION_KEY: str(SCHEMA_VERSION).encode(), _FINGERPRINT_KEY: json.dumps(dict(fingerprint)).encode()}
+    )
+    buffer = io.BytesIO()
+    parquet.write_table(
+        table, buffer, compression="zstd", compression_level=15, dictionary_pagesize_limit=_DICTIONARY_BYTES
+    )
+    write_whole(path, buffer.getvalue())
+    _settle(Path(path))
+
+
+def read_measurements(path: str | os.PathLike[str]) -> tuple[list[Measurement], dict[str, Any]]:
+    """The measurements of a file, or of all parts of a directory, and the fingerprint of their machine.
+
+    Raises:
+        MeasurementError: nothing is there, a file is damaged or of another schema, or parts are of several devices.
+    """
+    place = Path(path)
+    if place.is_file():
+        return _read_file(place)
+    parts = part_files(place)
+    if not parts:
+        raise MeasurementError(
+            f"{place}: no measurements here; give a .parquet file or a directory that `nnmeter profile` wrote"
+        )
+    found: list[Measurement] = []
+    fingerprint: dict[str, Any] = {}
+    for part in parts:
+        rows, own = _read_file(part)
+        if fingerprint and identity(own) != identity(fingerprint):
+            raise MeasurementError(
+                f"{part}: measured on another device than {parts[0].name}; keep each device in its own directory"
+            )
+        fingerprint = fingerprint or own
+        found += rows
+    return found, fingerprint
+
+
+def consolidate(directory: str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
+    """Writes all parts of a directory into one file, which is smaller; returns the number of measurements.
+
+    Raises:
+        MeasurementError: as `read_measurements`.
+    """
+    rows, fingerprint = read_measurements(directory)
+    write_measurements(output, rows, fingerprint)
+    return len(rows)
+
+
+def part_files(directory: str | os.PathLike[str]) -> list[Path]:
+    """The part files of a directory in the order of their seeds; empty if there is no such directory."""
+    place = Path(directory)
+    if not place.is_dir():
+        return []
+    return [place / name for _, name in sorted((int(m[1]), m[0]) for m in _parts(place))]
+
+
+def next_seed(directory: str | os.PathLike[str], default: int) -> int:
+    """The first seed behind all parts of a directory; `default` if it has none."""
+    place = Path(directory)
+    return max((int(m[2]) for m in _parts(place)), default=default) if place.is_dir() else default
+
+
+def part_range(path: str | os.PathLike[str]) -> range:
+    """The seeds of a part file (rule 4)."""
+    match = _PART.fullmatch(Path(path).name)
+    if match is None:
+        raise MeasurementError(f"{path}: is no part of a campaign; give part-<first>-<next>.parquet")
+    return range(int(match[1]), int(match[2]))
+
+
+def part_path(directory: str | os.PathLike[str], first_seed: int, end_seed: int) -> Path:
+    """Where the part with the seeds from `first_seed` up to, not including, `end_seed` lies (rule 4)."""
+    return Path(directory) / f"part-{first_seed:07d}-{end_seed:07d}.parquet"
+
+
+def _settle(path: Path) -> None:
+    """Has the system carry a file and its name to the disk, so that a loss of power cannot take it back (rule 3)."""
+    for place in (path, path.parent) if os.name == "posix" else ():
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _parts(directory: Path) -> Iterable[re.Match[str]]:
+    return (match for name in os.listdir(directory) if (match := _PART.fullmatch(name)))
+
+
+def _read_file(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
+    pa, parquet = _import_pyarrow()
+    try:
+        with open_regular(path) as stream:
+            _check_size(path, parquet.ParquetFile(stream).metadata)
+            stream.seek(0)
+            table = parquet.read_table(stream)
+        metadata = table.schema.metadata or {}
+        version = metadata.get(_VERSION_KEY)
+        if version is None:
+            raise MeasurementError(
+                f"{path}: holds no measurements of nnmeter; give a file that `nnmeter profile` or `measure` wrote"
+            )
+        if version != str(SCHEMA_VERSION).encode():
+            raise MeasurementError(
+                f"{path}: measurements of schema {version.decode(errors='replace')}, "
+                f"this version reads {SCHEMA_VERSION}; update nnmeter"
+            )
+        fingerprint = parse_json(metadata[_FINGERPRINT_KEY])
+        if not isinstance(fingerprint, dict):
+            raise ValueError("its fingerprint is no object")
+        return _rows(table), fingerprint
+    except (pa.ArrowException, OSError, *_FAULTS) as fault:
+        if isinstance(fault, MeasurementError):
+            raise
+        reason = str(fault).splitlines()[0][:120] if str(fault) else type(fault).__name__
+        raise MeasurementError(
+            f"{path}: damaged, or not a measurement file ({reason}); measure again or restore it"
+        ) from fault
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Rule 5, from what the footer says: what is compressed may be a thousand times as much."""
+    groups = [metadata.row_group(index) for index in range(min(metadata.num_row_groups, _MOST_GROUPS + 1))]
+    values = sum(group.column(index).num_values for group in groups for index in range(group.num_columns))
+    if len(groups) > _MOST_GROUPS or values > _MOST_VALUES or sum(g.total_byte_size for g in groups) > _MOST_BYTES:
+        raise MeasurementError(
+            f"{path}: holds more than {_MOST_VALUES} values or {_MOST_BYTES >> 30} GiB; split it into several files"
+        )
+
+
+def _rows(table: Any) -> list[Measurement]:
+    plain = {name: table[name].to_pylist() for name in table.column_names if name != "kernels"}
+    signatures = [tuple(map(KernelSignature.from_json, texts)) for texts in table["kernels"].to_pylist()]
+    rows = []
+    for position, kernels in enumerate(signatures):
+        row = {name: column[position] for name, column in plain.items()}
+        half_ms = (row.pop("half_a_ms"), row.pop("half_b_ms"))
+        for name in ("kernel_ms", "kernel_spread"):
+            row[name] = tuple(row[name])
+        measurement = Measurement(kernels=kernels, half_ms=half_ms, **row)
+        if measurement.granularity not in GRANULARITIES:
+            raise ValueError(f"granularity {measurement.granularity!r}")
+        if row["kernel_ms"] and not len(row["kernel_ms"]) == len(row["kernel_spread"]) == len(kernels):
+            raise ValueError(f"row {position} has {len(kernels)} kernels and {len(row['kernel_ms'])} times")
+        rows.append(measurement)
+    return rows
+
+
+def _import_pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as fault:
+        raise MeasurementError(
+            "measurement files need pyarrow, which is not installed; pip install nnmeter[profile]"
+        ) from fault
+    return pyarrow, pyarrow.parquet

@@ -1,0 +1,54 @@
+"""Runtime adapters, found through the entry-point group `nnmeter.runtimes` and imported only when asked for."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from nnmeter.errors import MeasurementError
+from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
+
+__all__ = ["CompiledModel", "RuntimeAdapter", "list_runtimes", "load_runtime"]
+
+ENTRY_POINT_GROUP = "nnmeter.runtimes"
+
+
+def list_runtimes() -> list[str]:
+    """Names of the runtimes that have an adapter, whether or not their library is installed."""
+    return sorted(_entry_points())
+
+
+def load_runtime(name: str) -> RuntimeAdapter:
+    """The adapter of a runtime.
+
+    Args:
+        name: as `list_runtimes` gives it.
+
+    Raises:
+        MeasurementError: there is no such adapter, two packages claim the name, or the runtime's library is absent.
+    """
+    found = _entry_points()
+    if name not in found:
+        raise MeasurementError(f"runtime {name!r} is unknown; known are {', '.join(sorted(found)) or 'none'}")
+    if len(found[name]) > 1:
+        owners = ", ".join(point.value for point in found[name])
+        raise MeasurementError(f"runtime {name!r} has several adapters ({owners}); uninstall all but one")
+    try:
+        adapter = found[name][0].load()
+        return adapter()
+    except ImportError as fault:
+        missing = fault.name or name
+        if missing.partition(".")[0] == "nnmeter":
+            raise
+        own = found[name][0].value.startswith("nnmeter.")
+        remedy = f"nnmeter[{name}]" if own else missing.partition(".")[0]
+        raise MeasurementError(
+            f"runtime {name!r} needs {missing!r}, which is not installed; pip install {remedy}"
+        ) from fault
+
+
+def _entry_points() -> dict[str, list[EntryPoint]]:
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        # An editable install beside a checkout lists the same adapter twice: equal values are one adapter.
+        found.setdefault(point.name, {})[point.value] = point
+    return {name: list(points.values()) for name, points in found.items()}

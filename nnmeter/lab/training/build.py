@@ -1,0 +1,243 @@
+"""Making a device pack from measurements: what `nnmeter train` does.
+
+1. All measurements are of one device: the same processor, runtime, version, threads and precision.
+2. The rules are those that the measurements' kernels were detected with, where their fingerprint names them; else those
+   of the runtime (`nnmeter/fusion/rulesets`), set to this processor's block of channels.
+3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
+   on: how many measurements of which granularity, of which families, which operators with which element types, and the
+   data set with its licence where the times were published. What lies outside: what readers look for and
+   its vocabulary lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nnmeter.devices.card import Card, is_pack_id
+from nnmeter.devices.machine import channel_block
+from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.errors import DeviceError, MeasurementError
+
+if TYPE_CHECKING:
+    from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.lab.training.regressors import Regressor
+    from nnmeter.lab.training.train import TrainingReport
+
+# nnmeter/lab/measuring/protocol.py has the rules.
+_UNITS = "every run followed by a run of a reference product, times being ratios to it; medians over runs"
+PROTOCOL = f"networks, each warmed up, profiled kernel by kernel, then timed whole; {_UNITS}"
+PROTOCOL_OF_WHOLES = f"networks, each warmed up and timed whole; {_UNITS}"
+PROTOCOL_OF_PUBLISHED = "times as published, no reference product beside them"
+PROTOCOL_OF_REPORTED = "networks whose times were taken by other means, no reference product beside them"
+
+_MOST_FAMILIES = 60  # that a card lists; of more it gives the number
+# What a reader looks for in a card -> operators, or kernel families, any of which is it.
+_NOTABLE: dict[str, str] = {
+    "products of matrices (MatMul)": "MatMul FusedMatMul",
+    "Softmax": "Softmax BiasSoftmax QLinearSoftmax",
+    "LayerNormalization": "LayerNormalization SkipLayerNormalization SimplifiedLayerNormalization RMSNormalization",
+    "recurrent layers": "recurrent",
+    "depthwise convolutions": "depthwise_convolution",
+    "grouped convolutions": "grouped_convolution",
+    "Resize": "resize",
+}
+_TRANSFORMER = frozenset({"Softmax", "LayerNormalization"})
+
+
+def build_pack(
+    sources: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    regressor: Regressor = "lightgbm",
+    device_id: str | None = None,
+    rules: str | os.PathLike[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+    seed: int = 0,
+    prior: str | os.PathLike[str] | None = None,
+) -> DevicePack:
+    """Train a predictor on measurements and save it as a device pack.
+
+    Args:
+        sources: measurement files, and directories that `nnmeter profile` wrote; all of one device.
+        output: directory of the pack.
+        regressor: "lightgbm" or "random-forest".
+        device_id: name of the device; made from processor, runtime and threads if not given.
+        rules: fusion rules, a file or the name of a rule set; the runtime's own if not given.
+        progress: told what is being done, a line at a time.
+        seed: decides all that is random in training; the same seed and measurements make the same pack.
+        prior: pack of another device to start from, by id or path, where whole networks are all that was measured.
+
+    Raises:
+        MeasurementError: measurements are missing, damaged, too few, or of several devices.
+        DeviceError: the rules are faulty, or `output` is something else than a pack.
+    """
+    from nnmeter.devices.catalog import load_pack
+    from nnmeter.lab.training.train import fit_predictor
+    from nnmeter.lab.training.wholes import launch_of
+
+    measurements, fingerprint = read_all(sources)
+    document = _rules_for(rules, fingerprint)
+    predictor, report = fit_predictor(
+        measurements,
+        regressor=regressor,
+        seed=seed,
+        progress=progress,
+        prior=None if prior is None else load_pack(prior).predictor,
+        launch=launch_of(str(fingerprint.get("kind", "cpu"))),
+    )
+    card = make_card(measurements, fingerprint, report, device_id, predictor.anchors)
+    return save_pack(output, card, document, predictor)
+
+
+def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
+    """The measurements of several sources, on the first one's scale of time, and their one fingerprint (rule 1)."""
+    from nnmeter.lab.measuring.fingerprint import identity
+    from nnmeter.lab.measuring.store import read_measurements
+
+    found: list[Measurement] = []
+    fingerprint: dict[str, Any] = {}
+    for source in sources:
+        rows, own = read_measurements(source)
+        if fingerprint and identity(own) != identity(fingerprint):
+            raise MeasurementError(f"{source}: measured on another device than {sources[0]}; train each on its own")
+        fingerprint = fingerprint or own
+        nominal_ms = found[0].reference_ms if found else None
+        found += rows if nominal_ms is None else [row.at_reference(nominal_ms) for row in rows]
+    return found, fingerprint
+
+
+def make_card(
+    measurements: Sequence[Measurement],
+    fingerprint: Mapping[str, Any],
+    report: TrainingReport,
+    device_id: str | None = None,
+    anchors: Collection[str] = (),
+) -> Card:
+    """The card of a pack that was trained on `measurements` (rule 3).
+
+    Args:
+        measurements: all of one device.
+        fingerprint: of the device.
+        report: of the training.
+        device_id: name of the device; made from the fingerprint if not given.
+        anchors: the predictor's vocabulary.
+    """
+    batches = sorted({m.batch for m in measurements})
+    threads = int(fingerprint.get("threads", 1))
+    precision = str(fingerprint.get("precision", "float32"))
+    published = fingerprint.get("published")
+    together = f", {threads} thread{'s' if threads > 1 else ''}" if fingerprint.get("kind", "cpu") == "cpu" else ""
+    limits = [
+        f"one model at a time{together}; models that run together slow each other",
+        f"measured with models of {precision}; kernels of types that were not measured are priced by the fallback",
+        f"measured with batches of {batches[0]} to {batches[-1]}" if len(batches) > 1 else f"batch {batches[0]} only",
+        *_outside(anchors),
+    ]
+    if published:
+        protocol = f"{PROTOCOL_OF_PUBLISHED}: {published.get('title')}, {published.get('url')}"
+    elif fingerprint.get("reported"):
+        protocol = PROTOCOL_OF_REPORTED
+    else:
+        protocol = PROTOCOL if any(m.kernel_ms for m in measurements) else PROTOCOL_OF_WHOLES
+    return Card(
+        id=device_id or default_id(fingerprint),
+        hardware=_hardware(fingerprint),
+        runtime=str(fingerprint.get("runtime", "onnxruntime")),
+        version=str(fingerprint.get("runtime_version", "unknown")),
+        threads=threads,
+        precision=precision,
+        date=str(fingerprint.get("date", "unknown")),
+        protocol=protocol,
+        noise_floor=_noise_floor(measurements),
+        reference_ms=None
+        if published or fingerprint.get("reported")
+        else round(statistics.median(m.reference_ms for m in measurements), 6),
+        fingerprint=fingerprint,
+        trained_on={**_trained_on(measurements, fingerprint, anchors), **report.to_dict()},
+        limits=tuple(limits),
+    )
+
+
+def _trained_on(
+    measurements: Sequence[Measurement], fingerprint: Mapping[str, Any], anchors: Collection[str]
+) -> dict[str, Any]:
+    """What the predictor was trained on (rule 3)."""
+    families = Counter(m.family for m in measurements if m.family)
+    found: dict[str, Any] = {}
+    if fingerprint.get("published"):
+        found["data_set"] = dict(fingerprint["published"])
+    found["granularity"] = dict(Counter(m.granularity for m in measurements).most_common())
+    found["families"] = dict(families.most_common()) if len(families) <= _MOST_FAMILIES else len(families)
+    operators: dict[str, list[str]] = {}
+    for name in sorted(anchors):
+        family, _, rest = name.partition(":")
+        operators.setdefault(family, []).append(rest)
+    if operators:
+        found["operators"] = operators
+    return found
+
+
+def _outside(anchors: Collection[str]) -> list[str]:
+    """What the vocabulary lacks, in a sentence (rule 3)."""
+    if not anchors:
+        return []
+    known = {name.partition(":")[0] for name in anchors}
+    known |= {name.partition(":")[2].partition("|")[0].rpartition(".")[2] for name in anchors}
+    missing = [words for words, any_of in _NOTABLE.items() if known.isdisjoint(any_of.split())]
+    if not missing:
+        return []
+    text = f"not in the data: {', '.join(missing)}; such kernels are priced by the fallback and widen the interval"
+    return [f"{text}, so that of a transformer is wide" if _TRANSFORMER.issubset(missing) else text]
+
+
+def default_id(fingerprint: Mapping[str, Any]) -> str:
+    """`xeon-8380-onnxruntime1.32-1t` from a fingerprint; the device's own name where it has one."""
+    if is_pack_id(fingerprint.get("device")):
+        return str(fingerprint["device"])
+    words = re.sub(r"\((r|tm)\)|\b(cpu|processor|intel|amd|core)\b|@", " ", str(fingerprint.get("cpu", "")).lower())
+    cpu = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.") or str(fingerprint.get("architecture") or "cpu")
+    version = ".".join(str(fingerprint.get("runtime_version", "")).split(".")[:2])
+    return f"{cpu}-{fingerprint.get('runtime', 'onnxruntime')}{version}-{fingerprint.get('threads', 1)}t"
+
+
+def _rules_for(rules: str | os.PathLike[str] | None, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules of the pack (rule 2)."""
+    from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
+
+    detected = fingerprint.get("fusion_rules") if rules is None else None
+    named = rules or detected or f"{fingerprint.get('runtime', 'onnxruntime')}_cpu"
+    loaded = load_rules(named)
+    if detected:
+        loaded = with_parameters(loaded, **dict(fingerprint.get("fusion_parameters") or {}))
+    block = channel_block(str(fingerprint.get("isa", "")))
+    if "block" in loaded.parameters and block:
+        loaded = with_parameters(loaded, block=block)
+    if loaded.runtime != fingerprint.get("runtime", loaded.runtime):
+        raise DeviceError(f"{named}: rules of {loaded.runtime}, measured was {fingerprint['runtime']}; give its rules")
+    return rules_to_dict(loaded)
+
+
+def _hardware(fingerprint: Mapping[str, Any]) -> str:
+    parts = [str(fingerprint.get("cpu") or "unknown CPU")]
+    if fingerprint.get("isa"):
+        parts.append(str(fingerprint["isa"]))
+    if fingerprint.get("cores"):
+        parts.append(f"{fingerprint['cores']} logical cores")
+    if fingerprint.get("hypervisor"):
+        parts.append("virtual machine")
+    return ", ".join(parts)
+
+
+def _noise_floor(measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """How far the two interleaved halves of each network's runs differ."""
+    from nnmeter.lab.evaluation.metrics import compute_metrics
+
+    whole = [m for m in measurements if m.granularity != "kernel" and min(m.half_ms) > 0]
+    if not whole:
+        return {}
+    metrics = compute_metrics([m.half_ms[0] for m in whole], [m.half_ms[1] for m in whole]).to_dict()
+    return {key: metrics[key] for key in ("models", "within_5", "within_10", "mape", "median_error")}

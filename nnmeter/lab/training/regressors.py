@@ -1,0 +1,108 @@
+"""The learners behind a kernel family: LightGBM (default) or a random forest, both on log-ratio to the roofline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from nnmeter.lab.training.convert import ensemble_from_forest, ensemble_from_lightgbm
+from nnmeter.predictor.trees import ARRAYS, MAX_LEAVES, TreeEnsemble
+
+Regressor = Literal["lightgbm", "random-forest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Hyper-parameters of one fit; cross-validation chooses among `PRESETS` by kernel family."""
+
+    trees: int
+    leaves: int
+    learning_rate: float
+    min_rows_in_leaf: int
+
+
+PRESETS: Mapping[Regressor, tuple[Preset, ...]] = {
+    "lightgbm": (
+        Preset(300, 24, 0.06, 6),
+        Preset(200, 12, 0.07, 12),
+    ),
+    "random-forest": (
+        Preset(120, MAX_LEAVES, 0.0, 2),
+        Preset(120, MAX_LEAVES, 0.0, 6),
+    ),
+}
+LARGEST_PRESET = Preset(2000, 63, 0.06, 6)
+
+
+def fit_regressor(
+    regressor: Regressor, preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int
+) -> TreeEnsemble:
+    """Fit one ensemble.
+
+    Args:
+        regressor: which learner.
+        preset: its hyper-parameters.
+        rows: features, float32 [n, features].
+        target: log-ratio of latency to roofline [n].
+        weight: importance of each row [n].
+        seed: makes the fit deterministic.
+    """
+    if len(rows) < 2 * preset.min_rows_in_leaf or np.ptp(target) == 0:
+        return _constant(float(np.average(target, weights=weight)))
+    return _FIT[regressor](preset, rows, target, weight, seed)
+
+
+def _constant(value: float) -> TreeEnsemble:
+    return TreeEnsemble(**{name: np.zeros(0, dtype) for name, dtype in ARRAYS.items()}, bias=value)
+
+
+def _fit_lightgbm(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> TreeEnsemble:
+    import lightgbm
+
+    center = float(np.average(target, weights=weight))
+    parameters = {
+        "objective": "huber",
+        "alpha": 0.3,  # log error beyond which a sample is an outlier: a preempted run, not a slow kernel
+        "learning_rate": preset.learning_rate,
+        "num_leaves": preset.leaves,
+        "min_data_in_leaf": preset.min_rows_in_leaf,
+        "feature_fraction": 0.7,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "lambda_l2": 1.0,
+        "max_bin": 255,
+        "boost_from_average": False,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,  # two threads that share a core with anything else are 20 times slower
+        "verbose": -1,
+    }
+    data = lightgbm.Dataset(rows, target - center, weight=weight, free_raw_data=True)
+    booster = lightgbm.train(parameters, data, num_boost_round=preset.trees)
+    ensemble = ensemble_from_lightgbm(booster)
+    ensemble.bias += center
+    return ensemble
+
+
+def _fit_forest(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> TreeEnsemble:
+    from sklearn.ensemble import RandomForestRegressor
+
+    forest = RandomForestRegressor(
+        n_estimators=preset.trees,
+        max_leaf_nodes=preset.leaves,
+        min_samples_leaf=preset.min_rows_in_leaf,
+        max_features=0.6,
+        random_state=seed,
+        n_jobs=1,
+    )
+    return ensemble_from_forest(forest.fit(rows, target, sample_weight=weight))
+
+
+_FIT: Mapping[Regressor, Callable[[Any, Any, Any, Any, int], TreeEnsemble]] = {
+    "lightgbm": _fit_lightgbm,
+    "random-forest": _fit_forest,
+}

@@ -1,0 +1,357 @@
+"""Making a device pack for a near device from the pack of another and few measurements: what `nnmeter calibrate` does.
+
+1. All measurements are of one device. It may differ from the first one in clock, threads, version, machine or runtime.
+2. The rules are the first pack's where the runtime is the same, else those of the measurements' runtime; either way set
+   to the measured processor's block of channels.
+3. Where processor, runtime and version are the first device's, prices are of the same state of the machine as its are.
+   Otherwise they are of the nominal state of these measurements.
+4. The learning curve is over all measurements; the pack is calibrated on those that were chosen.
+5. The card names the pack that was calibrated, and the measurements.
+6. The sampled range of an operator that the first pack was trained on grows by the kernels that the pack is calibrated
+   on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from nnmeter.devices.card import Card
+from nnmeter.devices.machine import channel_block
+from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.errors import DeviceError, MeasurementError, ModelError
+from nnmeter.lab.training.build import make_card, read_all
+from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
+
+if TYPE_CHECKING:
+    from nnmeter.fusion.engine.rules import FusionRules
+    from nnmeter.kernels.kernel import KernelSignature
+    from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.lab.training.train import TrainingReport
+    from nnmeter.lab.transfer.calibration import Calibration
+    from nnmeter.lab.transfer.plan import Suggestion
+    from nnmeter.lab.transfer.problem import CalibrationProblem
+    from nnmeter.predictor.kernel_predictor import Anchor, KernelPredictor
+
+
+@dataclass(frozen=True)
+class _TrainedOn:
+    """What the card says of a calibration in place of a training."""
+
+    content: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.content)
+
+
+def calibrate_pack(
+    prior: DevicePack,
+    sources: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    only: Sequence[str] = (),
+    limit: int | None = None,
+    candidates: str | os.PathLike[str] | None = None,
+    rules: str | os.PathLike[str] | None = None,
+    device_id: str | None = None,
+    repeats: int | None = None,
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[DevicePack, CalibrationReport]:
+    """Calibrate a device pack to a near device and save it as another.
+
+    Args:
+        prior: the pack of the first device.
+        sources: measurement files of the near device.
+        output: directory of the new pack.
+        only: names of the measured networks to calibrate on; all if empty.
+        limit: calibrate on the first so many of them.
+        candidates: folder of models that could be measured next; if not given, measurements that were not chosen, or
+            else the kernel types of the first device.
+        rules: fusion rules of the new pack, a file or the name of a rule set (rule 2).
+        device_id: name of the device; made from processor, runtime and threads if not given.
+        repeats: draws for each point of the learning curve; 0 for no curve.
+        seed: of the draws.
+        dims: values of the candidates' free dimensions.
+        shapes: whole shapes of their inputs.
+        progress: told what is being done, a line at a time.
+
+    Raises:
+        MeasurementError: measurements are missing, damaged, or of several devices; a name of `only` is not there.
+        ModelError: a candidate cannot be read.
+        DeviceError: the rules are faulty, or `output` is something else than a pack.
+    """
+    from nnmeter.fusion.engine.rules import rules_to_dict
+    from nnmeter.lab.transfer.calibration import fit_calibration
+    from nnmeter.lab.transfer.curve import REPEATS, learning_curve
+    from nnmeter.lab.transfer.problem import pose_problem
+
+    say = progress or (lambda _: None)
+    raw, fingerprint = read_all(sources)
+    same_machine = _is_same_machine(fingerprint, prior.card)
+    measurements = on_one_scale(raw, prior.card.reference_ms if same_machine else None)
+    predictor = prior.predictor
+    chosen = choose_measurements(measurements, only, limit)
+    target_rules = choose_rules(prior, fingerprint, rules)
+    say("pricing the measured kernels")
+    pool = _candidate_kernels(candidates, target_rules, {m.network for m in measurements}, dims, shapes)
+    foreign = target_rules.runtime != prior.card.runtime
+    problem = pose_problem(predictor, measurements, pool, foreign)
+    draws = REPEATS if repeats is None else repeats
+    curve = learning_curve(problem, repeats=draws, seed=seed, progress=say) if draws else []
+    say("calibrating")
+    calibration = fit_calibration(problem, chosen)
+    calibrated, left_out = _calibrated_predictor(calibration, predictor)
+    taken = [k for m, used in zip(measurements, chosen, strict=True) if used for k in m.kernels]
+    calibrated = replace(calibrated, anchors=_with_ranges(calibrated.anchors, taken), _cache={})
+    suggestions, suggested_from = _suggest(calibration, prior, predictor, candidates)
+    used = [m for m, taken in zip(measurements, chosen, strict=True) if taken]
+    kernels = sum(1 if m.granularity == "kernel" else len(m.kernel_ms) for m in used)
+    facts = {
+        "calibrated_from": prior.id,
+        "measurements": len(used),
+        "networks": sum(m.granularity != "kernel" for m in used),
+        "kernels": kernels,
+        "measured": ", ".join(m.network for m in used),
+        "left_out": left_out,
+        "prior": prior.card.trained_on,
+    }
+    card = _card(used, fingerprint, facts, prior, device_id)
+    pack = save_pack(output, card, rules_to_dict(target_rules), calibrated)
+    report = CalibrationReport(
+        device=pack.id,
+        prior=prior.id,
+        measurements=tuple(m.network for m in used),
+        kernels=kernels,
+        left_out=left_out,
+        held_out=_held_out(calibration),
+        half_width=_half_width(calibrated, used),
+        curve=tuple(curve),
+        suggestions=tuple(suggestions),
+        suggested_from=suggested_from,
+    )
+    return pack, report
+
+
+def on_one_scale(measurements: Sequence[Measurement], reference_ms: float | None = None) -> list[Measurement]:
+    """Measurements in one state of their machine (rule 3).
+
+    Args:
+        measurements: of the near device.
+        reference_ms: time of the reference kernel in that state; the median of theirs if not given.
+
+    Raises:
+        MeasurementError: there are none.
+    """
+    if not measurements:
+        raise MeasurementError("there is no measurement to calibrate on; take some: nnmeter measure MODEL... --out F")
+    nominal_ms = reference_ms or float(np.median([m.reference_ms for m in measurements]))
+    return [m.at_reference(nominal_ms) for m in measurements]
+
+
+def _is_same_machine(fingerprint: Mapping[str, Any], card: Card) -> bool:
+    keys = ("cpu", "vendor", "architecture", "isa", "runtime", "runtime_version")
+    return all(key in card.fingerprint and fingerprint.get(key) == card.fingerprint[key] for key in keys)
+
+
+def choose_measurements(
+    measurements: Sequence[Measurement], only: Sequence[str] = (), limit: int | None = None
+) -> np.ndarray[Any, Any]:
+    """Which measurements to calibrate on: those of `only`, of these the first `limit`.
+
+    Raises:
+        MeasurementError: a name was not measured.
+    """
+    names = [m.network for m in measurements]
+    wanted = {name.removesuffix(".onnx") for name in only}
+    unknown = sorted(wanted - {name.removesuffix(".onnx") for name in names})
+    if unknown:
+        raise MeasurementError(f"{unknown[0]!r} was not measured; there are {', '.join(names[:5])}, ...")
+    chosen = np.array([not wanted or name.removesuffix(".onnx") in wanted for name in names])
+    if limit is not None:
+        chosen &= np.cumsum(chosen) <= limit
+    return chosen
+
+
+def choose_rules(
+    prior: DevicePack, fingerprint: Mapping[str, Any], rules: str | os.PathLike[str] | None = None
+) -> FusionRules:
+    """The fusion rules of the near device (rule 2).
+
+    Raises:
+        DeviceError: the rules are faulty, or of another runtime than was measured.
+    """
+    from nnmeter.fusion.engine.rules import RULESETS, load_rules, with_parameters
+
+    runtime = str(fingerprint.get("runtime", prior.card.runtime))
+    if rules is not None:
+        loaded = load_rules(rules)
+    elif runtime == prior.card.runtime:
+        loaded = prior.rules
+    elif (RULESETS / f"{runtime}_cpu.json").is_file():
+        loaded = load_rules(f"{runtime}_cpu")
+    else:
+        raise DeviceError(f"{runtime}: no fusion rules of this runtime ship; give some with --rules")
+    block = channel_block(str(fingerprint.get("isa", "")))
+    if "block" in loaded.parameters and block:
+        loaded = with_parameters(loaded, block=block)
+    if loaded.runtime != runtime:
+        raise DeviceError(f"{rules}: rules of {loaded.runtime}, measured was {runtime}; give its rules with --rules")
+    return loaded
+
+
+def _candidate_kernels(
+    folder: str | os.PathLike[str] | None,
+    rules: FusionRules,
+    measured: set[str],
+    dims: Mapping[str, int] | None,
+    shapes: Mapping[str, Sequence[int]] | None,
+) -> dict[str, list[KernelSignature]]:
+    """Kernels of the models in a folder that were not measured, by the name that `nnmeter measure` gives a model."""
+    if folder is None:
+        return {}
+    from nnmeter.binding.bind import bind_shapes
+    from nnmeter.formats import read_model
+    from nnmeter.fusion.detect import detect_kernels
+
+    paths = sorted(Path(folder).glob("*.onnx"))
+    if not paths:
+        raise ModelError(f"{folder}: a folder without .onnx files; give another one with --candidates")
+    return {
+        path.stem: [
+            k.signature
+            for k in detect_kernels(bind_shapes(read_model(path), dims, shapes), rules)
+            for _ in range(k.count)
+        ]
+        for path in paths
+        if path.stem not in measured
+    }
+
+
+def _calibrated_predictor(
+    calibration: Calibration, predictor: KernelPredictor
+) -> tuple[KernelPredictor, dict[str, Any] | None]:
+    """The predictor with its correction and intervals, and the metrics of networks predicted without themselves."""
+    from nnmeter.lab.transfer.calibration import predict_left_out
+    from nnmeter.lab.transfer.intervals import calibrate_intervals_anew
+
+    correction = calibration.to_correction()
+    errors = predict_left_out(calibration)
+    intervals = calibrate_intervals_anew(calibration, correction, predictor.roofline, predictor.intervals, errors)
+    calibrated = replace(
+        predictor,
+        corrections=(*predictor.corrections, correction),
+        inference_ms=calibration.inference_ms,
+        intervals=intervals,
+        baselines=_baselines(calibration, predictor),
+        _cache={},
+    )
+    if len(errors) < 2:
+        return calibrated, None
+    problem = calibration.problem
+    measured = problem.measured_ms[calibration.chosen[problem.network_of]]
+    return calibrated, describe_errors(measured / np.exp(errors), measured)
+
+
+def _with_ranges(anchors: Mapping[str, Anchor], kernels: Sequence[KernelSignature]) -> dict[str, Anchor]:
+    """The vocabulary with ranges that hold these kernels too (rule 6)."""
+    from nnmeter.kernels.features import COMMON_NAMES, kernel_features
+    from nnmeter.predictor.kernel_predictor import RANGE_FEATURES
+
+    columns = [COMMON_NAMES.index(name) for name in RANGE_FEATURES]
+    found = dict(anchors)
+    for features in map(kernel_features, dict.fromkeys(kernels)):
+        anchor = found.get(features.anchor)
+        if anchor is not None:
+            own = [features.values[column] for column in columns]
+            found[features.anchor] = replace(
+                anchor, low=tuple(map(min, anchor.low, own)), high=tuple(map(max, anchor.high, own))
+            )
+    return found
+
+
+def _baselines(calibration: Calibration, predictor: KernelPredictor) -> Any:
+    """The baselines of scorecards, fitted to the same networks; the first device's where there are none."""
+    from nnmeter.kernels.features import COMMON_NAMES
+    from nnmeter.predictor.baselines import fit_baselines, network_totals
+
+    problem = calibration.problem
+    rows = np.flatnonzero(calibration.chosen[problem.network_of])
+    if not len(rows):
+        return predictor.baselines
+    bits = COMMON_NAMES.index("item_bits")
+    totals = []
+    for row in rows:
+        features = [
+            problem.features[k] for k in np.flatnonzero(problem.counts[row]) for _ in range(int(problem.counts[row, k]))
+        ]
+        totals.append(
+            network_totals([f.cost for f in features], [int(f.values[bits]) for f in features], predictor.roofline)
+        )
+    return fit_baselines(np.array(totals), problem.measured_ms[rows])
+
+
+def _suggest(
+    calibration: Calibration, prior: DevicePack, predictor: KernelPredictor, candidates: object
+) -> tuple[list[Suggestion], str]:
+    from nnmeter.lab.transfer.plan import suggest_models, suggest_operators
+
+    problem = calibration.problem
+    if candidates is not None:
+        first = len(problem.network_of)
+        rows = np.arange(first, first + len(problem.candidates))
+        return suggest_models(calibration, problem.candidates, rows), f"models of {candidates}"
+    rows = np.flatnonzero(~calibration.chosen[problem.network_of])
+    if len(rows):
+        names = [problem.names[problem.network_of[row]] for row in rows]
+        return suggest_models(calibration, names, rows), "measurements that were not used"
+    return suggest_operators(calibration, predictor.anchors), f"kernel types of {prior.id}"
+
+
+def _held_out(calibration: Calibration) -> dict[str, Any] | None:
+
+    problem: CalibrationProblem = calibration.problem
+    rows = np.flatnonzero(~calibration.chosen[problem.network_of])
+    if not len(rows):
+        return None
+    predicted, _ = problem.totals(calibration.coefficients, rows)
+    return describe_errors(predicted, problem.measured_ms[rows])
+
+
+def _half_width(predictor: KernelPredictor, measurements: Sequence[Measurement]) -> float | None:
+    if 0.9 not in predictor.intervals.multipliers:
+        return None
+    halves = []
+    for measurement in measurements:
+        prices = predictor.price(measurement.kernels)
+        total = sum(p.latency_ms for p in prices) + predictor.inference_ms
+        low, high = predictor.intervals.interval_ms(total, prices, 0.9)
+        halves.append(50.0 * (high - low) / total)
+    return round(float(np.median(halves)), 2)
+
+
+def _card(
+    used: Sequence[Measurement],
+    fingerprint: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    prior: DevicePack,
+    device_id: str | None,
+) -> Card:
+    card = make_card(used, fingerprint, cast("TrainingReport", _TrainedOn(facts)), device_id)
+    if card.id == prior.id:
+        card = replace(card, id=f"{card.id}-calibrated")
+    count = len(used)
+    limit = (
+        f"calibrated from {prior.id} with {count} measurement{'s' if count > 1 else ''}; what these do not contain is "
+    )
+    return replace(
+        card,
+        protocol=f"{facts['networks']} networks; {card.protocol}",
+        limits=(f"{limit}priced as there, moved with the rest of its family", *card.limits),
+    )

@@ -1,0 +1,76 @@
+"""Intervals of a calibrated predictor.
+
+Rules:
+
+1. The scale of a network's log error is that of all predictors (`nnmeter.predictor.intervals`), of the corrected
+   prices, whose standard deviations hold the uncertainty of the correction; `base` is the noise that calibration found.
+2. With `CONFORMAL` networks or more the multipliers are conformal: quantiles of the scores of networks that were left
+   out, each predicted without its own measurement (the jackknife+ of Barber et al., Annals of Statistics 2021).
+3. With fewer they are the quantiles of Student's distribution, times what makes the scale that of the predictive
+   distribution. Where the measurements are too few for a quantile of rule 2, the larger of both holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+from statistics import NormalDist
+
+import numpy as np
+
+from nnmeter.lab.transfer.calibration import Calibration
+from nnmeter.lab.transfer.problem import Matrix
+from nnmeter.predictor.intervals import IntervalModel, log_scale, normal_quantile, unsampled_scale
+from nnmeter.predictor.price_correction import Correction
+from nnmeter.predictor.roofline import Roofline
+
+CONFORMAL = 10
+
+
+def calibrate_intervals_anew(
+    calibration: Calibration, correction: Correction, roofline: Roofline, prior: IntervalModel, left_out: Matrix
+) -> IntervalModel:
+    """The intervals of a calibrated predictor.
+
+    Args:
+        calibration: the fit.
+        correction: as it was made from the fit.
+        roofline: of the first device.
+        prior: intervals of the first device: their confidences, and the jitter of an inference.
+        left_out: log errors of the networks that were left out, of `predict_left_out`.
+    """
+    problem = calibration.problem
+    rows = np.flatnonzero(calibration.chosen[problem.network_of])
+    if not len(rows):
+        return replace(prior, base=float(np.hypot(prior.base, calibration.noise)))
+    prices = correction.apply(problem.prices, problem.features, roofline)
+    networks = [
+        [prices[k] for k in np.flatnonzero(problem.counts[row]) for _ in range(int(problem.counts[row, k]))]
+        for row in rows
+    ]
+    scales = np.array([log_scale(kernels, calibration.noise, prior.jitter_ms) for kernels in networks])
+    unsampled = np.array([unsampled_scale(kernels) for kernels in networks])
+    _, predictive = calibration.predict(rows)
+    usual = float(np.median(np.sqrt(np.maximum(predictive**2 - unsampled**2, 0.0)) / scales))
+    multipliers = {}
+    for confidence in prior.multipliers:
+        rest = np.maximum(left_out**2 - (normal_quantile(confidence) * unsampled) ** 2, 0.0)
+        scores = np.sort(np.sqrt(rest) / scales)
+        expected = usual * _student_quantile(0.5 + confidence / 2, len(rows))
+        rank = ceil((len(rows) + 1) * confidence)
+        if len(rows) < CONFORMAL:
+            multipliers[confidence] = expected
+        elif rank <= len(rows):
+            multipliers[confidence] = float(scores[rank - 1])
+        else:
+            multipliers[confidence] = max(expected, float(scores[-1]))
+    floor = 0.0
+    for confidence in sorted(multipliers):  # a wider confidence is never a narrower interval
+        floor = multipliers[confidence] = max(floor, multipliers[confidence], 1e-3)
+    return replace(prior, base=calibration.noise, multipliers=multipliers, networks=len(rows))
+
+
+def _student_quantile(probability: float, freedom: int) -> float:
+    """Quantile of Student's distribution, to second order (Abramowitz and Stegun 26.7.5)."""
+    z = NormalDist().inv_cdf(probability)
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

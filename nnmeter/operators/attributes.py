@@ -1,0 +1,60 @@
+"""What kind of value the attributes of operators have.
+
+In all of ai.onnx, ai.onnx.ml and com.microsoft an attribute of one name has one kind (but for a few, which are not
+here), so that one table tells a file that gives a word for a number. Only those are here that rules of shapes, costs,
+features or fusion read; they may then rely on the kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnmeter.graph.ir import Node
+from nnmeter.operators.table import KNOWN_DOMAINS
+
+_NAMES: dict[type, str] = {
+    int: (
+        "K N Nkv Nq accuracy_level align_corners allowzero antialias axis batch_axis batch_dims bits "
+        "block_dim block_size blocksize broadcast ceil_mode center_point_box channels channels_last "
+        "count_include_pad d_state dim do_rotary dtype end exclude_outside exclusive expert_weight_bits fmod "
+        "gather_axis group hidden_size interleaved inverse is_causal k keepdims kv_num_heads largest layout "
+        "linear_before_reset local_window_size max_gram_length max_map max_skip_count n_targets new_axis "
+        "noop_with_empty_axes num_branches num_groups num_heads num_outputs num_scan_inputs offset_group "
+        "onesided output_datatype output_dtype output_height output_width packed_type positive q_num_heads "
+        "quantize_axis reverse rotary_embedding_dim router_size sample_size sampling_ratio select_last_index "
+        "size sorted sparse_block_size start stash_type step storage_order targets time_axis transA transB "
+        "transBatchA transBatchB unidirectional upper window"
+    ),
+    tuple: (
+        "axes class_ids class_nodeids class_treeids classlabels_int64s classlabels_ints dilations ends "
+        "inputdimensions int64_vocabulary kernel_shape ngram_indexes nodes_treeids output_padding "
+        "output_shape paddings pads perm pooled_shape qkv_hidden_sizes scan_input_axes scan_output_axes shape "
+        "split starts strides tree_roots vectors_per_class"
+    ),
+    str: (
+        "approximate auto_pad cast_to coordinate_transformation_mode direction equation "
+        "keep_aspect_ratio_policy map_form mode nearest_mode padding_mode reduction update_rule"
+    ),
+}  # fmt: skip
+
+KINDS: dict[str, type] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+
+_WORDS: dict[type, str] = {int: "a whole number", tuple: "a list of whole numbers", str: "a word"}
+
+
+def wrong_attribute(node: Node) -> str | None:
+    """What is wrong with the kinds of a node's attributes, or None where nothing is; own operators have own kinds."""
+    if node.domain not in KNOWN_DOMAINS:
+        return None
+    for name, value in node.attributes.items():
+        kind = KINDS.get(name)
+        if kind is not None and value is not None and not _is(kind, value):
+            shown = repr(value)
+            return f"attribute {name} is {shown[:40]}{'...' * (len(shown) > 40)}, not {_WORDS[kind]}"
+    return None
+
+
+def _is(kind: type, value: Any) -> bool:
+    if isinstance(value, tuple):
+        return kind is tuple and all(isinstance(item, int) for item in value)
+    return isinstance(value, kind)

@@ -1,0 +1,1 @@
+"""Predictions: one model or many, on one device or several."""

@@ -1,5 +1,0 @@
-"""Random networks of real blocks, whose kernels are profiled in context."""
-
-from nnmeter.profiling.blocks.network import FAMILIES, PRIOR, random_network
-
-__all__ = ["FAMILIES", "PRIOR", "random_network"]

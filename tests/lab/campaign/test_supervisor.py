@@ -1,0 +1,104 @@
+"""Campaigns in a worker process, with a runtime that brings it down."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nnmeter.errors import MeasurementError
+from nnmeter.lab.campaign.supervisor import run_supervised_campaign
+from nnmeter.lab.campaign.verification import verify_measurements
+from nnmeter.lab.measuring import store
+
+pytest.importorskip("pyarrow")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+ROOT = Path(__file__).parents[3]
+RUNTIME = """
+import os, signal
+from tests.lab.campaign.conftest import FakeRuntime
+
+class Fragile(FakeRuntime):
+    name = "fragile"
+    def compile(self, model, threads=1, *, seed=0, **options):
+        if hasattr(model, "graph") and seed == 2:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().compile(model, threads, seed=seed, **options)
+
+class Dead(FakeRuntime):
+    def version(self):
+        os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Two runtimes, installed where the worker looks as well: it has the paths of this process."""
+    place = tmp_path / "site"
+    (place / "fragile-1.0.dist-info").mkdir(parents=True)
+    (place / "fragile.py").write_text(RUNTIME)
+    (place / "fragile-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: fragile\nVersion: 1.0\n")
+    (place / "fragile-1.0.dist-info" / "entry_points.txt").write_text(
+        "[nnmeter.lab.runtimes]\nfragile = fragile:Fragile\ndead = fragile:Dead\n"
+    )
+    monkeypatch.syspath_prepend(str(place))
+    monkeypatch.syspath_prepend(str(ROOT))
+    return place
+
+
+def seeds_in(folder):
+    rows = store.read_measurements(folder)[0] if store.part_files(folder) else []
+    return [int(row.network.rpartition("-")[2]) for row in rows]
+
+
+def test_network_that_crashes_the_runtime_costs_only_itself(installed, tmp_path):
+    campaign = tmp_path / "campaign"
+    for _ in range(5):  # a busy machine may need more than one budget
+        done = run_supervised_campaign(campaign, "fragile", budget_s=3.0)
+        if 3 in seeds_in(campaign):
+            break
+    assert done.peak_bytes > 0
+    seeds = seeds_in(campaign)
+    assert seeds == [seed for seed in range(max(seeds) + 1) if seed != 2]
+    log = [json.loads(line) for line in (campaign / "refused.jsonl").read_text().splitlines()]
+    assert [(entry["seed"], entry["reason"][:4]) for entry in log] == [(2, "died")]
+    assert verify_measurements(campaign).problems == ()
+
+
+def test_worker_that_dies_before_it_begins_is_not_started_again(installed, tmp_path):
+    with pytest.raises(MeasurementError, match=r"ended by itself \(exit code -11\) before a network was begun"):
+        run_supervised_campaign(tmp_path / "campaign", "dead", budget_s=60.0)
+
+
+def test_what_the_worker_complains_of_is_raised_here(tmp_path):
+    with pytest.raises(MeasurementError, match="runtime 'abacus' is unknown"):
+        run_supervised_campaign(tmp_path / "campaign", "abacus", budget_s=60.0)
+
+
+def test_worker_that_is_left_alone_writes_what_it_has_and_ends(installed, tmp_path):
+    campaign = tmp_path / "campaign"
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; from nnmeter.lab.campaign.supervisor import run_supervised_campaign; "
+        f"run_supervised_campaign({str(campaign)!r}, 'fragile', budget_s=1e6, seed=10)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    _wait_for(lambda: (campaign / "plan.json").exists())
+    time.sleep(0.3)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    _wait_for(lambda: store.part_files(campaign))
+    assert seeds_in(campaign)[0] == 10
+    run_supervised_campaign(campaign, "fragile", budget_s=0.1)
+    assert verify_measurements(campaign).problems == ()
+
+
+def _wait_for(condition):
+    for _ in range(1500):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came to that")

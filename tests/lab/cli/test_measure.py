@@ -1,0 +1,176 @@
+"""`nnmeter measure`, with the runtime of the profiling tests, where nothing is executed and time is counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from nnmeter.lab.measuring.interruption import MeasuringInterrupted
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.store import read_measurements
+from tests.conftest import make_small_model
+from tests.lab.campaign.conftest import FakeClock, clock, runtime  # noqa: F401 - fixtures
+
+pytest.importorskip("pyarrow")
+
+QUICK = ("--runtime", "fake", "--passes", 2, "--seconds", 1e-9)
+
+
+@pytest.fixture
+def models(tmp_path: Path, runtime: object, clock: object, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+    """A folder with two models that the fake runtime takes for a product each."""
+    import nnmeter.lab.measuring.protocol as protocol
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in ("a", "b"):
+        onnx.save(make_small_model(), folder / f"{name}.onnx")
+    measure = protocol.measure_models
+    monkeypatch.setattr(protocol, "measure_models", lambda *given, **named: measure(*given, **named, clock=clock))
+    return folder
+
+
+def refuse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the fake runtime refuse the model of this name."""
+    from nnmeter.errors import MeasurementError
+    from tests.lab.campaign.conftest import FakeRuntime
+
+    compile_any = FakeRuntime.compile
+
+    def compile_most(self, model, *given, **named):
+        if isinstance(model, str | Path) and Path(model).stem == name:
+            raise MeasurementError(f"{model}: the runtime refuses it")
+        return compile_any(self, model, *given, **named)
+
+    monkeypatch.setattr(FakeRuntime, "compile", compile_most)
+
+
+def test_models_are_written_and_reported(cli: Callable, models: Path, tmp_path: Path) -> None:
+    output = tmp_path / "m.parquet"
+    outcome = cli("measure", models, "--out", output, *QUICK)
+    assert outcome.code == 0, outcome.err
+    for part in ("noise floor", "reference", "fake 1.0, 1 thread", "a ", "b ", str(output)):
+        assert part in outcome.out
+    rows, fingerprint = read_measurements(output)
+    assert [m.network for m in rows] == ["a", "b"]
+    (facts,) = fingerprint["sittings"].values()
+    assert facts["measurements"] == 2
+    assert facts["reference_ms"] == pytest.approx(fingerprint["reference_ms"], rel=1e-3)
+
+
+def test_json_is_one_document(cli: Callable, models: Path, tmp_path: Path) -> None:
+    document = json.loads(cli("measure", models, "--out", tmp_path / "m.parquet", *QUICK, "--format", "json").out)
+    assert document["noise_floor"]["models"] == 2
+    assert [m["model"] for m in document["models"]] == ["a", "b"]
+
+
+def test_a_file_that_is_there_is_kept_unless_it_is_to_be_added_to(cli: Callable, models: Path, tmp_path: Path) -> None:
+    output = tmp_path / "m.parquet"
+    assert cli("measure", models / "a.onnx", "--out", output, *QUICK).code == 0
+    content = output.read_bytes()
+    again = cli("measure", models, "--out", output, *QUICK)
+    assert again.code == 2
+    assert "exists already; add to it with --append" in again.error_line
+    assert output.read_bytes() == content
+    assert cli("measure", models, "--out", output, "--append", *QUICK).code == 0
+    rows, _ = read_measurements(output)
+    assert [m.network for m in rows] == ["a", "a", "b"]
+    assert len({m.id for m in rows}) == 3
+    assert len({m.reference_ms for m in rows}) == 1
+
+
+def test_a_later_sitting_is_on_the_scale_of_the_first_and_tells_its_own_reference(
+    cli: Callable,
+    models: Path,
+    tmp_path: Path,
+    clock: FakeClock,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "m.parquet"
+    assert cli("measure", models / "a.onnx", "--out", output, *QUICK).code == 0
+    clock.slowness = lambda now_s: 2.0
+    monkeypatch.setattr("nnmeter.lab.cli.measure._reference_ms", lambda _: 2.0)
+    outcome = cli("measure", models / "a.onnx", "--out", output, "--append", *QUICK)
+    assert outcome.code == 0, outcome.err
+    (first, second), fingerprint = read_measurements(output)
+    assert second.reference_ms == first.reference_ms
+    assert second.median_ms == pytest.approx(2 * first.median_ms)
+    assert [s["reference_ms"] for s in fingerprint["sittings"].values()] == pytest.approx([first.reference_ms, 2.0])
+
+
+def test_another_device_is_refused_before_anything_is_measured(
+    cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "m.parquet"
+    assert cli("measure", models, "--out", output, *QUICK).code == 0
+    monkeypatch.setattr("nnmeter.lab.measuring.protocol.measure_models", lambda *_, **__: pytest.fail("measured"))
+    outcome = cli("measure", models, "--out", output, "--append", "--threads", 2, *QUICK)
+    assert outcome.code == 2
+    assert "measured on another device (threads 1, now 2)" in outcome.error_line
+
+
+def test_a_model_that_the_runtime_refuses_is_named_and_the_others_are_kept(
+    cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse("a", monkeypatch)
+    output = tmp_path / "m.parquet"
+    outcome = cli("measure", models, "--out", output, *QUICK)
+    assert outcome.code == 1
+    assert "a.onnx" in outcome.error_line
+    assert "the others are in" in outcome.error_line
+    assert "refused" in outcome.out
+    assert [m.network for m in read_measurements(output)[0]] == ["b"]
+
+
+def test_if_all_are_refused_nothing_is_written(
+    cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse("a", monkeypatch)
+    outcome = cli("measure", models / "a.onnx", "--out", tmp_path / "m.parquet", *QUICK)
+    assert outcome.code == 2
+    assert "no model could be measured" in outcome.error_line
+    assert not (tmp_path / "m.parquet").exists()
+
+
+def test_an_unreadable_model_stops_all_unless_the_rest_is_wanted(cli: Callable, models: Path, tmp_path: Path) -> None:
+    (models / "0.onnx").write_text("no model")
+    output = tmp_path / "m.parquet"
+    assert cli("measure", models, "--out", output, *QUICK).code == 2
+    assert not output.exists()
+    outcome = cli("measure", models, "--out", output, "--keep-going", *QUICK)
+    assert outcome.code == 1
+    assert "0.onnx" in outcome.error_line
+    assert [m.network for m in read_measurements(output)[0]] == ["a", "b"]
+
+
+def test_what_was_measured_before_an_interruption_is_written(
+    cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nnmeter.lab.measuring.protocol as protocol
+
+    measure = protocol.measure_models
+
+    def interrupted(*given: object, **named: object) -> list[Measurement]:
+        raise MeasuringInterrupted(measure(*given, **named)[:1])
+
+    monkeypatch.setattr(protocol, "measure_models", interrupted)
+    output = tmp_path / "m.parquet"
+    outcome = cli("measure", models, "--out", output, *QUICK)
+    assert outcome.code == 130
+    assert "interrupted" in outcome.out
+    assert [m.network for m in read_measurements(output)[0]] == ["a"]
+
+
+def test_an_interruption_before_anything_is_measured_writes_nothing(
+    cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object, **named: object) -> list[Measurement]:
+        raise MeasuringInterrupted([])
+
+    monkeypatch.setattr("nnmeter.lab.measuring.protocol.measure_models", interrupted)
+    assert cli("measure", models, "--out", tmp_path / "m.parquet", *QUICK).code == 130
+    assert not (tmp_path / "m.parquet").exists()

@@ -1,0 +1,61 @@
+"""Prices of kernels are compared with their times, weighed by the share of the model's time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from nnmeter.lab.evaluation.kernel_scores import score_kernels
+from tests.predictor.conftest import addition, convolution, true_latency_ms
+
+
+@dataclass
+class Price:
+    latency_ms: float
+
+
+class WrongBy:
+    """A predictor whose prices are the true times, times a factor by operator."""
+
+    def __init__(self, **factors: float) -> None:
+        self.factors = factors
+
+    def price(self, signatures):
+        return [Price(self.factors.get(s.op_type, 1.0) * true_latency_ms(s)) for s in signatures]
+
+
+NETS = [
+    [convolution(64, 64, 28), addition(1, 64, 28, 28)],
+    [convolution(16, 16, 14), addition(1, 16, 14, 14), addition(1, 16, 14, 14)],
+]
+
+
+def test_error_bias_and_share_by_family(measure: Callable) -> None:
+    rows = [measure(f"net{i}", kernels) for i, kernels in enumerate(NETS)]
+    scores = score_kernels(WrongBy(Add=0.8), rows)
+    assert scores is not None
+    wrong, right = scores.families["elementwise"], scores.families["convolution"]
+    assert (wrong.error, wrong.bias) == pytest.approx((20.0, -20.0))
+    assert (right.error, right.bias, right.points) == pytest.approx((0.0, 0.0, 0.0))
+    assert (wrong.kernels, wrong.models, right.kernels) == (3, 2, 2)
+    shares = [sum(true_latency_ms(k) for k in n if k.op_type == "Add") / sum(map(true_latency_ms, n)) for n in NETS]
+    assert wrong.share == pytest.approx(100 * sum(shares) / 2)
+    assert wrong.points == pytest.approx(wrong.share * 0.2)
+    assert scores.overall.share == pytest.approx(100.0)
+    assert list(scores.families) == ["elementwise", "convolution"], "the worst first"
+    assert list(scores.types) == ["Add", "Conv+Relu"]
+
+
+def test_errors_that_cancel_count_but_have_no_bias(measure: Callable) -> None:
+    kernel = convolution(64, 64, 28)
+    rows = [measure("a", [kernel], slowness=1.1), measure("b", [kernel], slowness=0.9)]
+    scores = score_kernels(WrongBy(), rows)
+    assert scores is not None
+    assert scores.overall.error == pytest.approx(10.1, abs=0.1)
+    assert abs(scores.overall.bias) < 1.1
+
+
+def test_without_times_of_kernels_there_is_nothing_to_compare(measure: Callable) -> None:
+    assert score_kernels(WrongBy(), [replace(measure("net", NETS[0]), kernel_ms=(), kernel_spread=())]) is None

@@ -1,0 +1,190 @@
+import dataclasses
+import os
+import random
+
+import pytest
+
+from nnmeter.errors import MeasurementError
+from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.lab.measuring.correction import SENSITIVITY
+from nnmeter.lab.measuring.measurement import Measurement
+
+pytest.importorskip("pyarrow")
+
+from nnmeter.lab.measuring.store import (
+    consolidate,
+    next_seed,
+    part_files,
+    part_path,
+    read_measurements,
+    write_measurements,
+)
+
+FINGERPRINT = {
+    "cpu": "Some CPU",
+    "runtime": "onnxruntime",
+    "runtime_version": "1.32.0",
+    "threads": 1,
+    "flags": ["avx2"],
+}
+
+
+def make_measurement(number, kernels=3, rng=None):
+    rng = rng or random.Random(number)
+    signatures = tuple(
+        KernelSignature(
+            "nchwc.Conv+Add+Relu",
+            "Conv",
+            "com.microsoft.nchwc",
+            (TensorType("float32", (1, 64, 56, 56)), TensorType("float32", (rng.randint(8, 512), 64, 3, 3)), None),
+            (False, True, False),
+            (TensorType("float32", (1, 64, 56, 56)),),
+            (("alpha", 0.5), ("kernel_shape", (3, 3)), ("mode", "same")),
+        )
+        for _ in range(kernels)
+    )
+    return Measurement(
+        id=f"block:residual-{number}",
+        granularity="block",
+        network=f"residual-{number}",
+        family="residual",
+        kernels=signatures,
+        latency_ms=12.5,
+        min_ms=12.0,
+        median_ms=12.25,
+        p90_ms=14.0,
+        runs=8,
+        reference_ms=1.25,
+        half_ms=(12.5, 12.75),
+        threads=1,
+        batch=1,
+        sitting="2026-01-01T00:00:00",
+        kernel_ms=tuple(rng.lognormvariate(-2, 1) for _ in range(kernels)),
+        kernel_spread=(0.03125,) * kernels,
+        kernel_runs=9,
+    )
+
+
+def as_stored(measurement):
+    import numpy as np
+
+    return dataclasses.replace(measurement, kernel_ms=tuple(float(np.float32(v)) for v in measurement.kernel_ms))
+
+
+def test_what_was_written_is_read(tmp_path):
+    written = [make_measurement(1), make_measurement(2, kernels=5)]
+    write_measurements(tmp_path / "m.parquet", written, FINGERPRINT)
+    read, fingerprint = read_measurements(tmp_path / "m.parquet")
+    assert read == [as_stored(m) for m in written]
+    assert fingerprint == FINGERPRINT
+
+
+def test_measurement_without_kernel_times_is_kept(tmp_path):
+    plain = dataclasses.replace(make_measurement(1), granularity="model", kernel_ms=(), kernel_spread=(), kernel_runs=0)
+    write_measurements(tmp_path / "m.parquet", [plain], FINGERPRINT)
+    assert read_measurements(tmp_path / "m.parquet")[0] == [plain]
+
+
+def test_nothing_is_left_beside_a_file_that_could_not_be_written(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_measurements(tmp_path / "m.parquet", [make_measurement(1)], FINGERPRINT)
+    assert os.listdir(tmp_path) == []
+
+
+def test_thirty_thousand_kernels_need_less_than_a_megabyte_and_a_half(tmp_path):
+    rng = random.Random(0)
+    rows = [make_measurement(n, kernels=50, rng=rng) for n in range(600)]
+    write_measurements(tmp_path / "m.parquet", rows, FINGERPRINT)
+    assert (tmp_path / "m.parquet").stat().st_size < 1.5e6
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[: len(data) // 2], "damaged"),
+        (lambda data: b"", "damaged"),
+        (lambda data: b"PAR1" + os.urandom(200) + b"PAR1", "damaged"),
+    ],
+    ids=["truncated", "empty", "noise"],
+)
+def test_damaged_file_is_refused(tmp_path, damage, message):
+    path = tmp_path / "m.parquet"
+    write_measurements(path, [make_measurement(1)], FINGERPRINT)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(MeasurementError, match=message) as caught:
+        read_measurements(path)
+    assert "\n" not in str(caught.value)
+    assert "m.parquet" in str(caught.value)
+
+
+def test_every_truncation_is_refused(tmp_path):
+    path = tmp_path / "m.parquet"
+    write_measurements(path, [make_measurement(1)], FINGERPRINT)
+    data = path.read_bytes()
+    for length in range(0, len(data), max(1, len(data) // 40)):
+        path.write_bytes(data[:length])
+        with pytest.raises(MeasurementError):
+            read_measurements(path)
+
+
+def test_table_of_somebody_else_is_refused(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(MeasurementError, match="holds no measurements"):
+        read_measurements(tmp_path / "other.parquet")
+
+
+def test_newer_schema_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnmeter.lab.measuring.store.SCHEMA_VERSION", 2)
+    write_measurements(tmp_path / "m.parquet", [make_measurement(1)], FINGERPRINT)
+    monkeypatch.undo()
+    with pytest.raises(MeasurementError, match=r"schema 2.*update nnmeter"):
+        read_measurements(tmp_path / "m.parquet")
+
+
+def test_missing_path_is_named(tmp_path):
+    with pytest.raises(MeasurementError, match="nowhere: no measurements here"):
+        read_measurements(tmp_path / "nowhere")
+
+
+def test_parts_are_read_in_the_order_of_their_seeds(tmp_path):
+    for first in (200, 0, 100):
+        write_measurements(part_path(tmp_path, first, first + 100), [make_measurement(first)], FINGERPRINT)
+    (tmp_path / ".part-0000300-0000400.parquet.abc").write_bytes(b"half a file of a killed process")
+    read, _ = read_measurements(tmp_path)
+    assert [m.network for m in read] == ["residual-0", "residual-100", "residual-200"]
+    assert len(part_files(tmp_path)) == 3
+    assert next_seed(tmp_path, 0) == 300
+    assert next_seed(tmp_path / "nowhere", 7) == 7
+
+
+def test_parts_of_two_devices_are_refused(tmp_path):
+    write_measurements(part_path(tmp_path, 0, 1), [make_measurement(0)], FINGERPRINT)
+    write_measurements(part_path(tmp_path, 1, 2), [make_measurement(1)], {**FINGERPRINT, "threads": 2})
+    with pytest.raises(MeasurementError, match="another device"):
+        read_measurements(tmp_path)
+
+
+def test_consolidated_file_holds_all_parts(tmp_path):
+    for first in (0, 1):
+        write_measurements(part_path(tmp_path, first, first + 1), [make_measurement(first)], FINGERPRINT)
+    assert consolidate(tmp_path, tmp_path / "all.parquet") == 2
+    assert read_measurements(tmp_path / "all.parquet") == read_measurements(tmp_path)
+
+
+def test_corrected_times_move_to_another_nominal_reference():
+    measurement = make_measurement(1)
+    moved = measurement.at_reference(2 * measurement.reference_ms)
+    factor = 2**SENSITIVITY
+    assert moved.latency_ms == pytest.approx(factor * measurement.latency_ms)
+    assert moved.half_ms == pytest.approx([factor * half for half in measurement.half_ms])
+    assert moved.median_ms == measurement.median_ms
+    assert moved.kernel_ms[0] == pytest.approx(factor * measurement.kernel_ms[0])
+    assert moved.at_reference(measurement.reference_ms).latency_ms == pytest.approx(measurement.latency_ms)

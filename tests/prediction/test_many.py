@@ -1,0 +1,106 @@
+"""Many predictions at once are those that single ones give, and share what they can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+import nnmeter
+from nnmeter.binding import bind as binding
+from nnmeter.fusion import detect
+from tests.conftest import make_small_model
+from tests.devices.packs import change_price, change_rules, copy_pack
+
+
+@pytest.fixture(scope="module")
+def packs(small_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two devices with the same rules, the second twice as slow, and one with rules of its own."""
+    folder = tmp_path_factory.mktemp("packs")
+    paths = [copy_pack(small_pack, folder, name) for name in ("fast", "slow", "narrow")]
+    change_price(paths[1], 2.0)
+    change_rules(paths[2])
+    return paths
+
+
+@pytest.fixture
+def dynamic(tmp_path: Path) -> Path:
+    path = tmp_path / "dynamic.onnx"
+    onnx.save(make_small_model("batch"), path)
+    return path
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How often a model was bound, and its kernels detected."""
+    counts = {"bound": 0, "detected": 0}
+    bind, find = binding.bind_shapes, detect.detect_kernels
+
+    def binding_counted(*arguments, **options):
+        counts["bound"] += 1
+        return bind(*arguments, **options)
+
+    def detecting_counted(*arguments, **options):
+        counts["detected"] += 1
+        return find(*arguments, **options)
+
+    monkeypatch.setattr(binding, "bind_shapes", binding_counted)
+    monkeypatch.setattr(detect, "detect_kernels", detecting_counted)
+    return counts
+
+
+def test_sizes_are_predicted_one_by_one(small_pack: Path, dynamic: Path) -> None:
+    predictor = nnmeter.load_predictor(small_pack)
+    found = predictor.predict_each(dynamic, {"batch": [1, 4, 8]})
+    assert [p.dims for p in found] == [{"batch": 1}, {"batch": 4}, {"batch": 8}]
+    assert found == [predictor.predict(dynamic, {"batch": size}) for size in (1, 4, 8)]
+    assert found[0].latency_ms < found[1].latency_ms < found[2].latency_ms
+
+
+def test_all_combinations_come_in_order_the_last_changing_fastest(small_pack: Path, tmp_path: Path) -> None:
+    model = make_small_model("batch")
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    found = nnmeter.load_predictor(small_pack).predict_each(
+        model.SerializeToString(), {"batch": [2, 1], "height": (14, 7), "other": [3, 4]}
+    )
+    assert [tuple(p.dims.values()) for p in found] == [(2, 14), (2, 7), (1, 14), (1, 7)]
+    assert all("no input has a dimension 'other'" in p.warnings[0] for p in found)
+
+
+def test_models_sizes_and_devices_come_in_that_order(packs: list[Path], dynamic: Path, small_model: Path) -> None:
+    found = nnmeter.predict_many([dynamic, small_model], packs, {"batch": [1, 2]})
+    assert [(Path(p.model).stem, dict(p.dims), p.device) for p in found] == [
+        *(("dynamic", {"batch": size}, device) for size in (1, 2) for device in ("fast", "slow", "narrow")),
+        *(("small", {}, device) for device in ("fast", "slow", "narrow")),
+    ]
+    fast, slow, narrow = found[:3]
+    assert sum(k.latency_ms for k in slow.kernels) == pytest.approx(2 * sum(k.latency_ms for k in fast.kernels))
+    single = [nnmeter.load_predictor(path).predict(dynamic, {"batch": 1}) for path in packs]
+    assert [fast, slow, narrow] == single
+
+
+def test_devices_share_binding_and_those_with_the_same_rules_detection(
+    packs: list[Path], dynamic: Path, counted: dict[str, int]
+) -> None:
+    nnmeter.predict_many([dynamic], packs, {"batch": [1, 2]})
+    assert counted == {"bound": 2, "detected": 4}
+
+
+def test_a_size_of_another_model_makes_no_further_rows(small_pack: Path, small_model: Path) -> None:
+    (found,) = nnmeter.predict_many([small_model], [small_pack], {"batch": [1, 2, 4]})
+    assert found.dims == {}
+
+
+def test_sizes_that_are_none_are_refused(small_pack: Path, dynamic: Path) -> None:
+    predictor = nnmeter.load_predictor(small_pack)
+    with pytest.raises(nnmeter.NnmeterError, match="dimension 'batch' is given no size"):
+        predictor.predict_each(dynamic, {"batch": []})
+    with pytest.raises(nnmeter.ModelError, match="dimension 'batch' cannot be 0"):
+        predictor.predict_each(dynamic, {"batch": [1, 0]})
+
+
+def test_progress_counts_models(small_pack: Path, small_model: Path) -> None:
+    told: list[tuple[int, int]] = []
+    nnmeter.predict_many([small_model] * 3, [small_pack], progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (1, 3), (2, 3)]

@@ -1,0 +1,135 @@
+"""What training lacked for a kernel is found, and widens the interval."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, log
+from pathlib import Path
+
+import pytest
+
+from nnmeter.devices import load_pack
+from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.features.common import log_size
+from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.predictor import KernelPredictor
+from nnmeter.predictor.price_correction import Correction
+from nnmeter.predictor.trained_range import find_gaps
+from nnmeter.report.outside import describe_gap
+
+
+@pytest.fixture
+def predictor(small_pack: Path) -> KernelPredictor:
+    """Products were sampled from 1 to 64 rows of 64 numbers, by a square matrix."""
+    loaded = load_pack(small_pack).predictor
+    known = loaded.anchors["matmul:Gemm|float32"]
+    sizes = [(2 * r * 64 * 64, 4 * r * 64, 4 * (64 * 64 + 64), r * 64, r) for r in (1, 64)]
+    low, high = (tuple(map(log_size, row)) for row in sizes)
+    return replace(loaded, anchors={"matmul:Gemm|float32": replace(known, low=low, high=high)}, _cache={})
+
+
+def gemm(rows: int, dtype: str = "float32") -> KernelSignature:
+    kinds = (TensorType(dtype, (rows, 64)), TensorType(dtype, (64, 64)), TensorType(dtype, (64,)))
+    return KernelSignature("Gemm", "Gemm", "", kinds, (False, True, True), (TensorType(dtype, (rows, 64)),))
+
+
+def softmax(rows: int) -> KernelSignature:
+    kind = TensorType("float32", (rows, 64))
+    return KernelSignature("Softmax", "Softmax", "", (kind,), (False,), (kind,), (("axis", 1),))
+
+
+def gaps_of(predictor: KernelPredictor, signature: KernelSignature) -> tuple:
+    return find_gaps(predictor, signature, predictor.price([signature])[0])
+
+
+@pytest.mark.parametrize("rows", [1, 8, 64, 80])
+def test_a_kernel_inside_lacks_nothing(predictor: KernelPredictor, rows: int) -> None:
+    assert gaps_of(predictor, gemm(rows)) == ()
+
+
+def test_a_larger_kernel_lacks_the_quantities_that_are_larger(predictor: KernelPredictor) -> None:
+    gaps = gaps_of(predictor, gemm(640))
+    assert [gap.what for gap in gaps] == ["flops", "data_bytes", "output_elements", "leading_size"]
+    assert describe_gap(gaps[3]) == (
+        "has a leading dimension of 640; of Gemm in float32, 1 to 64 were sampled (10 times the largest)"
+    )
+    data = gaps[1]
+    assert (data.value, data.low, data.high) == (640 * 64 * 4, 64 * 4, 64 * 64 * 4)
+    assert describe_gap(data) == (
+        "reads 164 kB of data; of Gemm in float32, 256 B to 16.4 kB were sampled (10 times the largest)"
+    )
+    assert data.to_dict()["sampled_high"] == 64 * 64 * 4
+
+
+def test_a_quantity_that_was_never_there_is_said_so(predictor: KernelPredictor) -> None:
+    known = predictor.anchors["matmul:Gemm|float32"]
+    no_weights = replace(known, low=(*known.low[:2], 0.0, *known.low[3:]), high=(*known.high[:2], 0.0, *known.high[3:]))
+    (gap,) = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": no_weights}, _cache={}), gemm(8))
+    assert describe_gap(gap) == "reads 16.6 kB of weights; Gemm in float32 was sampled only without weights"
+
+
+def test_less_than_matters_is_no_gap(predictor: KernelPredictor) -> None:
+    known = predictor.anchors["matmul:Gemm|float32"]
+    large = replace(known, low=tuple(size + 6 for size in known.low), high=tuple(size + 6 for size in known.high))
+    large = replace(large, low=(*large.low[:-1], 0.0))
+    found = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": large}, _cache={}), gemm(1))
+    assert [gap.what for gap in found] == ["flops", "data_bytes", "weight_bytes"], "64 elements are few in any case"
+
+
+def test_a_larger_batch_of_small_maps_is_outside(predictor: KernelPredictor) -> None:
+    known = predictor.anchors["matmul:Gemm|float32"]
+    single = replace(known, high=(*known.high[:-1], log_size(1)))
+    (gap,) = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": single}, _cache={}), gemm(8))
+    assert (gap.what, gap.value, gap.high) == ("leading_size", 8, 1)
+
+
+def test_a_pack_from_before_leading_sizes_were_kept_is_read_and_saved(
+    predictor: KernelPredictor, small_pack: Path, tmp_path: Path
+) -> None:
+    known = predictor.anchors["matmul:Gemm|float32"]
+    older = replace(predictor, anchors={"matmul:Gemm|float32": replace(known, low=known.low[:4], high=known.high[:4])})
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        older.save(tmp_path / name)
+        older = KernelPredictor.load(tmp_path / name)
+    assert older.anchors["matmul:Gemm|float32"].high == (*known.high[:4], inf)
+    assert (tmp_path / "first" / "predictor.json").read_text() == (tmp_path / "second" / "predictor.json").read_text()
+    assert gaps_of(older, gemm(64)) == ()
+
+
+def test_another_element_type_is_told_apart_from_another_operator(predictor: KernelPredictor) -> None:
+    (gap,) = gaps_of(predictor, gemm(8, "float16"))
+    assert (gap.what, gap.sampled) == ("element_type", ("float32",))
+    assert describe_gap(gap) == "Gemm was not sampled in float16, only in float32"
+    (gap,) = gaps_of(predictor, softmax(8))
+    assert gap.what == "operator"
+    assert describe_gap(gap) == "no Softmax was sampled on this device, in float32 or any other type"
+
+
+def test_in_another_runtime_what_was_not_measured_is_outside(predictor: KernelPredictor) -> None:
+    foreign = Correction((0.0,) * 6, {}, {}, {}, 0.1, foreign=True)
+    (gap,) = gaps_of(replace(predictor, corrections=(foreign,), _cache={}), gemm(8))
+    assert gap.what == "calibration"
+
+
+def width(predictor: KernelPredictor, *signatures: KernelSignature) -> float:
+    prices = predictor.price(signatures)
+    low, high = predictor.intervals.interval_ms(sum(p.latency_ms for p in prices), prices, 0.9)
+    return log(high / low)
+
+
+def test_the_interval_widens_with_the_distance(predictor: KernelPredictor) -> None:
+    widths = [width(predictor, gemm(rows)) for rows in (64, 128, 512, 4096)]
+    assert widths == sorted(set(widths))
+
+
+def test_the_interval_widens_with_the_share_of_the_fallback(predictor: KernelPredictor) -> None:
+    widths = [width(predictor, *[gemm(64)] * (16 - n), *[softmax(64)] * n) for n in range(17)]
+    assert widths == sorted(set(widths))
+    assert widths[-1] >= 2 * 1.64 * predictor.fallback_sigma, "alone it is that of the fallback's own errors"
+
+
+def test_what_was_not_sampled_errs_together(predictor: KernelPredictor) -> None:
+    exp = KernelSignature("Exp", "Exp", "", *((s := softmax(64)).inputs, s.constants, s.outputs))
+    together = width(predictor, softmax(64), softmax(64))
+    assert width(predictor, softmax(64), exp) == pytest.approx(together, rel=0.01)
