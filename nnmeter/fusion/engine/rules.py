@@ -64,7 +64,7 @@ from nnmeter.limits import MAX_JSON_BYTES
 SCHEMA_VERSION = 1
 MAX_REPEAT = 1000
 MAX_PATTERN = 64
-RULESETS = Path(__file__).parents[1] / "rulesets"
+RULESETS = Path(__file__).parents[1] / "rulesets" / "compiled"
 
 
 class RuleFault(Exception):

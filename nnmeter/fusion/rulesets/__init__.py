@@ -27,7 +27,8 @@ RULE_SETS: dict[str, Shipped] = {
     "onnxruntime_cpu": Shipped("ONNX Runtime on CPUs", "nnmeter.fusion.rulesets.onnxruntime:RULE_SET"),
     "openvino_cpu": Shipped("OpenVINO on CPUs", "nnmeter.fusion.rulesets.openvino:RULE_SET"),
     "plain_network": Shipped(
-        "what the rule sets of phones and accelerators begin with", "nnmeter.fusion.rulesets.mobile.plain_network:RULE_SET"
+        "what the rule sets of phones and accelerators begin with",
+        "nnmeter.fusion.rulesets.mobile.plain_network:RULE_SET",
     ),
     "tflite21_cpu": Shipped("TFLite 2.1 on CPUs of phones", "nnmeter.fusion.rulesets.mobile.tflite:CPU"),
     "tflite21_gpu": Shipped("TFLite 2.1 on GPUs of phones", "nnmeter.fusion.rulesets.mobile.tflite:GPU_21"),

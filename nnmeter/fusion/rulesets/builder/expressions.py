@@ -22,7 +22,9 @@ class Expr:
         self.arguments = arguments
 
     def __bool__(self) -> bool:
-        raise TypeError("a condition of a rule has no truth before it is matched; combine conditions by all_of, any_of, ~")
+        raise TypeError(
+            "a condition of a rule has no truth before it is matched; combine conditions by all_of, any_of, ~"
+        )
 
     def __repr__(self) -> str:
         return f"{self.function}({', '.join(map(repr, self.arguments))})"

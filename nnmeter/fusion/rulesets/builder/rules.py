@@ -72,7 +72,9 @@ class Create(Made):
         main: bool = False,
         name: str = "",
     ) -> None:
-        super().__init__(kind.rpartition(".")[2].lower() if isinstance(kind, str) else "made", TensorSpec(like, dtype, shape), name)
+        super().__init__(
+            kind.rpartition(".")[2].lower() if isinstance(kind, str) else "made", TensorSpec(like, dtype, shape), name
+        )
         self.kind = kind
         self.inputs = inputs
         self.output: Tensor = self if into is None else into

@@ -45,7 +45,9 @@ CPU = RuleSet(
             [
                 ON_CPU,
                 free_views(f"{KERNELS}/reshape.cc; {PUBLISHED}"),
-                in_type("integers", "int8", "int8", "models of MLPerf and TFLite that were converted with full integers"),
+                in_type(
+                    "integers", "int8", "int8", "models of MLPerf and TFLite that were converted with full integers"
+                ),
             ],
         ),
     ],

@@ -30,7 +30,8 @@ def _rule(clip: bool) -> Rule:
             attributes=conv.attributes(activation=kind, group=conv.attr("group", 1)),
             into=activation,
         ),
-        why="A convolution computes the activation behind it on what it writes" + (", if its bounds are known." if clip else "."),
+        why="A convolution computes the activation behind it on what it writes"
+        + (", if its bounds are known." if clip else "."),
         source=optimizer("conv_activation_fusion.cc"),
     )
 

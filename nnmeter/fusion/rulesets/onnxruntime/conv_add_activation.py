@@ -13,9 +13,7 @@ def _rule(with_activation: bool) -> Rule:
     conv = Op("Conv", x, w, b)
     add = Op("Add", conv, z, commutative=True)
     activation = Op((*CONV_ACTIVATIONS, "Clip"), add, maybe(lo), maybe(hi), name="activation")
-    bounds = any_of(
-        activation.kind != "Clip", all_of(absent_or(lo, lo.is_known), absent_or(hi, hi.is_known))
-    )
+    bounds = any_of(activation.kind != "Clip", all_of(absent_or(lo, lo.is_known), absent_or(hi, hi.is_known)))
     return Rule(
         "Conv, Add and activation" if with_activation else "Conv and Add",
         [add, conv, *([activation] if with_activation else [])],

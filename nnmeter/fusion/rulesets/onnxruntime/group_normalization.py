@@ -46,9 +46,7 @@ def _rule(per_channel: bool) -> Rule:
     square = made("Mul", flat, flat, shape=by_group)
     mean_of_square = made("ReduceMean", square, last_axis, shape=of_group)
     variance = made("Sub", mean_of_square, square_of_mean, shape=of_group)
-    eps = Create(
-        "Cast", weight(dtype="float32", shape=[1], name="eps"), dtype=x.dtype, shape=[1], attributes=to_float
-    )
+    eps = Create("Cast", weight(dtype="float32", shape=[1], name="eps"), dtype=x.dtype, shape=[1], attributes=to_float)
     plus_eps = made("Add", variance, eps, shape=of_group)
     root = made("Sqrt", plus_eps, shape=of_group)
     normalized = made("Div", difference, root, shape=by_group, main=True)

@@ -11,9 +11,7 @@ def _channels_last() -> Rule:
     y_scale, y_zero, b = tensors("y_scale y_zero b")
     conv = Op("QLinearConv", x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, maybe(b), name="conv")
     to_last = concat([0], indices(x.rank)[2 : x.rank], [1])
-    there = Create(
-        "Transpose", x, dtype=x.dtype, shape=x.shape.permuted(to_last), attributes={"perm": to_last}
-    )
+    there = Create("Transpose", x, dtype=x.dtype, shape=x.shape.permuted(to_last), attributes={"perm": to_last})
     inner = Create(
         "com.microsoft.QLinearConv",
         there,

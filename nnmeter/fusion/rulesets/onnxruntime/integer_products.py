@@ -36,9 +36,7 @@ def _dynamic() -> Rule:
         "DynamicQuantizeMatMul",
         [product, quantize],
         where=[b.is_constant],
-        replace=Create(
-            "com.microsoft.DynamicQuantizeMatMul", x, b, b_scale, maybe(b_zero), maybe(bias), into=product
-        ),
+        replace=Create("com.microsoft.DynamicQuantizeMatMul", x, b, b_scale, maybe(b_zero), maybe(bias), into=product),
         why="A product with constant weights that alone reads what is quantized quantizes its data itself.",
         source=optimizer("dynamic_quantize_matmul_fusion.cc"),
     )

@@ -89,9 +89,7 @@ def _of_more_dimensions(spares_attention: bool) -> Rule:
         attributes={"allowzero": 0},
     )
     gemm = Create("Gemm", flat, w, b, dtype=x.dtype, shape=[rows, w.dim(1)], attributes=PLAIN_GEMM, main=True)
-    back = Create(
-        "Reshape", gemm, constant(concat(x.shape[:-1], [w.dim(1)])), attributes={"allowzero": 0}, into=add
-    )
+    back = Create("Reshape", gemm, constant(concat(x.shape[:-1], [w.dim(1)])), attributes={"allowzero": 0}, into=add)
     spared = "; the products of an attention are left for its own fusion" if spares_attention else ""
     return Rule(
         "MatMul of many dimensions then Add",

@@ -26,7 +26,9 @@ UNSIGNED_ACTIVATIONS = Procedure(
 )
 
 
-def _product(kind: str, becomes: str, inputs: list[str], *, bias: str = "", result: str = "quantized") -> dict[str, Any]:
+def _product(
+    kind: str, becomes: str, inputs: list[str], *, bias: str = "", result: str = "quantized"
+) -> dict[str, Any]:
     """A product by weights; its `bias` is "quantized", "float" (it is made an integer), or absent."""
     types: dict[str, Any] = {"0": UNSIGNED, "1": WEIGHTS}
     if bias == "quantized":
@@ -39,7 +41,9 @@ def _product(kind: str, becomes: str, inputs: list[str], *, bias: str = "", resu
     return group | {"result": result, "types": types, "becomes": becomes, "inputs": inputs}
 
 
-def _alike(kind: str, inputs: list[str], *, becomes: str = "", quantized: Any = "all", alike: Any = "all") -> dict[str, Any]:
+def _alike(
+    kind: str, inputs: list[str], *, becomes: str = "", quantized: Any = "all", alike: Any = "all"
+) -> dict[str, Any]:
     """An operator whose quantized inputs and result have one type."""
     first = "1" if kind == "Where" else "0"
     return {
@@ -70,9 +74,7 @@ GROUPS = [
     _product("Conv", "QLinearConv", ["0*", "1*", "y+", "2!int32"], bias="float"),
     {"op": ("ArgMax", "ArgMin"), "quantized": (0,), "result": "float", "types": {"0": UNSIGNED}, "inputs": ["0"]},
     _product("MatMul", "QLinearMatMul", ["0*", "1*", "y+"]),
-    _product(
-        "MatMul", "com.microsoft.MatMulIntegerToFloat", ["0", "1", "0s", "1s", "0z", "1z"], result="float"
-    ),
+    _product("MatMul", "com.microsoft.MatMulIntegerToFloat", ["0", "1", "0s", "1s", "0z", "1z"], result="float"),
     _product("Gemm", "com.microsoft.QGemm", ["0*", "1*", "2", "y+"], bias="quantized"),
     _product("Gemm", "com.microsoft.QGemm", ["0*", "1*", "2!int32", "y+"], bias="float"),
     _product("Gemm", "com.microsoft.QGemm", ["0*", "1*", "2"], bias="quantized", result="float"),

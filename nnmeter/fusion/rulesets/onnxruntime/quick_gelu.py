@@ -16,9 +16,7 @@ def _rule(with_factor: bool) -> Rule:
         "QuickGelu with a factor" if with_factor else "QuickGelu",
         [*([scaled] if with_factor else []), sigmoid, gate],
         where=[*([c.is_known, c.elements == 1] if with_factor else []), x.dtype.one_of(*FLOATS)],
-        replace=Create(
-            "com.microsoft.QuickGelu", x, attributes={"alpha": c.scalar if with_factor else 1.0}, into=gate
-        ),
+        replace=Create("com.microsoft.QuickGelu", x, attributes={"alpha": c.scalar if with_factor else 1.0}, into=gate),
         why="The product of a tensor and the sigmoid of itself, or of its product with a number, becomes one operator.",
         source=optimizer("quick_gelu_fusion.cc"),
     )
