@@ -271,7 +271,8 @@ def _pass(data: Any, stage: str) -> Pass:
         rules = tuple(_rule(_elimination(item), name) for item in items)
         return Pass(name, "rewrite", rules, {}, only_with, repeat, only_if)
     fields = {key: value for key, value in data.items() if key not in _PASS_FIELDS}
-    return Pass(name, kind, (), fields, only_with, repeat, only_if, str(data.get("why", "")), str(data.get("source", "")))
+    why, source = str(data.get("why", "")), str(data.get("source", ""))
+    return Pass(name, kind, (), fields, only_with, repeat, only_if, why, source)
 
 
 _PASS_FIELDS = frozenset({"name", "kind", "only_with", "only_if", "repeat", "why", "source"})

@@ -7,8 +7,8 @@
    Nothing is computed here: an expression is kept as it is written, and the engine evaluates it for each match.
 3. `Rule` holds a pattern (its first operator is the anchor), conditions, and what the match becomes: operators of
    `Create`, or `forward`. Its `why` says what the runtime does and when, its `source` where that can be seen.
-4. `Rewrite` is a pass of rules, `Procedure` a pass that is a module of `nnmeter/fusion/passes`. A `RuleSet` is a list of
-   stages, each a list of passes, and `compile_rule_set` makes JSON of it.
+4. `Rewrite` is a pass of rules, `Procedure` a pass that is a module of `nnmeter/fusion/passes`. A `RuleSet` is a list
+   of stages, each a list of passes, and `compile_rule_set` makes JSON of it.
 
     x, w, c = tensors("x w c")
     conv = Op("Conv", x, w)
@@ -25,7 +25,6 @@
 
 from nnmeter.fusion.rulesets.builder.compiler import compile_rule, compile_rule_set
 from nnmeter.fusion.rulesets.builder.expressions import (
-    OPSET,
     Expr,
     all_of,
     any_of,
@@ -35,6 +34,7 @@ from nnmeter.fusion.rulesets.builder.expressions import (
     indices,
     keeps_order,
     largest,
+    opset,
     param,
     repeat,
     rounded_up,
@@ -56,7 +56,6 @@ from nnmeter.fusion.rulesets.builder.rules import (
 
 __all__ = [
     "ANY",
-    "OPSET",
     "Around",
     "Attributes",
     "Create",
@@ -82,6 +81,7 @@ __all__ = [
     "largest",
     "maybe",
     "no_op",
+    "opset",
     "param",
     "repeat",
     "rounded_up",

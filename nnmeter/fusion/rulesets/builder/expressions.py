@@ -186,4 +186,6 @@ def param(name: str) -> Expr:
     return Expr("param", name)
 
 
-OPSET = Expr("opset", "")
+def opset() -> Expr:
+    """The version of ai.onnx that the model is written in."""
+    return Expr("opset", "")

@@ -203,6 +203,8 @@ class Op(Tensor):
         """An attribute, or the default where it is not set."""
         return Expr("attr", self.node, name) if default is None else Expr("attr", self.node, name, default)
 
-    def attributes(self, *, drop: Sequence[str] = (), **set_to: Any) -> Attributes:
+    def attributes(
+        self, changed: Mapping[str, Any] | None = None, /, *, drop: Sequence[str] = (), **set_to: Any
+    ) -> Attributes:
         """Its attributes for an operator that is created, without those of `drop`, and with others set."""
-        return Attributes(self.node, tuple(drop), set_to)
+        return Attributes(self.node, tuple(drop), {**(changed or {}), **set_to})

@@ -34,7 +34,7 @@ class Made(Tensor):
 def weight(
     *, like: Tensor | None = None, dtype: Value | None = None, shape: Value | None = None, name: str = ""
 ) -> Made:
-    """A constant that the runtime computes before the run (folded or repacked weights): its values are not known here."""
+    """A constant that the runtime computes before the run: folded or repacked weights, whose values are not known."""
     return Made("weight", TensorSpec(like, dtype, shape, constant=True), name)
 
 
@@ -52,8 +52,8 @@ class Create(Made):
     Args:
         kind: its type, or an expression of it.
         inputs: tensors; `maybe(t)` is left out where the pattern did not bind it, None is an absent input.
-        into: the tensor of the match that it writes. Otherwise it writes a new one, of type and shape `like` another, or
-            `dtype` and `shape`.
+        into: the tensor of the match that it writes. Otherwise it writes a new one, of type and shape `like` another,
+            or `dtype` and `shape`.
         attributes: a mapping of names to values, or those of an operator of the pattern (`conv.attributes(group=1)`).
         main: whether it inherits the operators of the match; there is one such in a rule, which is the only one if not
             marked.
@@ -96,7 +96,7 @@ class Rule:
 
     Attributes:
         name: its name in traces and errors, unique in its pass.
-        match: the operators of the pattern; the first is the anchor, each other one shares a tensor with those before it.
+        match: the operators of the pattern; the first is the anchor, each other one shares a tensor with one before it.
         where: conditions that must all hold, the cheap and telling ones first.
         replace: the operators that the match becomes, in order.
         forward: for a match that vanishes: its outputs, and the tensors that are read in their place.

@@ -34,8 +34,8 @@ def _rectified_sum(scale: str, swish: bool) -> Rule:
             s.scalar.near(SIXTH, 0.001) if scale == "Mul" else s.scalar.near(6),
         ],
         replace=Create("HardSwish" if swish else "HardSigmoid", x, attributes={} if swish else sigmoid, into=scaled),
-        why="clip(x + 3, 0, 6) / 6 is HardSigmoid, and its product with x is HardSwish, in however many operators it is "
-        "written.",
+        why="clip(x + 3, 0, 6) / 6 is HardSigmoid, and its product with x is HardSwish, in however many operators it "
+        "is written.",
         source=SOURCE,
     )
 

@@ -20,8 +20,8 @@ def _normalization(kind: str) -> Rule:
         [normalization, before],
         where=all_constant(w, scale, offset, mean, variance),
         replace=Create(kind, x, w, bias, attributes=before.attributes(), into=normalization),
-        why="A normalization with fixed statistics is a factor and an offset a channel: the converter computes them into "
-        "weights and bias.",
+        why="A normalization with fixed statistics is a factor and an offset a channel: the converter computes them "
+        "into weights and bias.",
         source=SOURCE,
     )
 

@@ -65,6 +65,7 @@ def in_type(name: str, dtype: str, only_if: str, source: str) -> Procedure:
         "retype",
         only_if=only_if,
         fields={"types": {"float32": dtype}, "cast": "Cast", "given": ()},
-        why=f"With the parameter `{only_if}` the runtime computes in {dtype}, also what the model has in single precision.",
+        why=f"With the parameter `{only_if}` the runtime computes in {dtype}, also what the model has in single "
+        "precision.",
         source=source,
     )

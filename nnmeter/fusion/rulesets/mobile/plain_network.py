@@ -22,7 +22,7 @@ WORK_BEFORE_THE_RUN = Procedure(
     "fold_constants",
     fields={"of_shapes": ("Shape", "Size"), "except": ("RandomNormal", "RandomUniform")},
     why="What depends on constants and static shapes only is computed by the converter.",
-    source=converter("optimize.cc, and grappler before it"),
+    source=converter("optimize.cc"),
 )
 
 PIECES = Procedure(

@@ -1,4 +1,4 @@
-"""Products with constant matrices: one Gemm with transposed weights and a bias, as TFLite stores fully connected layers."""
+"""Products with constant matrices: one Gemm with transposed weights and a bias, as TFLite stores them."""
 
 from __future__ import annotations
 

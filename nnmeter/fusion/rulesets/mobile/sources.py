@@ -7,4 +7,4 @@ ONE_FORM = "no runtime's own: one way to write what exporters write differently,
 
 def converter(file: str) -> str:
     """A file of TensorFlow's converter to TFLite."""
-    return f"tensorflow/compiler/mlir/lite/transforms/{file}, as TFLite 2.x converts"
+    return f"tensorflow/compiler/mlir/lite/transforms/{file}; not checked against a dump"

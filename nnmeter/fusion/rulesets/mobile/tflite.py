@@ -7,7 +7,7 @@ from nnmeter.fusion.rulesets.mobile.linking import RECTIFIERS, free_views, in_ty
 
 KERNELS = "tensorflow/lite/kernels"
 FUSED_ACTIVATION = "tensorflow/lite/schema/schema.fbs (ActivationFunctionType of an operator's options)"
-GPU_FUSION = "tensorflow/lite/delegates/gpu/common/gpu_model.cc (MergeNodes), and fuse_auto_input.cc before it"
+GPU_FUSION = "tensorflow/lite/delegates/gpu/cl/inference_context.cc (Merge)"
 PUBLISHED = "benchmarks/fusion_alternatives.py on nn-Meter's published measurements"
 
 ON_CPU = joins(
@@ -19,8 +19,8 @@ ON_CPU = joins(
         link(("MaxPool", "AveragePool"), RECTIFIERS, only_if="pool_activation"),
         link(("Concat",), RECTIFIERS, only_if="concat_activation"),
     ],
-    why="TFLite's operators have a fused activation, Relu or Relu6. Which of them use it is what published measurements "
-    "say, a parameter each.",
+    why="TFLite's operators have a fused activation, Relu or Relu6. Which of them use it is what published "
+    "measurements say, a parameter each.",
     source=f"{FUSED_ACTIVATION}; parameters found by {PUBLISHED}",
 )
 

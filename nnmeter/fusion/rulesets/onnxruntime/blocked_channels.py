@@ -60,7 +60,7 @@ BLOCKED_CHANNELS = Procedure(
         "transposes_out": ("Transpose",),
         "transposes_in": ("Transpose",),
     },
-    why="Convolutions of single precision run on channels in blocks as wide as a vector register, and what lies between "
-    "them too; data is reordered where it enters and leaves.",
+    why="Convolutions of single precision run on channels in blocks as wide as a vector register, and what lies "
+    "between them too; data is reordered where it enters and leaves.",
     source=optimizer("nchwc_transformer.cc"),
 )

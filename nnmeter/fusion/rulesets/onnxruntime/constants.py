@@ -31,8 +31,8 @@ CONSTANT_FOLDING = Procedure(
             "com.microsoft.GatherBlockQuantized",
         ),
     },
-    why="What depends on constants and static shapes only is computed before the run. Quantized weights stay quantized, "
-    "and so do operators that have no kernel to compute them with.",
+    why="What depends on constants and static shapes only is computed before the run. Quantized weights stay "
+    "quantized, and so do operators that have no kernel to compute them with.",
     source=optimizer("constant_folding.cc"),
 )
 
@@ -40,7 +40,7 @@ STRIDED_SLICES = Procedure(
     "strided slices into depth",
     "slices_to_blocks",
     fields={"concat": ("Concat",), "slice": ("Slice",), "becomes": "SpaceToDepth", "gather": "Gather"},
-    why="Strided slices of a map that are concatenated by channel (the Focus layer of YOLOv5) are one SpaceToDepth, with "
-    "a Gather where the order of the channels differs.",
+    why="Strided slices of a map that are concatenated by channel (the Focus layer of YOLOv5) are one SpaceToDepth, "
+    "with a Gather where the order of the channels differs.",
     source=optimizer("slice_concat_to_space_to_depth_fusion.cc"),
 )

@@ -16,8 +16,8 @@ CONV_AND_ADD = Rule(
     [conv, add],
     where=[w.is_constant, conv.uses == 1, c.is_constant, absent_or(b, b.is_constant), per_channel(c, conv, w.dim(0))],
     replace=Create("Conv", x, w, bias, attributes=conv.attributes(), into=add),
-    why="One number a channel, added behind a convolution, is added to its bias before the run. The convolution must be "
-    "the first input of Add.",
+    why="One number a channel, added behind a convolution, is added to its bias before the run. The convolution must "
+    "be the first input of Add.",
     source=optimizer("conv_add_fusion.cc"),
 )
 

@@ -27,8 +27,8 @@ def _rule(with_activation: bool) -> Rule:
             attributes=conv.attributes(activation=activation.kind) if with_activation else conv.attributes(),
             into=activation if with_activation else add,
         ),
-        why="A convolution with a bias that still works on plain channels adds a tensor of its own shape, and computes the "
-        "activation behind the sum.",
+        why="A convolution with a bias that still works on plain channels adds a tensor of its own shape, and computes "
+        "the activation behind the sum.",
         source=optimizer("conv_add_act_fusion.cc"),
     )
 

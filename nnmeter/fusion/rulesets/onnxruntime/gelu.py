@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import OPSET, Create, Op, Rewrite, Rule, choose, tensors
+from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, choose, opset, tensors
 from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
 
 
@@ -24,10 +24,10 @@ def _rule(half_first: bool, of_the_operator_set: bool) -> Rule:
     return Rule(
         f"Gelu, half {'first' if half_first else 'last'}",
         match,
-        where=[OPSET >= 20, *numbers] if of_the_operator_set else numbers,
-        replace=Create(choose(OPSET >= 20, "Gelu", "com.microsoft.Gelu"), x, into=last),
-        why="Gelu in single operators becomes one: from opset 20 on ONNX's own, before it that of ONNX Runtime, which is "
-        "only made among the extended optimizations.",
+        where=[opset() >= 20, *numbers] if of_the_operator_set else numbers,
+        replace=Create(choose(opset() >= 20, "Gelu", "com.microsoft.Gelu"), x, into=last),
+        why="Gelu in single operators becomes one: from opset 20 on ONNX's own, before it that of ONNX Runtime, which "
+        "is only made among the extended optimizations.",
         source=optimizer("gelu_fusion.cc"),
     )
 

@@ -16,7 +16,7 @@ def _before(side: str) -> Rule:
     a, w, c = tensors("a w c")
     transpose = Op("Transpose", a if side == "A" else w, shared=True)
     gemm = Op("Gemm", *((transpose, w) if side == "A" else (a, transpose)), maybe(c))
-    turned = gemm.attributes(**{f"trans{side}": _turned(gemm, side)})
+    turned = gemm.attributes({f"trans{side}": _turned(gemm, side)})
     return Rule(
         f"Transpose into Gemm {side}",
         [gemm, transpose],

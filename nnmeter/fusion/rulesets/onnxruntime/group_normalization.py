@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import OPSET, Create, Expr, Op, Rule, concat, constant, tensors, weight
+from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rule, Tensor, concat, constant, opset, tensors, weight
+from nnmeter.fusion.rulesets.builder.expressions import Value
 from nnmeter.fusion.rulesets.onnxruntime.functions import FLOAT32
 from nnmeter.fusion.rulesets.onnxruntime.sources import function_body
 
@@ -17,12 +18,12 @@ def _rule(per_channel: bool) -> Rule:
     of_group = [x.dim(0), groups, 1]
     to_float = {"to": FLOAT32}
 
-    def made(kind: str, *inputs: Create, shape: Expr | list[Expr], main: bool = False) -> Create:
+    def made(kind: str, *inputs: Tensor, shape: Value, main: bool = False) -> Create:
         return Create(kind, *inputs, dtype=x.dtype, shape=shape, main=main)
 
-    def parameter(tensor_: Create) -> list[Create]:
+    def parameter(given: Tensor) -> list[Create]:
         """Scale or offset, with a dimension before and one behind."""
-        cast = Create("Cast", tensor_, dtype=x.dtype, shape=tensor_.shape, attributes=to_float)
+        cast = Create("Cast", given, dtype=x.dtype, shape=given.shape, attributes=to_float)
         return [cast, Create("Reshape", cast, in_the_middle, dtype=x.dtype, shape=[1, scale.dim(0), 1])]
 
     def size(length: Expr | int) -> Create:
@@ -37,7 +38,7 @@ def _rule(per_channel: bool) -> Rule:
     split_shape = Create(
         "Concat", batch, group_count, in_group, spatial, dtype="int64", shape=[x.rank + 1], attributes={"axis": 0}
     )
-    data = Create("Cast", x, dtype=x.dtype, shape=x.shape, attributes=to_float) if per_channel else x
+    data: Tensor = Create("Cast", x, dtype=x.dtype, shape=x.shape, attributes=to_float) if per_channel else x
     split = made("Reshape", data, split_shape, shape=concat([x.dim(0), groups, x.dim(1) / groups], x.shape[2:]))
     flat = made("Reshape", split, constant([0, groups, -1], name="flat_shape"), shape=by_group)
     mean = made("ReduceMean", flat, last_axis, shape=of_group)
@@ -65,10 +66,10 @@ def _rule(per_channel: bool) -> Rule:
     return Rule(
         f"GroupNormalization per {'channel' if per_channel else 'group'}",
         [node],
-        where=[OPSET >= 21 if per_channel else OPSET < 21],
+        where=[opset() >= 21 if per_channel else opset() < 21],
         replace=[
             *(scale_cast, scales, spatial, batch, channels, in_group, split_shape),
-            *([data] if per_channel else []),
+            *([data] if isinstance(data, Create) else []),
             *(split, flat, mean, difference, square_of_mean, square, mean_of_square, variance),
             *(eps, plus_eps, root, normalized, whole_shape),
             *between,

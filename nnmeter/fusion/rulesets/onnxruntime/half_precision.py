@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nnmeter.fusion.rulesets.builder import OPSET, Create, Expr, Op, Rule, Tensor, constant, maybe, tensors, weight
+from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rule, Tensor, constant, maybe, opset, tensors, weight
 from nnmeter.fusion.rulesets.onnxruntime.sources import function_body
 
 MATH, REDUCTION = (function_body(f"{part}/defs.cc") for part in ("math", "reduction"))
@@ -12,7 +12,7 @@ MATH, REDUCTION = (function_body(f"{part}/defs.cc") for part in ("math", "reduct
 
 def _half(x: Tensor, since: int = 0, until: int = 0) -> list[Expr]:
     """Half precision, in the opsets from `since` on, before `until`."""
-    versions = ([OPSET >= since] if since else []) + ([OPSET < until] if until else [])
+    versions = ([opset() >= since] if since else []) + ([opset() < until] if until else [])
     return [x.dtype == "float16", *versions]
 
 
@@ -139,24 +139,23 @@ def _softmax(kind: str, axes_are_inputs: bool) -> Rule:
     node = Op(kind, x, name="node")
     axis = node.attr("axis", -1)
     axes = constant([axis], name="axes")
-    shape = x.shape.with_one_at(axis)
-    reduced = {"dtype": x.dtype, "shape": shape}
+    reduced = x.shape.with_one_at(axis)
     if axes_are_inputs:
-        most = Create("ReduceMax", x, axes, **reduced, attributes={"keepdims": 1})
+        most = Create("ReduceMax", x, axes, dtype=x.dtype, shape=reduced, attributes={"keepdims": 1})
     else:
-        most = Create("ReduceMax", x, **reduced, attributes={"axes": [axis], "keepdims": 1})
+        most = Create("ReduceMax", x, dtype=x.dtype, shape=reduced, attributes={"axes": [axis], "keepdims": 1})
     difference = Create("Sub", x, most, like=x)
     exp = Create("Exp", difference, like=x)
-    total = Create("ReduceSum", exp, axes, **reduced, attributes={"keepdims": 1})
+    total = Create("ReduceSum", exp, axes, dtype=x.dtype, shape=reduced, attributes={"keepdims": 1})
     if kind == "Softmax":
         last = [_last("Div", exp, total, into=node)]
     else:
-        log = Create("Log", total, **reduced)
+        log = Create("Log", total, dtype=x.dtype, shape=reduced)
         last = [log, _last("Sub", difference, log, into=node)]
     return Rule(
         f"{kind} of half precision" + ("" if axes_are_inputs else " before opset 18"),
         [node],
-        where=[*_half(x, since=13), OPSET >= 18 if axes_are_inputs else OPSET < 18],
+        where=[*_half(x, since=13), opset() >= 18 if axes_are_inputs else opset() < 18],
         replace=[most, difference, exp, total, *last],
         why=f"{kind} has no kernel of half precision: it runs as its maximum, difference, exponential and sum.",
         source=MATH,

@@ -22,7 +22,8 @@ def _to_float(with_bias: bool) -> Rule:
         [product, cast, scaled, scales, *([add] if with_bias else [])],
         where=[cast.dtype == "float32", *(of_bias if with_bias else [])],
         replace=Create(INTEGER_TO_FLOAT, *inputs, into=add if with_bias else scaled),
-        why="The cast of an integer product and the product with both scales, perhaps with a bias, become one operator.",
+        why="The cast of an integer product and the product with both scales, perhaps with a bias, become one "
+        "operator.",
         source=optimizer("matmul_integer_to_float.cc"),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import OPSET, Create, Op, Rewrite, Rule, maybe, tensors
+from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, maybe, opset, tensors
 from nnmeter.fusion.rulesets.onnxruntime.shared import over_last_axis
 from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
 
@@ -30,7 +30,7 @@ def _rule(differences: int, of_the_operator_set: bool) -> Rule:
             *(scaled, last),
         ],
         where=[
-            *([OPSET >= 17] if of_the_operator_set else []),
+            *([opset() >= 17] if of_the_operator_set else []),
             over_last_axis(mean, mean_axes, x),
             over_last_axis(variance, variance_axes, x),
             eps.is_known,

@@ -18,7 +18,8 @@ MATMUL_AND_BATCH_NORMALIZATION = Rule(
     [product, normalization],
     where=[w.is_constant, w.rank == 2, x.rank == 2, *all_constant(scale, offset, mean, variance)],
     replace=Create("Gemm", x, scaled, bias, attributes=PLAIN_GEMM, into=normalization),
-    why="A product with a constant matrix and the normalization behind it become a Gemm with scaled weights and a bias.",
+    why="A product with a constant matrix and the normalization behind it become a Gemm with scaled weights and a "
+    "bias.",
     source=optimizer("matmul_bn_fusion.cc"),
 )
 

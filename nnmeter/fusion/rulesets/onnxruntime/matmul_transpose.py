@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rewrite, Rule, all_of, concat, indices, tensors
+from nnmeter.fusion.rulesets.builder import Expr, Op, Rewrite, Rule, all_of, concat, indices, tensors
 from nnmeter.fusion.rulesets.onnxruntime.shared import MATMULS, fused_matmul
 from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
 

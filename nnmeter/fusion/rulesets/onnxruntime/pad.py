@@ -31,7 +31,7 @@ def _rule(kind: str, by_attribute: bool) -> Rule:
             kind,
             x,
             *weights,
-            attributes=window.attributes(pads=own.plus_each(spatial_pads(pads, x.rank)), **more),
+            attributes=window.attributes(more, pads=own.plus_each(spatial_pads(pads, x.rank))),
             into=window,
         ),
         why=WHY.format(kind),

@@ -36,8 +36,8 @@ def _quantize_moves_back() -> Rule:
             dequantized,
             Create(mover.kind, dequantized, *settings, attributes=mover.attributes(), into=mover, main=True),
         ],
-        why="What is quantized behind an operator that only moves data is quantized before it, too, so that the operator "
-        "moves integers.",
+        why="What is quantized behind an operator that only moves data is quantized before it, too, so that the "
+        "operator moves integers.",
         source=SOURCE,
     )
 
@@ -61,8 +61,8 @@ def _dequantize_moves_on(kinds: Sequence[str], once_read: bool, source: str) -> 
         ],
         unless=[Around([Op("QuantizeLinear", mover, ..., outputs=[...])])],
         replace=[moved, quantized, Create("DequantizeLinear", quantized, s, maybe(z), into=mover)],
-        why="What is dequantized before an operator that only moves data is quantized and dequantized behind it, too, so "
-        "that the operator moves integers.",
+        why="What is dequantized before an operator that only moves data is quantized and dequantized behind it, too, "
+        "so that the operator moves integers.",
         source=source,
     )
 

@@ -20,8 +20,8 @@ UNSIGNED_ACTIVATIONS = Procedure(
         "from": "int8",
         "to": "uint8",
     },
-    why="Activations of int8 become uint8, which the products of x86 need; where the processor multiplies int8 by int8, "
-    "they stay.",
+    why="Activations of int8 become uint8, which the products of x86 need; where the processor multiplies int8 by "
+    "int8, they stay.",
     source=optimizer("qdq_transformer/qdq_s8_to_u8.cc"),
 )
 
@@ -93,7 +93,7 @@ QUANTIZED_OPERATORS = Procedure(
     "quantized operators",
     "quantized_groups",
     fields={"dequantize": ("DequantizeLinear",), "quantize": ("QuantizeLinear",), "groups": GROUPS},
-    why="An operator between DequantizeLinear and QuantizeLinear becomes one operator of integers, if there is one for its "
-    "types.",
+    why="An operator between DequantizeLinear and QuantizeLinear becomes one operator of integers, if there is one for "
+    "its types.",
     source=optimizer("qdq_transformer/selectors_actions/qdq_selector_action_transformer.cc"),
 )

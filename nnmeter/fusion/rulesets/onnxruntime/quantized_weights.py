@@ -9,6 +9,7 @@ from nnmeter.fusion.rulesets.builder import (
     Op,
     Rewrite,
     Rule,
+    Tensor,
     all_of,
     any_of,
     choose,
@@ -48,9 +49,9 @@ def _rule(kind: str, zero_points: bool) -> Rule:
     packed = weight(dtype="uint8", shape=[q.dim(1), blocks, block * bits / 8], name="packed")
     scales = weight(dtype=s.dtype, shape=[q.dim(1) * blocks], name="scales")
     zeros = weight(dtype="uint8", shape=[q.dim(1) * (rounded_up(blocks * bits, 8) / 8)], name="zeros")
-    inputs = [packed, scales, *([zeros] if zero_points else [])]
-    if kind == "Gemm":
-        inputs += [None] * (5 - 1 - len(inputs)) + [b]
+    inputs: list[Tensor | None] = [packed, scales, zeros if zero_points else None, None, b]
+    if kind == "MatMul":
+        inputs = inputs[: 3 if zero_points else 2]
     return Rule(
         f"{kind} by quantized weights" + (" with zero points" if zero_points else ""),
         [product, w],

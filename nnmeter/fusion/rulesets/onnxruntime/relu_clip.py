@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import OPSET, Create, Op, Rule, choose, constant, largest, maybe, tensor, tensors
+from nnmeter.fusion.rulesets.builder import Create, Op, Rule, choose, constant, largest, maybe, opset, tensor, tensors
 from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
 from nnmeter.fusion.rulesets.shared import absent_or
 
@@ -18,7 +18,7 @@ def _bounds_as_inputs() -> Rule:
     return Rule(
         "Relu then Clip",
         [relu, clip],
-        where=[OPSET >= 11, absent_or(lo, lo.is_known)],
+        where=[opset() >= 11, absent_or(lo, lo.is_known)],
         replace=Create("Clip", x, low, maybe(hi), attributes=clip.attributes(), into=clip),
         why=WHY,
         source=SOURCE,
@@ -32,7 +32,7 @@ def _bounds_as_attributes() -> Rule:
     return Rule(
         "Relu then Clip of attributes",
         [relu, clip],
-        where=[OPSET < 11],
+        where=[opset() < 11],
         replace=Create("Clip", x, attributes=clip.attributes(min=largest(clip.attr("min", 0), 0)), into=clip),
         why=WHY,
         source=SOURCE,

@@ -86,8 +86,8 @@ TRANSPOSES_PAST_RESIZE = _pass(
 TRANSPOSES_OF_INTEGER_OPERATORS = _pass(
     "transposes of integer operators",
     {"never": (), **OF_INTEGERS, "resize": ("Resize",)},
-    "The transposes around convolutions of integers with channels last are pushed through the integer operators between "
-    "them, so that most cancel.",
+    "The transposes around convolutions of integers with channels last are pushed through the integer operators "
+    "between them, so that most cancel.",
     optimizer("nhwc_transformer.cc"),
     only_with=["com.microsoft.QLinearConv"],
     channels_last={"MaxPool": "com.microsoft.NhwcMaxPool"},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rewrite, Rule, Tensor, maybe, tensor, tensors
 from nnmeter.fusion.rulesets.openvino.shared import number
-from nnmeter.fusion.rulesets.openvino.sources import common, plugin
+from nnmeter.fusion.rulesets.openvino.sources import common, frontend, plugin
 
 
 def _mul(*inputs: Tensor) -> Op:
@@ -68,12 +68,12 @@ def _mish() -> Rule:
         [product, tanh, softplus],
         replace=Create("Mish", x, into=product),
         why="x * tanh(softplus(x)) is Mish.",
-        source=common("mish_fusion.cpp"),
+        source=common("softplus_to_mish_fusion.cpp"),
     )
 
 
 def _halved(x: Tensor, plus_one: Op, half: Tensor, half_of: str) -> tuple[Op, list[Op]]:
-    """x * 0.5 * plus_one, the half taken of one of the factors or of the product: the last operator, and all of them."""
+    """The last operator of x * 0.5 * plus_one, and all of them; the half is taken of a factor or of the product."""
     if half_of == "sum":
         halved = _mul(plus_one, half)
         last = _mul(x, halved)
@@ -87,7 +87,7 @@ def _halved(x: Tensor, plus_one: Op, half: Tensor, half_of: str) -> tuple[Op, li
 
 
 def _gelu(name: str, x: Tensor, half_of: str, inner: Op, match: Sequence[Op], numbers: Sequence[Expr]) -> Rule:
-    """x * 0.5 * (1 + inner)."""
+    """X * 0.5 * (1 + inner)."""
     one, half = tensors("one half")
     plus_one = Op("Add", inner, one, commutative=True, name="plus_one")
     last, outer = _halved(x, plus_one, half, half_of)
@@ -147,7 +147,7 @@ def _of_extension(kinds: tuple[str, ...], becomes: str) -> Rule:
         [node],
         replace=Create(becomes, x, into=node),
         why=f"{becomes} as ONNX Runtime's operators write it is the plugin's own.",
-        source=f"src/frontends/onnx/frontend/src/op/com.microsoft; {plugin('').partition('; ')[2]}",
+        source=frontend("com.microsoft/*.cpp"),
     )
 
 
@@ -177,8 +177,8 @@ def _hard_sigmoid_of_the_operator_set() -> Rule:
         "HardSigmoid of the operator set",
         [node],
         replace=Create("RefHardSigmoid", x, attributes=node.attributes(), into=node),
-        why="HardSigmoid with factors of its own has no compiled form and runs as the reference does; only the one that "
-        "is found in single operators is compiled.",
+        why="HardSigmoid with factors of its own has no compiled form and runs as the reference does; only the one "
+        "that is found in single operators is compiled.",
         source=plugin("nodes/reference.cpp"),
     )
 

@@ -49,7 +49,7 @@ def _of_a_split(count: int, with_biases: bool) -> Rule:
             into=joined,
         ),
         why="Equal convolutions of the pieces of a split, concatenated again, are one with groups.",
-        source=common("split_concat_pair_to_interpolate_fusion.cpp and its neighbours; seen in graphs only"),
+        source=common("convolution_to_group_convolution_fusion.cpp"),
     )
 
 
@@ -67,12 +67,28 @@ def _stride(past_activation: bool) -> Rule:
     )
     second = Op("Conv", activation if past_activation else first, w2, maybe(b2), name="second")
     strides = second.attr("strides", [1, 1])
-    smaller = {"dtype": first.dtype, "shape": concat(first.shape[0:2], second.shape[2:])}
-    strided = Create("Conv", x, w1, maybe(b1), **smaller, attributes=first.attributes(strides=second.attr("strides")))
+    smaller = concat(first.shape[0:2], second.shape[2:])
+    strided = Create(
+        "Conv",
+        x,
+        w1,
+        maybe(b1),
+        dtype=first.dtype,
+        shape=smaller,
+        attributes=first.attributes(strides=second.attr("strides")),
+    )
     steps = [strided]
     if past_activation:
         steps.append(
-            Create(activation.kind, strided, maybe(lo), maybe(hi), **smaller, attributes=activation.attributes())
+            Create(
+                activation.kind,
+                strided,
+                maybe(lo),
+                maybe(hi),
+                dtype=first.dtype,
+                shape=smaller,
+                attributes=activation.attributes(),
+            )
         )
     last = Create(
         "Conv", steps[-1], w2, maybe(b2), attributes=second.attributes(strides=[1, 1]), into=second, main=True
@@ -92,8 +108,8 @@ def _stride(past_activation: bool) -> Rule:
             *([activation.uses == 1] if past_activation else []),
         ],
         replace=[*steps, last],
-        why="A pointwise convolution with a stride reads a part of the map only, so that the convolution before it need "
-        "not compute more: the stride moves there.",
+        why="A pointwise convolution with a stride reads a part of the map only, so that the convolution before it "
+        "need not compute more: the stride moves there.",
         source=common("strides_optimization.cpp"),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.fusion.rulesets.builder import Create, Op, Procedure, Rewrite, Rule, tensors
-from nnmeter.fusion.rulesets.openvino.sources import conversion, plugin
+from nnmeter.fusion.rulesets.openvino.sources import plugin, shared
 
 BOOL, UINT8 = 9, 2  # TensorProto.DataType
 
@@ -45,7 +45,7 @@ INTEGERS_AND_TRUTHS = Procedure(
         "cast": "Cast",
         "given": ("int64", "float64", "float16", "bfloat16", "uint64", "uint32", "int16", "uint16"),
     },
-    why="The plugin computes in single precision, 32-bit integers and bytes; what the caller gives and gets in other types "
-    "is converted in every run.",
-    source=conversion("../convert_precision.cpp").replace("op_conversions/../", ""),
+    why="The plugin computes in single precision, 32-bit integers and bytes; what the caller gives and gets in other "
+    "types is converted in every run.",
+    source=shared("convert_precision.cpp"),
 )

@@ -102,8 +102,8 @@ POST_OPERATORS = Procedure(
         "apart": "apart",
         "shared": "shared",
     },
-    why="Activations, scales and, behind convolutions, a residual sum run on the results of a product while they are in "
-    "registers.",
+    why="Activations, scales and, behind convolutions, a residual sum run on the results of a product while they are "
+    "in registers.",
     source=plugin("graph_optimizer.cpp"),
 )
 
@@ -160,8 +160,8 @@ CHANNELS_LAST = Procedure(
         "moves": "moves",
         "in_place_sums": ("Conv",),
     },
-    why="Convolutions read and write channels last, many operators work in the order that their inputs have, and data is "
-    "reordered where readers want another one.",
+    why="Convolutions read and write channels last, many operators work in the order that their inputs have, and data "
+    "is reordered where readers want another one.",
     source=plugin("graph.cpp"),
 )
 
@@ -178,8 +178,8 @@ IN_PLACE = Procedure(
         "copy": "ReorderInput",
         "moved": ("layout", "moves"),
     },
-    why="Views, and splits and concatenations of what lies in one piece, cost nothing; where an operator would write over "
-    "what others read, its input is copied.",
+    why="Views, and splits and concatenations of what lies in one piece, cost nothing; where an operator would write "
+    "over what others read, its input is copied.",
     source=plugin("graph.cpp"),
 )
 

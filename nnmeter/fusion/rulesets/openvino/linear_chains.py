@@ -68,8 +68,8 @@ def _scaled(inner: str, swapped: bool) -> Rule:
             x.shape == total.shape,
         ],
         replace=[scaled, Create("Mul", scaled, shift, attributes={"offset": 1}, into=product, main=True)],
-        why="A sum with a constant that is scaled by another is scaled first and shifted then, so that chains of linear "
-        "operators end in one product and one sum.",
+        why="A sum with a constant that is scaled by another is scaled first and shifted then, so that chains of "
+        "linear operators end in one product and one sum.",
         source=SOURCE,
     )
 

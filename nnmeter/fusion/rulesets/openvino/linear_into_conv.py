@@ -56,8 +56,8 @@ def _sum_behind(swapped: bool, second: bool) -> Rule:
             by_channel(c, conv),
         ],
         replace=Create(conv.kind, x, w, bias, attributes=conv.attributes(), into=total),
-        why="A constant of one number a channel behind a convolution that nobody else reads is its bias, or is added to "
-        "the bias that it has.",
+        why="A constant of one number a channel behind a convolution that nobody else reads is its bias, or is added "
+        "to the bias that it has.",
         source=common("lin_op_sequence_fusion.cpp") if second else plugin("graph_optimizer.cpp"),
     )
 

@@ -86,8 +86,7 @@ def _reduction_before_transpose() -> Rule:
             Create("Transpose", reduced, attributes=transpose.attributes(), into=reduction, main=True),
         ],
         why="A reduction that keeps its dimensions runs before a Transpose, which then moves less.",
-        source="src/common/transformations/src/transformations/common_optimizations/transpose_sinking.cpp "
-        "(TransposeReduction)",
+        source=common("transpose_sinking.cpp"),
     )
 
 
@@ -112,7 +111,8 @@ def _shuffled_channels() -> Rule:
             ),
         ],
         replace=Create("ShuffleChannels", x, into=joined),
-        why="A Reshape of channels to groups, the Transpose of both, and the Reshape back shuffle channels (ShuffleNet).",
+        why="A Reshape of channels to groups, the Transpose of both, and the Reshape back shuffle channels "
+        "(ShuffleNet).",
         source=common("shuffle_channels_fusion.cpp"),
     )
 

@@ -16,9 +16,10 @@ from nnmeter.fusion.rulesets.builder import (
     tensors,
     weight,
 )
+from nnmeter.fusion.rulesets.builder.patterns import Wanted
 from nnmeter.fusion.rulesets.builder.rules import Made
 from nnmeter.fusion.rulesets.openvino.shared import CONVOLUTIONS
-from nnmeter.fusion.rulesets.openvino.sources import common, conversion
+from nnmeter.fusion.rulesets.openvino.sources import common, conversion, frontend
 from nnmeter.fusion.rulesets.shared import absent_or
 
 
@@ -29,8 +30,8 @@ def _only_scales(offset: Tensor, mean: Tensor) -> Expr:
 def _into_conv(form: str) -> Rule:
     """`form`: whether the convolution has a "bias", has none, or the normalization "only scales"."""
     x, w, b, scale, offset, mean, variance = tensors("x w b scale offset mean variance")
-    biases = {"bias": [b], "none": [maybe(b)], "only scales": []}[form]
-    conv = Op(CONVOLUTIONS, x, w, *biases)
+    biases: dict[str, list[Wanted]] = {"bias": [b], "none": [maybe(b)], "only scales": []}
+    conv = Op(CONVOLUTIONS, x, w, *biases[form])
     normalization = Op("BatchNormalization", conv, scale, offset, mean, variance, name="normalization")
     new_bias = [] if form == "only scales" else [weight(dtype=w.dtype, shape=[normalization.dim(1)], name="bias")]
     conditions = {
@@ -47,8 +48,8 @@ def _into_conv(form: str) -> Rule:
         [normalization, conv],
         where=[w.is_constant, conv.uses == 1, *conditions],
         replace=Create(conv.kind, x, w, *new_bias, attributes=conv.attributes(), into=normalization),
-        why="A normalization with fixed statistics is a factor and an offset a channel: both go into weights and bias of a "
-        "convolution that nobody else reads.",
+        why="A normalization with fixed statistics is a factor and an offset a channel: both go into weights and bias "
+        "of a convolution that nobody else reads.",
         source=conversion("batch_norm_decomposition.cpp"),
     )
 
@@ -75,7 +76,8 @@ def _batch_alone(only_scales: bool) -> Rule:
         [node],
         where=[x.rank > 1, *([_only_scales(offset, mean)] if only_scales else [])],
         replace=replace,
-        why="A normalization with fixed statistics that is in no convolution runs as a product and a sum with constants.",
+        why="A normalization with fixed statistics that is in no convolution runs as a product and a sum with "
+        "constants.",
         source=conversion("batch_norm_decomposition.cpp"),
     )
 
@@ -96,7 +98,7 @@ def _instance(with_scale: bool) -> Rule:
         where=[~g.is_filled_with(1)] if with_scale else [g.is_filled_with(1), b.is_filled_with(0)],
         replace=replace,
         why="InstanceNormalization is the plugin's MVN of each map, with a product and a sum behind it.",
-        source="src/frontends/onnx/frontend/src/op/instance_norm.cpp",
+        source=frontend("instance_norm.cpp"),
     )
 
 
@@ -115,11 +117,13 @@ def _layer(with_scale: bool, with_offset: bool) -> Rule:
     x, g, b = tensors("x g b")
     node = Op("LayerNormalization", x, maybe(g), maybe(b), name="normalization")
     axis = {"axis": node.attr("axis", -1)}
-    steps = ([("Mul", g)] if with_scale else []) + ([("Add", b)] if with_offset else [])
-    replace = [Create("MVN", x, attributes=axis, **({"like": node} if steps else {"into": node}))]
-    for place, (kind, operand) in enumerate(steps, start=1):
-        last = place == len(steps)
-        replace.append(Create(kind, replace[-1], operand, **({"into": node, "main": True} if last else {"like": node})))
+    into = None if with_scale or with_offset else node
+    replace = [Create("MVN", x, attributes=axis, like=None if into else node, into=into)]
+    if with_scale:
+        into = None if with_offset else node
+        replace.append(Create("Mul", replace[-1], g, like=None if into else node, into=into, main=not with_offset))
+    if with_offset:
+        replace.append(Create("Add", replace[-1], b, into=node, main=True))
     names = {
         (False, False): "alone",
         (True, False): "with a scale",
@@ -135,7 +139,7 @@ def _layer(with_scale: bool, with_offset: bool) -> Rule:
         ],
         replace=replace,
         why="LayerNormalization is the plugin's MVN, with a product and a sum behind it where they do something.",
-        source="src/frontends/onnx/frontend/src/op/layer_normalization.cpp",
+        source=frontend("layer_normalization.cpp"),
     )
 
 
@@ -247,8 +251,8 @@ def _of_many_axes() -> Rule:
         [node],
         where=[x.rank > 3, node.attr("axis", -1).one_of(-1, x.rank - 1)],
         replace=[mean, difference, Create("RMSNormalization", difference, into=node, main=True)],
-        why="The plugin's MVN does not normalize the last of more than three dimensions: mean and difference run before "
-        "an RMSNormalization.",
+        why="The plugin's MVN does not normalize the last of more than three dimensions: mean and difference run "
+        "before an RMSNormalization.",
         source=conversion("mvn6_decomposition.cpp"),
     )
 

@@ -20,9 +20,7 @@ from nnmeter.fusion.rulesets.builder import (
 from nnmeter.fusion.rulesets.builder.rules import Made
 from nnmeter.fusion.rulesets.openvino.linear_into_conv import bias_into_larger_sum
 from nnmeter.fusion.rulesets.openvino.shared import SWAPPED, binary, mirrored, named, ordered
-from nnmeter.fusion.rulesets.openvino.sources import common, plugin
-
-TRANSPOSE_SOURCE = common("matmul_multiply_fusion.cpp")
+from nnmeter.fusion.rulesets.openvino.sources import common, plugin, shared
 
 
 def _scale_of_product(transposed: bool, swapped: bool) -> Rule:
@@ -45,8 +43,8 @@ def _scale_of_product(transposed: bool, swapped: bool) -> Rule:
             ~a.is_constant,
         ],
         replace=[scaled, *([again] if again else []), last],
-        why="The scale of a product of two computed tensors is multiplied into the second one, which is the smaller in an "
-        "attention.",
+        why="The scale of a product of two computed tensors is multiplied into the second one, which is the smaller in "
+        "an attention.",
         source=common("matmul_multiply_fusion.cpp"),
     )
 
@@ -72,14 +70,14 @@ def _transpose(first_factor: bool) -> Rule:
     else:
         conditions.append(~a.is_constant)
     name = "transA" if first_factor else "transB"
-    attributes = product.attributes(**{name: 1 - product.attr(name, 0)})
+    attributes = product.attributes({name: 1 - product.attr(name, 0)})
     return Rule(
         f"Transpose into the {'first' if first_factor else 'second'} factor",
         [product, transpose],
         where=conditions,
         replace=Create("MatMul", a, b, attributes=attributes, into=product),
         why="A product of two computed tensors reads a transposed factor by itself.",
-        source=common("transpose_matmul_fusion (moc_transformations.cpp, TransposeMatMul)"),
+        source=shared("smart_reshape/matmul_sr.cpp"),
     )
 
 
@@ -159,8 +157,8 @@ def _bias(second: bool, swapped: bool) -> Rule:
         [total, product],
         where=where,
         replace=Create("Gemm", x, w, bias, attributes=product.attributes(), into=total),
-        why="A constant of one number an output behind a fully connected layer is its bias, or is added to the bias that "
-        "it has.",
+        why="A constant of one number an output behind a fully connected layer is its bias, or is added to the bias "
+        "that it has.",
         source=plugin("transformations/cpu_opset/common/pass/fc_bias_fusion.cpp"),
     )
 

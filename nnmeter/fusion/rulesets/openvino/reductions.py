@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, indices, tensors
-from nnmeter.fusion.rulesets.openvino.sources import plugin
+from nnmeter.fusion.rulesets.openvino.sources import frontend, plugin
 
 REDUCTIONS = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2")
 SOURCE = plugin("nodes/reduce.cpp")
@@ -17,7 +17,7 @@ def _global_average() -> Rule:
         [node],
         replace=Create("ReduceMean", x, attributes=node.attributes(axes=indices(x.rank)[2:]), into=node),
         why="A global average is the mean of all dimensions behind the channels.",
-        source="src/frontends/onnx/frontend/src/op/global_average_pool.cpp",
+        source=frontend("global_average_pool.cpp"),
     )
 
 
