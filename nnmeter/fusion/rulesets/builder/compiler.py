@@ -139,19 +139,20 @@ class _Names:
     def expression(self, value: Any) -> Any:
         """A value as JSON: a call, a literal, or the list of some values."""
         if isinstance(value, Expr):
-            return [value.function, *(self._argument(item) for item in value.arguments)]
+            about = [] if value.of is None else [self._named(value.of)]
+            return [value.function, *about, *map(self.expression, value.arguments)]
         if isinstance(value, (list, tuple)):
             return ["list", *(self.expression(item) for item in value)]
         if isinstance(value, (bool, int, float, str)):
             return value
         raise TypeError(f"rule {self._rule!r}: {value!r} is no value of a rule; did you mean one of its properties?")
 
-    def _argument(self, value: Any) -> Any:
-        if isinstance(value, Node):
-            if value.op not in self._of_ops:
-                raise ValueError(f"rule {self._rule!r}: an operator {value.op.kinds} is not in `match`")
-            return self._of_ops[value.op]
-        return self.of(value) if isinstance(value, Tensor) else self.expression(value)
+    def _named(self, value: Tensor | Node) -> str:
+        if isinstance(value, Tensor):
+            return self.of(value)
+        if value.op not in self._of_ops:
+            raise ValueError(f"rule {self._rule!r}: an operator {value.op.kinds} is not in `match`")
+        return self._of_ops[value.op]
 
     def pattern(self, op: Op) -> dict[str, Any]:
         """An operator of the pattern."""
@@ -169,7 +170,7 @@ class _Names:
         data |= {"inputs": self._wanted(op.inputs), "outputs": [self.of(op.output)]}
         attributes: dict[str, Any] = {}
         if op.attributes.source is not None:
-            attributes["from"] = self._argument(op.attributes.source)
+            attributes["from"] = self._named(op.attributes.source)
         if op.attributes.drop:
             attributes["drop"] = list(op.attributes.drop)
         if op.attributes.set:

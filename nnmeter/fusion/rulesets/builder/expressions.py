@@ -12,14 +12,15 @@ Value: TypeAlias = "Expr | bool | int | float | str | list[Any] | tuple[Any, ...
 
 
 class Expr:
-    """A call of an engine's function; its arguments are expressions, literals, tensors and operators of a pattern."""
+    """A call of an engine's function with expressions and literals; `of` is the tensor or operator that it is about."""
 
-    __slots__ = ("arguments", "function")
+    __slots__ = ("arguments", "function", "of")
     __hash__ = None  # type: ignore[assignment]  # `==` makes an expression, so there is nothing to hash by
 
-    def __init__(self, function: str, *arguments: Any) -> None:
+    def __init__(self, function: str, *arguments: Any, of: Any = None) -> None:
         self.function = function
         self.arguments = arguments
+        self.of = of
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -27,7 +28,8 @@ class Expr:
         )
 
     def __repr__(self) -> str:
-        return f"{self.function}({', '.join(map(repr, self.arguments))})"
+        about = () if self.of is None else (self.of,)
+        return f"{self.function}({', '.join(map(repr, (*about, *self.arguments)))})"
 
     def __eq__(self, other: Value) -> Expr:  # type: ignore[override]
         return Expr("eq", self, other)

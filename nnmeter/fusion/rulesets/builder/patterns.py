@@ -27,76 +27,76 @@ class Tensor:
     @property
     def shape(self) -> Expr:
         """Its shape."""
-        return Expr("shape", self)
+        return Expr("shape", of=self)
 
     @property
     def rank(self) -> Expr:
         """The number of its dimensions."""
-        return Expr("rank", self)
+        return Expr("rank", of=self)
 
     def dim(self, index: int) -> Expr:
         """One dimension of its shape."""
-        return Expr("dim", self, index)
+        return Expr("dim", index, of=self)
 
     @property
     def elements(self) -> Expr:
         """The number of its elements."""
-        return Expr("elements", self)
+        return Expr("elements", of=self)
 
     @property
     def dtype(self) -> Expr:
         """Its element type, `float32`."""
-        return Expr("dtype", self)
+        return Expr("dtype", of=self)
 
     @property
     def dtype_code(self) -> Expr:
         """ONNX's number of its element type."""
-        return Expr("dtype_code", self)
+        return Expr("dtype_code", of=self)
 
     @property
     def value(self) -> Expr:
         """All its elements, flat, where they are known before the run."""
-        return Expr("value", self)
+        return Expr("value", of=self)
 
     @property
     def scalar(self) -> Expr:
         """The value of a tensor of one element."""
-        return Expr("scalar", self)
+        return Expr("scalar", of=self)
 
     @property
     def uses(self) -> Expr:
         """How many inputs of operators read it."""
-        return Expr("uses", self)
+        return Expr("uses", of=self)
 
     @property
     def is_constant(self) -> Expr:
         """Whether it is known before the run."""
-        return Expr("constant", self)
+        return Expr("constant", of=self)
 
     @property
     def is_known(self) -> Expr:
         """Whether it is known before the run, and its value is here (weights may have none)."""
-        return Expr("known", self)
+        return Expr("known", of=self)
 
     @property
     def is_stored(self) -> Expr:
         """Whether it is an initializer of the file."""
-        return Expr("stored", self)
+        return Expr("stored", of=self)
 
     @property
     def is_output(self) -> Expr:
         """Whether the graph returns it."""
-        return Expr("output", self)
+        return Expr("output", of=self)
 
     @property
     def is_produced(self) -> Expr:
         """Whether an operator writes it."""
-        return Expr("produced", self)
+        return Expr("produced", of=self)
 
     @property
     def is_present(self) -> Expr:
         """Whether an optional input is there."""
-        return Expr("present", self)
+        return Expr("present", of=self)
 
     @property
     def is_absent(self) -> Expr:
@@ -105,7 +105,7 @@ class Tensor:
 
     def is_filled_with(self, number: float) -> Expr:
         """Whether all its elements are known to be this number."""
-        return Expr("filled", self, number)
+        return Expr("filled", number, of=self)
 
 
 @dataclass(frozen=True)
@@ -187,21 +187,21 @@ class Op(Tensor):
     @property
     def kind(self) -> Expr:
         """Its type, with the domain."""
-        return Expr("kind", self.node)
+        return Expr("kind", of=self.node)
 
     @property
     def arity(self) -> Expr:
         """The number of inputs that it has."""
-        return Expr("arity", self.node)
+        return Expr("arity", of=self.node)
 
     @property
     def results(self) -> Expr:
         """The number of its outputs that somebody needs."""
-        return Expr("results", self.node)
+        return Expr("results", of=self.node)
 
     def attr(self, name: str, default: Any = None) -> Expr:
         """An attribute, or the default where it is not set."""
-        return Expr("attr", self.node, name) if default is None else Expr("attr", self.node, name, default)
+        return Expr("attr", name, of=self.node) if default is None else Expr("attr", name, default, of=self.node)
 
     def attributes(
         self, changed: Mapping[str, Any] | None = None, /, *, drop: Sequence[str] = (), **set_to: Any
