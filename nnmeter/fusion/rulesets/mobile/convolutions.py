@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, all_of, any_of, maybe, tensors, weight
+from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, any_of, maybe, tensors, weight
 from nnmeter.fusion.rulesets.mobile.sources import converter
 from nnmeter.fusion.rulesets.shared import all_constant, per_channel
 
@@ -31,13 +31,13 @@ def _constant_behind() -> Rule:
     conv = Op("Conv", x, w, maybe(b))
     after = Op(("Add", "Mul"), conv, c, commutative=True, name="after")
     bias = weight(dtype=w.dtype, shape=[w.dim(0)], name="bias")
-    by_channel = per_channel(c, conv, w.dim(0))
     return Rule(
         "constant into a convolution",
         [after, conv],
         where=[
             w.is_constant,
-            all_of(c.is_constant, any_of(c.elements == 1, *by_channel.arguments)),
+            c.is_constant,
+            any_of(c.elements == 1, per_channel(c, conv, w.dim(0))),
             conv.shape == after.shape,
         ],
         replace=Create("Conv", x, w, bias, attributes=conv.attributes(), into=after),

@@ -17,7 +17,7 @@ def _hard_swish() -> Rule:
         [node],
         replace=[gate, Create("Mul", x, gate, into=node, main=True)],
         why="HardSwish runs as HardSigmoid and Mul, which convolutions can fuse again.",
-        source=function_body("nn/old.cc and nn/defs.cc"),
+        source=function_body("math/defs.cc"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rewrite, Rule, Tensor, maybe, tensor, tensors
 from nnmeter.fusion.rulesets.openvino.shared import number
@@ -27,35 +27,43 @@ def _swish() -> Rule:
     )
 
 
-def _clipped_sum(form: str) -> Rule:
-    """clip(x + 3, 0, 6) / 6, alone (HardSigmoid) or times x (HardSwish), in the order of its operators."""
+def _clipped_sum(form: str, kind: str, behind: Callable[[Tensor, Op, Tensor], list[Op]], factor: float) -> Rule:
+    """The operators that `behind` puts behind clip(x + 3, 0, 6), the last one first, with a constant of 6 or 1/6."""
     x, three, lo, hi, six = tensors("x three lo hi six")
     add = Op("Add", x, three, commutative=True)
     clip = Op("Clip", add, maybe(lo), maybe(hi))
-    if form == "HardSwish of Clip":
-        product = _mul(x, clip)
-        last, kind, match = (quotient := Op("Div", product, six)), "HardSwish", [quotient, product]
-    elif form == "HardSwish of Clip, quotient first":
-        quotient = Op("Div", clip, six)
-        last, kind, match = (product := _mul(x, quotient)), "HardSwish", [product, quotient]
-    elif form == "HardSwish of Clip, product last":
-        product = _mul(x, clip)
-        last, kind, match = (scaled := _mul(product, six)), "HardSwish", [scaled, product]
-    elif form == "HardSigmoid of Clip":
-        last, kind, match = (quotient := Op("Div", clip, six)), "HardSigmoid", [quotient]
-    else:
-        last, kind, match = (scaled := _mul(clip, six)), "HardSigmoid", [scaled]
+    operators = behind(x, clip, six)
     return Rule(
         form,
-        [*match, clip, add],
-        where=[
-            number(six, 1 / 6 if last.commutative and form != "HardSwish of Clip, quotient first" else 6),
-            number(three, 3),
-        ],
-        replace=Create(kind, x, into=last),
+        [*operators, clip, add],
+        where=[number(six, factor), number(three, 3)],
+        replace=Create(kind, x, into=operators[0]),
         why=f"clip(x + 3, 0, 6) / 6{' times x' if kind == 'HardSwish' else ''} is {kind}.",
         source=common("hswish_fusion.cpp" if kind == "HardSwish" else "hsigmoid_fusion.cpp"),
     )
+
+
+def _quotient_of_product(x: Tensor, clip: Op, six: Tensor) -> list[Op]:
+    product = _mul(x, clip)
+    return [Op("Div", product, six), product]
+
+
+def _product_with_quotient(x: Tensor, clip: Op, six: Tensor) -> list[Op]:
+    quotient = Op("Div", clip, six)
+    return [_mul(x, quotient), quotient]
+
+
+def _scaled_product(x: Tensor, clip: Op, sixth: Tensor) -> list[Op]:
+    product = _mul(x, clip)
+    return [_mul(product, sixth), product]
+
+
+def _quotient(_: Tensor, clip: Op, six: Tensor) -> list[Op]:
+    return [Op("Div", clip, six)]
+
+
+def _scaled(_: Tensor, clip: Op, sixth: Tensor) -> list[Op]:
+    return [_mul(clip, sixth)]
 
 
 def _mish() -> Rule:
@@ -87,19 +95,14 @@ def _halved(x: Tensor, plus_one: Op, half: Tensor, half_of: str) -> tuple[Op, li
 
 
 def _gelu(name: str, x: Tensor, half_of: str, inner: Op, match: Sequence[Op], numbers: Sequence[Expr]) -> Rule:
-    """X * 0.5 * (1 + inner)."""
+    """Gelu in single operators: x * 0.5 * (1 + inner)."""
     one, half = tensors("one half")
     plus_one = Op("Add", inner, one, commutative=True, name="plus_one")
     last, outer = _halved(x, plus_one, half, half_of)
-    first, *others = numbers
     return Rule(
         name,
         [*outer, plus_one, *match],
-        where=(
-            [number(half, 0.5), number(one, 1), first, *others]
-            if others
-            else [first, number(one, 1), number(half, 0.5)]
-        ),
+        where=[number(half, 0.5), number(one, 1), *numbers],
         replace=Create("Gelu", x, into=last),
         why="Gelu in single operators becomes one, wherever its half is multiplied.",
         source=common("gelu_fusion.cpp"),
@@ -155,11 +158,11 @@ ACTIVATIONS = Rewrite(
     "activations",
     [
         _swish(),
-        _clipped_sum("HardSwish of Clip"),
-        _clipped_sum("HardSwish of Clip, quotient first"),
-        _clipped_sum("HardSwish of Clip, product last"),
-        _clipped_sum("HardSigmoid of Clip"),
-        _clipped_sum("HardSigmoid of Clip and a product"),
+        _clipped_sum("HardSwish of Clip", "HardSwish", _quotient_of_product, 6),
+        _clipped_sum("HardSwish of Clip, quotient first", "HardSwish", _product_with_quotient, 6),
+        _clipped_sum("HardSwish of Clip, product last", "HardSwish", _scaled_product, 1 / 6),
+        _clipped_sum("HardSigmoid of Clip", "HardSigmoid", _quotient, 6),
+        _clipped_sum("HardSigmoid of Clip and a product", "HardSigmoid", _scaled, 1 / 6),
         _mish(),
         *(_gelu_by_erf(quotient, half_of) for quotient in (True, False) for half_of in ("sum", "product", "input")),
         _gelu_by_tanh("input"),
