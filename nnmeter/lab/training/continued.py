@@ -132,12 +132,13 @@ class ContinuedFit:
         features[:, 0] = self.codes[self.table.anchor[kernels]]
         return features
 
-    def held_out(self, fold: np.ndarray) -> HeldOut:
-        """Out-of-fold estimates of all rows, `fold` being of each row."""
+    def held_out(self, fold: np.ndarray, seen: np.ndarray | None = None) -> HeldOut:
+        """Out-of-fold estimates of all rows, `fold` being of each row; learned from those of `seen` alone, if given."""
+        teaches = self.timed if seen is None else self.timed & seen
         log_ratio = self.before[self.table.kernel]
         for number in range(FOLDS):
             test = np.flatnonzero(fold == number)
-            training = np.flatnonzero((fold != number) & self.timed)
+            training = np.flatnonzero((fold != number) & teaches)
             if len(test) and len(training):
                 log_ratio[test] += self._apply(self.learn(training), test)
         return HeldOut(log_ratio, self.known)
