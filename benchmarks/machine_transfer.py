@@ -1,20 +1,20 @@
 """How far a pack's times are from those of another machine: what an interval says of a machine that no pack is of.
 
-    python benchmarks/machine_transfer.py                          # prints what it learns, and how it holds on machines left out
-    python benchmarks/machine_transfer.py --machine zen3.parquet   # with one more machine, as `nnmeter measure data/zoo` wrote it
-    python benchmarks/machine_transfer.py --save                   # writes nnmeter/devices/transfer.json
+    python benchmarks/machine_transfer.py                         # what it learns, and how it holds on machines left out
+    python benchmarks/machine_transfer.py --machine zen3.parquet  # with one more: `nnmeter measure data/zoo --out` of it
+    python benchmarks/machine_transfer.py --save                  # writes nnmeter/devices/transfer.json
 
 Rules:
 
-1. A pack's predictions on the zoo as it was measured on another machine give log(measured / predicted) of each model, in
-   real milliseconds of that machine. Their median is the ratio of the two machines, what is left the *spread* of models.
+1. A pack's predictions on the zoo as it was measured on another machine give log(measured / predicted) of each model,
+   in real milliseconds of that machine. Their median is the ratio of the machines, what is left the *spread* of models.
 2. Machines of one kind have one place each on a logarithmic scale of time, by least squares from all ratios of packs to
    machines; places scatter with a standard deviation `sigma`, which is pooled over the kinds: server cores, and the
-   large cores of phones, of which six more packs tell. Freedom is the number of machines less one for each kind.
+   large cores of phones, of which five more packs tell. Freedom is the number of machines less one for each kind.
 3. A phone's times were published and do not ship; its pack's predictions stand for them, on models that both packs of a
    pair price with trained predictors. Their scatter of models is that of two packs, used only where no other is left.
-4. The log ratio of a new machine to a pack's is then Student's, of scale `sqrt(2) sigma`; half an interval is its quantile
-   and that of the models' spread, in squares.
+4. The log ratio of a new machine to a pack's is then Student's, of scale `sqrt(2) sigma`; half an interval is its
+   quantile and that of the models' spread, in squares.
 5. Where there are two machines or more of two widths of vector instructions, the ratio may have a shift by width: it is
    taken if it predicts machines left out better than none.
 6. Left out: each machine in turn, all of 2 to 5 learnt from the others; then every pack of its kind predicts it.
@@ -44,7 +44,8 @@ CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
 # The Helio P35 (Galaxy A03s) is left out: it has small in-order cores only, as no server has; it is 6 times slower than
 # a Pixel 4, and with it sigma would be 0.75 in place of 0.49.
 PHONE_PACKS = (
-    "iphone7-1large-tflite", "iphonexs-1large-tflite", "mi8se-1large-tflite", "pixel4-1large-tflite", "s10-1large-tflite",
+    "iphone7-1large-tflite", "iphonexs-1large-tflite", "mi8se-1large-tflite", "pixel4-1large-tflite",
+    "s10-1large-tflite",
 )  # fmt: skip
 TRAINED = 0.99  # least share of trained predictors in a phone's prediction
 

@@ -19,7 +19,7 @@ threads*, and *another machine*. Rules:
 6. Phones, GPUs and accelerators are never this machine. Measurements of devices that others published are of the device
    whose name both bear.
 7. The same core with another version of the runtime, without the runtime, or with other threads: this machine with
-   other settings. Threads count only where both are known: of a prediction nobody has said how many the model will have.
+   other settings. Threads count only where both are known: nobody has said how many a predicted model will have.
 8. Precision is not part of the verdict; the card and the kernels say it.
 """
 
@@ -99,7 +99,7 @@ class MachineMatch:
         return "; ".join(self.differences)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
+        """JSON-ready form of a match with the machine that runs this process."""
         return {
             "verdict": self.verdict.value,
             "pack_machine": self.there,
@@ -108,17 +108,29 @@ class MachineMatch:
             "device_named": self.named,
         }
 
+    def measured_to_dict(self) -> dict[str, Any]:
+        """JSON-ready form of a match with the machine that measurements are of."""
+        return {
+            "verdict": self.verdict.value,
+            "pack_machine": self.there,
+            "measured_machine": self.here,
+            "differences": list(self.differences),
+        }
 
-def match_this_machine(card: Card, machine: Machine | None = None, named: bool = False) -> MachineMatch:
+
+def match_this_machine(
+    card: Card, machine: Machine | None = None, named: bool = False, version: str | None = None
+) -> MachineMatch:
     """What a pack is to the machine that runs this process.
 
     Args:
         card: of the pack.
         machine: this machine; read if not given.
         named: whether the user named the pack.
+        version: of the pack's runtime here; looked up if not given.
     """
     here = machine or this_machine()
-    version = runtime_version(card.runtime)
+    version = version or runtime_version(card.runtime)
     there = describe_setting(card.fingerprint, card.hardware)
     words = describe_machine(here)
     if card.place != "server" or card.kind != "cpu":
@@ -180,7 +192,8 @@ def compare_machines(there: Machine, here: Machine) -> Compared:
     if there.architecture != here.architecture:
         deciding.append(_differ("architecture", there.architecture, here.architecture))
     elif _core(there) != _core(here):
-        deciding.append(f"{_core_words(there)} there, {_core_words(here)} here")
+        whole = there.vendor != here.vendor or not (there.family and here.family)
+        deciding.append(f"{_core_words(there, whole)} there, {_core_words(here, whole)} here")
     if there.isa != here.isa:
         deciding.append(_differ("instructions", there.isa, here.isa))
     if _is_other_name(there, here):
@@ -206,10 +219,11 @@ def _core(machine: Machine) -> tuple[str, str, str]:
     return machine.vendor, machine.family, machine.model
 
 
-def _core_words(machine: Machine) -> str:
+def _core_words(machine: Machine, whole: bool = True) -> str:
     if not machine.family and not machine.model:
         return f"{machine.vendor} of unknown family and model" if machine.vendor else "an unknown core"
-    return f"{machine.vendor} family {machine.family or 'unknown'} model {machine.model or 'unknown'}".strip()
+    numbers = f"family {machine.family or 'unknown'} model {machine.model or 'unknown'}"
+    return f"{machine.vendor} {numbers}".strip() if whole else numbers
 
 
 def _is_other_name(there: Machine, here: Machine) -> bool:

@@ -22,7 +22,7 @@ Rules:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, hypot, log
 from pathlib import Path
@@ -33,7 +33,6 @@ from nnmeter.predictor.intervals import normal_quantile
 
 if TYPE_CHECKING:
     from nnmeter.devices.identity import MachineMatch
-    from nnmeter.prediction.prediction import Prediction
 
 TRANSFER_FILE = Path(__file__).with_name("transfer.json")
 
@@ -75,17 +74,3 @@ def read_transfer() -> MachineTransfer:
     document = json.loads(TRANSFER_FILE.read_text(encoding="utf-8"))
     half = {float(confidence): float(value) for confidence, value in document["half"].items()}
     return MachineTransfer(half, float(document["spread"]), float(document["shift"]))
-
-
-def for_machine(prediction: Prediction, match: MachineMatch) -> Prediction:
-    """The prediction with what its device is to this machine, and the interval that this asks for (rule 5)."""
-    if not match.needs_transfer:
-        return replace(prediction, machine=match)
-    transfer = read_transfer()
-    factor = transfer.factor(match)
-    if factor != 1.0:
-        bits = f"{VECTOR_BITS[match.isa_there]} there, {VECTOR_BITS[match.isa_here]} here"
-        note = f"times are those of the pack by {factor:.2f}, for vector instructions are of other widths ({bits} bits)"
-        prediction = prediction.rescaled(factor, note)
-    interval = transfer.widen(prediction.latency_ms, *prediction.interval_ms, prediction.confidence)
-    return replace(prediction, machine=match, interval_ms=interval)

@@ -201,7 +201,7 @@ class LatencyPredictor:
         )
         if self.machine is None:
             return prediction
-        from nnmeter.devices.transfer import for_machine
+        from nnmeter.prediction.another_machine import for_machine
 
         return for_machine(prediction, self.machine)
 
