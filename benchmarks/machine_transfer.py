@@ -1,7 +1,7 @@
 """How far a pack's times are from those of another machine: what an interval says of a machine that no pack is of.
 
-    python benchmarks/machine_transfer.py                         # what it learns, and how it holds on machines left out
-    python benchmarks/machine_transfer.py --machine zen3.parquet  # with one more: `nnmeter measure data/zoo --out` of it
+    python benchmarks/machine_transfer.py                         # learns, and tries it on machines left out
+    python benchmarks/machine_transfer.py --machine zen3.parquet  # with one more, of `nnmeter measure data/zoo`
     python benchmarks/machine_transfer.py --save                  # writes nnmeter/devices/transfer.json
 
 Rules:

@@ -188,7 +188,8 @@ class Compared:
 
 def compare_machines(there: Machine, here: Machine) -> Compared:
     """Whether two machines have the same core, by rules 1 to 5; those that decide come first in the differences."""
-    deciding, told = [], []
+    deciding: list[str] = []
+    told: list[str] = []
     if there.architecture != here.architecture:
         deciding.append(_differ("architecture", there.architecture, here.architecture))
     elif _core(there) != _core(here):

@@ -146,8 +146,8 @@ def from_sysctl(sysctl: Sysctl) -> Processor:
     if vendor:
         words = " ".join(sysctl(f"machdep.cpu.{key}") or "" for key in ("features", "leaf7_features")).lower()
         flags = frozenset(words.replace("avx1.0", "avx").replace(".", "_").split())
-        own = [sysctl(f"machdep.cpu.{key}") or "" for key in ("family", "model", "stepping")]
-        return Processor(name, vendor, *own, flags, caches, virtual=virtual)
+        family, model, stepping = (sysctl(f"machdep.cpu.{key}") or "" for key in ("family", "model", "stepping"))
+        return Processor(name, vendor, family, model, stepping, flags, caches, virtual=virtual)
     arm = frozenset({"asimd", *(flag for key, flag in _APPLE_FEATURES.items() if sysctl(key) == "1")})
     family, model = sysctl("hw.cpufamily") or "", sysctl("hw.cpusubfamily") or ""
     return Processor(name, "Apple", family, model, "", arm, caches, virtual=virtual)

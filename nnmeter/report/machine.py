@@ -80,7 +80,8 @@ def warn_of_measured_machine(document: Mapping[str, Any] | None, does: str = "Pr
         return ""
     return (
         f"ANOTHER MACHINE than the pack's was measured ({'; '.join(document['differences'])}). {does} "
-        f"({document['pack_machine']}), times are real milliseconds of the measured one ({document['measured_machine']})."
+        f"({document['pack_machine']}), times are real milliseconds of the measured one "
+        f"({document['measured_machine']})."
     )
 
 

@@ -159,7 +159,8 @@ def _take_down(
     append_measurements(output, [measurement], fingerprint)
     verdict = match_this_machine(pack.card, named=True).verdict.words
     click.echo(
-        f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {verdict}; {len(measurement.kernels)} kernels"
+        f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {verdict}; "
+        f"{len(measurement.kernels)} kernels"
     )
     return 0
 

@@ -98,8 +98,8 @@ def evaluate_pack(
     rows = []
     if nominal_ms is not None:
         notes.append(
-            "errors are of the times in the state that the pack's prices are of (state_ms), its reference kernel taking "
-            f"{nominal_ms:.4g} ms; measured_ms is what was measured, with the reference at "
+            "errors are of the times in the state that the pack's prices are of (state_ms), its reference kernel "
+            f"taking {nominal_ms:.4g} ms; measured_ms is what was measured, with the reference at "
             f"{median(m.reference_ms for m in chosen):.4g} ms"
         )
     measured = _merge_sittings([m if nominal_ms is None else m.at_reference(nominal_ms) for m in chosen])

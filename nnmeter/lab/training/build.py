@@ -1,7 +1,7 @@
 """Making a device pack from measurements: what `nnmeter train` does.
 
 1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
-   version, threads and precision. Times are real milliseconds of it; those of several sittings are brought to one state.
+   version, threads and precision. Times are real milliseconds of it; several sittings are brought to one state.
 2. The rules are those that the measurements' kernels were detected with, where their fingerprint names them; else those
    of the runtime (`nnmeter/fusion/rulesets`), set to this processor's block of channels.
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
@@ -111,7 +111,8 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
         if fingerprint and identity(own) != identity(fingerprint):
             named = [describe_setting(one, "an unknown machine") for one in (own, fingerprint)]
             raise MeasurementError(
-                f"{source}: measured on another device ({named[0]}) than {sources[0]} ({named[1]}); take each on its own"
+                f"{source}: measured on another device ({named[0]}) than {sources[0]} ({named[1]}); "
+                "take each on its own"
             )
         fingerprint = fingerprint or own
         nominal_ms = found[0].reference_ms if found else None
