@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from nnmeter.devices.processor import Processor, from_cpuinfo, read_processor
+from nnmeter.devices.processor import Processor, read_processor
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,6 @@ VECTOR_BITS: dict[str, int] = {
 def this_machine() -> Machine:
     """The machine that runs this process."""
     return machine_of(read_processor(sys.platform))
-
-
-def machine_from_cpuinfo(text: str, architecture: str) -> Machine:
-    """The machine that a `/proc/cpuinfo` text describes; an empty text gives one with only its architecture."""
-    return machine_of(from_cpuinfo(text), architecture, 0)
 
 
 def machine_of(processor: Processor, architecture: str | None = None, cores: int | None = None) -> Machine:
