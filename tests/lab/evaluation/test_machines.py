@@ -1,4 +1,4 @@
-"""Times are real milliseconds of the machine that was measured; a reference time never carries one to another machine."""
+"""Times are real milliseconds of the machine measured; a reference time never carries one to another machine."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_another_machine_is_compared_in_its_own_milliseconds_and_told_first(
     for report_format, start in (("table", "ANOTHER MACHINE"), ("md", "> ANOTHER MACHINE")):
         line = first_line(card, report_format)
         assert line.startswith(
-            f"{start} than the pack's was measured (family 25 model 17 there, family 26 model 2 here)"
+            f"{start} than the pack's was measured (family 25 model 17 there, family 26 model 2 here"
         )
         assert "real milliseconds of the measured one (AMD EPYC (AuthenticAMD family 26 model 2" in line
     document = card.to_dict()
