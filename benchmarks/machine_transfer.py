@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.devices import list_devices, load_pack
+from nnmeter.devices.identity import Verdict, match_measurements
 from nnmeter.devices.machine import VECTOR_BITS
 from nnmeter.devices.nearest import is_candidate
 from nnmeter.devices.transfer import TRANSFER_FILE
@@ -106,7 +107,7 @@ def server_ratios(extra: Sequence[Path], widths: dict[str, int]) -> list[Ratio]:
         measurements, fingerprint = read_measurements(path)
         widths[machine] = VECTOR_BITS.get(str(fingerprint.get("isa")), 0)
         for name, pack in packs.items():
-            if name == machine:
+            if match_measurements(pack.card, fingerprint).verdict is not Verdict.ANOTHER_MACHINE:
                 continue
             logs = []
             for m in measurements:
