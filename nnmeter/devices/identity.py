@@ -187,7 +187,10 @@ class Compared:
 
 
 def compare_machines(there: Machine, here: Machine) -> Compared:
-    """Whether two machines have the same core, by rules 1 to 5; those that decide come first in the differences."""
+    """Whether two machines have the same core, by rules 1 to 5.
+
+    Differences that decide come first; of other cores nothing is told that follows from that.
+    """
     deciding: list[str] = []
     told: list[str] = []
     if there.architecture != here.architecture:
@@ -197,6 +200,8 @@ def compare_machines(there: Machine, here: Machine) -> Compared:
         deciding.append(f"{_core_words(there, whole)} there, {_core_words(here, whole)} here")
     if there.isa != here.isa:
         deciding.append(_differ("instructions", there.isa, here.isa))
+    if there.architecture != here.architecture or _core(there) != _core(here):
+        return Compared(False, tuple(deciding))
     if _is_other_name(there, here):
         deciding.append(f"{there.cpu or 'a processor without a name'} there, {here.cpu or 'one without a name'} here")
     virtual = there.virtual is not False or here.virtual is not False
