@@ -17,7 +17,7 @@ MODULES = REPOSITORY / "nnmeter" / "fusion" / "rulesets"
 TESTS = REPOSITORY / "tests" / "fusion" / "rulesets"
 
 # Modules that hold no pattern of their own, and modules that one test covers together.
-WITHOUT_PATTERNS = {"__init__", "shared", "sources"}
+WITHOUT_PATTERNS = {"__init__", "machine", "shared", "sources"}
 TOGETHER = {"tflite": "linking", "openvino_myriad": "linking", "tensorrt": "linking"}
 
 

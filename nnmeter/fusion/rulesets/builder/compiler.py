@@ -14,14 +14,17 @@ from nnmeter.fusion.rulesets.builder.rules import Create, Include, Made, Procedu
 
 def compile_rule_set(rules: RuleSet) -> dict[str, Any]:
     """The JSON object of a rule set."""
-    return {
+    data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "name": rules.name,
         "runtime": rules.runtime,
         "runtime_version": rules.runtime_version,
-        "parameters": dict(rules.parameters),
-        "stages": [_stage(stage) for stage in rules.stages],
     }
+    if rules.device:
+        data["device"] = _plain(rules.device)
+    if rules.machine:
+        data["machine"] = [_plain(vars(parameter)) for parameter in rules.machine]
+    return data | {"parameters": dict(rules.parameters), "stages": [_stage(stage) for stage in rules.stages]}
 
 
 def _stage(stage: Stage | Include) -> dict[str, Any]:

@@ -170,14 +170,36 @@ class Include:
 
 
 @dataclass(frozen=True, eq=False)
+class MachineParameter:
+    """A parameter that follows from the processor: its value by instruction set, with a reason and a source."""
+
+    parameter: str
+    isa: Mapping[str, Any]
+    why: str
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
 class RuleSet:
-    """What one runtime does to a graph, on one kind of device."""
+    """What one runtime does to a graph, on one kind of device.
+
+    Attributes:
+        name: its name in packs and errors.
+        runtime: the runtime, as adapters call it.
+        stages: what is applied, in order.
+        runtime_version: the version that the rules were checked with.
+        parameters: numbers and switches that rules and passes refer to.
+        device: what kind of device it is for, and how the runtime is installed.
+        machine: the parameters that follow from the processor.
+    """
 
     name: str
     runtime: str
     stages: Sequence[Stage | Include]
     runtime_version: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    device: Mapping[str, Any] = field(default_factory=dict)
+    machine: Sequence[MachineParameter] = ()
 
 
 def no_op(

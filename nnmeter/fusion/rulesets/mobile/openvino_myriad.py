@@ -26,6 +26,7 @@ RULE_SET = RuleSet(
     "openvino2019r2-myriad",
     runtime="openvino-myriad",
     runtime_version="2019R2",
+    device={"place": "stick", "kind": "vpu"},
     parameters={
         "one_global_pool": True,
         "free_views": True,

@@ -20,6 +20,7 @@ ON_CUDA = joins(
 RULE_SET = RuleSet(
     "tensorrt-cuda",
     runtime="tensorrt",
+    device={"place": "server", "kind": "gpu"},
     parameters={
         "one_global_pool": True,
         "free_views": True,

@@ -28,6 +28,7 @@ CPU = RuleSet(
     "tflite21-cpu",
     runtime="tflite",
     runtime_version="2.1",
+    device={"place": "phone", "kind": "cpu"},
     parameters={
         "one_global_pool": True,
         "free_views": True,
@@ -92,11 +93,12 @@ ON_GPU = joins(
 )
 
 
-def _gpu(name: str, version: str) -> RuleSet:
+def _gpu(name: str, version: str, **device: bool) -> RuleSet:
     return RuleSet(
         name,
         runtime="tflite-gpu",
         runtime_version=version,
+        device={"place": "phone", "kind": "gpu", **device},
         parameters={
             "one_global_pool": True,
             "free_views": True,
@@ -120,4 +122,4 @@ def _gpu(name: str, version: str) -> RuleSet:
 
 
 GPU_21 = _gpu("tflite21-gpu", "2.1")
-GPU = _gpu("tflite-gpu", "2.x")
+GPU = _gpu("tflite-gpu", "2.x", default=True)

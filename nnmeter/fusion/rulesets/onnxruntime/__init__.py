@@ -32,6 +32,7 @@ from nnmeter.fusion.rulesets.onnxruntime import (
     integer_convolutions,
     integer_products,
     layer_normalization,
+    machine,
     matmul_add,
     matmul_batch_normalization,
     matmul_nbits_bias,
@@ -153,6 +154,13 @@ RULE_SET = RuleSet(
     "onnxruntime-cpu",
     runtime="onnxruntime",
     runtime_version=VERSION,
+    device={
+        "place": "server",
+        "kind": "cpu",
+        "distributions": ("onnxruntime", "onnxruntime-gpu"),
+        "extra": "onnxruntime",
+    },
+    machine=machine.MACHINE,
     parameters={"block": 16, "signed_activations": False},
     stages=[BASIC, FUNCTIONS, EXTENDED, LAYOUT, RESIDUAL_SUMS],
 )

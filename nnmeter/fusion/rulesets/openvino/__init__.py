@@ -83,6 +83,7 @@ RULE_SET = RuleSet(
     "openvino-cpu",
     runtime="openvino",
     runtime_version=VERSION,
+    device={"place": "server", "kind": "cpu", "distributions": ("openvino",), "extra": "openvino"},
     stages=[
         Stage("operators without a fast form", [activations.HARD_SIGMOID]),
         COMMON,
