@@ -26,6 +26,7 @@ from nnmeter.binding.layers import Layer
 from nnmeter.binding.values import propagate
 from nnmeter.errors import ModelError, NnmeterError, brief
 from nnmeter.graph.ir import Graph, Node, TensorType
+from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph
 from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 from nnmeter.operators.attributes import wrong_attribute
@@ -84,7 +85,7 @@ class Inference:
         self._asked: set[str] = set()
         self._bodies = self._body_nodes = 0
         self._unknown: set[tuple[str, str]] = set()
-        self.warnings: list[str] = []
+        self.warnings: list[Note] = []
 
     def unused_trips(self) -> list[str]:
         """Names of the nodes that were given a trip count and did not ask for one."""
@@ -309,10 +310,11 @@ class Inference:
         if key not in self._unknown:
             self._unknown.add(key)
             name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            self.warnings.append(
+            said = (
                 f"operator {name} is unknown: it counts one operation an output element and its bytes; "
                 f"a package can declare its cost (entry point nnmeter.operators)"
             )
+            self.warnings.append(Note(said, "unknown", name))
 
     def _count(self, node: Node, branch: UnboundGraph) -> None:
         """Count the names that are made when a branch takes the place of its `If`: they grow with every level."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nnmeter.graph.notes import Note
+from nnmeter.prediction.interval import Coverage, Interval
 from nnmeter.predictor.price import Source
 from nnmeter.predictor.trained_range import Gap
 
@@ -60,9 +62,9 @@ class Prediction:
         model: name of the model, the path where it came from one.
         device: id of the device pack.
         latency_ms: predicted time of one inference: the kernels and the overhead.
-        interval_ms: low and high end that hold the measured time with probability `confidence`.
+        interval_ms: holds the measured time with probability `confidence`.
         confidence: 0.5, 0.8, 0.9 or 0.95.
-        coverage: share of the kernels' time that "trained" and "fallback" prices make up.
+        coverage: shares of the kernels' time that trained prices and those of the fallback make up.
         kernels: every kernel in the order of execution.
         overhead_ms: time of an inference that no kernel accounts for.
         warnings: what the reader should know, a sentence each.
@@ -73,12 +75,12 @@ class Prediction:
     model: str
     device: str
     latency_ms: float
-    interval_ms: tuple[float, float]
+    interval_ms: Interval
     confidence: float
-    coverage: Mapping[str, float]
+    coverage: Coverage
     kernels: tuple[PricedKernel, ...]
     overhead_ms: float
-    warnings: tuple[str, ...]
+    warnings: tuple[Note, ...]
     dims: Mapping[str, int] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
 
@@ -98,10 +100,10 @@ class Prediction:
         return replace(
             self,
             latency_ms=self.latency_ms * factor,
-            interval_ms=(self.interval_ms[0] * factor, self.interval_ms[1] * factor),
+            interval_ms=self.interval_ms.scaled(factor),
             kernels=tuple(replace(k, latency_ms=k.latency_ms * factor) for k in self.kernels),
             overhead_ms=self.overhead_ms * factor,
-            warnings=(*self.warnings, note),
+            warnings=(*self.warnings, Note(note, "rescaled")),
         )
 
     def to_dict(self) -> dict[str, Any]:

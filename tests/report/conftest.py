@@ -1,6 +1,8 @@
 import pytest
 
-from nnmeter.prediction.predict import Prediction, PricedKernel
+from nnmeter.graph.notes import Note
+from nnmeter.prediction.interval import Coverage, Interval
+from nnmeter.prediction.prediction import Prediction, PricedKernel
 from nnmeter.predictor.trained_range import Gap
 
 
@@ -25,11 +27,11 @@ def prediction() -> Prediction:
         model="models/net|1.onnx",
         device="test-cpu-1t",
         latency_ms=110.0,
-        interval_ms=(100.0, 121.0),
+        interval_ms=Interval(100.0, 121.0, 0.9),
         confidence=0.9,
-        coverage={"trained": 102 / 105, "fallback": 3 / 105},
+        coverage=Coverage(102 / 105, 3 / 105),
         kernels=kernels,
         overhead_ms=5.0,
-        warnings=("[bold]beware",),
+        warnings=(Note("[bold]beware", "unused"),),
         advice=("nnmeter profile --like 'models/net|1.onnx'",),
     )
