@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -217,7 +218,9 @@ class Inference:
                     initializers.update(inlined.constants)
                     result += self._infer(inlined.nodes, context, taken, initializers)
                     continue
-                node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, {**node.attributes})
+                node = Node(
+                    node.op_type, node.domain, node.name, node.inputs, node.outputs, {**node.attributes}, node.scope
+                )
             rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             warned = len(self.warnings)
             try:
@@ -231,7 +234,7 @@ class Inference:
                     if node.op_type in NOTED:
                         cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, outputs)
                         noted = {**node.attributes, **dict(zip(NESTED_COST, cost, strict=True))}
-                        node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, noted)
+                        node = replace(node, attributes=noted)
                     if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
                         outputs = self._refined(node, outputs, context, warned)
             except NnmeterError:

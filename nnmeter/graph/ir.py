@@ -45,7 +45,11 @@ class TensorType:
 
 @dataclass(slots=True)
 class Node:
-    """One operator. `inputs` and `outputs` are tensor names, "" for an absent optional one."""
+    """One operator. `inputs` and `outputs` are tensor names, "" for an absent optional one.
+
+    `scope` is what the exporting framework wrote of the module that the operator is of, as the file has it (see
+    `nnmeter.prediction.modules`); "" where the file says nothing, or says it in the name.
+    """
 
     op_type: str
     domain: str  # "" for ai.onnx
@@ -53,6 +57,7 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, Any] = field(default_factory=dict)  # int, float, str, tuple of these, ndarray, or Graph
+    scope: str = ""
 
 
 @dataclass(slots=True)

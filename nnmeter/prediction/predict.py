@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nnmeter.collector import paused_collector
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.kernels.kernel import Kernel, KernelSignature
+from nnmeter.prediction.modules import places_of
 from nnmeter.prediction.prediction import Prediction
 from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE, price_model
 from nnmeter.prediction.sweep import bind_each, one_each
@@ -140,9 +141,10 @@ class LatencyPredictor:
         confidence: float = DEFAULT_CONFIDENCE,
         dims: Mapping[str, int] | None = None,
         path: str | None = None,
+        places: Sequence[str] | None = None,
     ) -> Prediction:
         """The prediction for kernels that were detected already; see `predict` and `pricing.price_model`."""
-        return price_model(self.pack, self._gaps, model, kernels, warnings, strict, confidence, dims, path)
+        return price_model(self.pack, self._gaps, model, kernels, warnings, strict, confidence, dims, path, places)
 
 
 def load_predictor(device: str | os.PathLike[str] | None = None) -> LatencyPredictor:
@@ -237,7 +239,8 @@ def predict_on(
                     key = predictor.rules_key if len(predictors) > 1 else ""
                     known = detected.get(key)
                     kernels = detected[key] = predictor.detect(graph) if known is None else known
-            yield predictor.price(called, kernels, graph.warnings, strict, confidence, dims, path)
+                places = places_of(kernels, graph.nodes)
+            yield predictor.price(called, kernels, graph.warnings, strict, confidence, dims, path, places)
 
 
 def _graphs(model: Any, sizes: InputSizes, name: str | None) -> Iterator[tuple[Graph, dict[str, int]]]:

@@ -32,6 +32,7 @@ def price_model(
     confidence: float = DEFAULT_CONFIDENCE,
     dims: Mapping[str, int] | None = None,
     path: str | None = None,
+    places: Sequence[str] | None = None,
 ) -> Prediction:
     """The prediction for a model whose kernels are known.
 
@@ -45,6 +46,7 @@ def price_model(
         confidence: of the interval.
         dims: the sizes that were given, for the advice.
         path: its file, for the advice; None for a model in memory.
+        places: of the kernels in the framework's modules (`nnmeter.prediction.modules`), where that is known.
 
     Raises:
         CoverageError: `strict`, and a kernel is outside of the trained range.
@@ -64,8 +66,9 @@ def price_model(
                 PricedKernel(
                     k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.outside,
                     _gaps(pack, known_gaps, k.signature, p) if p.outside or p.source != "trained" else (),
+                    k.signature.op_type, place,
                 )
-                for k, p in zip(kernels, prices, strict=True)
+                for k, p, place in zip(kernels, prices, places or [""] * len(kernels), strict=True)
             ]
         )  # fmt: skip
     kernel_ms = sum(k.latency_ms for k in priced)

@@ -1,0 +1,53 @@
+"""The time of a prediction by what its kernels have in common: fused type, operator, or module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnmeter.prediction.prediction import PricedKernel
+
+
+@dataclass(frozen=True, slots=True)
+class KernelGroup:
+    """The kernels of a prediction that have one name in common.
+
+    Attributes:
+        name: fused type, operator, or module; "" for kernels of no module.
+        latency_ms: what they take together, in milliseconds.
+        share: their share of the predicted time, overhead included.
+        kernels: how many there are.
+        flops: floating-point operations of all of them.
+        bytes: bytes that all of them read and write.
+    """
+
+    name: str
+    latency_ms: float
+    share: float
+    kernels: int
+    flops: int
+    bytes: int
+
+
+def group_kernels(
+    kernels: Iterable[PricedKernel], total_ms: float, key: Callable[[PricedKernel], str]
+) -> tuple[KernelGroup, ...]:
+    """The groups that `key` makes of kernels, most expensive first.
+
+    Args:
+        kernels: the kernels.
+        total_ms: the time that shares are of.
+        key: the name of a kernel's group.
+    """
+    members: dict[str, list[PricedKernel]] = {}
+    for kernel in kernels:
+        members.setdefault(key(kernel), []).append(kernel)
+    groups = []
+    for name, group in members.items():
+        latency_ms = sum(k.latency_ms for k in group)
+        share = latency_ms / total_ms if total_ms else 0.0
+        flops, size = sum(k.flops for k in group), sum(k.bytes for k in group)
+        groups.append(KernelGroup(name, latency_ms, share, len(group), flops, size))
+    return tuple(sorted(groups, key=lambda group: -group.latency_ms))
