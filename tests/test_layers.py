@@ -46,6 +46,7 @@ LAB = (
     ("nnmeter.lab.training",),
     ("nnmeter.lab.transfer",),
     ("nnmeter.lab.report",),
+    ("nnmeter.lab.api", "nnmeter.lab.frames"),
     ("nnmeter.lab.cli",),
 )
 LAYERS = {unit: level for level, units in enumerate(chain(CORE, LAB)) for unit in units}

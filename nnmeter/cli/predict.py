@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.prediction.predict import Detect
     from nnmeter.prediction.prediction import Prediction
+    from nnmeter.report.groups import By
 
 
 @click.command("predict")
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 @options.kernels_from
 @click.option("--here", is_flag=True,
               help="Rescale to the present state of this machine, which must be the pack's own.")  # fmt: skip
+@click.option("--by", type=click.Choice(["type", "operator", "module"]),
+              help="Report the time by fused type, by operator, or by module of the exporting framework.")  # fmt: skip
+@click.option("--depth", type=click.IntRange(1, 32),
+              help="With --by module: levels of modules to tell apart. Default: 2.")  # fmt: skip
 @options.output_file
 @timeout
 def command(
@@ -43,6 +48,8 @@ def command(
     explain: bool,
     kernels_from: str,
     here: bool,
+    by: By | None,
+    depth: int | None,
     output: Path | None,
 ) -> None:
     """Predict how long each MODEL takes on a device; a folder stands for the .onnx files in it.
@@ -51,9 +58,13 @@ def command(
     """
     from nnmeter.prediction.predict import LatencyPredictor, predict_on
     from nnmeter.report import render
+    from nnmeter.report.groups import GroupReport
+    from nnmeter.report.render import render_groups
 
     paths, several = options.expand_models(models)
     packs, notice = choose_packs(devices)
+    if depth is not None and by != "module":
+        raise click.UsageError("--depth is of --by module; give that too")
     _check_single(packs, sizes, kernels_from, here)
     state = None
     if here:
@@ -68,7 +79,11 @@ def command(
             predictions += [p if state is None else p.rescaled(state.factor, state.note) for p in found]
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain)
-    write_report(render(predictions, report_format, layout), output, notice)
+    if by is None:
+        text = render(predictions, report_format, layout)
+    else:
+        text = render_groups(GroupReport(predictions, by, depth or 2), report_format, layout)
+    write_report(text, output, notice)
 
 
 def _check_single(packs: Sequence[DevicePack], sizes: InputSizes, kernels_from: str, here: bool) -> None:

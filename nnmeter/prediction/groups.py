@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nnmeter.prediction.modules import module_path
+
 if TYPE_CHECKING:
-    from nnmeter.prediction.prediction import PricedKernel
+    from nnmeter.prediction.prediction import Prediction, PricedKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +53,27 @@ def group_kernels(
         flops, size = sum(k.flops for k in group), sum(k.bytes for k in group)
         groups.append(KernelGroup(name, latency_ms, share, len(group), flops, size))
     return tuple(sorted(groups, key=lambda group: -group.latency_ms))
+
+
+def module_tree(prediction: Prediction, depth: int) -> Iterator[tuple[int, KernelGroup]]:
+    """The modules of a prediction as a tree down to `depth` levels: the level of each, from 0, and its group.
+
+    A module comes before those in it, the most expensive first. A group's name is the last part of the module's.
+    """
+    yield from _branches(prediction.kernels, prediction.latency_ms, 0, depth)
+
+
+def _branches(
+    kernels: Sequence[PricedKernel], total_ms: float, level: int, depth: int
+) -> Iterator[tuple[int, KernelGroup]]:
+    def own(kernel: PricedKernel) -> str:
+        parts, _ = module_path(kernel.place)
+        return parts[level] if level < len(parts) else ""
+
+    for group in group_kernels(kernels, total_ms, own):
+        if not group.name and level:
+            continue  # the module's own operators, which are in its line
+        yield level, group
+        inner = [kernel for kernel in kernels if own(kernel) == group.name]
+        if group.name and level + 1 < depth:
+            yield from _branches(inner, total_ms, level + 1, depth)

@@ -20,6 +20,8 @@ def prediction() -> Prediction:
             bytes=100 * i,
             outside=0.0,
             gaps=(Gap("operator", "Einsum", "matmul", "float32"),) if i == 3 else (),
+            operator="Einsum" if i == 3 else "Conv",
+            place=f"/layer{i}/Conv",
         )
         for i in range(1, 15)
     )
