@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from nnmeter.prediction.frames import import_pandas
+from nnmeter.prediction.kernel_frame import import_pandas
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,49 +1,16 @@
-"""Predictions as pandas frames. Pandas is imported when a frame is asked for, and brought by `nnmeter[lab]`."""
+"""Predictions as a pandas frame, a row each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.prediction.kernel_frame import import_pandas
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from nnmeter.prediction.prediction import Prediction
-
-
-def import_pandas() -> Any:
-    """The module pandas.
-
-    Raises:
-        ModuleNotFoundError: it is not installed; the message says how to install it.
-    """
-    try:
-        import pandas
-    except ModuleNotFoundError as fault:
-        if fault.name != "pandas":
-            raise
-        message = "a frame needs pandas, which is not installed; pip install 'nnmeter[lab]'"
-        raise ModuleNotFoundError(message, name="pandas") from None
-    return pandas
-
-
-def kernel_frame(prediction: Prediction) -> pd.DataFrame:
-    """A row a kernel, in the order of execution; see `Prediction.to_pandas`."""
-    pandas = import_pandas()
-    total_ms = prediction.latency_ms
-    columns: dict[str, list[Any]] = {
-        "name": [k.name for k in prediction.kernels],
-        "type": [k.type for k in prediction.kernels],
-        "operator": [k.operator for k in prediction.kernels],
-        "latency_ms": [k.latency_ms for k in prediction.kernels],
-        "share": [k.latency_ms / total_ms if total_ms else 0.0 for k in prediction.kernels],
-        "source": [k.source for k in prediction.kernels],
-        "flops": [float(k.flops) for k in prediction.kernels],  # a loop's may be larger than an int64
-        "bytes": [float(k.bytes) for k in prediction.kernels],
-        "module": [k.module for k in prediction.kernels],
-        "nodes": [k.nodes for k in prediction.kernels],
-    }
-    return pandas.DataFrame(columns)
 
 
 def predictions_to_pandas(predictions: Sequence[Prediction]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nnmeter.prediction.modules import module_path
 
 if TYPE_CHECKING:
-    from nnmeter.prediction.prediction import Prediction, PricedKernel
+    from nnmeter.prediction.priced_kernel import PricedKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,20 @@ def group_kernels(
     return tuple(sorted(groups, key=lambda group: -group.latency_ms))
 
 
-def module_tree(prediction: Prediction, depth: int) -> Iterator[tuple[int, KernelGroup]]:
-    """The modules of a prediction as a tree down to `depth` levels: the level of each, from 0, and its group.
+def module_tree(
+    kernels: Sequence[PricedKernel], total_ms: float, depth: int, level: int = 0
+) -> Iterator[tuple[int, KernelGroup]]:
+    """The modules of kernels as a tree: the level of each, from 0, and its group.
 
     A module comes before those in it, the most expensive first. A group's name is the last part of the module's.
+
+    Args:
+        kernels: the kernels.
+        total_ms: the time that shares are of.
+        depth: levels to tell apart.
+        level: the one to begin with.
     """
-    yield from _branches(prediction.kernels, prediction.latency_ms, 0, depth)
 
-
-def _branches(
-    kernels: Sequence[PricedKernel], total_ms: float, level: int, depth: int
-) -> Iterator[tuple[int, KernelGroup]]:
     def own(kernel: PricedKernel) -> str:
         parts, _ = module_path(kernel.place)
         return parts[level] if level < len(parts) else ""
@@ -76,4 +79,4 @@ def _branches(
         yield level, group
         inner = [kernel for kernel in kernels if own(kernel) == group.name]
         if group.name and level + 1 < depth:
-            yield from _branches(inner, total_ms, level + 1, depth)
+            yield from module_tree(inner, total_ms, depth, level + 1)

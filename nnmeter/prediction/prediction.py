@@ -4,70 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.graph.notes import Note
 from nnmeter.prediction.groups import KernelGroup, group_kernels
 from nnmeter.prediction.interval import Coverage, Interval
 from nnmeter.prediction.modules import module_name
-from nnmeter.predictor.price import Source
-from nnmeter.predictor.trained_range import Gap
+from nnmeter.prediction.priced_kernel import PricedKernel
+from nnmeter.wording import format_ms, format_share, printable, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class PricedKernel:
-    """One kernel of a prediction.
-
-    Attributes:
-        name: name of the kernel in its model.
-        type: fused name in the runtime's vocabulary.
-        latency_ms: its price.
-        source: "trained", or "fallback" where the device's training had no such operator.
-        nodes: the model's operators that it absorbs.
-        flops: floating-point operations, one multiply-add being two.
-        bytes: bytes read and written.
-        outside: how many doublings of size it lies beyond what training sampled; 0 inside.
-        gaps: what training lacked for it; nothing for a kernel inside of the trained range.
-        operator: the operator that it computes, whatever is fused to it: `Conv` of `nchwc.Conv+Add+Relu`.
-        place: what the file says of its place in the exporting framework's modules; `module` reads it.
-    """
-
-    name: str
-    type: str
-    latency_ms: float
-    source: Source
-    nodes: tuple[str, ...]
-    flops: int
-    bytes: int
-    outside: float
-    gaps: tuple[Gap, ...] = ()
-    operator: str = ""
-    place: str = ""
-
-    @property
-    def module(self) -> str:
-        """The module of the exporting framework that it is of, `layer1.0.conv1`; "" where the file does not say."""
-        return module_name(self.place)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The kernel as the JSON schema has it."""
-        return {
-            "name": self.name,
-            "type": self.type,
-            "operator": self.operator,
-            "module": self.module,
-            "latency_ms": self.latency_ms,
-            "source": self.source,
-            "nodes": list(self.nodes),
-            "flops": self.flops,
-            "bytes": self.bytes,
-            "outside": [gap.to_dict() for gap in self.gaps],
-        }
+_SHOWN_CHARACTERS = 80  # of a model's name, where a prediction shows itself in a line
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -140,22 +91,31 @@ class Prediction:
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        from nnmeter.prediction.frames import kernel_frame
+        from nnmeter.prediction.kernel_frame import kernel_frame
 
-        return kernel_frame(self)
+        return kernel_frame(self.kernels, self.latency_ms)
 
     def __repr__(self) -> str:
         return f"<Prediction {self}>"
 
     def __str__(self) -> str:
-        from nnmeter.prediction.showing import one_line
+        count = len(self.kernels)
+        return (
+            f"{self._subject()}: {format_ms(self.latency_ms)} ms "
+            f"({format_ms(self.interval_ms.low)} to {format_ms(self.interval_ms.high)}), "
+            f"{count} kernel{'' if count == 1 else 's'}, {format_share(self.coverage.trained)} trained"
+        )
 
-        return one_line(self)
+    def _subject(self) -> str:
+        """Model, sizes and device on one line; names in files may have characters that a terminal acts on."""
+        name = shorten(PurePath(self.model).name or self.model, _SHOWN_CHARACTERS)
+        sizes = " ".join(f"{dim}={size}" for dim, size in self.dims.items())
+        return printable(f"{name}{f' ({sizes})' if sizes else ''} on {self.device}")
 
     def _repr_html_(self) -> str:
         from nnmeter.prediction.showing import as_html
 
-        return as_html(self)
+        return as_html(str(self), self.kernels, self.latency_ms, self.overhead_ms, self.warnings)
 
     def rescaled(self, factor: float, note: str) -> Prediction:
         """The prediction with all times multiplied, and a warning that says why; shares stay."""

@@ -10,7 +10,8 @@ from nnmeter.errors import CoverageError, NnmeterError
 from nnmeter.graph.notes import Note
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.interval import Coverage, Interval
-from nnmeter.prediction.prediction import Prediction, PricedKernel
+from nnmeter.prediction.prediction import Prediction
+from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.trained_range import Gap, find_gaps
 
 if TYPE_CHECKING:

@@ -18,9 +18,11 @@ def render(report: GroupReport, layout: Layout) -> str:
         sizes = f" ({format_dims(prediction.dims)})" if prediction.dims else ""
         text.add(f"{text.bold(prediction.model)}{sizes} on {prediction.device}")
         text.add(f"{text.bold(format_ms(prediction.latency_ms) + ' ms')} by {report.by}")
-        rows = [_row(name, group) for name, group in _lines(report, prediction)]
+        rows: list[tuple[str, ...]] = [_row(name, group) for name, group in _lines(report, prediction)]
         overhead = ("overhead", "", format_ms(prediction.overhead_ms), _share(prediction), "", "")
-        sections = [rows, *([[overhead]] if prediction.overhead_ms > 0 else [])]
+        sections = [rows]
+        if prediction.overhead_ms > 0:
+            sections.append([overhead])
         text.add_table((report.by, "kernels", "ms", "share", "FLOPs", "bytes"), "trrrrr", sections)
     return str(text)
 
@@ -28,7 +30,10 @@ def render(report: GroupReport, layout: Layout) -> str:
 def _lines(report: GroupReport, prediction: Prediction) -> list[tuple[str, KernelGroup]]:
     if report.by != "module":
         return [(report.label(group), group) for group in report.groups(prediction)]
-    return [(f"{'· ' * level}{report.label(group)}", group) for level, group in module_tree(prediction, report.depth)]
+    return [
+        (f"{'· ' * level}{report.label(group)}", group)
+        for level, group in module_tree(prediction.kernels, prediction.latency_ms, report.depth)
+    ]
 
 
 def _row(name: str, group: KernelGroup) -> tuple[str, ...]:

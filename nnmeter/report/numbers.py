@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nnmeter.wording import format_count, format_interval, format_ms, format_share
 
 if TYPE_CHECKING:
-    from nnmeter.prediction.prediction import PricedKernel
+    from nnmeter.prediction.priced_kernel import PricedKernel
 
 __all__ = ["TOP_KERNELS", "format_count", "format_interval", "format_ms", "format_share", "most_expensive"]
 

@@ -2,7 +2,8 @@ import pytest
 
 from nnmeter.graph.notes import Note
 from nnmeter.prediction.interval import Coverage, Interval
-from nnmeter.prediction.prediction import Prediction, PricedKernel
+from nnmeter.prediction.prediction import Prediction
+from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.trained_range import Gap
 
 

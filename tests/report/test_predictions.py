@@ -33,6 +33,8 @@ def test_json_of_one_model_is_an_object_of_the_schema(prediction: Prediction) ->
     assert document["kernels"][2] == {
         "name": "/layer3/Conv",
         "type": "Einsum",
+        "operator": "Einsum",
+        "module": "layer3",
         "latency_ms": 3.0,
         "source": "fallback",
         "nodes": ["/layer3/Conv", "/layer3/Relu"],
