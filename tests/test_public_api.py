@@ -1,8 +1,11 @@
 """The public surface: what is here may grow, and changes only with a major version."""
 
+import ast
+import importlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +103,17 @@ def test_importing_the_package_imports_nothing_else() -> None:
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "numpy" not in output.split()
     assert [name for name in output.split() if name.startswith("nnmeter")] == ["nnmeter", "nnmeter._version"]
+
+
+def test_the_stub_tells_checkers_what_there_is() -> None:
+    """Editors read `__init__.pyi`; it must name each thing, and where it is."""
+    stub = ast.parse((Path(nnmeter.__file__).with_suffix(".pyi")).read_text(encoding="utf-8"))
+    told = {
+        alias.asname: (node.module, alias.name)
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(told) == NAMES
+    for name, (module, inner) in told.items():
+        assert getattr(importlib.import_module(str(module)), inner) is getattr(nnmeter, name)

@@ -17,6 +17,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -159,9 +160,9 @@ def _fitted(model: UnboundModel, kind: TensorType, value: np.ndarray[Any, Any]) 
 
 def _checked_sizes(model: UnboundModel, dims: Mapping[str, Any]) -> dict[str, int]:
     for name, size in dims.items():
-        if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= MAX_ELEMENTS:
+        if isinstance(size, bool) or not isinstance(size, Integral) or not 0 < size <= MAX_ELEMENTS:
             raise ModelError(f"{model.source}: dimension '{name}' cannot be {size!r}; give a positive whole number")
-    return dict(dims)
+    return {name: int(size) for name, size in dims.items()}
 
 
 def _checked_shape(model: UnboundModel, name: str, shape: Any) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ def bind_each(model: UnboundModel, sizes: InputSizes) -> Iterator[tuple[Graph, d
     for single in combinations(model, sizes):
         with paused_collector():
             graph = bind_shapes(model, single)
-        yield graph, {name: size for name, size in single.dims.items() if isinstance(size, int) and name in names}
+        yield graph, {name: int(size) for name, size in single.dims.items() if name in names}  # type: ignore[arg-type]
 
 
 def combinations(model: UnboundModel, sizes: InputSizes) -> Iterator[InputSizes]:
@@ -43,7 +43,7 @@ def combinations(model: UnboundModel, sizes: InputSizes) -> Iterator[InputSizes]
     empty = next((name for name, given in several.items() if not given), None)
     if empty is not None:
         raise NnmeterError(f"{model.source}: dimension '{empty}' is given no size; give one or more")
-    choices = [tuple(dict.fromkeys(given)) if name in names else given[:1] for name, given in several.items()]
+    choices = [_distinct(given) if name in names else given[:1] for name, given in several.items()]
     for chosen in product(*choices):
         yield replace(sizes, dims=dict(zip(several, chosen, strict=True)))
 
@@ -51,6 +51,15 @@ def combinations(model: UnboundModel, sizes: InputSizes) -> Iterator[InputSizes]
 def one_each(dims: Mapping[str, Any]) -> dict[str, tuple[Any]]:
     """Each size as a list of one, so that a list in its place is refused and not swept over."""
     return {name: (size,) for name, size in dims.items()}
+
+
+def _distinct(sizes: Sequence[Any]) -> list[Any]:
+    """Each size once; compared, not hashed, for what is no size is left to binding as well."""
+    found: list[Any] = []
+    for size in sizes:
+        if size not in found:
+            found.append(size)
+    return found
 
 
 def _as_tuple(given: Any) -> tuple[Any, ...]:

@@ -16,11 +16,12 @@ from statistics import mean
 
 from nnmeter.errors import MeasurementError, NnmeterError
 from nnmeter.graph.input_sizes import InputSizes
+from nnmeter.lab.measuring import protocol
 from nnmeter.lab.measuring.append import append_measurements, check_appendable, describe_sitting
 from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.measuring.interruption import MeasuringInterrupted
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.protocol import Progress, Stopwatch, measure_models
+from nnmeter.lab.measuring.protocol import Progress, Stopwatch
 from nnmeter.lab.runtimes.base import RuntimeAdapter
 
 
@@ -85,7 +86,7 @@ def measure_sitting(
     own_ms = [_reference_ms(adapter)] if nominal_ms is not None else []
     interrupted = False
     try:
-        found: Sequence[Measurement] = measure_models(
+        found: Sequence[Measurement] = protocol.measure_models(
             models,
             adapter,
             threads,
