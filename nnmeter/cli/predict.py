@@ -62,14 +62,15 @@ def command(
     from nnmeter.report.render import render_groups
 
     paths, several = options.expand_models(models)
-    packs, notice = choose_packs(devices)
+    chosen = choose_packs(devices)
+    packs = [c.pack for c in chosen]
     if depth is not None and by != "module":
         raise click.UsageError("--depth is of --by module; give that too")
     _check_single(packs, sizes, kernels_from, here)
     state = None
     if here:
         state = from_lab("present_state")(packs[0])
-    predictors = [LatencyPredictor(pack) for pack in packs]
+    predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
     predictions: list[Prediction] = []
     with StatusLine() as status:
         for done, path in enumerate(paths):
@@ -83,7 +84,7 @@ def command(
         text = render(predictions, report_format, layout)
     else:
         text = render_groups(GroupReport(predictions, by, depth or 2), report_format, layout)
-    write_report(text, output, notice)
+    write_report(text, output, chosen[0].notice)
 
 
 def _check_single(packs: Sequence[DevicePack], sizes: InputSizes, kernels_from: str, here: bool) -> None:

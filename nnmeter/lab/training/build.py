@@ -1,6 +1,7 @@
 """Making a device pack from measurements: what `nnmeter train` does.
 
-1. All measurements are of one device: the same processor, runtime, version, threads and precision.
+1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
+   version, threads and precision. Times are real milliseconds of it; several sittings are brought to one state.
 2. The rules are those that the measurements' kernels were detected with, where their fingerprint names them; else those
    of the runtime (`nnmeter/fusion/rulesets`), set to this processor's block of channels.
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
@@ -94,7 +95,12 @@ def build_pack(
 
 
 def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
-    """The measurements of several sources, on the first one's scale of time, and their one fingerprint (rule 1)."""
+    """The measurements of several sources, in the first one's state of the machine, and their one fingerprint (rule 1).
+
+    Raises:
+        MeasurementError: they are of several devices.
+    """
+    from nnmeter.devices.identity import describe_setting
     from nnmeter.lab.measuring.fingerprint import identity
     from nnmeter.lab.measuring.store import read_measurements
 
@@ -103,7 +109,11 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
     for source in sources:
         rows, own = read_measurements(source)
         if fingerprint and identity(own) != identity(fingerprint):
-            raise MeasurementError(f"{source}: measured on another device than {sources[0]}; train each on its own")
+            named = [describe_setting(one, "an unknown machine") for one in (own, fingerprint)]
+            raise MeasurementError(
+                f"{source}: measured on another device ({named[0]}) than {sources[0]} ({named[1]}); "
+                "take each on its own"
+            )
         fingerprint = fingerprint or own
         nominal_ms = found[0].reference_ms if found else None
         found += rows if nominal_ms is None else [row.at_reference(nominal_ms) for row in rows]
