@@ -17,6 +17,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.devices.card import Card, is_pack_id
@@ -70,7 +71,7 @@ def build_pack(
         rules: fusion rules, a file or the name of a rule set; the runtime's own if not given.
         progress: told what is being done, a line at a time.
         seed: decides all that is random in training; the same seed and measurements make the same pack.
-        prior: pack of another device to start from, by id or path, where whole networks are all that was measured.
+        prior: pack of another device to start from, by id or path.
 
     Raises:
         MeasurementError: measurements are missing, damaged, too few, or of several devices.
@@ -82,15 +83,18 @@ def build_pack(
 
     measurements, fingerprint = read_all(sources)
     document = _rules_for(rules, fingerprint)
+    start = None if prior is None else load_pack(prior)
     predictor, report = fit_predictor(
         measurements,
         regressor=regressor,
         seed=seed,
         progress=progress,
-        prior=None if prior is None else load_pack(prior).predictor,
+        prior=None if start is None else start.predictor,
         launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
     card = make_card(measurements, fingerprint, report, device_id, predictor.anchors)
+    if start is not None:
+        card = replace(card, trained_on={"prior": start.id, **card.trained_on})
     return save_pack(output, card, document, predictor)
 
 
