@@ -22,6 +22,7 @@ import click
 from nnmeter._version import __version__
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.errors import CoverageError, NnmeterError
+from nnmeter.fusion.ruleset_index import extra_of
 from nnmeter.lab_door import LAB_VERBS
 
 # verb -> (module that holds the command of that name, what it does). A verb's module is imported when it is used: the
@@ -40,11 +41,11 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-# Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does.
+# Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does. Those of runtimes are known
+# by their rule sets.
 EXTRAS: dict[str, str] = {
     "lightgbm": "train",
     "matplotlib": "plot",
-    "onnxruntime": "onnxruntime",
     "psutil": "profile",
     "pyarrow": "profile",
     "sklearn": "train",
@@ -116,8 +117,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("NNMETER_TRACEBACK"):
             raise
         missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
-        if missing.partition(".")[0] in EXTRAS:
-            extra = EXTRAS[missing.partition(".")[0]]
+        package = missing.partition(".")[0]
+        if extra := EXTRAS.get(package) or extra_of(package):
             return _fail(f"this needs {missing}, which is not installed; pip install 'nnmeter[{extra}]'", 2)
         kind = type(error).__name__
         return _fail(f"internal error: {kind}: {error}; please report it with what NNMETER_TRACEBACK=1 shows", 3)

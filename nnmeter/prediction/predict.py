@@ -60,9 +60,7 @@ class LatencyPredictor:
     @cached_property
     def rules_key(self) -> str:
         """What predictors have in common whose devices execute the same kernels for a model."""
-        from nnmeter.files import sha256_of
-
-        return sha256_of((self.pack.path / "rules.json").read_bytes())
+        return self.pack.rules_key
 
     def predict(
         self,
@@ -187,7 +185,7 @@ class LatencyPredictor:
             {"trained": 1.0 - fallback, "fallback": fallback},
             priced,
             predictor.inference_ms,
-            (*warnings, *_coverage_warnings(priced)),
+            (*warnings, *self.pack.warnings, *_coverage_warnings(priced)),
             dict(dims or {}),
             advice,
         )

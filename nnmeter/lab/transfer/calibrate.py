@@ -2,7 +2,7 @@
 
 1. All measurements are of one device. It may differ from the first one in clock, threads, version, machine or runtime.
 2. The rules are the first pack's where the runtime is the same, else those of the measurements' runtime; either way set
-   to the measured processor's block of channels.
+   to the measured processor (`nnmeter/fusion/for_machine.py`).
 3. Where processor, runtime and version are the first device's, prices are of the same state of the machine as its are.
    Otherwise they are of the nominal state of these measurements.
 4. The learning curve is over all measurements; the pack is calibrated on those that were chosen.
@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from nnmeter.devices.card import Card
-from nnmeter.devices.machine import channel_block
 from nnmeter.devices.pack import DevicePack, save_pack
 from nnmeter.errors import DeviceError, MeasurementError, ModelError
 from nnmeter.lab.training.build import make_card, read_all
@@ -187,20 +186,18 @@ def choose_rules(
     Raises:
         DeviceError: the rules are faulty, or of another runtime than was measured.
     """
-    from nnmeter.fusion.engine.rules import RULESETS, load_rules, with_parameters
+    from nnmeter.fusion.engine.rules import load_rules
+    from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.ruleset_index import rule_set_of
 
     runtime = str(fingerprint.get("runtime", prior.card.runtime))
     if rules is not None:
         loaded = load_rules(rules)
     elif runtime == prior.card.runtime:
         loaded = prior.rules
-    elif (RULESETS / f"{runtime}_cpu.json").is_file():
-        loaded = load_rules(f"{runtime}_cpu")
     else:
-        raise DeviceError(f"{runtime}: no fusion rules of this runtime ship; give some with --rules")
-    block = channel_block(str(fingerprint.get("isa", "")))
-    if "block" in loaded.parameters and block:
-        loaded = with_parameters(loaded, block=block)
+        loaded = load_rules(rule_set_of(runtime).id)
+    loaded = rules_for_machine(loaded, str(fingerprint.get("isa", "")))
     if loaded.runtime != runtime:
         raise DeviceError(f"{rules}: rules of {loaded.runtime}, measured was {runtime}; give its rules with --rules")
     return loaded
