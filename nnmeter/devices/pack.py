@@ -59,8 +59,9 @@ class DevicePack:
         """What every reader of the pack's predictions should know, a sentence each."""
         if not self.rules_source.changed:
             return ()
+        name = self.rules_source.name
         return (
-            f"the fusion rules {self.rules_source.name!r} have changed since this pack was last seen to work with them: "
+            f"the fusion rules {name!r} have changed since this pack was last seen to work with them: "
             f"`nnmeter devices refresh {self.id}` shows what that changes",
         )
 
