@@ -22,7 +22,6 @@ import click
 from nnmeter._version import __version__
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.errors import CoverageError, NnmeterError
-from nnmeter.fusion.ruleset_index import extra_of
 from nnmeter.lab_door import LAB_VERBS
 
 # verb -> (module that holds the command of that name, what it does). A verb's module is imported when it is used: the
@@ -118,10 +117,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
             raise
         missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
         package = missing.partition(".")[0]
-        if extra := EXTRAS.get(package) or extra_of(package):
+        if extra := _extra_of(package):
             return _fail(f"this needs {missing}, which is not installed; pip install 'nnmeter[{extra}]'", 2)
         kind = type(error).__name__
         return _fail(f"internal error: {kind}: {error}; please report it with what NNMETER_TRACEBACK=1 shows", 3)
+
+
+def _extra_of(package: str) -> str:
+    from nnmeter.fusion import ruleset_index
+
+    return EXTRAS.get(package) or ruleset_index.extra_of(package)
 
 
 def _text_of(error: NnmeterError | click.ClickException) -> str:

@@ -59,7 +59,9 @@ def test_trained_coverage_is_not_lower_than_recorded(runtime: str) -> None:
     recorded = json.loads(TABLE.read_text(encoding="utf-8"))
     for pack, shares in trained_shares(runtime).items():
         assert set(shares) == set(recorded[pack])
-        lower = [f"{m}: {share:.4f}, was {recorded[pack][m]}" for m, share in shares.items() if share < recorded[pack][m]]
+        lower = [
+            f"{m}: {share:.4f}, was {recorded[pack][m]}" for m, share in shares.items() if share < recorded[pack][m]
+        ]
         assert not lower, f"{pack}: {lower}"
 
 

@@ -1,7 +1,8 @@
 """Detected kernels of the zoo, counted by type, against what ONNX Runtime 1.32 was seen to run on a CPU with AVX-512.
 
 The rules are those of the packs that ship, which are of CPUs with AVX-512 as well. `zoo_kernels.json` and
-`zoo_quantized_kernels.json` hold the counts of the runtime's own dumps; `benchmarks/fusion_truth.py` makes the dumps anew and compares shapes as well.
+`zoo_quantized_kernels.json` hold the counts of the runtime's own dumps; `benchmarks/fusion_truth.py` makes the dumps
+anew and compares shapes as well.
 """
 
 from __future__ import annotations
