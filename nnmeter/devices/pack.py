@@ -14,6 +14,7 @@ from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, parse_json, read_manifest, read_verified, verify_files, write_manifest
 from nnmeter.devices.pack_rules import REFERENCE, TRAINED_WITH, PackRules, embedded_rules, parse_pack_rules
 from nnmeter.errors import DeviceError
+from nnmeter.graph.notes import Note
 
 if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
@@ -38,6 +39,10 @@ class DevicePack:
     scorecard: Mapping[str, Any] | None = None
     hashes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to read rules and predictor of the same files: compiled rules cannot be sent."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("rules", "predictor")}
+
     @cached_property
     def rules(self) -> FusionRules:
         """Which operators the device's runtime executes as one kernel."""
@@ -55,15 +60,16 @@ class DevicePack:
         return self.rules_source.runs_with if self.rules_source.is_reference else self.hashes["rules.json"]
 
     @cached_property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Note, ...]:
         """What every reader of the pack's predictions should know, a sentence each."""
         if not self.rules_source.changed:
             return ()
         name = self.rules_source.name
-        return (
+        said = (
             f"the fusion rules {name!r} have changed since this pack was last seen to work with them: "
-            f"`nnmeter devices refresh {self.id}` shows what that changes",
+            f"`nnmeter devices refresh {self.id}` shows what that changes"
         )
+        return (Note(said, "rules"),)
 
     @cached_property
     def predictor(self) -> KernelPredictor:
