@@ -1,4 +1,4 @@
-"""`nnmeter devices` and `nnmeter devices show`."""
+"""`nnmeter devices`, `nnmeter devices show` and `nnmeter devices refresh`."""
 
 from __future__ import annotations
 
@@ -41,3 +41,49 @@ def show(device: str, report_format: str, output: Path | None) -> None:
     from nnmeter.report.devices import render_pack
 
     write_report(render_pack(load_pack(device), report_format, layout_for(output)), output)
+
+
+@command.command("refresh")
+@click.argument("device", metavar="PACK")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--out", "directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Directory for the refreshed pack. Default: it takes the pack's place.")  # fmt: skip
+@click.option("--before", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Fusion rules to compare with. Default: those of the pack.")  # fmt: skip
+@options.dims_and_shapes
+@options.output_format("table", "json")
+@options.output_file
+def refresh(
+    device: str,
+    models: tuple[str, ...],
+    directory: Path | None,
+    before: Path | None,
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    report_format: str,
+    output: Path | None,
+) -> None:
+    """Move a pack to the present fusion rules of its runtime, and say what that changes.
+
+    Kernels, the share of trained prices and predictions are shown for each MODEL, or for the models that ship.
+    """
+    from nnmeter.cli.progress import StatusLine
+    from nnmeter.devices import load_pack
+    from nnmeter.devices.catalog import shipped_models
+    from nnmeter.prediction.refresh import refresh_pack
+    from nnmeter.report.refresh import render_refresh
+
+    paths, _ = options.expand_models(models or tuple(map(str, shipped_models())))
+    if not paths:
+        raise click.UsageError("no models are here to show what changes; name some")
+    with StatusLine() as status:
+        _, found = refresh_pack(
+            load_pack(device),
+            paths,
+            directory,
+            before,
+            dims,
+            shapes,
+            progress=lambda done, total: status.show_bar("predicting", done, total),
+        )
+    write_report(render_refresh(found, report_format, layout_for(output)), output)

@@ -12,6 +12,7 @@ from nnmeter.devices.card import Card
 from nnmeter.devices.catalog import DeviceInfo, in_groups
 from nnmeter.devices.identity import SETUP, MachineMatch, Verdict, match_this_machine
 from nnmeter.devices.pack import DevicePack
+from nnmeter.devices.pack_rules import SHORT_HASH
 from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.report.render import Layout
 from nnmeter.report.scorecard import METRICS, render_scorecard
@@ -151,8 +152,9 @@ def render_pack(pack: DevicePack, report_format: str, layout: Layout) -> str:
     if report_format == "json":
         document = {"schema_version": SCHEMA_VERSION, "id": pack.id, "path": str(pack.path), "card": card}
         document["machine"] = machine.to_dict()
-        return _to_json({**document, "scorecard": pack.scorecard})
+        return _to_json({**document, "fusion_rules": _rules_document(pack), "scorecard": pack.scorecard})
     lines = [(key.replace("_", " "), text) for key, value in card.items() for text in _describe(value)]
+    lines += [("fusion rules", text) for text in _rules_lines(pack)]
     parts = [render_facts(pack.id, [("machine", machine.words), *lines], layout)]
     if pack.scorecard is None:
         parts.append("no scorecard: make one with `nnmeter evaluate`\n")
@@ -160,6 +162,40 @@ def render_pack(pack: DevicePack, report_format: str, layout: Layout) -> str:
         with _checked_scorecard(pack.id):
             parts.append(render_scorecard(pack.scorecard, "table", layout))
     return "\n".join(parts)
+
+
+def _rules_document(pack: DevicePack) -> dict[str, Any]:
+    rules = pack.rules_source
+    return {
+        "rule_set": rules.name if rules.is_reference else None,
+        "name": pack.rules.name,
+        "parameters": dict(pack.rules.parameters),
+        "trained_with": rules.trained_with or None,
+        "runs_with": rules.runs_with,
+        "changed": rules.changed,
+    }
+
+
+def _rules_lines(pack: DevicePack) -> list[str]:
+    rules = pack.rules_source
+    held = rules.name if rules.is_reference else f"{pack.rules.name}, the pack's own copy"
+    said = [describe_rules(held, pack.rules.parameters), describe_hashes(rules.trained_with, rules.runs_with)]
+    return [*said, *pack.warnings]
+
+
+def describe_rules(name: str, parameters: Mapping[str, Any]) -> str:
+    """A rule set and its parameters in words: `onnxruntime_cpu (block 16)`."""
+    listed = ", ".join(f"{key} {json.dumps(value)}" for key, value in parameters.items())
+    return f"{name} ({listed})" if listed else name
+
+
+def describe_hashes(trained_with: str, runs_with: str) -> str:
+    """Which rules a pack was trained with, and which it runs with, by the first digits of their hashes."""
+    if not trained_with:
+        return f"runs with rules {runs_with[:SHORT_HASH]}; does not say which ones it was trained with"
+    if trained_with == runs_with:
+        return f"trained with rules {trained_with[:SHORT_HASH]}, and runs with them"
+    return f"trained with rules {trained_with[:SHORT_HASH]}, runs with {runs_with[:SHORT_HASH]}"
 
 
 def render_facts(title: str, facts: Sequence[tuple[str, str]], layout: Layout) -> str:

@@ -104,9 +104,12 @@ def _short(test: FusionTest) -> str:
 
 
 def _rules_to_compare(runtime: str, against: str | None) -> FusionRules | None:
-    from nnmeter.fusion.engine.rules import RULESETS, load_rules
+    from nnmeter.devices.machine import this_machine
+    from nnmeter.fusion.engine.rules import load_rules
+    from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.ruleset_index import find_rule_set
 
     if against is not None:
         return load_rules(against)
-    name = f"{runtime}_cpu"
-    return load_rules(name) if (RULESETS / f"{name}.json").is_file() else None
+    rule_set = find_rule_set(runtime)
+    return None if rule_set is None else rules_for_machine(load_rules(rule_set.id), this_machine().isa)
