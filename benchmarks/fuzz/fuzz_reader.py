@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["nnmeter"]):
     from nnmeter.fusion.engine.rules import load_rules
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.report import render
-    from nnmeter.report.render import Layout
+    from nnmeter.report.registry import Layout
 
 _RULES = [load_rules(name) for name in ("onnxruntime_cpu", "openvino_cpu", "tflite21_cpu")]
 _SIZE = 2  # of every free dimension

@@ -8,10 +8,11 @@ import click
 
 from nnmeter.cli import options
 from nnmeter.cli.output import layout_for, write_report
+from nnmeter.report.registry import CORE
 
 
 @click.group("devices", invoke_without_command=True)
-@options.output_format("table", "json")
+@options.output_format(*CORE.formats("devices"))
 @options.output_file
 @click.pass_context
 def command(context: click.Context, report_format: str, output: Path | None) -> None:
@@ -21,21 +22,21 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
     from nnmeter.devices import list_devices, nearest_device
     from nnmeter.devices.catalog import in_groups
     from nnmeter.devices.nearest import is_candidate
-    from nnmeter.report.devices import render_list
+    from nnmeter.report.devices import DeviceList
 
     devices = in_groups(list_devices())
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
-    write_report(render_list(devices, report_format, layout_for(output), nearest), output)
+    listed = DeviceList(devices, nearest)
+    write_report(CORE.render("devices", listed, report_format, layout_for(output)), output)
 
 
 @command.command("show")
 @click.argument("device", metavar="ID_OR_PATH")
-@options.output_format("table", "json")
+@options.output_format(*CORE.formats("pack"))
 @options.output_file
 def show(device: str, report_format: str, output: Path | None) -> None:
     """Show the card and the scorecard of a device pack."""
     from nnmeter.devices import load_pack
-    from nnmeter.report.devices import render_pack
 
-    write_report(render_pack(load_pack(device), report_format, layout_for(output)), output)
+    write_report(CORE.render("pack", load_pack(device), report_format, layout_for(output)), output)

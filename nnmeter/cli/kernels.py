@@ -10,6 +10,7 @@ from nnmeter.cli import options
 from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_pack, layout_for, write_report
 from nnmeter.lab_door import from_lab
+from nnmeter.report.registry import CORE
 
 
 @click.command("kernels")
@@ -18,7 +19,7 @@ from nnmeter.lab_door import from_lab
 @options.dims_and_shapes
 @options.assume
 @options.values_and_trips
-@options.output_format("table", "json")
+@options.output_format(*CORE.formats("kernels"))
 @options.kernels_from
 @options.output_file
 @timeout
@@ -38,7 +39,7 @@ def command(
     from nnmeter.binding.bind import bind_shapes
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
-    from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
+    from nnmeter.report.kernels import kernels_to_dict
 
     pack, notice = choose_pack(device)
     graph = bind_shapes(read_model(model), dims, shapes, assume, values, trips)
@@ -47,5 +48,4 @@ def command(
     else:
         kernels = detect_kernels(graph, pack.rules)
     document = kernels_to_dict(model, pack.id, kernels, graph.warnings)
-    text = render_json(document) if report_format == "json" else render_table(document, layout_for(output))
-    write_report(text, output, notice)
+    write_report(CORE.render("kernels", document, report_format, layout_for(output)), output, notice)

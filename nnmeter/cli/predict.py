@@ -12,6 +12,7 @@ from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_packs, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab_door import from_lab
+from nnmeter.report.registry import CORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @options.sizes_and_shapes
 @options.assume
 @options.values_and_trips
-@options.output_format("table", "json", "csv", "md")
+@options.output_format(*CORE.formats("predictions"))
 @click.option("--strict", is_flag=True, help="Exit with code 1 if a kernel is outside of the trained range.")
 @click.option("--explain", is_flag=True, help="Say of each kernel outside of the trained range what is missing.")
 @options.kernels_from

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.features import signature_cost
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.report.numbers import format_count
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
 SCHEMA_VERSION = 1
@@ -31,11 +30,6 @@ def kernels_to_dict(model: str, device: str, kernels: Sequence[Kernel], warnings
         "kernels": [_kernel_to_dict(kernel) for kernel in kernels],
         "warnings": list(warnings),
     }
-
-
-def render_json(document: dict[str, Any]) -> str:
-    """The document of `kernels_to_dict` as JSON."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def render_table(document: dict[str, Any], layout: Layout) -> str:

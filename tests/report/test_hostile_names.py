@@ -13,7 +13,7 @@ import pytest
 
 from nnmeter.prediction.predict import Prediction, load_predictor
 from nnmeter.report import render
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 from tests.conftest import make_small_model
 
 CLEAR_SCREEN = "\x1b[2J\x1b]0;owned\x07"

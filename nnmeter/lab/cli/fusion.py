@@ -13,7 +13,8 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
-from nnmeter.lab.cli.profile import _parse_budget
+from nnmeter.lab.cli.times import parse_budget
+from nnmeter.lab.report import LAB
 
 if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @options.runtime
 @click.option("--out", "rules_file", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="File for the fusion rules, with the evidence of each.")  # fmt: skip
-@click.option("--budget", "budget_s", default="5m", show_default=True, callback=_parse_budget, metavar="TIME",
+@click.option("--budget", "budget_s", default="5m", show_default=True, callback=parse_budget, metavar="TIME",
               help="How long to measure: 5m, 90s.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="PAIR",
               help="Make these tests only: 'Conv > Relu', or with wildcards: 'MatMul*'. Repeatable.")  # fmt: skip
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--white-box", is_flag=True, help="From the runtime's own executed graph alone.")
 @click.option("--against", metavar="FILE", help="Rules to compare with. Default: those that ship for the runtime.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights, inputs and order.")
-@options.output_format("table", "json", "md")
+@options.output_format(*LAB.formats("fusion"))
 @options.output_file
 def command(
     runtime: str,
@@ -56,7 +57,6 @@ def command(
     from nnmeter.lab.discovery.campaign import discover_fusion
     from nnmeter.lab.discovery.catalogue import TESTS
     from nnmeter.lab.discovery.ruleset import rules_of
-    from nnmeter.lab.report.fusion import render_fusion
     from nnmeter.lab.runtimes import load_runtime
 
     check_directory(rules_file, "--out")
@@ -77,7 +77,7 @@ def command(
             progress=lambda text, done, total: status.show(f"[{done}/{total}] {text}"),
         )
     write_whole(rules_file, json.dumps(rules_of(discovery), indent=1) + "\n")
-    write_report(render_fusion(discovery, report_format, layout_for(output)), output)
+    write_report(LAB.render("fusion", discovery, report_format, layout_for(output)), output)
 
 
 def _chosen(tests: Sequence[FusionTest], only: Sequence[str]) -> list[FusionTest]:

@@ -11,6 +11,7 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.report import LAB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ INTERRUPTED = 130
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.4, show_default=True,
               help="Time for one model in one pass.")  # fmt: skip
 @click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read, in place of measuring none.")
-@options.output_format("table", "json", "csv", "md")
+@options.output_format(*LAB.formats("measurements"))
 def command(
     models: tuple[str, ...],
     runtime: str,
@@ -70,7 +71,7 @@ def command(
     from nnmeter.lab.measuring.fingerprint import take_fingerprint
     from nnmeter.lab.measuring.interruption import MeasuringInterrupted
     from nnmeter.lab.measuring.protocol import measure_models
-    from nnmeter.lab.report.measurements import Sitting, render_sitting
+    from nnmeter.lab.report.measurements import Sitting
     from nnmeter.lab.runtimes import load_runtime
 
     check_directory(output, "--out")
@@ -124,7 +125,7 @@ def command(
     added = append_measurements(output, found, fingerprint)
     device = f"{adapter.name} {adapter.version()}, {threads} thread{'s' if threads > 1 else ''}"
     report = Sitting(str(output), device, found[0].reference_ms, own_reference_ms, added, refused, interrupted)
-    write_report(render_sitting(report, report_format, layout_for(None)), None)
+    write_report(LAB.render("measurements", report, report_format, layout_for(None)), None)
     if interrupted:
         return INTERRUPTED
     if refused:

@@ -1,0 +1,3 @@
+"""What was found out about a device's fusion rules, for a person at a terminal."""
+
+from __future__ import annotations

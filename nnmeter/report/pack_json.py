@@ -1,0 +1,14 @@
+"""One device pack as JSON: card and scorecard."""
+
+from __future__ import annotations
+
+from nnmeter.devices.pack import DevicePack
+from nnmeter.report.devices import SCHEMA_VERSION
+from nnmeter.report.documents import to_json
+from nnmeter.report.registry import Layout
+
+
+def render(pack: DevicePack, layout: Layout) -> str:
+    """The card, and the whole scorecard."""
+    document = {"schema_version": SCHEMA_VERSION, "id": pack.id, "path": str(pack.path), "card": pack.card.to_dict()}
+    return to_json({**document, "scorecard": pack.scorecard})
