@@ -42,12 +42,13 @@ VERBS: dict[str, tuple[str, str]] = {
 
 # Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does.
 EXTRAS: dict[str, str] = {
-    "lightgbm": "train",
+    "lightgbm": "lab",
     "matplotlib": "plot",
     "onnxruntime": "onnxruntime",
-    "psutil": "profile",
-    "pyarrow": "profile",
-    "sklearn": "train",
+    "pandas": "lab",
+    "pyarrow": "lab",
+    "scipy": "lab",
+    "sklearn": "lab",
 }
 
 

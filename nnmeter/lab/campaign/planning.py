@@ -29,7 +29,7 @@ import numpy as np
 from nnmeter.errors import MeasurementError
 from nnmeter.files import write_whole
 from nnmeter.lab.campaign.coverage import Cell, Coverage, describe
-from nnmeter.lab.campaign.ensemble import CrossValidation, cross_validate
+from nnmeter.lab.campaign.cross_validation import CrossValidation, cross_validate
 from nnmeter.lab.campaign.samples import SampleArrays, Samples
 
 PLAN_FILE = "plan.json"
@@ -55,7 +55,7 @@ class Plan:
         weights: share of the networks of each recipe; they add up to 1.
         small_share: share of the seeds that give small networks.
         networks: number of measured networks that it rests on; 0 for the prior.
-        error: their cross-validated error (`nnmeter.lab.campaign.ensemble`), None for the prior.
+        error: their cross-validated error (`nnmeter.lab.campaign.cross_validation`), None for the prior.
         worst: operators with the largest errors by share of time, to explain the plan.
         thin: cells of the coverage with the largest needs, to explain the plan.
     """
@@ -96,7 +96,7 @@ def make_plan(
         first_seed: seed from which it is in force.
         prior: weight of each recipe by rule 1.
         small_share: share of small networks.
-        samples: what is measured, at least `ensemble.LEAST_NETWORKS` networks.
+        samples: what is measured, at least `cross_validation.LEAST_NETWORKS` networks.
     """
     arrays = samples.arrays()
     validation = cross_validate(arrays)

@@ -9,7 +9,7 @@ from nnmeter.errors import MeasurementError
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.campaign.coverage import RANGE_CELLS, Coverage
-from nnmeter.lab.campaign.ensemble import cross_validate
+from nnmeter.lab.campaign.cross_validation import cross_validate
 from nnmeter.lab.campaign.planning import make_plan, plan_for, prior_plan, read_plans, write_plans
 from nnmeter.lab.campaign.recipes import FAMILIES, PRIOR
 from nnmeter.lab.campaign.samples import Samples
