@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +15,6 @@ from nnmeter.lab.report import LAB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nnmeter.lab.measuring.measurement import Measurement
-    from nnmeter.lab.runtimes.base import RuntimeAdapter
 
 INTERRUPTED = 130
 
@@ -62,22 +59,15 @@ def command(
     was measured until then is written.
     """
     from nnmeter.cli.failures import CheckFailed
-    from nnmeter.errors import MeasurementError, NnmeterError
-    from nnmeter.lab.measuring.append import (
-        append_measurements,
-        check_appendable,
-        describe_sitting,
-    )
-    from nnmeter.lab.measuring.fingerprint import take_fingerprint
-    from nnmeter.lab.measuring.interruption import MeasuringInterrupted
-    from nnmeter.lab.measuring.protocol import measure_models
+    from nnmeter.errors import NnmeterError
+    from nnmeter.graph.input_sizes import InputSizes
+    from nnmeter.lab.measuring.sitting import measure_sitting
     from nnmeter.lab.report.measurements import Sitting
     from nnmeter.lab.runtimes import load_runtime
 
     check_directory(output, "--out")
     if output.exists() and not append:
         raise click.UsageError(f"--out {output}: exists already; add to it with --append, or give another file")
-    refused: list[tuple[str, str]] = []
     paths, _ = options.expand_models(models)
     if (taken_ms is None) != (device is None):
         raise click.UsageError("--taken and --on belong together: a time, and the pack of the device it was taken on")
@@ -85,48 +75,39 @@ def command(
         return _take_down(paths, device, taken_ms, dims, shapes, assume, _families(families), output)
     if assume:
         raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
-    readable = _readable(paths, dims, shapes, refused if keep_going else None)
-    of_model = _families(families)
     adapter = load_runtime(runtime)
-    fingerprint = take_fingerprint(adapter.name, adapter.version(), threads, adapter.device_settings(threads))
-    nominal_ms = check_appendable(output, fingerprint)
+    refused: list[tuple[str, str]] = []
 
     def refuse(path: str, reason: NnmeterError) -> None:
         refused.append((path, str(reason)))
 
-    interrupted = False
-    own_ms = [_reference_ms(adapter)] if nominal_ms is not None else []
     with StatusLine() as status:
-        try:
-            found: Sequence[Measurement] = measure_models(
-                readable,
-                adapter,
-                threads,
-                passes,
-                seconds,
-                families=of_model,
-                dims=dims,
-                shapes=shapes,
-                reference_ms=nominal_ms,
-                progress=lambda text, done, total: status.show(f"[{done}/{total}] {text}"),
-                refused=refuse,
-            )
-        except MeasuringInterrupted as stopped:
-            found, interrupted = stopped.measurements, True
-    if not found:
-        if interrupted:
-            return INTERRUPTED
-        raise MeasurementError("no model could be measured: " + "; ".join(reason for _, reason in refused))
-    fingerprint["reference_ms"] = found[0].reference_ms
-    if own_ms and not interrupted:
-        own_ms.append(_reference_ms(adapter))
-    own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
-    fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
-    added = append_measurements(output, found, fingerprint)
-    device = f"{adapter.name} {adapter.version()}, {threads} thread{'s' if threads > 1 else ''}"
-    report = Sitting(str(output), device, found[0].reference_ms, own_reference_ms, added, refused, interrupted)
-    write_report(LAB.render("measurements", report, report_format, layout_for(None)), None)
-    if interrupted:
+        done = measure_sitting(
+            paths,
+            adapter,
+            threads,
+            InputSizes(dims, shapes),
+            output,
+            append,
+            families=_families(families),
+            passes=passes,
+            seconds_per_pass=seconds,
+            progress=lambda text, at, total: status.show(f"[{at}/{total}] {text}"),
+            refused=refuse,
+            keep_going=keep_going,
+        )
+    if done.measurements:
+        report = Sitting(
+            str(output),
+            f"{adapter.name} {adapter.version()}, {threads} thread{'s' if threads > 1 else ''}",
+            done.measurements[0].reference_ms,
+            done.own_reference_ms,
+            done.measurements,
+            refused,
+            done.interrupted,
+        )
+        write_report(LAB.render("measurements", report, report_format, layout_for(None)), None)
+    if done.interrupted:
         return INTERRUPTED
     if refused:
         path, reason = refused[0]
@@ -158,43 +139,6 @@ def _take_down(
     append_measurements(output, [measurement], fingerprint)
     click.echo(f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {len(measurement.kernels)} kernels")
     return 0
-
-
-def _readable(
-    paths: Sequence[str],
-    dims: dict[str, int],
-    shapes: dict[str, tuple[int, ...]],
-    refused: list[tuple[str, str]] | None,
-) -> list[str]:
-    """The models that can be read; a bad one is known before an hour has gone into the good ones.
-
-    It is an error, unless there is a list of the refused to put it on.
-    """
-    from nnmeter.binding.bind import bind_shapes
-    from nnmeter.errors import NnmeterError
-    from nnmeter.formats import read_model
-
-    readable = []
-    for path in paths:
-        try:
-            bind_shapes(read_model(path), dims, shapes)
-            readable.append(path)
-        except (NnmeterError, OSError) as fault:
-            if refused is None:
-                raise
-            refused.append((path, str(fault)))
-    return readable
-
-
-def _reference_ms(adapter: RuntimeAdapter) -> float:
-    """The reference's own time now, where the nominal time is that of an earlier sitting."""
-    from nnmeter.lab.measuring.protocol import Stopwatch
-
-    stopwatch = Stopwatch(adapter)
-    try:
-        return stopwatch.nominal_ms()
-    finally:
-        stopwatch.close()
 
 
 def _families(path: Path | None) -> dict[str, str]:
