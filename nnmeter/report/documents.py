@@ -25,14 +25,15 @@ def to_json(content: Any) -> str:
 
 
 def _escaped(character: str) -> str:
-    return json.dumps(character)[1:-1]
+    # `json` leaves the delete character as it is; above 16 bits it writes two escapes.
+    return f"\\u{ord(character):04x}" if ord(character) < 1 << 16 else json.dumps(character)[1:-1]
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A header and rows; floats as they are given, texts without control characters and formulas."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(list(map(_cell, columns)))
     writer.writerows([_cell(value) for value in row] for row in rows)
     return stream.getvalue()
 

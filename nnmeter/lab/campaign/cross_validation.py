@@ -32,7 +32,7 @@ Array = np.ndarray[Any, Any]
 
 LEAST_NETWORKS = 25  # fewer tell nothing
 FOLDS, TREES, LEAST_ROWS = 5, 8, 3
-_ROUNDS, _TREES_A_ROUND, _STEP, _LEAST_ROWS_OF_SUMS = 6, 4, 0.6, 8  # rule 4
+_ROUNDS, _TREES_A_ROUND, _STEP, _LEAST_ROWS_OF_SUMS = 4, 4, 0.7, 8  # rule 4
 
 
 @dataclass(frozen=True, slots=True)
