@@ -62,11 +62,11 @@ def predict(
 
 def _predictor(device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None) -> LatencyPredictor:
     from nnmeter.devices import DevicePack
-    from nnmeter.prediction.predict import LatencyPredictor, load_predictor
+    from nnmeter.prediction.predict import LatencyPredictor, load_predictor, predictor_of
 
     if isinstance(device, LatencyPredictor):
         return device
-    return LatencyPredictor(device) if isinstance(device, DevicePack) else load_predictor(device)
+    return predictor_of(device) if isinstance(device, DevicePack) else load_predictor(device)
 
 
 def load_model(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -71,9 +72,9 @@ def test_sizes_are_given_in_one_object_or_beside_it(small_pack: Path) -> None:
     four = predictor.predict(model, {"batch": 4})
     assert four.dims == {"batch": 4}
     assert predictor.predict(model, sizes=sizes) == four == nnmeter.predict(model, small_pack, sizes=sizes)
-    assert (
-        predictor.predict_each(model, sizes=sizes) == [four] == nnmeter.predict_many([model], [small_pack], sizes=sizes)
-    )
+    assert predictor.predict_each(model, sizes=sizes) == [four]
+    assert nnmeter.predict_many([model], [small_pack], sizes=sizes) == [four]
+    assert predictor.predict(model, {"batch": np.int64(4)}) == four
     assert predictor.predict(model, {"batch": 2}, sizes=sizes).dims == {"batch": 2}
     assert nnmeter.load_model(model, sizes=sizes).types["input"].shape == (4, 16, 14, 14)
     assert nnmeter.load_model(model, shapes={"input": (3, 16, 14, 14)}).types["output"].shape == (3, 10)
@@ -130,7 +131,7 @@ def test_a_prediction_is_one_line(small_pack: Path) -> None:
 
 def test_a_notebook_gets_a_table_that_runs_nothing(small_pack: Path) -> None:
     model = make_small_model()
-    model.graph.node[0].name = "<script>alert(1)</script>"
+    model.graph.node[1].name = "<script>alert(1)</script>"
     model.graph.node[4].name = '\x1b[2J&"'
     prediction = nnmeter.predict(model, small_pack, name="<img src=x onerror=y>/\x1b[31m<b>")
     html = prediction._repr_html_()

@@ -160,7 +160,7 @@ def _fitted(model: UnboundModel, kind: TensorType, value: np.ndarray[Any, Any]) 
 
 def _checked_sizes(model: UnboundModel, dims: Mapping[str, Any]) -> dict[str, int]:
     for name, size in dims.items():
-        if isinstance(size, bool) or not isinstance(size, Integral) or not 0 < size <= MAX_ELEMENTS:
+        if isinstance(size, bool) or not isinstance(size, Integral) or not 0 < int(size) <= MAX_ELEMENTS:
             raise ModelError(f"{model.source}: dimension '{name}' cannot be {size!r}; give a positive whole number")
     return {name: int(size) for name, size in dims.items()}
 

@@ -21,13 +21,15 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
         return
     from nnmeter.devices import list_devices, nearest_device
     from nnmeter.devices.catalog import in_groups
+    from nnmeter.devices.identity import match_this_machine
     from nnmeter.devices.nearest import is_candidate
     from nnmeter.report.devices import DeviceList
 
     devices = in_groups(list_devices())
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
-    listed = DeviceList(devices, nearest)
+    machines = {device.id: match_this_machine(device.card) for device in devices}
+    listed = DeviceList(devices, nearest, machines)
     write_report(CORE.render("devices", listed, report_format, layout_for(output)), output)
 
 

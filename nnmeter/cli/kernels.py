@@ -39,11 +39,12 @@ def command(
     from nnmeter.fusion.detect import detect_kernels
     from nnmeter.report.kernels import kernels_to_dict
 
-    pack, notice = choose_pack(device)
+    chosen = choose_pack(device)
+    pack = chosen.pack
     graph = bind_shapes(read_model(model), sizes)
     if kernels_from == "runtime":
         kernels = from_lab("ask_runtime")(model, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes)(graph)
     else:
         kernels = detect_kernels(graph, pack.rules)
-    document = kernels_to_dict(model, pack.id, kernels, graph.warnings)
-    write_report(CORE.render("kernels", document, report_format, layout_for(output)), output, notice)
+    document = kernels_to_dict(model, pack.id, kernels, graph.warnings, chosen.machine)
+    write_report(CORE.render("kernels", document, report_format, layout_for(output)), output, chosen.notice)

@@ -61,7 +61,8 @@ def command(
     from nnmeter.report.groups import GroupReport
 
     paths, several = options.expand_models(models)
-    packs, notice = choose_packs(devices)
+    chosen = choose_packs(devices)
+    packs = [c.pack for c in chosen]
     if depth is not None and by != "module":
         raise click.UsageError("--depth is of --by module; give that too")
     document = "predictions" if by is None else "groups"
@@ -71,7 +72,7 @@ def command(
     state = None
     if here:
         state = from_lab("present_state")(packs[0])
-    predictors = [LatencyPredictor(pack) for pack in packs]
+    predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
     predictions: list[Prediction] = []
     with StatusLine() as status:
         for done, path in enumerate(paths):
@@ -82,7 +83,7 @@ def command(
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain)
     content = predictions if by is None else GroupReport(predictions, by, depth or 2)
-    write_report(CORE.render(document, content, report_format, layout), output, notice)
+    write_report(CORE.render(document, content, report_format, layout), output, chosen[0].notice)
 
 
 def _check_single(packs: Sequence[DevicePack], sizes: InputSizes, kernels_from: str, here: bool) -> None:

@@ -17,6 +17,8 @@ from nnmeter.wording import format_ms, format_share, printable, shorten
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nnmeter.devices.identity import MachineMatch
+
 SCHEMA_VERSION = 1
 _SHOWN_CHARACTERS = 80  # of a model's name, where a prediction shows itself in a line
 
@@ -37,6 +39,7 @@ class Prediction:
         warnings: what the reader should know, a sentence each.
         dims: sizes that were given to dimensions which the model leaves free.
         advice: the commands that train what lies outside of the trained range; nothing if all is inside.
+        machine: what the device is to the machine that predicts; None where nobody asked.
     """
 
     model: str
@@ -50,6 +53,7 @@ class Prediction:
     warnings: tuple[Note, ...]
     dims: Mapping[str, int] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
+    machine: MachineMatch | None = None
 
     @property
     def outside(self) -> tuple[PricedKernel, ...]:
@@ -136,6 +140,7 @@ class Prediction:
             "schema_version": SCHEMA_VERSION,
             "nnmeter_version": __version__,
             "device": self.device,
+            "machine": None if self.machine is None else self.machine.to_dict(),
             "model": self.model,
             "dims": dict(self.dims),
             "latency_ms": self.latency_ms,

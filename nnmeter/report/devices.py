@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nnmeter.devices.catalog import DeviceInfo
+from nnmeter.devices.identity import MachineMatch
 from nnmeter.errors import DeviceError, NnmeterError
 
 SCHEMA_VERSION = 1
@@ -19,10 +20,12 @@ class DeviceList:
     Attributes:
         devices: in the order in which they are listed.
         nearest: id of the pack of the machine that is nearest to this one; None if none is of a machine like it.
+        machines: what each is to this machine, by id.
     """
 
     devices: Sequence[DeviceInfo]
     nearest: str | None = None
+    machines: Mapping[str, MachineMatch] = field(default_factory=dict)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ def render(listed: DeviceList, layout: Layout) -> str:
             "place": d.card.place,
             "kind": d.card.kind,
             "nearest": d.id == listed.nearest,
+            "machine": listed.machines[d.id].to_dict() if d.id in listed.machines else None,
             "card": d.card.to_dict(),
             "scorecard": _without_details(d.scorecard),
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.catalog import DeviceInfo, in_groups
+from nnmeter.devices.identity import SETUP, MachineMatch, Verdict
 from nnmeter.report.devices import DeviceList, checked_scorecard
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
@@ -33,11 +34,26 @@ def render(listed: DeviceList, layout: Layout) -> str:
                 with checked_scorecard(device.id):
                     scores[-1].append((device.id, *_figures(device.scorecard)))
     text.add_table(("device", "hardware", "runtime", "threads", "types", "measured"), "ltlrll", facts)
-    text.add("* nearest to this machine" if nearest else "none is of a machine like this one: name a device to predict")
+    if nearest:
+        text.add_wrapped(_about_nearest(listed.machines.get(nearest)))
+    else:
+        text.add("none is of a machine like this one: name a device to predict")
     if any(scores):
         text.add_table(("device", *_FIGURES), "l" + "r" * len(_FIGURES), [rows for rows in scores if rows])
         text.add("noise: MAPE between two halves of the measuring of the same models")
     return str(text)
+
+
+def _about_nearest(match: MachineMatch | None) -> str:
+    """What the pack nearest to this machine is to it."""
+    if match is None:
+        return "* nearest to this machine"
+    if match.verdict is not Verdict.ANOTHER_MACHINE:
+        return f"* {match.words}"
+    return (
+        f"* nearest to this machine, {match.here}, but another machine ({match.difference}); `{SETUP}` makes a pack of "
+        "this one"
+    )
 
 
 def _group(card: Card) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from nnmeter.devices.identity import match_this_machine
 from nnmeter.devices.pack import DevicePack
 from nnmeter.report.devices import SCHEMA_VERSION
 from nnmeter.report.documents import to_json
@@ -10,5 +13,11 @@ from nnmeter.report.registry import Layout
 
 def render(pack: DevicePack, layout: Layout) -> str:
     """The card, and the whole scorecard."""
-    document = {"schema_version": SCHEMA_VERSION, "id": pack.id, "path": str(pack.path), "card": pack.card.to_dict()}
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "id": pack.id,
+        "path": str(pack.path),
+        "card": pack.card.to_dict(),
+    }
+    document["machine"] = match_this_machine(pack.card, named=True).to_dict()
     return to_json({**document, "scorecard": pack.scorecard})

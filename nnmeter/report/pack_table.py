@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nnmeter.devices.identity import match_this_machine
 from nnmeter.devices.pack import DevicePack
 from nnmeter.report import scorecard_table
 from nnmeter.report.devices import checked_scorecard
@@ -19,8 +20,10 @@ def render(pack: DevicePack, layout: Layout) -> str:
     """A line a fact of the card, then the scorecard."""
     text = Text(layout.width, layout.colour)
     text.add(text.bold(pack.id))
+    machine = match_this_machine(pack.card, named=True)
     text.add_facts(
-        [(key.replace("_", " "), fact) for key, value in pack.card.to_dict().items() for fact in _describe(value)]
+        [("machine", machine.words)]
+        + [(key.replace("_", " "), fact) for key, value in pack.card.to_dict().items() for fact in _describe(value)]
     )
     if pack.scorecard is None:
         return f"{text}\nno scorecard: make one with `nnmeter evaluate`\n"

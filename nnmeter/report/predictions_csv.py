@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnmeter.report.columns import format_dims
 from nnmeter.report.documents import write_csv
+from nnmeter.report.machine import machine_value
 from nnmeter.report.outside import summarize_outside
 from nnmeter.report.registry import Layout
 
@@ -27,6 +28,7 @@ COLUMNS = (
     "dims",
     "outside_share",
     "outside",
+    "machine",
 )
 
 
@@ -51,4 +53,5 @@ def _row(prediction: Prediction) -> tuple[Any, ...]:
         format_dims(prediction.dims),
         f"{prediction.outside_share:.6g}",
         "; ".join(f"{g.type} x{g.count}: {g.reason}" for g in summarize_outside(prediction.kernels)),
+        machine_value(prediction.machine),
     )

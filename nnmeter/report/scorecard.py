@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nnmeter.report.machine import measured_machine_words
+
 # Column -> key of a metrics object; all but the count and the rank correlation are percentages.
 METRICS: dict[str, str] = {
     "models": "models",
@@ -46,7 +48,9 @@ _SIGNED = ("bias",)
 
 def scorecard_facts(scorecard: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a scorecard says besides its tables: names and sentences, in the order in which they are read."""
-    facts = [("split", str(scorecard["split"]))] if scorecard.get("split") else []
+    facts = [("measured on", measured_machine_words(scorecard["machine"]))] if scorecard.get("machine") else []
+    if scorecard.get("split"):
+        facts.append(("split", str(scorecard["split"])))
     if scorecard.get("kernels_from"):
         facts.append(("kernels", _KERNELS_FROM.get(scorecard["kernels_from"], str(scorecard["kernels_from"]))))
     if "interval_coverage" in scorecard:

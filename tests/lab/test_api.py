@@ -15,6 +15,7 @@ from nnmeter.errors import MeasurementError
 from nnmeter.lab.measuring import protocol, store
 from nnmeter.lab.measuring.interruption import MeasuringInterrupted
 from tests.conftest import make_small_model
+from tests.lab.campaign.conftest import FakeRuntime
 
 pytest.importorskip("pyarrow")
 
@@ -34,11 +35,20 @@ def quick(model: Path | list[Path], out: Path | None = None, **options: object) 
     return nnmeter.measure(model, out, **options)
 
 
-def test_models_are_measured_without_a_file(model: Path) -> None:
+def test_models_are_measured_without_a_file(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    compile_any = FakeRuntime.compile
+
+    def compile_noted(self: FakeRuntime, source: object, *arguments: object, **options: object) -> object:
+        given.append(options.get("dims"))
+        return compile_any(self, source, *arguments, **options)
+
+    monkeypatch.setattr(FakeRuntime, "compile", compile_noted)
     (found,) = quick(model)
-    assert (found.network, found.granularity, found.batch) == ("small", "model", 2)
+    assert (found.network, found.granularity) == ("small", "model")
     assert found.latency_ms > 0
-    assert quick([model], sizes=nnmeter.InputSizes({"batch": 2}), dims=None)[0].batch == 2
+    quick([model], sizes=nnmeter.InputSizes({"batch": 3}), dims=None)
+    assert [dims for dims in given if dims] == [{"batch": 2}, {"batch": 3}]
 
 
 def test_measurements_are_written_and_added(model: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ PAIRS = [(registry, d, f) for registry in (CORE, LAB) for d in registry.document
 
 def test_documents_of_the_core_and_of_the_lab() -> None:
     assert CORE.documents() == ("devices", "groups", "kernels", "pack", "predictions", "scorecard")
-    assert LAB.documents() == ("calibration", "fusion", "imported", "measurements", "verification")
+    assert LAB.documents() == ("calibration", "fusion", "imported", "measurements", "setup", "verification")
 
 
 def test_the_table_is_the_first_format_of_all() -> None:

@@ -59,6 +59,7 @@ def command(
     was measured until then is written.
     """
     from nnmeter.cli.failures import CheckFailed
+    from nnmeter.devices.identity import describe_setting
     from nnmeter.errors import NnmeterError
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.lab.measuring.sitting import measure_sitting
@@ -99,7 +100,7 @@ def command(
     if done.measurements:
         report = Sitting(
             str(output),
-            f"{adapter.name} {adapter.version()}, {threads} thread{'s' if threads > 1 else ''}",
+            describe_setting(done.fingerprint, "an unknown machine"),
             done.measurements[0].reference_ms,
             done.own_reference_ms,
             done.measurements,
@@ -128,6 +129,7 @@ def _take_down(
 ) -> int:
     """Writes down a time that was taken by other means."""
     from nnmeter.devices import load_pack
+    from nnmeter.devices.identity import match_this_machine
     from nnmeter.lab.measuring.append import append_measurements
     from nnmeter.lab.measuring.taken import take_down
 
@@ -137,7 +139,11 @@ def _take_down(
     family = families.get(Path(paths[0]).name, "")
     measurement, fingerprint = take_down(paths[0], pack, taken_ms, dims, shapes, assume, family)
     append_measurements(output, [measurement], fingerprint)
-    click.echo(f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {len(measurement.kernels)} kernels")
+    verdict = match_this_machine(pack.card, named=True).verdict.words
+    click.echo(
+        f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {verdict}; "
+        f"{len(measurement.kernels)} kernels"
+    )
     return 0
 
 

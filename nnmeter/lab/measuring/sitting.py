@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError, ModelError, NnmeterError
@@ -36,12 +37,14 @@ class SittingResult:
     Attributes:
         measurements: in the order of the models; as they are in the file, where there is one.
         own_reference_ms: the reference's own time, in milliseconds; that of earlier sittings may be another.
+        fingerprint: of the machine and runtime that it was measured with.
         interrupted: whether it was ended before all models were measured.
     """
 
     measurements: tuple[Measurement, ...]
     own_reference_ms: float
     interrupted: bool
+    fingerprint: Mapping[str, Any]
 
 
 def measure_sitting(
@@ -119,7 +122,7 @@ def measure_sitting(
     if not found and not interrupted:
         raise MeasurementError("no model could be measured: " + "; ".join(reasons))
     if not found:
-        return SittingResult((), 0.0, interrupted)
+        return SittingResult((), 0.0, interrupted, fingerprint)
     if own_ms and not interrupted:
         own_ms.append(_reference_ms(adapter))
     own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
@@ -127,7 +130,7 @@ def measure_sitting(
         fingerprint["reference_ms"] = found[0].reference_ms
         fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
         found = append_measurements(out, found, fingerprint)
-    return SittingResult(tuple(found), own_reference_ms, interrupted)
+    return SittingResult(tuple(found), own_reference_ms, interrupted, fingerprint)
 
 
 def _readable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nnmeter.report.machine import measured_machine_words, warn_of_measured_machine
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
@@ -12,7 +13,13 @@ from nnmeter.report.text import Text
 def render(report: Mapping[str, Any], layout: Layout) -> str:
     """What was fitted, the learning curve, and what to measure next."""
     text = Text(layout.width, layout.colour)
+    warning = warn_of_measured_machine(
+        report["machine"], "The new pack is of the measured machine, its prior of the first"
+    )
+    if warning:
+        text.add_wrapped(warning)
     text.add(f"{text.bold(report['device'])}, calibrated from {report['calibrated_from']}")
+    text.add_wrapped(f"Measured on {measured_machine_words(report['machine'])}.")
     text.add_wrapped(_summary(report))
     if report["learning_curve"]:
         rows = [
