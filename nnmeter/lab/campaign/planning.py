@@ -39,6 +39,7 @@ _PRIOR_SHARE, _ERROR_SHARE = 0.35, 0.45  # rule 3; the rest is the coverage's
 _LEAST_FACTOR, _LARGEST_FACTOR = 0.25, 4.0  # rule 6
 _SHRINKAGE = 6.0  # rule 4, networks
 _LEAST_SQUARE = 1e-4  # rule 4: errors below one per cent are all the same
+_LEAST_ERROR = 1e-4
 _FULL_IMPORTANCE = 0.03  # rule 5, share of time
 _GOLDEN, _ROOT_OF_TWO = 0.6180339887498949, 1.4142135623730951
 _TOLD = 12  # entries of the lists that explain a plan
@@ -152,6 +153,7 @@ def recipe_errors(
     """Error of each measured recipe relative to the mean of all networks (rule 4)."""
     whole = np.minimum(validation.network_log_error**2, 1.0) - arrays.noise**2
     kernels = np.bincount(arrays.network, validation.share * operators[arrays.group], len(whole))
+    kernels = np.maximum(kernels, _LEAST_ERROR)  # trees that fit all kernels exactly leave none
     usual, usual_kernels = max(float(whole.mean()), _LEAST_SQUARE), float(kernels.mean())
     names = np.array(recipes)
     errors = {}
