@@ -44,11 +44,12 @@ VERBS: dict[str, tuple[str, str]] = {
 # Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does. Those of runtimes are known
 # by their rule sets.
 EXTRAS: dict[str, str] = {
-    "lightgbm": "train",
+    "lightgbm": "lab",
     "matplotlib": "plot",
-    "psutil": "profile",
-    "pyarrow": "profile",
-    "sklearn": "train",
+    "pandas": "lab",
+    "pyarrow": "lab",
+    "scipy": "lab",
+    "sklearn": "lab",
 }
 
 

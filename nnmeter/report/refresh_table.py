@@ -1,22 +1,19 @@
-"""What `nnmeter devices refresh` says."""
+"""What `nnmeter devices refresh` changed, for a person at a terminal."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 
 from nnmeter.prediction.refresh import ModelChange, Refresh
 from nnmeter.report.devices import describe_hashes, describe_rules
 from nnmeter.report.numbers import format_ms, format_share
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
 
-def render_refresh(refresh: Refresh, report_format: str, layout: Layout) -> str:
+def render(refresh: Refresh, layout: Layout) -> str:
     """The rules and, model by model, the predictions before and after."""
-    if report_format == "json":
-        return json.dumps(refresh.to_dict(), indent=2, ensure_ascii=False) + "\n"
     text = Text(layout.width, layout.colour)
     text.add(text.bold(refresh.device))
     text.add_wrapped(f"rules {describe_rules(refresh.rule_set, refresh.parameters)}")
