@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @options.assume
 @options.values_and_trips
 @options.output_format("table", "json", "csv", "md")
-@click.option("--strict", is_flag=True, help="Exit with code 1 if a kernel is outside of the trained range.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with code 1, behind the report, if a kernel is outside of the trained range."
+)
 @click.option("--explain", is_flag=True, help="Say of each kernel outside of the trained range what is missing.")
 @options.kernels_from
 @click.option("--here", is_flag=True,
@@ -54,7 +56,7 @@ def command(
 
     Several devices, or several values of a dimension, give a row each.
     """
-    from nnmeter.prediction.predict import LatencyPredictor, predict_on
+    from nnmeter.prediction.predict import LatencyPredictor, outside_error, predict_on
     from nnmeter.report import render
 
     paths, several = options.expand_models(models)
@@ -69,13 +71,15 @@ def command(
         for done, path in enumerate(paths):
             status.show_bar("predicting", done, len(paths))
             detectors = _ask_runtime(path, packs[0], dims, shapes) if kernels_from == "runtime" else None
-            found = predict_on(
-                predictors, path, dims, shapes, assume, strict, detectors=detectors, values=values, trips=trips
-            )
+            found = predict_on(predictors, path, dims, shapes, assume, detectors=detectors, values=values, trips=trips)
             predictions += [p if state is None else p.rescaled(state.factor, state.note) for p in found]
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain)
     write_report(render(predictions, report_format, layout), output, notice)
+    if strict:
+        for prediction in predictions:
+            if prediction.outside:
+                raise outside_error(prediction)
 
 
 def _check_single(packs: Sequence[DevicePack], dims: dict[str, tuple[int, ...]], kernels_from: str, here: bool) -> None:

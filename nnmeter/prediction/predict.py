@@ -172,13 +172,7 @@ class LatencyPredictor:
             from nnmeter.devices.advice import how_to_train
 
             advice = how_to_train(self.pack, model if from_file else None, dims or {})
-        if strict and outside:
-            names = sorted({_why(k) for k in priced if k.gaps})
-            raise CoverageError(
-                f"{model}: outside the trained range on '{self.device}': {', '.join(names)}; predict without --strict "
-                f"(--explain says what is missing), or train it: {'; '.join(advice)}"
-            )
-        return Prediction(
+        prediction = Prediction(
             model,
             self.device,
             total,
@@ -191,12 +185,24 @@ class LatencyPredictor:
             dict(dims or {}),
             advice,
         )
+        if strict and outside:
+            raise outside_error(prediction)
+        return prediction
 
     def _gaps_of(self, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
         gaps = self._gaps.get(signature)
         if gaps is None:
             gaps = self._gaps[signature] = find_gaps(self.pack.predictor, signature, price)
         return gaps
+
+
+def outside_error(prediction: Prediction) -> CoverageError:
+    """What `strict` raises: which kernels of a prediction are outside of the trained range, and what trains them."""
+    names = sorted({_why(kernel) for kernel in prediction.outside})
+    return CoverageError(
+        f"{prediction.model}: outside the trained range on '{prediction.device}': {', '.join(names)}; predict without "
+        f"--strict (--explain says what is missing), or train it: {'; '.join(prediction.advice)}"
+    )
 
 
 def _why(kernel: PricedKernel) -> str:

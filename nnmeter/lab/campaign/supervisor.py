@@ -14,13 +14,13 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from nnmeter.children import child_environment, python_command
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign.campaign import CampaignProgress
 from nnmeter.lab.campaign.directory import IN_HAND_FILE
@@ -99,15 +99,15 @@ def _seed_in_hand(out_dir: str | os.PathLike[str]) -> str | None:
 
 def _run_worker(job: dict[str, Any], tell: Tell) -> tuple[CampaignProgress, bool, int]:
     """Runs one worker; the last progress that it told, whether it came to its end, and its exit code."""
-    # The worker finds its modules where this process does, wherever it was started.
-    script = f"import sys; sys.path[:] = {sys.path!r}; from nnmeter.lab.campaign.worker import main; main()"
+    # The worker finds its modules where this process does, wherever it was started, and none where it was started.
     worker = subprocess.Popen(
-        [sys.executable, "-c", script, json.dumps(job)],
+        python_command("from nnmeter.lab.campaign.worker import main; main()", json.dumps(job)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, **dict.fromkeys(VARIABLES, "1")},
+        env=child_environment(**dict.fromkeys(VARIABLES, "1")),
         text=True,
         encoding="utf-8",
+        errors="replace",
     )
     assert worker.stdin and worker.stdout
     latest = CampaignProgress(0, 0, 0, 0.0, job["budget_s"], "")
