@@ -8,6 +8,7 @@ import click
 
 from nnmeter.cli import options
 from nnmeter.cli.output import layout_for, write_report
+from nnmeter.errors import DeviceError
 
 
 @click.group("devices", invoke_without_command=True)
@@ -23,10 +24,12 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
     from nnmeter.devices.nearest import is_candidate
     from nnmeter.report.devices import render_list
 
-    devices = in_groups(list_devices())
+    damaged: dict[str, DeviceError] = {}
+    devices = in_groups(list_devices(damaged))
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
-    write_report(render_list(devices, report_format, layout_for(output), nearest), output)
+    notice = "; ".join(f"left out: {fault}" for fault in damaged.values())
+    write_report(render_list(devices, report_format, layout_for(output), nearest), output, notice)
 
 
 @command.command("show")

@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from nnmeter.children import child_environment, python_command
 from nnmeter.errors import MeasurementError
+from nnmeter.files import read_limited
 from nnmeter.lab.campaign.campaign import CampaignProgress
 from nnmeter.lab.campaign.directory import IN_HAND_FILE
 from nnmeter.lab.campaign.worker import INTERRUPTED
@@ -92,7 +93,7 @@ def run_supervised_campaign(
 
 def _seed_in_hand(out_dir: str | os.PathLike[str]) -> str | None:
     try:
-        return (Path(out_dir) / IN_HAND_FILE).read_text(encoding="utf-8")
+        return read_limited(Path(out_dir) / IN_HAND_FILE, 64).decode("utf-8", "replace")
     except OSError:
         return None
 
@@ -126,10 +127,7 @@ def _run_worker(job: dict[str, Any], tell: Tell) -> tuple[CampaignProgress, bool
 
 def _listen(stream: IO[str], latest: CampaignProgress, tell: Tell) -> tuple[CampaignProgress, bool]:
     for line in stream:
-        try:
-            ((kind, content),) = json.loads(line).items()
-        except (ValueError, AttributeError):
-            continue  # a runtime's own talk, or a line that death cut off
+        kind, content = _told(line)
         if kind == "error":
             raise MeasurementError(content)
         if kind in ("progress", "done"):
@@ -138,6 +136,15 @@ def _listen(stream: IO[str], latest: CampaignProgress, tell: Tell) -> tuple[Camp
         if kind == "done":
             return latest, True
     return latest, False
+
+
+def _told(line: str) -> tuple[str, Any]:
+    """What a line of the worker says; nothing where it is a runtime's own talk, or a line that death cut off."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return "", None
+    return next(iter(said.items())) if isinstance(said, dict) and len(said) == 1 else ("", None)
 
 
 def _together(parts: list[CampaignProgress], elapsed_s: float, budget_s: float) -> CampaignProgress:

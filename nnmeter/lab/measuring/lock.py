@@ -32,7 +32,10 @@ class DirectoryLock:
         Raises:
             MeasurementError: another process holds it, or the file system knows no locks.
         """
-        stream = open(self._directory / LOCK_FILE, "a+", encoding="utf-8")
+        path = self._directory / LOCK_FILE
+        if path.exists() and not path.is_file():
+            raise MeasurementError(f"{path}: is no regular file; remove it")
+        stream = open(path, "a+", encoding="utf-8")
         try:
             _lock_patiently(stream)
         except (BlockingIOError, PermissionError) as fault:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnmeter.devices.card import Card, is_pack_id
 from nnmeter.devices.machine import channel_block
-from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def build_pack(
     from nnmeter.lab.training.train import fit_predictor
     from nnmeter.lab.training.wholes import launch_of
 
+    check_place(output)
     measurements, fingerprint = read_all(sources)
     document = _rules_for(rules, fingerprint)
     predictor, report = fit_predictor(

@@ -23,7 +23,7 @@ import numpy as np
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.machine import channel_block
-from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError, ModelError
 from nnmeter.lab.training.build import make_card, read_all
 from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
@@ -93,6 +93,7 @@ def calibrate_pack(
     from nnmeter.lab.transfer.problem import pose_problem
 
     say = progress or (lambda _: None)
+    check_place(output)
     raw, fingerprint = read_all(sources)
     same_machine = _is_same_machine(fingerprint, prior.card)
     measurements = on_one_scale(raw, prior.card.reference_ms if same_machine else None)
