@@ -11,6 +11,10 @@ Rules:
    (`nnmeter.binding.assumptions`). Where the file declares a smaller static shape than the bound, that one counts.
 6. An operator that no table knows has the shapes that its package declares (`nnmeter.operators.custom`), else those of
    rule 3, and a warning; one that cannot be priced is an error (`nnmeter.operators.table.REFUSED`).
+7. A node is checked before its rule is asked: kinds of attributes, what must be there, how many inputs and outputs. A
+   rule says what else does not fit (`ShapeError`). Where it fails in another way, ONNX's own checks decide: what they
+   refuse is a fault of the model; what they accept is one of nnmeter (`OperatorFaultError`); of an operator that they
+   do not know, it may be either, and the error says so.
 """
 
 from __future__ import annotations
@@ -24,10 +28,11 @@ from nnmeter.binding.assumptions import Assumptions
 from nnmeter.binding.branches import inline_branch, own_tensors, taken_branch
 from nnmeter.binding.layers import Layer
 from nnmeter.binding.values import propagate
-from nnmeter.errors import ModelError, NnmeterError, brief
+from nnmeter.errors import ModelError, NnmeterError, OperatorFaultError, brief
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph
 from nnmeter.limits import MAX_EXPANDED_CHARACTERS
+from nnmeter.operators.arity import wrong_arity
 from nnmeter.operators.attributes import wrong_attribute
 from nnmeter.operators.classical import NOTED
 from nnmeter.operators.cost import NESTED_COST, operator_cost
@@ -45,7 +50,7 @@ from nnmeter.operators.shape_rules.common import (
 from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, block_of
 from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 
-# What a rule meets in a node whose inputs or attributes are not what its operator has.
+# What a rule meets in a node whose inputs or attributes do not fit, or where it has a fault of its own (rule 7).
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 _NO_RULES: dict[str, Any] = {}
@@ -220,7 +225,7 @@ class Inference:
             rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             warned = len(self.warnings)
             try:
-                wrong = wrong_attribute(node)
+                wrong = wrong_attribute(node) or (wrong_arity(node, self._opsets) if rule is not None else None)
                 if wrong is not None:
                     raise ShapeError(wrong)
                 if rule is None:
@@ -240,9 +245,7 @@ class Inference:
             except ShapeError as fault:
                 raise self._fault(node, str(fault)) from fault
             except _MISFITS as fault:
-                raise self._fault(
-                    node, f"its inputs or attributes do not fit the operator ({_seen(inputs)})"
-                ) from fault
+                raise self._misfit(node, inputs, context, fault) from fault
             if bounded and not bounded.keys().isdisjoint(node.inputs):
                 context.mark_bounded(node)
             if assumptions:
@@ -349,6 +352,28 @@ class Inference:
             types.append(kind)
         context.bound(node, f"has the shape that the file declares, because {why}")
         return types
+
+    def _misfit(
+        self, node: Node, inputs: Sequence[TensorType | None], context: Context, fault: Exception
+    ) -> ModelError | OperatorFaultError:
+        """Whose fault it is that a rule failed (rule 7)."""
+        from nnmeter.binding.onnx_inference import ask_onnx
+
+        verdict, reason = ask_onnx(node, inputs, context.values, self._opsets)
+        if verdict == "refused":
+            return self._fault(node, f"its inputs or attributes do not fit the operator ({_seen(inputs)}): {reason}")
+        what = f"{type(fault).__name__}: {fault}"
+        if verdict == "unknown":
+            return self._fault(
+                node,
+                f"its inputs or attributes do not fit the operator ({_seen(inputs)}; {what})",
+                "check the model; if a runtime runs it, please report it as a fault of nnmeter",
+            )
+        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        return OperatorFaultError(
+            f"{self._source}: node '{brief(node.name, 200)}': the rule of {brief(name, 200)} failed on inputs that fit "
+            f"the operator ({brief(_seen(inputs))}): {what}"
+        )
 
     def _static(self, declared: DeclaredType | None) -> TensorType | None:
         if declared is None or declared.dims is None:
