@@ -48,6 +48,7 @@ from nnmeter.operators.shape_rules.common import (
     show,
 )
 from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, block_of
+from nnmeter.operators.shape_rules.fitting import check_fit
 from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 
 # What a rule meets in a node whose inputs or attributes do not fit, or where it has a fault of its own (rule 7).
@@ -231,6 +232,8 @@ class Inference:
                 if rule is None:
                     outputs = self._without_rule(node, inputs, context)
                 else:
+                    if not node.domain:
+                        check_fit(node, inputs, context)
                     outputs = rule(node, inputs, context)
                     if node.op_type in NOTED:
                         cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, outputs)

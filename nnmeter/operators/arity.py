@@ -1,9 +1,9 @@
 """How many inputs and outputs an operator has, and which attributes it cannot be without.
 
 Taken from the schemas of onnx 1.23 (ai.onnx, ai.onnx.ml; every version) and of ONNX Runtime 1.32 (com.microsoft, whose
-numbers grow with every release, so that only the least counts). Inputs that may be absent end the least. A row is `since:least-most>outputs attribute ...`: from
-that version on, the operator reads at least and at most so many inputs, writes at most so many outputs, and needs the
-attributes; a number that is left out is unlimited.
+numbers grow with every release, so that only the least counts). A row is `since:least-most>outputs attribute ...`: from
+that version on, the operator needs so many inputs at its front, reads at most so many, writes at most so many outputs,
+and needs the attributes; a number that is left out is unlimited.
 """
 
 from __future__ import annotations

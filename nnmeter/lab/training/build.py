@@ -80,7 +80,11 @@ def build_pack(
     from nnmeter.lab.training.wholes import launch_of
 
     check_place(output)
-    measurements, fingerprint = read_all(sources)
+    left_out: list[Measurement] = []
+    measurements, fingerprint = read_all(sources, left_out)
+    if left_out and progress:
+        names = ", ".join(row.id for row in left_out[:5])
+        progress(f"left out {len(left_out)} rows whose times are absurd for their kernels: {names}")
     document = _rules_for(rules, fingerprint)
     predictor, report = fit_predictor(
         measurements,
@@ -94,10 +98,16 @@ def build_pack(
     return save_pack(output, card, document, predictor)
 
 
-def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
-    """The measurements of several sources, on the first one's scale of time, and their one fingerprint (rule 1)."""
+def read_all(
+    sources: Sequence[str | os.PathLike[str]], left_out_rows: list[Measurement] | None = None
+) -> tuple[list[Measurement], dict[str, Any]]:
+    """The measurements of several sources, on the first one's scale of time, and their one fingerprint (rule 1).
+
+    Rows with times that their kernels cannot have taken are left out, and added to `left_out_rows`.
+    """
     from nnmeter.lab.measuring.fingerprint import identity
     from nnmeter.lab.measuring.store import read_measurements
+    from nnmeter.lab.measuring.validation import split_outliers
 
     found: list[Measurement] = []
     fingerprint: dict[str, Any] = {}
@@ -108,7 +118,10 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
         fingerprint = fingerprint or own
         nominal_ms = found[0].reference_ms if found else None
         found += rows if nominal_ms is None else [row.at_reference(nominal_ms) for row in rows]
-    return found, fingerprint
+    kept, left_out = split_outliers(found)
+    if left_out and left_out_rows is not None:
+        left_out_rows += left_out
+    return kept, fingerprint
 
 
 def make_card(
