@@ -17,13 +17,14 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import numpy as np
 
 from nnmeter.binding.assumptions import Assumptions, empty_tensors
 from nnmeter.binding.inference import Inference
-from nnmeter.errors import ModelError
+from nnmeter.errors import ModelError, brief
 from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_KNOWN_ELEMENTS, DeclaredType, UnboundModel
@@ -110,19 +111,21 @@ def bind_shapes(
             )
         else:
             types[declared.name] = kind
+    named = {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
     if free:
-        raise ModelError(f"{model.source}: {_remaining(free, sizes)}")
+        unknown_dims = sorted(set(dims or {}) - named)
+        wrong = f"it has no dimension '{brief(unknown_dims[0], 80)}'; " if unknown_dims else ""
+        raise ModelError(f"{model.source}: {wrong}{_remaining(free, sizes)}")
     assumptions = Assumptions(model.source, assume)
     inference = Inference(model.source, model.opsets, sizes, assumptions, trips)
     fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
     graph = inference.run(model, types, values=fitting, sequences=elements)
     assumptions.check_met()
-    unused = sorted(
-        set(dims or {}) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
-    )
+    unused = sorted(set(dims or {}) - named)
     graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))
     graph.warnings[:] = dict.fromkeys(graph.warnings)  # a body that is inferred twice says all twice
-    graph.warnings.extend(f"no input has a dimension '{name}'; its size was not used" for name in unused)
+    has = f" (there are {', '.join(sorted(named))})" if named else ""
+    graph.warnings.extend(f"no input has a dimension '{name}'; its size was not used{has}" for name in unused)
     graph.warnings.extend(
         f"no Loop '{name}' asks for a trip count; that given was not used" for name in inference.unused_trips()
     )
@@ -226,16 +229,16 @@ def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
             alike.setdefault(f"no known length, being a {declared.container}", []).append(declared.name)
             dims = () if declared.container == "map" else declared.dims or ()
             whole = [2, *(d if isinstance(d, int) else _example(d or "", i, len(dims)) for i, d in enumerate(dims))]
-            options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
+            options.append(f"--shape {quote(declared.name + '=' + 'x'.join(map(str, whole)))}")
             continue
         if declared.dims is None:
             alike.setdefault("no declared shape", []).append(declared.name)
-            options.append(f"--shape {declared.name}=1x3x224x224")
+            options.append(f"--shape {quote(declared.name + '=')}AxBxC, its sizes")
             continue
         names = list(dict.fromkeys(d for d in declared.dims if isinstance(d, str) and d not in sizes))
         alike.setdefault(f"free dimensions ({', '.join(names)})", []).append(declared.name)
         rank = len(declared.dims)
-        options += [f"--dim {name}={_example(name, declared.dims.index(name), rank)}" for name in names]
+        options += [f"--dim {quote(f'{name}={_example(name, declared.dims.index(name), rank)}')}" for name in names]
     parts = [f"{_name_inputs(names)} {what}" for what, names in alike.items()]
     return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}"
 

@@ -20,6 +20,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ _NO_RULES: dict[str, Any] = {}
 _REFUSED_DOMAINS = frozenset(domain for domain, _ in REFUSED)
 _MAX_BODIES = 4096  # nested graphs that are inferred, each as often as it is: what a small file can ask for is bounded
 _MAX_BODY_NODES = 1_000_000
+_MAX_KNOWN_BYTES = 256 << 20  # of computed values; what comes behind is not known
 _CHECK = "check the model, or the shapes given for its inputs"
 
 
@@ -83,6 +85,7 @@ class Inference:
         self._source = source
         self._declarations: dict[int, tuple[UnboundGraph, dict[str, DeclaredType]]] = {}
         self._characters = 0
+        self._known_bytes = 0
         self._opsets = opsets
         self._sizes = sizes
         self._assumptions = Assumptions(source) if assumptions is None else assumptions
@@ -267,8 +270,9 @@ class Inference:
                         except ShapeError as fault:
                             raise self._fault(node, str(fault)) from fault
                     types[name] = kind
-            if not node.domain:
+            if not node.domain and self._known_bytes < _MAX_KNOWN_BYTES:
                 propagate(node, inputs, outputs, values)
+                self._known_bytes += sum(values[n].nbytes for n in named if n in values)
             result.append(node)
         return result
 
@@ -350,7 +354,7 @@ class Inference:
                 raise self._fault(
                     node,
                     f"the shape of '{name}' cannot be determined: {why}",
-                    f"give it with --assume {name}=AxBxC, or declare it in the model (value_info)",
+                    f"give it with --assume {quote(name + '=')}AxBxC, or declare it in the model (value_info)",
                 )
             types.append(kind)
         context.bound(node, f"has the shape that the file declares, because {why}")

@@ -1,4 +1,4 @@
-"""Closed streams, readers that go away, homes that are not there, numbers beyond reason: exit codes 2 and 141, not 3."""
+"""Closed streams, readers that go away, homes that are not there, absurd numbers: exit codes 2 and 141, not 3."""
 
 from __future__ import annotations
 

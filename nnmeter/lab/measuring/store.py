@@ -8,8 +8,9 @@
    read as one store, and all of its parts must come from one device.
 5. What a file would fill of the memory is asked of it before it is read (`_MOST_VALUES`, `_MOST_BYTES`).
 6. What is read is checked, once and for every verb (`nnmeter.lab.measuring.validation`).
-7. Damage is told: every page has a checksum, and the metadata has one of all values and of the fingerprint. A file of
-   an older version, which has neither, is read without.
+7. Damage is told before Parquet's reader sees it, which some damaged footers would abort: between the data and the
+   footer, where that reader does not look, lies a mark and the SHA-256 of all else. A file of an older version, which
+   has no mark, is read without.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from nnmeter.errors import MeasurementError
-from nnmeter.files import open_regular, parse_json, write_whole
+from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.validation import faults_of_fingerprint, faults_of_rows, read_signature
@@ -34,7 +35,8 @@ SCHEMA_VERSION = 1
 _DICTIONARY_BYTES = 64 << 20  # rule 2: beyond this Parquet would write every signature in full
 _VERSION_KEY, _FINGERPRINT_KEY = b"nnmeter.measurements", b"nnmeter.fingerprint"
 _MOST_GROUPS, _MOST_VALUES, _MOST_BYTES = 10_000, 20_000_000, 1 << 30  # rule 5; what ships has 318,000 at most
-_CHECKSUM_KEY = b"nnmeter.checksum"
+_MARK = b"\0nnmeter.sha256\0"
+_HASH_BYTES, _END_BYTES = 32, 8  # the end of a Parquet file: four bytes for the length of the footer, and PAR1
 _FEW = 3  # faults that a message names
 _PART = re.compile(r"part-(\d+)-(\d+)\.parquet")
 _TEXTS = ("id", "granularity", "network", "family", "sitting")
@@ -64,25 +66,14 @@ def write_measurements(
         columns[name] = pa.array([getattr(m, name) for m in measurements], pa.list_(pa.float32()))
     texts = {k: k.to_json() for m in measurements for k in m.kernels}
     columns["kernels"] = pa.array([[texts[k] for k in m.kernels] for m in measurements], pa.list_(pa.string()))
-    table = pa.table(columns)
-    told = json.dumps(dict(fingerprint)).encode()
-    table = table.replace_schema_metadata(
-        {
-            _VERSION_KEY: str(SCHEMA_VERSION).encode(),
-            _FINGERPRINT_KEY: told,
-            _CHECKSUM_KEY: _checksum({name: table[name].to_pylist() for name in table.column_names}, told),
-        }
+    table = pa.table(columns).replace_schema_metadata(
+        {_VERSION_KEY: str(SCHEMA_VERSION).encode(), _FINGERPRINT_KEY: json.dumps(dict(fingerprint)).encode()}
     )
     buffer = io.BytesIO()
     parquet.write_table(
-        table,
-        buffer,
-        compression="zstd",
-        compression_level=15,
-        dictionary_pagesize_limit=_DICTIONARY_BYTES,
-        write_page_checksum=True,
+        table, buffer, compression="zstd", compression_level=15, dictionary_pagesize_limit=_DICTIONARY_BYTES
     )
-    write_whole(path, buffer.getvalue())
+    write_whole(path, _marked(buffer.getvalue()))
     _settle(Path(path))
 
 
@@ -183,10 +174,11 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     """
     pa, parquet = _import_pyarrow()
     try:
-        with open_regular(path) as stream:
-            _check_size(path, parquet.ParquetFile(stream).metadata)
-            stream.seek(0)
-            table = parquet.read_table(stream, page_checksum_verification=True)
+        data = read_limited(path, _MOST_BYTES)
+        if _is_damaged(data):
+            raise ValueError("its checksum is another")
+        _check_size(path, parquet.ParquetFile(io.BytesIO(data)).metadata)
+        table = parquet.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError, MemoryError, ValueError) as fault:  # of bytes that are no Parquet file
         if isinstance(fault, MeasurementError):
             raise
@@ -211,9 +203,6 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     if wrong:
         raise _damaged(path, wrong)
     columns = {name: table[name].to_pylist() for name in table.column_names}
-    checksum = metadata.get(_CHECKSUM_KEY)
-    if checksum is not None and checksum != _checksum(columns, told):
-        raise _damaged(path, "its checksum is another")
     try:
         return _rows(columns), fingerprint
     except (ValueError, pa.ArrowException) as fault:
@@ -225,12 +214,29 @@ def _damaged(path: Path, reason: str) -> MeasurementError:
     return MeasurementError(f"{path}: damaged, or not a measurement file ({line}); measure again or restore it")
 
 
-def _checksum(columns: Mapping[str, Sequence[Any]], fingerprint: bytes) -> bytes:
-    """Rule 7: SHA-256 of all values as text, which is exact for 32-bit numbers."""
-    found = hashlib.sha256(fingerprint)
-    for name in sorted(columns):
-        found.update(json.dumps([name, columns[name]]).encode())
-    return found.hexdigest().encode()
+def _marked(data: bytes) -> bytes:
+    """A Parquet file with the mark and the hash of rule 7."""
+    place = _footer_of(data)
+    return data[:place] + _MARK + hashlib.sha256(data).digest() + data[place:]
+
+
+def _is_damaged(data: bytes) -> bool:
+    """Whether a file has a mark (rule 7) and is not what was marked."""
+    mark = data.rfind(_MARK)
+    if mark < 0:
+        return False
+    start = mark + len(_MARK)
+    end = start + _HASH_BYTES
+    if end != _footer_of(data):
+        return True
+    found = hashlib.sha256(memoryview(data)[:mark])
+    found.update(memoryview(data)[end:])
+    return found.digest() != data[start:end]
+
+
+def _footer_of(data: bytes) -> int:
+    """Where the footer of a Parquet file begins."""
+    return len(data) - _END_BYTES - int.from_bytes(data[-_END_BYTES : -_END_BYTES // 2], "little")
 
 
 def _wrong_column(pa: Any, table: Any) -> str | None:
