@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("nnmeter.cli.predict", "Predict how long models take on a device."),
     "kernels": ("nnmeter.cli.kernels", "List the kernels that a device executes for a model."),
     "devices": ("nnmeter.cli.devices", "List device packs, or show one."),
+    "setup": (LAB_VERBS["setup"], "Make this machine a device, in a minute."),
     "measure": (LAB_VERBS["measure"], "Time models on this machine."),
     "profile": (LAB_VERBS["profile"], "Measure kernels on this machine, to train a predictor on."),
     "import": (LAB_VERBS["import"], "Import published latencies as measurements."),
@@ -169,7 +170,7 @@ def _open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
     if sys.stdout is None:
-        sys.stdout = _ClosedStream()  # type: ignore[assignment]
+        sys.stdout = _ClosedStream()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays open as long as we run
 

@@ -149,11 +149,17 @@ def _named_place(part: str) -> Path:
 def _own_place() -> list[Path]:
     """The place in the user's home, if there is one that can be read."""
     try:
-        place = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "nnmeter" / "packs"
+        place = user_directory() / "packs"
         next(iter(os.scandir(place)), None)
     except (OSError, RuntimeError):
         return []
     return [place]
+
+
+def user_directory() -> Path:
+    """Where what this user made lies: packs, and the measurements that `nnmeter setup` goes on with."""
+    data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data_home).expanduser() / "nnmeter"
 
 
 def _shipped_directories() -> list[Path]:

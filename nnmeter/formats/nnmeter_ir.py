@@ -80,10 +80,10 @@ class IrReader(IrGraph):
                 )
             self.assembly.stem = name
             try:
-                read = self._read(node)
-                if not read and node.type not in INPUTS | CONSTANTS:
+                tensors = self._read(node)
+                if not tensors and node.type not in INPUTS | CONSTANTS:
                     raise ShapeError("it reads no result of another node")
-                self.results[name] = rule(self, node, read)
+                self.results[name] = rule(self, node, tensors)
             except ShapeError as fault:
                 raise ModelError(
                     f"{self.source}: node '{name}' ({node.type}) lacks what its operator needs ({brief(fault)}); "
