@@ -8,7 +8,6 @@ import click
 
 from nnmeter.cli import options
 from nnmeter.cli.output import layout_for, write_report
-from nnmeter.errors import DeviceError
 
 
 @click.group("devices", invoke_without_command=True)
@@ -20,16 +19,15 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
     if context.invoked_subcommand is not None:
         return
     from nnmeter.devices import list_devices, nearest_device
-    from nnmeter.devices.catalog import in_groups
+    from nnmeter.devices.catalog import damaged_devices, in_groups
     from nnmeter.devices.identity import match_this_machine
     from nnmeter.devices.nearest import is_candidate
     from nnmeter.report.devices import render_list
 
-    damaged: dict[str, DeviceError] = {}
-    devices = in_groups(list_devices(damaged))
+    devices = in_groups(list_devices())
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
-    notice = "; ".join(f"left out: {fault}" for fault in damaged.values())
+    notice = "; ".join(f"left out: {fault}" for fault in damaged_devices().values())
     machines = {device.id: match_this_machine(device.card) for device in devices}
     write_report(render_list(devices, report_format, layout_for(output), nearest, machines), output, notice)
 

@@ -49,23 +49,29 @@ class DeviceInfo:
         return read_scorecard(self.path, read_manifest(self.path))
 
 
-def list_devices(damaged: dict[str, DeviceError] | None = None) -> list[DeviceInfo]:
-    """All device packs that can be found, sorted by id; damaged ones are left out.
-
-    Args:
-        damaged: takes the faults of those that are left out, by the name of their directory.
+def list_devices() -> list[DeviceInfo]:
+    """All device packs that can be found, sorted by id; damaged ones are left out (`damaged_devices`).
 
     Raises:
         DeviceError: two have the same id.
     """
-    found = []
+    return _sorted_out()[0]
+
+
+def damaged_devices() -> dict[str, DeviceError]:
+    """What is wrong with the packs that `list_devices` leaves out, by the name of their directory."""
+    return _sorted_out()[1]
+
+
+def _sorted_out() -> tuple[list[DeviceInfo], dict[str, DeviceError]]:
+    found: list[DeviceInfo] = []
+    damaged: dict[str, DeviceError] = {}
     for name, path in sorted(_find_packs().items()):
         try:
             found.append(_describe_found(path))
         except DeviceError as fault:
-            if damaged is not None:
-                damaged[name] = fault
-    return found
+            damaged[name] = fault
+    return found, damaged
 
 
 def find_device(id_or_path: str | os.PathLike[str]) -> DeviceInfo:
@@ -96,8 +102,7 @@ def find_devices(patterns: Sequence[str | os.PathLike[str]]) -> list[DeviceInfo]
         if text != ALL and not _has_wildcards(pattern):
             chosen = [find_device(pattern)]
         else:
-            damaged: dict[str, DeviceError] = {}
-            listed = list_devices(damaged)
+            listed, damaged = _sorted_out()
             chosen = in_groups([d for d in listed if text == ALL or fnmatchcase(d.id, text)])
             for name, fault in damaged.items():
                 if text != ALL and fnmatchcase(name, text):
