@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.features.families import FAMILIES
 from nnmeter.kernels.kernel import Attribute, KernelSignature
 from nnmeter.operators.cost import operator_cost
 from nnmeter.operators.table import KNOWN_DOMAINS
@@ -40,16 +41,19 @@ _REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
 _UNFUSED: dict[str, str] = {"FusedConv": "Conv", "FusedGemm": "Gemm"}
 _RESIDUAL_INPUT: dict[str, int] = {"Conv": 3}
 
-COST_ATTRIBUTES: frozenset[str] = frozenset(
-    "kernel_shape strides pads dilations group auto_pad output_padding ceil_mode count_include_pad storage_order p "
-    "transA transB transBatchA transBatchB axis axes perm keepdims mode activation activations channels channels_last "
-    "blocksize num_heads q_num_heads kv_num_heads num_groups unidirectional is_causal do_rotary local_window_size "
-    "to direction hidden_size linear_before_reset layout bits block_size accuracy_level K N equation exclusive reverse "
-    "largest sorted select_last_index select_first_index batch_dims batch_axis time_axis approximate reduction upper "
-    "coordinate_transformation_mode nearest_mode antialias exclude_outside align_corners padding_mode output_height "
-    "output_width sampling_ratio num_outputs interleaved rotary_embedding_dim size offset_group gather_axis "
-    "quantize_axis stash_type nested_flops nested_bytes_read nested_bytes_written k expert_weight_bits "
-    "update_rule window d_state".split()
+# What FLOPs and the runtimes' choice of code depend on beside what the features of families read.
+_COST_ATTRIBUTES = (
+    "auto_pad output_padding ceil_mode storage_order p keepdims activation activations channels blocksize "
+    "q_num_heads kv_num_heads num_groups unidirectional is_causal do_rotary local_window_size to direction "
+    "hidden_size linear_before_reset layout equation exclusive reverse largest sorted select_last_index "
+    "select_first_index batch_dims batch_axis time_axis approximate reduction upper nearest_mode antialias "
+    "exclude_outside align_corners padding_mode output_height output_width sampling_ratio num_outputs interleaved "
+    "rotary_embedding_dim size offset_group gather_axis quantize_axis stash_type nested_flops nested_bytes_read "
+    "nested_bytes_written k expert_weight_bits update_rule window d_state"
+)
+
+COST_ATTRIBUTES: frozenset[str] = frozenset(_COST_ATTRIBUTES.split()).union(
+    *(family.attributes for family in FAMILIES.values())
 )
 
 _DEFAULTS: dict[str, Any] = {

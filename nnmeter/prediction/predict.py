@@ -156,8 +156,8 @@ class LatencyPredictor:
             priced = tuple(
                 [
                     PricedKernel(
-                        k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.outside,
-                        self._gaps_of(k.signature, p) if p.outside or p.source != "trained" else (),
+                        k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.distance,
+                        self._gaps_of(k.signature, p) if p.distance or p.source != "trained" else (),
                     )
                     for k, p in zip(kernels, prices, strict=True)
                 ]
@@ -165,7 +165,7 @@ class LatencyPredictor:
         kernel_ms = sum(k.latency_ms for k in priced)
         fallback_ms = sum(k.latency_ms for k in priced if k.source == "fallback")
         fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
-        total = kernel_ms + predictor.inference_ms
+        total = kernel_ms + predictor.overhead_ms
         outside = any(k.gaps for k in priced)
         advice: tuple[str, ...] = ()
         if outside:
@@ -186,7 +186,7 @@ class LatencyPredictor:
             confidence,
             {"trained": 1.0 - fallback, "fallback": fallback},
             priced,
-            predictor.inference_ms,
+            predictor.overhead_ms,
             (*warnings, *_coverage_warnings(priced)),
             dict(dims or {}),
             advice,

@@ -7,8 +7,10 @@ from functools import lru_cache
 from math import log2, prod
 
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
+from nnmeter.kernels.family import Family
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.operators.cost import Cost
+from nnmeter.operators.table import GENERIC
 
 # Code of what is fused behind the anchor; ordered roughly by what it costs, 0 is nothing, -1 is not in the table.
 _FUSED_CODES: dict[str, int] = {
@@ -97,3 +99,6 @@ def channels_first(signature: KernelSignature) -> tuple[tuple[int, ...], tuple[i
 def product(sizes: Sequence[int]) -> int:
     """The number of elements of a shape."""
     return prod(sizes)
+
+
+FAMILIES = (Family("view"), Family(GENERIC))  # with no features of their own

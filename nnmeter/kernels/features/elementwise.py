@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.graph.ir import DTYPE_BITS
+from nnmeter.kernels.family import Family
 from nnmeter.kernels.features.common import log_size, product
 from nnmeter.kernels.kernel import KernelSignature
 
@@ -50,3 +51,6 @@ def elementwise(s: KernelSignature) -> list[float]:
         float(DTYPE_BITS[s.outputs[0].dtype]),
         log_size(y[-1] if y else 1),
     ]
+
+
+FAMILIES = (Family("elementwise", ELEMENTWISE_NAMES, elementwise),)

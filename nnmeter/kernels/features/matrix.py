@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.graph.ir import DTYPE_BITS
+from nnmeter.kernels.family import Family
 from nnmeter.kernels.features.common import at, log_size, product, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
@@ -96,3 +97,16 @@ def attention(s: KernelSignature) -> list[float]:
     """In the order of `ATTENTION_NAMES`."""
     x = shape_of(s, 0)
     return [log_size(at(x, 1, 1)), log_size(x[-1] if x else 1), float(s.attribute("num_heads", -1))]
+
+
+FAMILIES = (
+    Family("matmul", MATMUL_NAMES, matmul, frozenset({"transA", "transB", "transBatchA", "transBatchB"})),
+    Family(
+        "blockwise_matmul",
+        BLOCKWISE_NAMES,
+        blockwise_matmul,
+        frozenset({"N", "K", "block_size", "bits", "accuracy_level"}),
+    ),
+    Family("recurrent", RECURRENT_NAMES, recurrent),
+    Family("attention", ATTENTION_NAMES, attention, frozenset({"num_heads"})),
+)

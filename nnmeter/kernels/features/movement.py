@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnmeter.graph.ir import DTYPE_BITS
+from nnmeter.kernels.family import Family
 from nnmeter.kernels.features.common import at, log_size, product, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
@@ -93,3 +94,9 @@ def movement(s: KernelSignature) -> list[float]:
         log_size(y[-1] if y else 1),
         log_size(product(x) * item),
     ]
+
+
+FAMILIES = (
+    Family("transpose", TRANSPOSE_NAMES, transpose, frozenset({"perm", "channels_last"})),
+    Family("movement", MOVEMENT_NAMES, movement, frozenset({"axis"})),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nnmeter.kernels.family import Family
 from nnmeter.kernels.features.common import at, log_size, product, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
@@ -50,3 +51,10 @@ def _reduced_axes(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
         else:
             axes.append(i)
     return tuple(axes)
+
+
+FAMILIES = (
+    Family("normalization", ROW_NAMES, rows, frozenset({"axis"})),
+    Family("softmax", ROW_NAMES, rows, frozenset({"axis"})),
+    Family("reduction", REDUCTION_NAMES, reduction, frozenset({"axis", "axes"})),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import log2
 
+from nnmeter.kernels.family import Family
 from nnmeter.kernels.features.common import at, channels_first, log_size, product, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
@@ -46,3 +47,12 @@ def resize(s: KernelSignature) -> list[float]:
         log_size(y[-1] if y else 1),
         _COORDINATES.get(s.attribute("coordinate_transformation_mode", "half_pixel"), -1.0),
     ]
+
+
+FAMILIES = (
+    Family(
+        "pooling", POOLING_NAMES, pooling,
+        frozenset({"kernel_shape", "strides", "pads", "count_include_pad", "channels_last"}),
+    ),
+    Family("resize", RESIZE_NAMES, resize, frozenset({"mode", "coordinate_transformation_mode"})),
+)  # fmt: skip
