@@ -74,4 +74,4 @@ def test_importing_the_package_imports_nothing_else() -> None:
     code = "import sys; before = set(sys.modules); import nnmeter; print(*sorted(set(sys.modules) - before))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "numpy" not in output.split()
-    assert [name for name in output.split() if name.startswith("nnmeter")] == ["nnmeter"]
+    assert [name for name in output.split() if name.startswith("nnmeter")] == ["nnmeter", "nnmeter._version"]
