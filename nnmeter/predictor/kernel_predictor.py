@@ -22,7 +22,6 @@ from itertools import chain
 import numpy as np
 
 from nnmeter.kernels.anchor import Anchor, Kind
-from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.predictor.baselines import Baselines
@@ -96,8 +95,7 @@ class KernelPredictor:
     def _price_missing(self, signatures: list[KernelSignature]) -> None:
         groups: dict[str, list[tuple[KernelSignature, KernelFeatures, Sampled | None]]] = {}
         for signature in signatures:
-            with checked_model(signature.type):
-                features = self.describe(signature)
+            features = self.describe(signature)
             sampled = self.sampled(features.kind)
             name = FALLBACK if sampled is None else features.family
             groups.setdefault(name, []).append((signature, features, sampled))

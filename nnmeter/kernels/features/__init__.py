@@ -2,7 +2,8 @@
 
 Rules:
 
-1. Every feature is a finite number made from the signature alone; an absent quantity is -1.
+1. Every feature is a finite number made from the signature alone, whatever ranks and lengths it has; an absent quantity
+   is -1.
 2. Sizes enter as log2(1 + size), because latency is a power law of sizes nearly everywhere.
 3. Every family has the common features first (FLOPs, bytes, elements, type), then its own.
 4. What matters to a vector unit enters as it is: widths and remainders by the register blocking of 4 x 16.
@@ -18,7 +19,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from nnmeter.errors import ModelError, NnmeterError
 from nnmeter.kernels.anchor import Anchor, Kind, anchor_of
 from nnmeter.kernels.features.common import COMMON_NAMES, common
 from nnmeter.kernels.features.families import (
@@ -78,23 +78,8 @@ def kernel_features(signature: KernelSignature, family: str | None = None) -> Ke
     Args:
         signature: of the kernel.
         family: a key of `FAMILIES` to describe it by; that of the table of operators if not given.
-
-    Raises:
-        ModelError: inputs or attributes of the kernel are not what its operator has.
     """
-    try:
-        return _features(signature, family)
-    except NnmeterError:
-        raise
-    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
-        seen = ", ".join("absent" if t is None else str(t) for t in signature.inputs) or "no inputs"
-        raise ModelError(
-            f"kernel {signature.type}: its inputs or attributes do not fit the operator ({seen}); check the model"
-        ) from fault
-
-
-def _features(signature: KernelSignature, given: str | None) -> KernelFeatures:
-    family = FAMILIES[given or kernel_family(signature)]
+    described_by = FAMILIES[family or kernel_family(signature)]
     cost = signature_cost(signature)
-    values = common(signature, cost) + family.values(signature)
-    return KernelFeatures(Kind(family.name, anchor_of(signature)), tuple(values), cost)
+    values = common(signature, cost) + described_by.values(signature)
+    return KernelFeatures(Kind(described_by.name, anchor_of(signature)), tuple(values), cost)

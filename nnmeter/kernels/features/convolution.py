@@ -76,7 +76,9 @@ def _taps_inside(
     """
     result = 1.0
     for axis, (size, count, taps) in enumerate(zip(sizes, outputs, window, strict=False)):
-        result *= _share_inside(size, count, taps, at(strides, axis, 1), at(dilations, axis, 1), at(pads, axis, 0))
+        result *= _share_inside(
+            size, count, taps, max(at(strides, axis, 1), 1), at(dilations, axis, 1), at(pads, axis, 0)
+        )
     return result
 
 

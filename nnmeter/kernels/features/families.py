@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Collection
 from importlib import import_module
 
 from nnmeter.kernels.family import Family
@@ -58,8 +58,13 @@ def kernel_family(signature: KernelSignature) -> str:
     return next(family.name for family in families if family.describes(signature))
 
 
-def family_among(signature: KernelSignature, names: Iterable[str]) -> str | None:
-    """The first of the named families that describes a kernel, None if none does (rule 3)."""
+def family_among(signature: KernelSignature, names: Collection[str]) -> str | None:
+    """The first of the named families that describes a kernel, None if none does (rule 3).
+
+    Somebody's own operator has attributes of its own, which only `generic` leaves alone.
+    """
+    if is_own(signature):
+        return GENERIC if GENERIC in names else None
     return next((name for name in names if FAMILIES[name].describes(signature)), None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.kernels.family import Family
-from nnmeter.kernels.features.common import at, log_size, product, shape_of
+from nnmeter.kernels.features.common import at, log_size, product, result_of, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
 ROW_NAMES = ("log_rows", "log_columns", "log_inner", "columns_mod_16")
@@ -24,7 +24,7 @@ REDUCTION_NAMES = ("log_outer", "log_reduced", "log_inner", "contiguous", "log_i
 
 def reduction(s: KernelSignature) -> list[float]:
     """In the order of `REDUCTION_NAMES`."""
-    x, y = shape_of(s, 0), s.outputs[0].shape
+    x, y = shape_of(s, 0), result_of(s)
     axes = s.attribute("axes")
     if axes is None:
         axis = s.attribute("axis")
@@ -33,7 +33,7 @@ def reduction(s: KernelSignature) -> list[float]:
     first, last = min(marks, default=0), max(marks, default=0)
     return [
         log_size(product(x[:first])),
-        log_size(product([x[a] for a in marks if a < len(x)])),
+        log_size(product([x[a] for a in marks if 0 <= a < len(x)])),
         log_size(product(x[last + 1 :])),
         float(len(marks) == last - first + 1),
         log_size(product(x)),
