@@ -58,6 +58,9 @@ COST_ATTRIBUTES: frozenset[str] = frozenset(_COST_ATTRIBUTES.split()).union(
     *(family.attributes for family in FAMILIES.values())
 )
 
+# Attributes that a runtime gives in a kind of its own: OpenVINO says by a word in which order data lie.
+_RUNTIMES_OWN = frozenset({"layout"})
+
 _DEFAULTS: dict[str, Any] = {
     "auto_pad": "NOTSET", "transA": 0, "transB": 0, "transBatchA": 0, "transBatchB": 0, "ceil_mode": 0,
     "count_include_pad": 0, "storage_order": 0, "channels_last": 0, "stash_type": 1, "antialias": 0,
@@ -111,7 +114,7 @@ def kernel_signature(
             if _is_plain(value) and not (isinstance(value, tuple) and len(value) > _LONGEST_LIST):
                 kept.append((key, value))
         elif key in COST_ATTRIBUTES and value is not None and value != _DEFAULTS.get(key):
-            wrong = wrong_value(key, value)
+            wrong = None if key in _RUNTIMES_OWN else wrong_value(key, value)
             if wrong is not None or not _is_plain(value):
                 raise ModelError(
                     f"kernel '{brief(name, 200)}': {wrong or f'attribute {key} is no number, word or list of these'};"

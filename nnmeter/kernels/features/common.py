@@ -48,7 +48,7 @@ def common(signature: KernelSignature, cost: Cost) -> list[float]:
         elements += result.elements
     first = first or (outputs[0] if outputs else TensorType("float32", ()))
     shape = outputs[0].shape if outputs else ()
-    flops, read, written = cost.flops, cost.bytes_read, cost.bytes_written
+    flops, moved = max(cost.flops, 0), max(cost.bytes_read + cost.bytes_written, 0)  # less than none is nonsense
     return [
         -1.0,
         log2(1.0 + flops),
@@ -56,7 +56,7 @@ def common(signature: KernelSignature, cost: Cost) -> list[float]:
         log2(1.0 + constant),
         log2(1.0 + out_bytes),
         log2(1.0 + elements),
-        log2((1.0 + flops) / (1.0 + read + written)),
+        log2((1.0 + flops) / (1.0 + moved)),
         float(DTYPE_BITS[first.dtype]),
         float(present),
         float(len(outputs)),
