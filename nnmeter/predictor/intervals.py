@@ -152,7 +152,9 @@ def explained_spreads(
     return np.sqrt(np.bincount(owner, sums**2, networks)) / totals, totals
 
 
-def half_widths(model: IntervalModel, confidence: float, explained: Any, totals_ms: Any, unsampled: Any) -> np.ndarray:
+def half_widths(
+    model: IntervalModel, confidence: float, explained: np.ndarray, totals_ms: np.ndarray, unsampled: np.ndarray
+) -> np.ndarray:
     """Half the width of the log interval of each network (rule 3), given what `explained_spreads` returns."""
     spreads = np.sqrt(explained**2 + model.base**2 + (model.jitter_ms / totals_ms) ** 2)
     return np.hypot(model.multipliers[confidence] * spreads, normal_quantile(confidence) * unsampled)

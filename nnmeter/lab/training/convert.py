@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from nnmeter.predictor.trees import TreeEnsemble, round_down_to_float32
 
+# A tree: the value of a leaf, or (feature, threshold, left, right).
+Node: TypeAlias = "float | tuple[int, float, Node, Node]"
+
 
 class _Builder:
-    """Collects trees as nested (feature, threshold, left, right) tuples with float leaves."""
+    """Collects trees."""
 
     def __init__(self, bias: float) -> None:
         self.bias = bias
@@ -21,14 +24,14 @@ class _Builder:
         self.value: list[float] = []
         self.node_counts: list[int] = []
 
-    def add(self, root: Any) -> None:
+    def add(self, root: Node) -> None:
         if not isinstance(root, tuple):
             self.bias += root
             return
         leaves: list[float] = []
         nodes = 0
 
-        def visit(node: Any) -> None:
+        def visit(node: Node) -> None:
             nonlocal nodes
             if not isinstance(node, tuple):
                 leaves.append(node)
@@ -64,7 +67,7 @@ def ensemble_from_lightgbm(booster: Any) -> TreeEnsemble:
     """A LightGBM booster of numeric features without missing values, at most 64 leaves a tree."""
     builder = _Builder(0.0)
 
-    def nested(node: dict[str, Any]) -> Any:
+    def nested(node: dict[str, Any]) -> Node:
         if "leaf_value" in node:
             return float(node["leaf_value"])
         return (
@@ -91,7 +94,7 @@ def ensemble_from_forest(forest: Any) -> TreeEnsemble:
     for estimator in forest.estimators_:
         tree = estimator.tree_
 
-        def nested(index: int, tree: Any = tree) -> Any:
+        def nested(index: int, tree: Any = tree) -> Node:
             if tree.children_left[index] < 0:
                 return float(tree.value[index].ravel()[0]) / count
             return (

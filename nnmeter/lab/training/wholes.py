@@ -147,7 +147,7 @@ class WholeFit:
         return rows
 
     def _pose(self, judged_ms: np.ndarray) -> AdditiveProblem:
-        from scipy import sparse  # type: ignore[import-untyped]
+        from scipy import sparse
 
         table = self.table
         known = table.among_kinds(self.vocabulary)[table.kind]
