@@ -86,6 +86,8 @@ def main() -> int:
         if not options.measure:
             print(line(row), flush=True)
     if options.measure:
+        if predictor.machine is not None:
+            print(f"measured here; {predictor.device} is of {predictor.machine.words}")
         measure(rows, options.passes)
         for row in rows:
             print(line(row))

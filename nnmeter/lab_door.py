@@ -14,6 +14,7 @@ from typing import Any
 LAB_VERBS: dict[str, str] = {
     verb: f"nnmeter.lab.cli.{module}"
     for verb, module in (
+        ("setup", "setup"),
         ("measure", "measure"),
         ("profile", "profile"),
         ("import", "import_"),

@@ -40,12 +40,13 @@ def command(
     from nnmeter.fusion.detect import detect_kernels
     from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
 
-    pack, notice = choose_pack(device)
+    chosen = choose_pack(device)
+    pack = chosen.pack
     graph = bind_shapes(read_model(model), dims, shapes, assume, values, trips)
     if kernels_from == "runtime":
         kernels = from_lab("ask_runtime")(model, pack.card.runtime, pack.card.threads, dims, shapes)(graph)
     else:
         kernels = detect_kernels(graph, pack.rules)
-    document = kernels_to_dict(model, pack.id, kernels, graph.warnings)
+    document = kernels_to_dict(model, pack.id, kernels, graph.warnings, chosen.machine)
     text = render_json(document) if report_format == "json" else render_table(document, layout_for(output))
-    write_report(text, output, notice)
+    write_report(text, output, chosen.notice)

@@ -58,12 +58,13 @@ def command(
     from nnmeter.report import render
 
     paths, several = options.expand_models(models)
-    packs, notice = choose_packs(devices)
+    chosen = choose_packs(devices)
+    packs = [c.pack for c in chosen]
     _check_single(packs, dims, kernels_from, here)
     state = None
     if here:
         state = from_lab("present_state")(packs[0])
-    predictors = [LatencyPredictor(pack) for pack in packs]
+    predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
     predictions: list[Prediction] = []
     with StatusLine() as status:
         for done, path in enumerate(paths):
@@ -75,7 +76,7 @@ def command(
             predictions += [p if state is None else p.rescaled(state.factor, state.note) for p in found]
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain)
-    write_report(render(predictions, report_format, layout), output, notice)
+    write_report(render(predictions, report_format, layout), output, chosen[0].notice)
 
 
 def _check_single(packs: Sequence[DevicePack], dims: dict[str, tuple[int, ...]], kernels_from: str, here: bool) -> None:

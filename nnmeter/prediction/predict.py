@@ -24,6 +24,7 @@ from nnmeter.prediction.prediction import Prediction, PricedKernel
 from nnmeter.predictor.trained_range import Gap, find_gaps
 
 if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
     from nnmeter.devices.pack import DevicePack
     from nnmeter.graph.ir import Graph
     from nnmeter.graph.unbound import UnboundModel
@@ -48,8 +49,15 @@ Detect = Callable[["Graph"], list[Kernel]]
 class LatencyPredictor:
     """Predicts models on the device of one pack; keeps prices of kernels it has seen, so many models cost little."""
 
-    def __init__(self, pack: DevicePack) -> None:
+    def __init__(self, pack: DevicePack, machine: MachineMatch | None = None) -> None:
+        """Predict with a pack.
+
+        Args:
+            pack: the device pack.
+            machine: what it is to this machine, where that is to be said and counted in the interval.
+        """
         self.pack = pack
+        self.machine = machine
         self._gaps: dict[KernelSignature, tuple[Gap, ...]] = {}
 
     @property
@@ -178,7 +186,7 @@ class LatencyPredictor:
                 f"{model}: outside the trained range on '{self.device}': {', '.join(names)}; predict without --strict "
                 f"(--explain says what is missing), or train it: {'; '.join(advice)}"
             )
-        return Prediction(
+        prediction = Prediction(
             model,
             self.device,
             total,
@@ -191,6 +199,11 @@ class LatencyPredictor:
             dict(dims or {}),
             advice,
         )
+        if self.machine is None:
+            return prediction
+        from nnmeter.prediction.another_machine import for_machine
+
+        return for_machine(prediction, self.machine)
 
     def _gaps_of(self, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
         gaps = self._gaps.get(signature)
@@ -219,12 +232,28 @@ def _coverage_warnings(kernels: Sequence[PricedKernel]) -> list[str]:
 def load_predictor(device: str | os.PathLike[str] | None = None) -> LatencyPredictor:
     """The predictor of a device pack, by id or path; of the pack nearest to this machine if none is named.
 
+    If the nearest pack is of another machine, its predictions say so (`Prediction.machine`) and their intervals are as
+    wide as machines differ.
+
     Raises:
         DeviceError: the device is unknown, or its pack is damaged.
     """
+    return _nearest_predictor() if device is None else _named_predictor(device)
+
+
+def _nearest_predictor() -> LatencyPredictor:
     from nnmeter.devices import load_pack, nearest_device
 
-    return LatencyPredictor(load_pack(nearest_device()[0].path if device is None else device))
+    device, match = nearest_device()
+    return LatencyPredictor(load_pack(device.path), match)
+
+
+def _named_predictor(device: str | os.PathLike[str]) -> LatencyPredictor:
+    from nnmeter.devices import load_pack
+    from nnmeter.devices.identity import match_this_machine
+
+    pack = load_pack(device)
+    return LatencyPredictor(pack, match_this_machine(pack.card, named=True))
 
 
 def predict_many(
@@ -270,16 +299,16 @@ def predict_many(
 
 
 def _predictors(devices: Sequence[str | os.PathLike[str] | LatencyPredictor] | None) -> list[LatencyPredictor]:
-    from nnmeter.devices import find_devices, load_pack, nearest_device
+    from nnmeter.devices import find_devices
 
     if devices is None:
-        return [LatencyPredictor(load_pack(nearest_device()[0].path))]
+        return [_nearest_predictor()]
     predictors: list[LatencyPredictor] = []
     for device in devices:
         if isinstance(device, LatencyPredictor):
             predictors.append(device)
         else:
-            predictors += [LatencyPredictor(load_pack(info.path)) for info in find_devices([device])]
+            predictors += [_named_predictor(info.path) for info in find_devices([device])]
     return predictors
 
 

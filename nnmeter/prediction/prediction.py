@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnmeter.predictor.price import Source
 from nnmeter.predictor.trained_range import Gap
+
+if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
 
 SCHEMA_VERSION = 1
 
@@ -68,6 +71,7 @@ class Prediction:
         warnings: what the reader should know, a sentence each.
         dims: sizes that were given to dimensions which the model leaves free.
         advice: the commands that train what lies outside of the trained range; nothing if all is inside.
+        machine: what the device is to the machine that predicts; None where nobody asked.
     """
 
     model: str
@@ -81,6 +85,7 @@ class Prediction:
     warnings: tuple[str, ...]
     dims: Mapping[str, int] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
+    machine: MachineMatch | None = None
 
     @property
     def outside(self) -> tuple[PricedKernel, ...]:
@@ -112,6 +117,7 @@ class Prediction:
             "schema_version": SCHEMA_VERSION,
             "nnmeter_version": __version__,
             "device": self.device,
+            "machine": None if self.machine is None else self.machine.to_dict(),
             "model": self.model,
             "dims": dict(self.dims),
             "latency_ms": self.latency_ms,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nnmeter.report.columns import format_dims
+from nnmeter.report.machine import machine_value
 from nnmeter.report.outside import summarize_outside
 from nnmeter.report.render import Layout
 
@@ -28,6 +29,7 @@ COLUMNS = (
     "dims",
     "outside_share",
     "outside",
+    "machine",
 )
 
 
@@ -53,6 +55,7 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
                 format_dims(prediction.dims),
                 f"{prediction.outside_share:.6g}",
                 _as_text("; ".join(f"{g.type} x{g.count}: {g.reason}" for g in summarize_outside(prediction.kernels))),
+                machine_value(prediction.machine),
             ]
         )
     return stream.getvalue()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
+from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.numbers import format_interval, format_ms, format_share, most_expensive
 from nnmeter.report.outside import TITLE, describe_gap, summarize_outside
 from nnmeter.report.render import Layout
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:
     """A section for one prediction, a table with a row each for several."""
-    return _several(predictions, layout.explain) if layout.several else _single(predictions[0], layout.explain)
+    warning = warn_of_another_machine(predictions)
+    before = f"> {_escape(warning)}\n\n" if warning else ""
+    text = _several(predictions, layout.explain) if layout.several else _single(predictions[0], layout.explain)
+    return before + text
 
 
 def _single(prediction: Prediction, explain: bool) -> str:
@@ -31,6 +35,7 @@ def _single(prediction: Prediction, explain: bool) -> str:
         f"{format_share(prediction.coverage['trained'])} of the time priced by trained predictors, "
         f"{format_share(prediction.coverage['fallback'])} by the analytic fallback.",
         "",
+        *_machines([prediction]),
     ]
     rows = [
         (
@@ -74,6 +79,7 @@ def _several(predictions: Sequence[Prediction], explain: bool) -> str:
     heading = heading_of(predictions)
     lines = [f"Predicted {_escape(heading)}:" if heading else "Predicted:", ""]
     lines += markdown_table([column.heading for column in columns], align, rows)
+    lines += ["", *_machines(predictions)][:-1]
     for prediction in predictions if explain else ():
         if prediction.outside:
             lines += ["", f"### {_escape(label_of(prediction, predictions))}", *_outside(prediction, True)]
@@ -85,6 +91,12 @@ def _several(predictions: Sequence[Prediction], explain: bool) -> str:
         f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {warning}" for warning, names in said.items()
     )
     return "\n".join(lines) + "\n"
+
+
+def _machines(predictions: Sequence[Prediction]) -> list[str]:
+    """What the devices are to this machine, and an empty line."""
+    said = say_machines(predictions)
+    return [_escape(said[0].upper() + said[1:] + "."), ""] if said else []
 
 
 def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnmeter.devices.card import Card
+from nnmeter.devices.identity import match_measurements
 from nnmeter.devices.pack import DevicePack, save_pack
 from nnmeter.lab.training.build import make_card, read_all
 from nnmeter.lab.transfer.near_device import (
@@ -25,7 +26,6 @@ from nnmeter.lab.transfer.near_device import (
     candidate_kernels,
     choose_measurements,
     choose_rules,
-    is_same_machine,
 )
 from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
 
@@ -86,8 +86,8 @@ def calibrate_pack(
 
     say = progress or (lambda _: None)
     raw, fingerprint = read_all(sources)
-    same_machine = is_same_machine(fingerprint, prior.card)
-    measurements = at_one_reference(raw, prior.card.reference_ms if same_machine else None)
+    machine = match_measurements(prior.card, fingerprint)
+    measurements = at_one_reference(raw, prior.card.reference_ms if machine.same_reference else None)
     predictor = prior.predictor
     chosen = choose_measurements(measurements, only, limit)
     target_rules = choose_rules(prior, fingerprint, rules)
@@ -127,6 +127,7 @@ def calibrate_pack(
         curve=tuple(curve),
         suggestions=tuple(suggestions),
         suggested_from=suggested_from,
+        machine=machine,
     )
     return pack, report
 

@@ -4,8 +4,9 @@ Rules:
 
 1. The fusion rules are the first pack's where the runtime is the same, else those of the measurements' runtime; either
    way set to the measured processor's block of channels.
-2. Where processor, runtime and version are the first device's, prices are of the same state of the machine as its are.
-   Otherwise they are of the nominal state of these measurements.
+2. Prices are real milliseconds of the machine that was measured, in the nominal state of its measurements; the report's
+   errors are of these. Only where that is the first device's own machine, with its runtime and version, prices are of
+   the same state of the machine as its are. A reference time never carries a time from one machine to another.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnmeter.devices.card import Card
 from nnmeter.devices.machine import channel_block
 from nnmeter.devices.pack import DevicePack
 from nnmeter.errors import DeviceError, MeasurementError, ModelError
@@ -42,12 +42,6 @@ def at_one_reference(measurements: Sequence[Measurement], reference_ms: float | 
         raise MeasurementError("there is no measurement to calibrate on; take some: nnmeter measure MODEL... --out F")
     nominal_ms = reference_ms or float(np.median([m.reference_ms for m in measurements]))
     return [m.at_reference(nominal_ms) for m in measurements]
-
-
-def is_same_machine(fingerprint: Mapping[str, Any], card: Card) -> bool:
-    """Whether measurements are of the machine and the runtime that a card is of."""
-    keys = ("cpu", "vendor", "architecture", "isa", "runtime", "runtime_version")
-    return all(key in card.fingerprint and fingerprint.get(key) == card.fingerprint[key] for key in keys)
 
 
 def choose_measurements(
