@@ -9,8 +9,8 @@ Rules:
    that; then boosting goes on with small, strongly regularised trees. A family without a row moves with all others.
 3. The feature "anchor" of an operator keeps the value that the prior gave it. One that the prior does not know joins
    its family's ensemble with a new value as soon as it was sampled `MIN_KIND_ROWS` times.
-4. Weights, folds, errors, and what leads to whole runs, are those of a full campaign (`nnmeter.lab.training.train`): one
-   path, and the longer the campaign, the less is left of the prior. `PRESETS` grow with it.
+4. Weights, folds, errors, and what leads to whole runs, are those of a full campaign (`nnmeter.lab.training.train`):
+   one path, and the longer the campaign, the less is left of the prior. `PRESETS` grow with it.
 5. An operator that was not sampled on this machine keeps the prior's standard deviation, and that of how operators of
    its family moved against each other is added (`nnmeter.lab.training.intervals`, rule 1).
 

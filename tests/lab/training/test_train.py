@@ -54,8 +54,8 @@ def test_an_operator_that_was_not_sampled_gets_the_fallback(trained: tuple[Kerne
 
 def test_a_kernel_beyond_the_sampled_range_is_less_certain(trained: tuple[KernelPredictor, TrainingReport]) -> None:
     inside, beyond = trained[0].price([convolution(128, 128, 28), convolution(2048, 2048, 224)])
-    assert inside.outside == 0
-    assert beyond.outside > 3
+    assert inside.distance == 0
+    assert beyond.distance > 3
     assert beyond.sigma > inside.sigma
     assert beyond.latency_ms > 100 * inside.latency_ms  # the roofline carries what trees cannot extrapolate
 
