@@ -21,6 +21,7 @@ import numpy as np
 from nnmeter.devices.machine import channel_block
 from nnmeter.devices.pack import DevicePack
 from nnmeter.errors import DeviceError, MeasurementError, ModelError
+from nnmeter.graph.input_sizes import InputSizes
 
 if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
@@ -110,7 +111,7 @@ def candidate_kernels(
     return {
         path.stem: [
             k.signature
-            for k in detect_kernels(bind_shapes(read_model(path), dims, shapes), rules)
+            for k in detect_kernels(bind_shapes(read_model(path), InputSizes().updated(dims, shapes)), rules)
             for _ in range(k.count)
         ]
         for path in paths
