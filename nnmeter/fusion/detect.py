@@ -33,7 +33,6 @@ from nnmeter.fusion.passes.openvino.perceptrons import chain_products
 from nnmeter.fusion.passes.openvino.post_operators import PostOperators
 from nnmeter.fusion.passes.openvino.settings import settle
 from nnmeter.graph.ir import Graph, TensorType
-from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.kernels.naming import kernel_signature
 from nnmeter.operators.cost import NESTED_COST, NESTED_GRAPHS
@@ -71,10 +70,7 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
             fixed.append(constant)
             known.append(values.get(name) if constant else None)
         written = [types[name] for name in node.outputs if name in types]
-        with checked_model(node.name):
-            signature = kernel_signature(
-                op_type, domain, _own_attributes(node.attributes), kinds, fixed, written, known
-            )
+        signature = kernel_signature(op_type, domain, _own_attributes(node.attributes), kinds, fixed, written, known)
         kernels.append(Kernel(node.name, signature, node.sources))
         for nested, times in node.attributes.get(NESTED_GRAPHS, ()):
             kernels += _nested_kernels(node.name, nested, times, constants, rules)

@@ -56,7 +56,7 @@ def calibrated(
 
 
 def predicted_ms(pack: DevicePack, row: Measurement) -> float:
-    return sum(p.latency_ms for p in pack.predictor.price(row.kernels)) + pack.predictor.inference_ms
+    return sum(p.latency_ms for p in pack.predictor.price(row.kernels)) + pack.predictor.overhead_ms
 
 
 def test_another_machine_is_predicted_in_its_own_milliseconds(calibrated: Callable, rows: list[Measurement]) -> None:
