@@ -29,7 +29,8 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import FusionRules, load_rules, with_parameters
+from nnmeter.fusion.engine.rules import FusionRules
+from nnmeter.fusion.loading import load_rules, with_parameters
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.runtimes import load_runtime

@@ -61,7 +61,7 @@ def small_model(tmp_path: Path) -> Path:
 def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A device pack whose prices are the roofline's; it was "trained" on convolutions and matrix products only."""
     from nnmeter.devices import Card, save_pack
-    from nnmeter.fusion.engine.rules import load_rules, rules_to_dict
+    from nnmeter.fusion.loading import load_rules, rules_to_dict
     from nnmeter.predictor import KernelPredictor
     from nnmeter.predictor.baselines import Baselines
     from nnmeter.predictor.intervals import IntervalModel

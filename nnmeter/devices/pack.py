@@ -40,7 +40,7 @@ class DevicePack:
     @cached_property
     def rules(self) -> FusionRules:
         """Which operators the device's runtime executes as one kernel."""
-        from nnmeter.fusion.engine.rules import load_rules
+        from nnmeter.fusion.loading import load_rules
 
         where = f"{self.path.name}/rules.json"
         content = parse_json(read_verified(self.path, "rules.json", self.hashes), where)

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import FusionRules, load_rules, with_parameters
+from nnmeter.fusion.engine.rules import FusionRules
+from nnmeter.fusion.loading import load_rules, with_parameters
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.runtimes import load_runtime
 from nnmeter.lab.runtimes.executed import kernels_of_executed_graph

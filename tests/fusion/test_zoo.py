@@ -15,7 +15,7 @@ import pytest
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 
 DATA = Path(__file__).parents[2] / "data"
 COUNTS_OF: dict[str, dict[str, dict[str, int]]] = {

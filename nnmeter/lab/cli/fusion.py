@@ -104,7 +104,7 @@ def _short(test: FusionTest) -> str:
 
 
 def _rules_to_compare(runtime: str, against: str | None) -> FusionRules | None:
-    from nnmeter.fusion.engine.rules import RULESETS, load_rules
+    from nnmeter.fusion.loading import RULESETS, load_rules
 
     if against is not None:
         return load_rules(against)

@@ -87,7 +87,7 @@ def calibrate_pack(
         ModelError: a candidate cannot be read.
         DeviceError: the rules are faulty, or `output` is something else than a pack.
     """
-    from nnmeter.fusion.engine.rules import rules_to_dict
+    from nnmeter.fusion.loading import rules_to_dict
     from nnmeter.lab.transfer.calibration import fit_calibration
     from nnmeter.lab.transfer.curve import REPEATS, learning_curve
     from nnmeter.lab.transfer.problem import pose_problem
@@ -187,7 +187,7 @@ def choose_rules(
     Raises:
         DeviceError: the rules are faulty, or of another runtime than was measured.
     """
-    from nnmeter.fusion.engine.rules import RULESETS, load_rules, with_parameters
+    from nnmeter.fusion.loading import RULESETS, load_rules, with_parameters
 
     runtime = str(fingerprint.get("runtime", prior.card.runtime))
     if rules is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
+from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
 
 RULE: dict[str, Any] = {
     "name": "product and sum",
