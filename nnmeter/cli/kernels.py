@@ -20,6 +20,13 @@ from nnmeter.lab_door import from_lab
 @options.values_and_trips
 @options.output_format("table", "json")
 @options.kernels_from
+@click.option("--trace", "traced", is_flag=True, help="Say which fusion rules changed the graph where, in order.")
+@click.option(
+    "--rule",
+    metavar="NAME",
+    help="Trace, and say of this rule why it did not apply where it could begin: "
+    "a name, a part of one, or a pattern with *.",
+)
 @options.output_file
 @timeout
 def command(
@@ -32,14 +39,22 @@ def command(
     trips: dict[str, int],
     report_format: str,
     kernels_from: str,
+    traced: bool,
+    rule: str | None,
     output: Path | None,
 ) -> None:
-    """List the kernels that a device executes for MODEL, with the source nodes, shapes and cost of each."""
+    """List the kernels that a device executes for MODEL, with the source nodes, shapes and cost of each.
+
+    With --trace, say instead how they came about. JSON has both.
+    """
     from nnmeter.binding.bind import bind_shapes
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
     from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
 
+    traced = traced or rule is not None
+    if traced and kernels_from == "runtime":
+        raise click.UsageError("--trace shows what the fusion rules of the pack do, not what the runtime did")
     pack, notice = choose_pack(device)
     graph = bind_shapes(read_model(model), dims, shapes, assume, values, trips)
     if kernels_from == "runtime":
@@ -47,5 +62,11 @@ def command(
     else:
         kernels = detect_kernels(graph, pack.rules)
     document = kernels_to_dict(model, pack.id, kernels, graph.warnings)
+    if traced:
+        from nnmeter.fusion.trace import trace_kernels
+        from nnmeter.report.trace import render_trace, trace_to_dict
+
+        document["trace"] = trace_to_dict(trace_kernels(graph, pack.rules, rule))
+        render_table = render_trace
     text = render_json(document) if report_format == "json" else render_table(document, layout_for(output))
     write_report(text, output, notice)

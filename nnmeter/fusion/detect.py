@@ -67,11 +67,15 @@ def _own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
 def _nested_kernels(
     name: str, graph: Graph, times: int, constants: Collection[str], rules: FusionRules
 ) -> Iterator[Kernel]:
-    """The kernels of a graph in an operator; what is constant around it is constant in it."""
-    graph = replace(graph, initializers=graph.initializers | (graph.types.keys() & set(constants)))
-    for kernel in detect_kernels(graph, rules):
+    """The kernels of a graph in an operator."""
+    for kernel in detect_kernels(inner_graph(graph, constants), rules):
         inner = tuple([f"{name}/{node}" for node in kernel.nodes])
         yield Kernel(f"{name}/{kernel.name}", kernel.signature, inner, kernel.count * times)
+
+
+def inner_graph(graph: Graph, constants: Collection[str]) -> Graph:
+    """A graph nested in an operator; what is constant around it is constant in it."""
+    return replace(graph, initializers=graph.initializers | (graph.types.keys() & set(constants)))
 
 
 def rewrite_graph(graph: Graph, rules: FusionRules) -> WorkingGraph:

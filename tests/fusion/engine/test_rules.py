@@ -76,7 +76,7 @@ def test_fault_names_rule_and_fault(change: Any, fault: str) -> None:
     [
         (lambda d: d.update(schema_version=2), "schema_version 2"),
         (lambda d: d.pop("name"), "needs a 'name'"),
-        (lambda d: d.update(stages={}), "needs a list 'stages'"),
+        (lambda d: d.update(stages={}), "'stages' is {}, not a list"),
         (lambda d: d["stages"][0]["passes"][0].update(kind="magic"), "unknown kind 'magic'"),
     ],
 )
