@@ -21,7 +21,7 @@ from nnmeter.limits import MAX_JSON_BYTES
 SCHEMA_VERSION = 1
 MAX_REPEAT = 1000
 MAX_PARAMETER = 2**31
-RULESETS = Path(__file__).parent / "rulesets"
+RULESETS = Path(__file__).parent / "rulesets"  # of JSON
 
 # What any pass may have, besides the fields of its kind.
 _COMMON = frozenset({"name", "kind", "only_with", "only_if", "repeat", "why", "source"})
@@ -105,7 +105,7 @@ def _parameters(data: Any) -> dict[str, Any]:
 
 
 def _with_included(stages: Sequence[Any]) -> list[Any]:
-    """Stages, those of other rule sets of the package in the places that name them (rule 9 of `engine.rules`)."""
+    """Stages, those of other rule sets of the package in the places that name them (rule 10 of `engine.rules`)."""
     found: list[Any] = []
     for stage in stages:
         name = stage.get("include") if isinstance(stage, Mapping) else None
@@ -140,10 +140,11 @@ def _pass(data: Any, known: dict[str, Prepared]) -> Pass:
         only_with, only_if, repeat = items(data, "only_with"), data.get("only_if", ""), _repeat(data)
         if not isinstance(only_if, str) or not all(isinstance(operator, str) for operator in only_with):
             raise RuleFault("'only_with' is a list of operators, 'only_if' the name of a parameter")
+        why, source = str(data.get("why", "")), str(data.get("source", ""))
         content = repr((kind, sorted(fields.items()), only_with, only_if, repeat))
         if content not in known:
             known[content] = declared.prepare(fields)
-        return Pass(name, kind, fields, only_with, repeat, only_if, prepared=known[content])
+        return Pass(name, kind, fields, only_with, repeat, only_if, why, source, prepared=known[content])
     except RuleFault as fault:
         raise RuleFault(f"pass {name!r}: {fault}") from None
 

@@ -15,9 +15,9 @@ from typing import Any
 from nnmeter.errors import DeviceError
 from nnmeter.fusion.detect import inner_graph, run_stages, why_idle
 from nnmeter.fusion.engine.explaining import why_not
-from nnmeter.fusion.engine.rewrites import CompiledRule, PreparedRules
+from nnmeter.fusion.engine.rewrites import PreparedRules
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
-from nnmeter.fusion.engine.rules import FusionRules, Pass, RewriteRule, Stage
+from nnmeter.fusion.engine.rules import FusionRules, Pass, Stage
 from nnmeter.graph.ir import Graph
 from nnmeter.operators.cost import NESTED_GRAPHS
 
@@ -57,6 +57,15 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class TracedRule:
+    """A rule that was asked for, or a pass without rules; `why` and `source` as the rule set has them, "" for none."""
+
+    name: str
+    why: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Trace:
     """The changes in order; of the rules that were asked for what they say, where they did not apply, and where idle.
 
@@ -65,7 +74,7 @@ class Trace:
 
     firings: tuple[Firing, ...]
     refusals: tuple[Refusal, ...] = ()
-    rules: tuple[RewriteRule, ...] = ()
+    rules: tuple[TracedRule, ...] = ()
     idle: tuple[tuple[str, str], ...] = ()
 
 
@@ -75,7 +84,8 @@ def trace_kernels(graph: Graph, rules: FusionRules, rule: str | None = None) -> 
     Args:
         graph: a model with static shapes; it is not changed.
         rules: the fusion rules of the device.
-        rule: name of a rule, a part of names, or a pattern with `*`: refusals are given for these rules.
+        rule: name of a rule (or of a pass without rules), a part of names, or a pattern with `*`: what is said of a
+            rule, and refusals, are given for these.
 
     Raises:
         DeviceError: no rule has such a name, or the rules ask for something impossible.
@@ -86,22 +96,25 @@ def trace_kernels(graph: Graph, rules: FusionRules, rule: str | None = None) -> 
     return Trace(
         tuple(tracer.firings),
         tuple(tracer.refusals.values()),
-        tuple({repr(found): found for found in chosen}.values()),
+        tuple(dict.fromkeys(chosen)),
         tuple(tracer.idle()),
     )
 
 
-def _rules_of(rules: FusionRules) -> Iterator[tuple[Stage, Pass, CompiledRule]]:
+def _named_things(rules: FusionRules) -> Iterator[tuple[Pass, TracedRule]]:
+    """Every rule, and every pass without rules, in order, with the pass that it is in."""
     for stage in rules.stages:
         for item in stage.passes:
             if isinstance(item.prepared, PreparedRules):
                 for compiled in item.prepared.index.rules:
-                    yield stage, item, compiled
+                    yield item, TracedRule(compiled.name, compiled.rule.why, compiled.rule.source)
+            else:
+                yield item, TracedRule(item.name, item.why, item.source)
 
 
-def _chosen(rules: FusionRules, name: str) -> list[RewriteRule]:
+def _chosen(rules: FusionRules, name: str) -> list[TracedRule]:
     """The rules of a name; else those whose names fit it as a pattern; else those that have it as a part."""
-    known = [compiled.rule for _, _, compiled in _rules_of(rules)]
+    known = [rule for _, rule in _named_things(rules)]
     lower = name.lower()
     for found in (
         [rule for rule in known if rule.name == name],
@@ -150,8 +163,8 @@ class _Tracer:
         """Trace a graph, and then the graphs nested in it, whose nodes are named after the operator around them."""
         work = _RecordedGraph(graph, dict(self.rules.parameters))
         run_stages(work, self.rules, lambda stage, item: self._apply(work, stage, item, prefix))
-        for _, item, compiled in _rules_of(self.rules):
-            if compiled.name in self.wanted:
+        for item, rule in _named_things(self.rules):
+            if rule.name in self.wanted:
                 self._idle[item.name] = why_idle(item, work) or "it had nothing to do"
         for node in work.ordered():
             for nested, _ in node.attributes.get(NESTED_GRAPHS, ()):

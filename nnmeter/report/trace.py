@@ -58,7 +58,7 @@ def render_trace(document: dict[str, Any], layout: Layout) -> str:
         for key in ("why", "source"):
             if rule[key]:
                 text.add(f"  {key}: {rule[key]}")
-        where = [fired for fired in trace["fired"] if fired["rule"] == rule["name"]]
+        where = [fired for fired in trace["fired"] if (fired["rule"] or fired["pass"]) == rule["name"]]
         text.add(f"  fired {len(where)} times" if where else "  never fired")
         for refused in trace["not_fired"]:
             if refused["rule"] == rule["name"]:

@@ -29,7 +29,8 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
    in `tensors`: `{"like": name}` or `{"dtype": expression, "shape": expression}`, with `"constant": true` for a
    repacked weight or `"value": expression` for a small constant. `forward` maps outputs of the match to the tensors to
    read in their place; `"outputs": true` lets it rename a graph output.
-9. `{"include": name}` in place of a stage stands for the stages of a rule set of the package, so that devices share
+9. A pass may have `why` and `source`, too, where it has no rules. They change nothing.
+10. `{"include": name}` in place of a stage stands for the stages of a rule set of the package, so that devices share
    what they have in common. It is resolved when rules are read: a pack's own copy holds all of its rules.
 """
 
@@ -117,6 +118,8 @@ class Pass:
     only_with: tuple[str, ...] = ()
     repeat: int = 1
     only_if: str = ""
+    why: str = ""
+    source: str = ""
     prepared: Prepared = field(kw_only=True, repr=False, compare=False)
 
 

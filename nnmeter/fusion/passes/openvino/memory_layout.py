@@ -4,6 +4,7 @@ Fields of a `memory_layout` pass: `channels_last` (operators that read and write
 that work in either order), `views` (operators that only change the description of a tensor), `view` (the one of them
 that takes the place of a transpose and a reorder that cost nothing), `transpose` (the operator that permutes
 dimensions), `to_last` and `to_first` (operators that reorder), `ranks` (of tensors that can lie channels last),
+`transpose_ranks` (of tensors whose transposes follow, rule 2),
 `in_place_sums` (operators behind which, with a residual, a transpose is never merged), `splits`, `joins` and `moves`
 (rule 6).
 
