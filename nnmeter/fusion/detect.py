@@ -14,7 +14,6 @@ from nnmeter.fusion.engine.passes import Prepared
 from nnmeter.fusion.engine.rewriting import WorkingGraph, split_kind
 from nnmeter.fusion.engine.rules import FusionRules, Pass, Stage
 from nnmeter.graph.ir import Graph, TensorType
-from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.kernels.naming import kernel_signature
 from nnmeter.operators.cost import NESTED_COST, NESTED_GRAPHS
@@ -47,10 +46,7 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
             fixed.append(constant)
             known.append(values.get(name) if constant else None)
         written = [types[name] for name in node.outputs if name in types]
-        with checked_model(node.name):
-            signature = kernel_signature(
-                op_type, domain, _own_attributes(node.attributes), kinds, fixed, written, known
-            )
+        signature = kernel_signature(op_type, domain, _own_attributes(node.attributes), kinds, fixed, written, known)
         kernels.append(Kernel(node.name, signature, node.sources))
         for nested, times in node.attributes.get(NESTED_GRAPHS, ()):
             kernels += _nested_kernels(node.name, nested, times, constants, rules)

@@ -26,7 +26,6 @@ import numpy as np
 
 from nnmeter.errors import DeviceError
 from nnmeter.files import parse_json, read_limited
-from nnmeter.kernels.checked import checked_model
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures, kernel_features
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
@@ -117,8 +116,7 @@ class KernelPredictor:
     def _price_missing(self, signatures: list[KernelSignature]) -> None:
         groups: dict[str, list[tuple[KernelSignature, KernelFeatures, Anchor | None]]] = {}
         for signature in signatures:
-            with checked_model(signature.type):
-                features = kernel_features(signature)
+            features = kernel_features(signature)
             anchor = self.anchors.get(alias_of(features.anchor, self.corrections))
             name = FALLBACK if anchor is None else anchor.family
             groups.setdefault(name, []).append((signature, features, anchor))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from nnmeter.kernels.checked import checked_model
+from nnmeter.kernels.checked import checked_kernel
 from nnmeter.kernels.features import signature_cost
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.report.numbers import format_count
@@ -67,7 +67,7 @@ def _name_nodes(kernel: dict[str, Any]) -> str:
 
 def _kernel_to_dict(kernel: Kernel) -> dict[str, Any]:
     signature = kernel.signature
-    with checked_model(kernel.name):
+    with checked_kernel(signature):
         cost = signature_cost(signature)
     return {
         "name": kernel.name,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from nnmeter.errors import ModelError, NnmeterError
+from nnmeter.kernels.checked import checked_kernel
 from nnmeter.kernels.families import FAMILIES, is_own, kernel_family
 from nnmeter.kernels.features.common import COMMON_NAMES, common
 from nnmeter.kernels.features.convolution import CONVOLUTION_NAMES, convolution
@@ -71,15 +71,8 @@ def kernel_features(signature: KernelSignature) -> KernelFeatures:
     Raises:
         ModelError: inputs or attributes of the kernel are not what its operator has.
     """
-    try:
+    with checked_kernel(signature):
         return _features(signature)
-    except NnmeterError:
-        raise
-    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
-        seen = ", ".join("absent" if t is None else str(t) for t in signature.inputs) or "no inputs"
-        raise ModelError(
-            f"kernel {signature.type}: its inputs or attributes do not fit the operator ({seen}); check the model"
-        ) from fault
 
 
 def _features(signature: KernelSignature) -> KernelFeatures:

@@ -4,7 +4,8 @@ A runtime may keep tensors N,C,H,W as N,C/b,H,W,b with `b` channels innermost, s
 registers. What decides the price are padded channels and the reorders at the borders. A `layout` pass has the fields
 `domain` (of the blocked operators), `block` (the name of the parameter that gives `b`), `alignment` (channels must be
 a multiple of it to be reordered), `reorder_input` and `reorder_output` (operators), `upsample` (the operator that
-scales), `reshape` (the operator that reshapes, rule 4), and for each role below a list of operators. Operators are visited in order; what one of a role does:
+scales), `reshape` (the operator that reshapes, rule 4), and for each role below a list of operators. Operators are
+visited in order; what one of a role does:
 
 1. `convolutions` become blocked if weights and bias are constant, float and two-dimensional. With one group, fewer
    input channels than a block are read unblocked; otherwise they must be aligned. Depthwise convolutions need aligned
