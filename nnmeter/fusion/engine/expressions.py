@@ -54,38 +54,64 @@ Expression = Any
 Evaluate = Callable[[Match], Any]
 
 _ON_NAMES: dict[str, Function] = {**ON_TENSORS, **ON_NODES, **ON_GRAPH}
+_FUNCTIONS: dict[str, Function] = {**_ON_NAMES, **ON_VALUES}
 _SHORT_CIRCUIT = frozenset({"and", "or", "not", "where"})
 
 # What Python raises where an operand is of another kind than a function takes.
 _MISFITS = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)
 
 
-def compile_expression(expression: Expression, depth: int = 0) -> Evaluate:
+def compile_expression(expression: Expression) -> Evaluate:
     """The function that evaluates an expression against a match.
 
     Raises:
-        ExpressionFault: an unknown function, a wrong number of arguments or one of a wrong kind; so does the function
-            that is returned, where a graph has values that do not fit.
+        ExpressionFault: see `check_expression`; so does the function that is returned, where a graph has values that do
+            not fit.
     """
-    if not _is_call(expression):
-        return lambda match: expression
+    check_expression(expression)
+    return compile_checked(expression)
+
+
+def check_expression(expression: Expression, depth: int = 0) -> None:
+    """Whether an expression can be evaluated on any graph.
+
+    Raises:
+        ExpressionFault: an unknown function, a wrong number of arguments or one of a wrong kind.
+    """
+    if not isinstance(expression, (list, tuple)):
+        return
     if depth > MAX_NESTED:
         raise ExpressionFault(f"an expression is more than {MAX_NESTED} deep")
     if not expression or not isinstance(expression[0], str):
         raise ExpressionFault(f"an expression starts with the name of a function, not {expression!r:.80}")
+    name = expression[0]
+    if name not in _SHORT_CIRCUIT:
+        function = _FUNCTIONS.get(name)
+        if function is None:
+            raise ExpressionFault(f"unknown function {name!r:.80}")
+        count = len(expression) - 1
+        if not function.least <= count <= function.most:
+            raise ExpressionFault(f"{name!r} takes {function.least} to {function.most} arguments, not {count}")
+        for position in range(count):
+            _check_kind(name, function.kind_of(position), expression[position + 1])
+        if name in _ON_NAMES and not isinstance(expression[1], str):
+            raise ExpressionFault(f"{name!r} takes the name of a tensor or node, not {str(expression[1])[:40]!r}")
+    elif name == "where" and len(expression) != 4:
+        raise ExpressionFault("'where' takes a condition and two values")
+    for argument in expression[1:]:
+        check_expression(argument, depth + 1)
+
+
+def compile_checked(expression: Expression) -> Evaluate:
+    """As `compile_expression`, for an expression that was checked when its rule was read."""
+    if not isinstance(expression, (list, tuple)):
+        return lambda match: expression
     name, *arguments = expression
     if name in _SHORT_CIRCUIT:
-        return _short_circuit(name, [compile_expression(a, depth + 1) for a in arguments])
-    function = _ON_NAMES.get(name) or ON_VALUES.get(name)
-    if function is None:
-        raise ExpressionFault(f"unknown function {name!r:.80}")
-    if not function.least <= len(arguments) <= function.most:
-        raise ExpressionFault(f"{name!r} takes {function.least} to {function.most} arguments, not {len(arguments)}")
-    for position, argument in enumerate(arguments):
-        _check_kind(name, function.kind_of(position), argument)
+        return _short_circuit(name, [compile_checked(argument) for argument in arguments])
     if name in _ON_NAMES:
-        return _call_on_name(name, function, arguments, depth)
-    return _call_on_values(name, function, arguments, depth)
+        return _call_on_name(name, _ON_NAMES[name], arguments)
+    return _call_on_values(name, ON_VALUES[name], arguments)
 
 
 def names_in(expression: Expression) -> set[str]:
@@ -121,7 +147,7 @@ def _static_kind(expression: Expression) -> str:
     name = expression[0] if expression and isinstance(expression[0], str) else ""
     if name in _SHORT_CIRCUIT:
         return ANY if name == "where" else TRUTH
-    function = _ON_NAMES.get(name) or ON_VALUES.get(name)
+    function = _FUNCTIONS.get(name)
     return function.gives if function is not None else ANY
 
 
@@ -153,16 +179,14 @@ def _misfit(name: str, function: Function, operands: Sequence[Any], fault: Excep
     return fault
 
 
-def _call_on_name(name: str, function: Function, arguments: list[Any], depth: int) -> Evaluate:
+def _call_on_name(name: str, function: Function, arguments: list[Any]) -> Evaluate:
     call = function.call
     subject = arguments[0]
-    if not isinstance(subject, str):
-        raise ExpressionFault(f"{name!r} takes the name of a tensor or node, not {str(subject)[:40]!r}")
     if len(arguments) == 1:
         return lambda match: call(match, subject)
     if not any(_is_call(a) for a in arguments):
         return lambda match: call(match, *arguments)
-    rest = [compile_expression(a, depth + 1) for a in arguments[1:]]
+    rest = [compile_checked(a) for a in arguments[1:]]
 
     def evaluate(match: Match) -> Any:
         values = [argument(match) for argument in rest]
@@ -174,8 +198,8 @@ def _call_on_name(name: str, function: Function, arguments: list[Any], depth: in
     return evaluate
 
 
-def _call_on_values(name: str, function: Function, expressions: list[Expression], depth: int) -> Evaluate:
-    arguments = [compile_expression(a, depth + 1) for a in expressions]
+def _call_on_values(name: str, function: Function, expressions: list[Expression]) -> Evaluate:
+    arguments = [compile_checked(a) for a in expressions]
     call = function.call
     if len(arguments) == 1:
         return _call_one(name, function, arguments[0])
@@ -295,7 +319,5 @@ def _any_of(conditions: list[Evaluate]) -> Evaluate:
 
 
 def _choose(branches: list[Evaluate]) -> Evaluate:
-    if len(branches) != 3:
-        raise ExpressionFault("'where' takes a condition and two values")
     condition, then, otherwise = branches
     return lambda match: then(match) if condition(match) else otherwise(match)

@@ -59,16 +59,12 @@ class Function:
     gives: str
     optional: int = 0
     more: bool = False
+    least: int = field(init=False)
+    most: int = field(init=False)
 
-    @property
-    def least(self) -> int:
-        """The fewest operands."""
-        return len(self.takes) - self.optional
-
-    @property
-    def most(self) -> int:
-        """The most operands."""
-        return 64 if self.more else len(self.takes)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "least", len(self.takes) - self.optional)
+        object.__setattr__(self, "most", 64 if self.more else len(self.takes))
 
     def kind_of(self, position: int) -> str:
         """The kind of the operand at a position."""

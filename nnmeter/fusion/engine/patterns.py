@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nnmeter.fusion.engine.expressions import Evaluate, Expression, compile_expression, names_in
+from nnmeter.fusion.engine.expressions import Evaluate, Expression, compile_checked, names_in
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.fusion.engine.rules import PatternNode, RewriteRule
 
@@ -66,7 +66,7 @@ def prepare_steps(
     nodes: Sequence[PatternNode], where: Sequence[Expression], constants: frozenset[str], bound: set[str]
 ) -> list[Step]:
     """The pattern nodes in order, each with the conditions whose names are bound once it is."""
-    waiting = [(names_in(expression), (expression, compile_expression(expression))) for expression in where]
+    waiting = [(names_in(expression), (expression, compile_checked(expression))) for expression in where]
     steps: list[Step] = []
     for index, node in enumerate(nodes):
         reached = set(bound)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnmeter.fusion.engine.expressions import Expression, compile_expression, references
+from nnmeter.fusion.engine.expressions import Expression, check_expression, references
 from nnmeter.fusion.engine.faults import RuleFault
 from nnmeter.fusion.engine.functions import ON_NODES
 from nnmeter.fusion.engine.rules import NewTensor, PatternNode, RewriteRule, Surroundings, Template
@@ -201,7 +201,7 @@ class _Names:
 
     def check(self, expression: Expression) -> None:
         """Whether an expression is well formed and refers to what is bound, nodes and tensors where each belongs."""
-        compile_expression(expression)
+        check_expression(expression)
         for function, name in references(expression):
             if name not in self.tensors and name not in self.nodes:
                 raise RuleFault(f"{name!r} is not bound by the pattern")

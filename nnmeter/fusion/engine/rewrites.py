@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.expressions import compile_expression
+from nnmeter.fusion.engine.expressions import compile_checked
 from nnmeter.fusion.engine.faults import RuleFault
 from nnmeter.fusion.engine.functions import NUMBER, NUMBERS, Match, is_of_kind
 from nnmeter.fusion.engine.matcher import extend, search_from
@@ -150,8 +150,8 @@ class _CompiledTemplate:
     def __init__(self, template: Template, only: bool) -> None:
         self.template = template
         self.main = template.main or only
-        self.op = compile_expression(template.op)
-        self.settings = {key: compile_expression(value) for key, value in template.attributes_set.items()}
+        self.op = compile_checked(template.op)
+        self.settings = {key: compile_checked(value) for key, value in template.attributes_set.items()}
 
     def plan(self, match: Match) -> tuple[str, list[str], list[str], dict[str, Any]]:
         """Kind, inputs, outputs and attributes of the node to create."""
@@ -191,9 +191,9 @@ def _attribute(name: str, value: Any) -> Any:
 class _CompiledTensor:
     def __init__(self, tensor: NewTensor) -> None:
         self.tensor = tensor
-        self.dtype = compile_expression(tensor.dtype)
-        self.shape = compile_expression(tensor.shape)
-        self.value = compile_expression(tensor.value)
+        self.dtype = compile_checked(tensor.dtype)
+        self.shape = compile_checked(tensor.shape)
+        self.value = compile_checked(tensor.value)
 
     def create(self, match: Match) -> bool:
         """Add the tensor to the graph and bind its name; False where its type is not known."""

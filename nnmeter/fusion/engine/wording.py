@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nnmeter.fusion.engine.expressions import Expression, compile_expression
+from nnmeter.fusion.engine.expressions import Expression, compile_checked
 from nnmeter.fusion.engine.functions import ON_GRAPH, ON_NODES, ON_TENSORS, Match
 
 _LONGEST_VALUE = 60
@@ -43,7 +43,7 @@ def expression_text(expression: Expression) -> str:
 def condition_on(expression: Expression, match: Match) -> str:
     """A condition with the values of its parts on a match (rule 2): `rank(x) == 2: rank(x) is 3`."""
     failed = _first_failed(expression, match)
-    found = [f"{expression_text(part)} is {value_text(compile_expression(part)(match))}" for part in _parts(failed)]
+    found = [f"{expression_text(part)} is {value_text(compile_checked(part)(match))}" for part in _parts(failed)]
     return f"{expression_text(failed)}: {', '.join(found)}" if found else expression_text(failed)
 
 
@@ -72,7 +72,7 @@ def _operand(expression: Expression) -> str:
 def _first_failed(expression: Expression, match: Match) -> Expression:
     if isinstance(expression, (list, tuple)) and expression[0] == "and":
         for part in expression[1:]:
-            if not compile_expression(part)(match):
+            if not compile_checked(part)(match):
                 return _first_failed(part, match)
     return expression
 
