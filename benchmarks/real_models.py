@@ -44,6 +44,7 @@ from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
 from nnmeter.fusion.loading import load_rules
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.measuring.protocol import measure_models
 from nnmeter.lab.runtimes import load_runtime
 from nnmeter.prediction.predict import LatencyPredictor
@@ -86,6 +87,8 @@ def main() -> int:
         if not options.measure:
             print(line(row), flush=True)
     if options.measure:
+        if predictor.machine is not None:
+            print(f"measured here; {predictor.device} is of {predictor.machine.words}")
         measure(rows, options.passes)
         for row in rows:
             print(line(row))
@@ -142,7 +145,9 @@ def attempt(row: Row, predictor: LatencyPredictor, truth: bool, verbose: bool) -
 
 def compare(row: Row, verbose: bool) -> float:
     """F1 of the detected kernels (rule 3)."""
-    detected = detect_kernels(bind_shapes(read_model(row.path), {}, row.shapes), load_rules("onnxruntime_cpu"))
+    detected = detect_kernels(
+        bind_shapes(read_model(row.path), InputSizes(shapes=row.shapes)), load_rules("onnxruntime_cpu")
+    )
     compiled = load_runtime("onnxruntime").compile(row.path, shapes=row.shapes)
     truth = list(compiled.kernels)
     compiled.close()

@@ -20,13 +20,15 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
         return
     from nnmeter.devices import list_devices, nearest_device
     from nnmeter.devices.catalog import in_groups
+    from nnmeter.devices.identity import match_this_machine
     from nnmeter.devices.nearest import is_candidate
     from nnmeter.report.devices import render_list
 
     devices = in_groups(list_devices())
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
-    write_report(render_list(devices, report_format, layout_for(output), nearest), output)
+    machines = {device.id: match_this_machine(device.card) for device in devices}
+    write_report(render_list(devices, report_format, layout_for(output), nearest, machines), output)
 
 
 @command.command("show")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,13 +12,14 @@ from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_pack, layout_for, write_report
 from nnmeter.lab_door import from_lab
 
+if TYPE_CHECKING:
+    from nnmeter.graph.input_sizes import InputSizes
+
 
 @click.command("kernels")
 @click.argument("model")
 @options.device
-@options.dims_and_shapes
-@options.assume
-@options.values_and_trips
+@options.input_sizes()
 @options.output_format("table", "json")
 @options.kernels_from
 @click.option("--trace", "traced", is_flag=True, help="Say which fusion rules changed the graph where, in order.")
@@ -32,11 +34,7 @@ from nnmeter.lab_door import from_lab
 def command(
     model: str,
     device: str | None,
-    dims: dict[str, int],
-    shapes: dict[str, tuple[int, ...]],
-    assume: dict[str, tuple[int, ...]],
-    values: dict[str, list[float] | list[int]],
-    trips: dict[str, int],
+    sizes: InputSizes,
     report_format: str,
     kernels_from: str,
     traced: bool,
@@ -55,13 +53,14 @@ def command(
     traced = traced or rule is not None
     if traced and kernels_from == "runtime":
         raise click.UsageError("--trace shows what the fusion rules of the pack do, not what the runtime did")
-    pack, notice = choose_pack(device)
-    graph = bind_shapes(read_model(model), dims, shapes, assume, values, trips)
+    chosen = choose_pack(device)
+    pack = chosen.pack
+    graph = bind_shapes(read_model(model), sizes)
     if kernels_from == "runtime":
-        kernels = from_lab("ask_runtime")(model, pack.card.runtime, pack.card.threads, dims, shapes)(graph)
+        kernels = from_lab("ask_runtime")(model, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes)(graph)
     else:
         kernels = detect_kernels(graph, pack.rules)
-    document = kernels_to_dict(model, pack.id, kernels, graph.warnings)
+    document = kernels_to_dict(model, pack.id, kernels, graph.warnings, chosen.machine)
     if traced:
         from nnmeter.fusion.trace import trace_kernels
         from nnmeter.report.trace import render_trace, trace_to_dict
@@ -69,4 +68,4 @@ def command(
         document["trace"] = trace_to_dict(trace_kernels(graph, pack.rules, rule))
         render_table = render_trace
     text = render_json(document) if report_format == "json" else render_table(document, layout_for(output))
-    write_report(text, output, notice)
+    write_report(text, output, chosen.notice)

@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("nnmeter.cli.predict", "Predict how long models take on a device."),
     "kernels": ("nnmeter.cli.kernels", "List the kernels that a device executes for a model."),
     "devices": ("nnmeter.cli.devices", "List device packs, or show one."),
+    "setup": (LAB_VERBS["setup"], "Make this machine a device, in a minute."),
     "measure": (LAB_VERBS["measure"], "Time models on this machine."),
     "profile": (LAB_VERBS["profile"], "Measure kernels on this machine, to train a predictor on."),
     "import": (LAB_VERBS["import"], "Import published latencies as measurements."),

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,25 @@ from nnmeter.report.render import Layout
 
 if TYPE_CHECKING:
     from nnmeter.devices import DevicePack
+    from nnmeter.devices.identity import MachineMatch
 
 _WIDTH = 100
+
+
+@dataclass(frozen=True)
+class ChosenPack:
+    """A device pack, and what it is to this machine."""
+
+    pack: DevicePack
+    machine: MachineMatch
+
+    @property
+    def notice(self) -> str | None:
+        """What stderr says of a pack that nobody named.
+
+        It belongs to a report: on an error, stderr has the error's line alone.
+        """
+        return None if self.machine.named else f"no --device given, taking {self.pack.id}: {self.machine.verdict.words}"
 
 
 def layout_for(output: Path | None, several: bool = False, explain: bool = False) -> Layout:
@@ -50,24 +68,26 @@ def check_directory(output: Path, option: str) -> None:
         raise click.UsageError(f"{option} {output}: there is no directory {output.parent}; make it first")
 
 
-def choose_packs(devices: Sequence[str]) -> tuple[list[DevicePack], str | None]:
+def choose_packs(devices: Sequence[str]) -> list[ChosenPack]:
     """The device packs that ids, patterns and paths stand for; without any as `choose_pack`."""
     from nnmeter.devices import find_devices, load_pack
 
     if not devices:
-        pack, notice = choose_pack(None)
-        return [pack], notice
-    return [load_pack(device.path) for device in find_devices(devices)], None
+        return [choose_pack(None)]
+    return [_named(load_pack(device.path)) for device in find_devices(devices)]
 
 
-def choose_pack(device: str | None) -> tuple[DevicePack, str | None]:
-    """The device pack with this id or path; without one the nearest to this machine, and a notice that says so.
-
-    The notice belongs to a report: on an error, stderr has the error's line alone.
-    """
+def choose_pack(device: str | None) -> ChosenPack:
+    """The device pack with this id or path; without one the nearest to this machine."""
     from nnmeter.devices import load_pack, nearest_device
 
     if device is not None:
-        return load_pack(device), None
-    nearest, explanation = nearest_device()
-    return load_pack(nearest.path), f"no --device given, taking {nearest.id}: {explanation}"
+        return _named(load_pack(device))
+    nearest, match = nearest_device()
+    return ChosenPack(load_pack(nearest.path), match)
+
+
+def _named(pack: DevicePack) -> ChosenPack:
+    from nnmeter.devices.identity import match_this_machine
+
+    return ChosenPack(pack, match_this_machine(pack.card, named=True))

@@ -35,6 +35,10 @@ class StatusLine:
         """Replace the line by a bar: `predicting [######......] 12/24`."""
         self.show(f"{label} [{'#' * (_BAR * done // total):.<{_BAR}}] {done}/{total}")
 
+    def show_share(self, label: str, share: float) -> None:
+        """Replace the line by a bar of the share that is done: `[######......]  50 % measuring`."""
+        self.show(f"[{'#' * int(_BAR * share):.<{_BAR}}] {100 * share:3.0f} % {label}")
+
     def __enter__(self) -> StatusLine:
         return self
 

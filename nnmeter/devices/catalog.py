@@ -119,10 +119,14 @@ def load_pack(id_or_path: str | os.PathLike[str]) -> DevicePack:
 def pack_directories() -> list[Path]:
     """The places where packs are looked for, in the order of this module's rules; those that exist."""
     chosen = [Path(part).expanduser() for part in os.environ.get("NNMETER_PACKS", "").split(os.pathsep) if part]
-    data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    own = Path(data_home).expanduser() / "nnmeter" / "packs"
-    places = dict.fromkeys(path.absolute() for path in [*_shipped_directories(), *chosen, own])
+    places = dict.fromkeys(path.absolute() for path in [*_shipped_directories(), *chosen, user_directory() / "packs"])
     return [path for path in places if path.is_dir()]
+
+
+def user_directory() -> Path:
+    """Where what this user made lies: packs, and the measurements that `nnmeter setup` goes on with."""
+    data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data_home).expanduser() / "nnmeter"
 
 
 def _shipped_directories() -> list[Path]:

@@ -5,29 +5,71 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
-CPUINFO = Path("/proc/cpuinfo")
+from nnmeter.devices.processor import Processor, read_processor
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What identifies a machine to a device pack.
+    """What identifies a machine to a device pack; `nnmeter.devices.identity` says which machines are the same.
 
     Attributes:
         cpu: model of the processor, as it names itself; "" if unknown.
         vendor: maker of the processor, as it names itself; "" if unknown.
         architecture: `x86_64`, `aarch64`, ...
         isa: the widest vector instructions that runtimes have kernels for: a key of `ISA_LEVELS`, or "".
+        family, model, stepping: which core it is (`nnmeter.devices.processor`, rules 1 to 3); "" if unknown.
+        caches: KiB of each, by level: `{"L1d": 32.0}`.
+        sharing: logical processors that share each cache.
+        cores: logical processors; 0 if unknown.
+        virtual: whether a hypervisor is under it; None if unknown.
     """
 
     cpu: str
     vendor: str
     architecture: str
     isa: str
+    family: str = ""
+    model: str = ""
+    stepping: str = ""
+    caches: Mapping[str, float] = field(default_factory=dict, hash=False)
+    sharing: Mapping[str, int] = field(default_factory=dict, hash=False)
+    cores: int = 0
+    virtual: bool | None = None
+
+    @classmethod
+    def of_fingerprint(cls, fingerprint: Mapping[str, Any]) -> Machine:
+        """The machine that the fingerprint of a pack or of measurements describes."""
+        text = {key: str(fingerprint.get(key) or "") for key in ("cpu", "vendor", "architecture", "isa")}
+        number = {key: str(fingerprint.get(f"cpu_{key}") or "") for key in ("family", "model")}
+        virtual = fingerprint.get("hypervisor")
+        return cls(
+            **text,
+            **number,
+            stepping=str(fingerprint.get("stepping") or ""),
+            caches=_sizes(fingerprint.get("caches")),
+            sharing=_numbers(fingerprint.get("cache_sharing")),
+            cores=int(fingerprint.get("cores") or 0),
+            virtual=virtual if isinstance(virtual, bool) else None,
+        )
+
+
+def _sizes(caches: object) -> dict[str, float]:
+    """KiB of caches whose sizes are written as `32K` or `48M`."""
+    found = {}
+    for name, size in caches.items() if isinstance(caches, Mapping) else ():
+        match = re.fullmatch(r"(\d+) ?([KMG])i?B?", str(size))
+        if match:
+            found[str(name)] = float(match[1]) * {"K": 1, "M": 2**10, "G": 2**20}[match[2]]
+    return found
+
+
+def _numbers(values: object) -> dict[str, int]:
+    return {str(k): v for k, v in values.items() if isinstance(v, int)} if isinstance(values, Mapping) else {}
 
 
 # Vector instruction sets from the narrowest to the widest, with the cpuinfo flags that each needs. The steps are those
@@ -46,29 +88,37 @@ ISA_LEVELS: dict[str, frozenset[str]] = {
 }
 
 
+# Bits that one vector instruction works on.
+VECTOR_BITS: dict[str, int] = {
+    "sse4.1": 128, "avx": 256, "avx2": 256, "avx512": 512, "avx512-vnni": 512, "amx": 512,
+    "neon": 128, "neon-dot": 128, "neon-i8mm": 128,
+}  # fmt: skip
+
+
 @lru_cache(maxsize=1)
 def this_machine() -> Machine:
     """The machine that runs this process."""
-    import platform
-
-    try:
-        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    return machine_from_cpuinfo(text, platform.machine())
+    return machine_of(read_processor(sys.platform))
 
 
-def machine_from_cpuinfo(text: str, architecture: str) -> Machine:
-    """The machine that a `/proc/cpuinfo` text describes; an empty text gives one with only its architecture."""
-    first = text.split("\n\n", 1)[0]
-    fields: dict[str, str] = {}
-    for line in first.splitlines():
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip().lower(), value.strip())
-    flags = frozenset((fields.get("flags") or fields.get("features") or "").split())
-    vendor = fields.get("vendor_id") or fields.get("cpu implementer") or ""
-    cpu = fields.get("model name") or fields.get("cpu part") or ""
-    return Machine(" ".join(cpu.split()), vendor, architecture.lower().replace("amd64", "x86_64"), isa_level(flags))
+def machine_of(processor: Processor, architecture: str | None = None, cores: int | None = None) -> Machine:
+    """The machine with this processor; architecture and number of logical processors are those here if not given."""
+    if architecture is None:
+        architecture = os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
+    plain = architecture.lower().replace("amd64", "x86_64").replace("arm64", "aarch64")
+    return Machine(
+        processor.name,
+        processor.vendor,
+        plain,
+        isa_level(processor.flags),
+        processor.family,
+        processor.model,
+        processor.stepping,
+        _sizes(processor.caches),
+        dict(processor.sharing),
+        (os.cpu_count() or 0) if cores is None else cores,
+        processor.virtual,
+    )
 
 
 def isa_level(flags: frozenset[str]) -> str:

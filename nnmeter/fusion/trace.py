@@ -125,7 +125,9 @@ def _chosen(rules: FusionRules, name: str) -> list[TracedRule]:
             return found
     names = sorted({rule.name for rule in known})
     near = difflib.get_close_matches(name, names, 3, 0.4) or names[:3]
-    raise DeviceError(f"{rules.name}: no fusion rule is called {name!r}; there are {len(names)}, such as {near}")
+    raise DeviceError(
+        f"{rules.name}: no fusion rule is called {name!r}; there are {len(names)}, such as {', '.join(map(repr, near))}"
+    )
 
 
 class _RecordedGraph(WorkingGraph):

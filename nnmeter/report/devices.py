@@ -10,6 +10,7 @@ from typing import Any
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.catalog import DeviceInfo, in_groups
+from nnmeter.devices.identity import SETUP, MachineMatch, Verdict, match_this_machine
 from nnmeter.devices.pack import DevicePack
 from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.report.render import Layout
@@ -22,8 +23,23 @@ _DETAILS = ("families", "kernels", "models")  # of a scorecard; `nnmeter devices
 _METRIC_LABELS = {key: name for name, key in METRICS.items()}
 
 
-def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layout, nearest: str | None) -> str:
-    """All packs, a row each, in groups of what they are of; `nearest` is the id of the one nearest to this machine."""
+def render_list(
+    devices: Sequence[DeviceInfo],
+    report_format: str,
+    layout: Layout,
+    nearest: str | None,
+    machines: Mapping[str, MachineMatch] | None = None,
+) -> str:
+    """All packs, a row each, in groups of what they are of.
+
+    Args:
+        devices: the packs.
+        report_format: `table` or `json`.
+        layout: how to lay it out.
+        nearest: id of the one nearest to this machine.
+        machines: what each is to this machine, by id.
+    """
+    known = machines or {}
     if report_format == "json":
         listed = [
             {
@@ -32,6 +48,7 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
                 "place": d.card.place,
                 "kind": d.card.kind,
                 "nearest": d.id == nearest,
+                "machine": known[d.id].to_dict() if d.id in known else None,
                 "card": d.card.to_dict(),
                 "scorecard": _without_details(d.scorecard),
             }
@@ -53,11 +70,26 @@ def render_list(devices: Sequence[DeviceInfo], report_format: str, layout: Layou
                 with _checked_scorecard(device.id):
                     scores[-1].append((device.id, *_figures(device.scorecard)))
     text.add_table(("device", "hardware", "runtime", "threads", "types", "measured"), "ltlrll", facts)
-    text.add("* nearest to this machine" if nearest else "none is of a machine like this one: name a device to predict")
+    if nearest:
+        text.add_wrapped(_about_nearest(known.get(nearest)))
+    else:
+        text.add("none is of a machine like this one: name a device to predict")
     if any(scores):
         text.add_table(("device", *_FIGURES), "l" + "r" * len(_FIGURES), [rows for rows in scores if rows])
         text.add("noise: MAPE between two halves of the measuring of the same models")
     return str(text)
+
+
+def _about_nearest(match: MachineMatch | None) -> str:
+    """What the pack nearest to this machine is to it."""
+    if match is None:
+        return "* nearest to this machine"
+    if match.verdict is not Verdict.ANOTHER_MACHINE:
+        return f"* {match.words}"
+    return (
+        f"* nearest to this machine, {match.here}, but another machine ({match.difference}); `{SETUP}` makes a pack of "
+        "this one"
+    )
 
 
 def _group(card: Card) -> str:
@@ -115,11 +147,13 @@ def _without_details(scorecard: Mapping[str, Any] | None) -> dict[str, Any] | No
 def render_pack(pack: DevicePack, report_format: str, layout: Layout) -> str:
     """One pack's card and scorecard."""
     card = pack.card.to_dict()
+    machine = match_this_machine(pack.card, named=True)
     if report_format == "json":
         document = {"schema_version": SCHEMA_VERSION, "id": pack.id, "path": str(pack.path), "card": card}
+        document["machine"] = machine.to_dict()
         return _to_json({**document, "scorecard": pack.scorecard})
     lines = [(key.replace("_", " "), text) for key, value in card.items() for text in _describe(value)]
-    parts = [render_facts(pack.id, lines, layout)]
+    parts = [render_facts(pack.id, [("machine", machine.words), *lines], layout)]
     if pack.scorecard is None:
         parts.append("no scorecard: make one with `nnmeter evaluate`\n")
     else:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnmeter.kernels.checked import checked_kernel
 from nnmeter.kernels.features import signature_cost
 from nnmeter.kernels.kernel import Kernel
+from nnmeter.report.machine import machine_words
 from nnmeter.report.numbers import format_count
 from nnmeter.report.render import Layout
 from nnmeter.report.text import Text
 
+if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
+
 SCHEMA_VERSION = 1
 
 
-def kernels_to_dict(model: str, device: str, kernels: Sequence[Kernel], warnings: Sequence[str] = ()) -> dict[str, Any]:
+def kernels_to_dict(
+    model: str,
+    device: str,
+    kernels: Sequence[Kernel],
+    warnings: Sequence[str] = (),
+    machine: MachineMatch | None = None,
+) -> dict[str, Any]:
     """The kernels as the JSON report has them; shapes as `float32[1x3x224x224]`, null for an absent input.
+
+    `machine` is what the device is to this machine.
 
     FLOPs and bytes are those of all runs of a kernel; `count` is there where it runs more than once, in a loop.
     """
@@ -27,6 +39,7 @@ def kernels_to_dict(model: str, device: str, kernels: Sequence[Kernel], warnings
         "schema_version": SCHEMA_VERSION,
         "nnmeter_version": __version__,
         "device": device,
+        "machine": None if machine is None else machine.to_dict(),
         "model": model,
         "kernels": [_kernel_to_dict(kernel) for kernel in kernels],
         "warnings": list(warnings),
@@ -42,6 +55,8 @@ def render_table(document: dict[str, Any], layout: Layout) -> str:
     """The document of `kernels_to_dict` as a table: a row a kernel in the order of execution, the sums below."""
     text = Text(layout.width, layout.colour)
     text.add(f"{text.bold(document['model'])} on {document['device']}")
+    if document.get("machine"):
+        text.add(f"machine: {machine_words(document['machine'])}")
     kernels = document["kernels"]
     rows = [
         (

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nnmeter.report.machine import measured_machine_words, warn_of_measured_machine
 from nnmeter.report.render import Layout
 from nnmeter.report.text import Text
 
@@ -65,12 +66,20 @@ def _csv(scorecard: Mapping[str, Any], layout: Layout) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     baselines = sorted(scorecard.get("baselines", {}))
     columns = ["model", "family", "measured_ms", "predicted_ms", "low_ms", "high_ms", "fallback"]
-    writer.writerow([*columns, "half_a_ms", "half_b_ms", *(f"{name}_ms" for name in baselines)])
+    verdict = (scorecard.get("machine") or {}).get("verdict", "")
+    behind = ["half_a_ms", "half_b_ms", *(f"{name}_ms" for name in baselines), "state_ms", "machine"]
+    writer.writerow([*columns, *behind])
     for model in scorecard.get("models", ()):
         priced = model.get("baselines_ms", {})
         halves = model.get("halves_ms") or ("", "")
         writer.writerow(
-            [*(model.get(column, "") for column in columns), *halves, *(priced.get(name, "") for name in baselines)]
+            [
+                *(model.get(column, "") for column in columns),
+                *halves,
+                *(priced.get(name, "") for name in baselines),
+                model.get("state_ms") or "",
+                verdict,
+            ]
         )
     return stream.getvalue()
 
@@ -78,7 +87,8 @@ def _csv(scorecard: Mapping[str, Any], layout: Layout) -> str:
 def _markdown(scorecard: Mapping[str, Any], layout: Layout) -> str:
     from nnmeter.report.markdown import markdown_table
 
-    lines = [f"## Scorecard of {scorecard.get('device', '')}", ""]
+    warning = warn_of_measured_machine(scorecard.get("machine"))
+    lines = [*([f"> {warning}", ""] if warning else []), f"## Scorecard of {scorecard.get('device', '')}", ""]
     lines += [f"- **{name}**: {text}" for name, text in scorecard_facts(scorecard)]
     for heading, columns, rows in _tables(scorecard):
         lines += ["", *markdown_table((heading, *columns), "l" + "r" * len(columns), rows)]
@@ -89,6 +99,9 @@ def _table(scorecard: Mapping[str, Any], layout: Layout) -> str:
     import textwrap
 
     text = Text(layout.width, layout.colour)
+    warning = warn_of_measured_machine(scorecard.get("machine"))
+    if warning:
+        text.add_wrapped(warning)
     text.add(f"scorecard of {text.bold(str(scorecard.get('device', '')))}")
     text.add()
     facts = scorecard_facts(scorecard)
@@ -111,7 +124,9 @@ SCORECARD_FORMATS: dict[str, Callable[[Mapping[str, Any], Layout], str]] = {
 
 def scorecard_facts(scorecard: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a scorecard says besides its tables: names and sentences, in the order in which they are read."""
-    facts = [("split", str(scorecard["split"]))] if scorecard.get("split") else []
+    facts = [("measured on", measured_machine_words(scorecard["machine"]))] if scorecard.get("machine") else []
+    if scorecard.get("split"):
+        facts.append(("split", str(scorecard["split"])))
     if scorecard.get("kernels_from"):
         facts.append(("kernels", _KERNELS_FROM.get(scorecard["kernels_from"], str(scorecard["kernels_from"]))))
     if "interval_coverage" in scorecard:

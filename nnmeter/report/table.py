@@ -6,20 +6,26 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
+from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.numbers import TOP_KERNELS, format_interval, format_ms, format_share, most_expensive
 from nnmeter.report.outside import outside_lines
 from nnmeter.report.render import Layout
 from nnmeter.report.text import Text
 
 if TYPE_CHECKING:
+    from nnmeter.graph.notes import Note
     from nnmeter.prediction.prediction import Prediction
 
+_OF_SHAPES = ("bounded", "assumed", "estimated", "empty")
 _BOUNDS_SHOWN = 10  # warnings about shapes that depend on data; a detector can have hundreds
 
 
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:
     """A summary with the most expensive kernels for one prediction, a row each for several."""
     text = Text(layout.width, layout.colour)
+    warning = warn_of_another_machine(predictions)
+    if warning:
+        text.add_wrapped(warning)
     if layout.several:
         _add_several(text, predictions, layout.explain)
     else:
@@ -39,6 +45,9 @@ def _add_single(text: Text, prediction: Prediction, explain: bool) -> None:
     text.add(
         f"coverage: {format_share(trained)} of the time by trained predictors, {format_share(fallback)} by the fallback"
     )
+    machine = say_machines([prediction])
+    if machine:
+        text.add_wrapped(machine)
     kernels = most_expensive(prediction.kernels, len(prediction.kernels))
     shown, rest = kernels[:TOP_KERNELS], kernels[TOP_KERNELS:]
     rows = [
@@ -67,6 +76,9 @@ def _add_several(text: Text, predictions: Sequence[Prediction], explain: bool) -
     rows = [tuple(column.cell(prediction) for column in columns) for prediction in predictions]
     kinds = "".join(column.kind for column in columns)
     text.add_table([column.heading for column in columns], kinds, [rows])
+    machines = say_machines(predictions)
+    if machines:
+        text.add_wrapped(machines)
     labels = {id(prediction): label_of(prediction, predictions) for prediction in predictions}
     if explain:
         for prediction in predictions:
@@ -87,15 +99,15 @@ def _add_several(text: Text, predictions: Sequence[Prediction], explain: bool) -
     )
 
 
-def _unsaid(warnings: Sequence[str]) -> list[str]:
+def _unsaid(warnings: Sequence[Note]) -> Sequence[str]:
     """The warnings but those that the tables say in more detail, which kernels are outside of the trained range.
 
     Of shapes that depend on data, only the first are told one by one.
     """
-    rest = [w for w in warnings if not w.startswith(("priced by the fallback", "larger or smaller"))]
-    bounds = [w for w in rest if w.startswith("tensor '")]
+    rest: list[Note] = [w for w in warnings if w.code not in ("fallback", "outside")]
+    bounds = [w for w in rest if w.code in _OF_SHAPES]
     if len(bounds) <= _BOUNDS_SHOWN:
         return rest
     hidden = len(bounds) - _BOUNDS_SHOWN
     more = f"{hidden} more tensors whose shapes depend on data are bounded or assumed (--format json names them)"
-    return [*bounds[:_BOUNDS_SHOWN], more, *(w for w in rest if not w.startswith("tensor '"))]
+    return [*map(str, bounds[:_BOUNDS_SHOWN]), more, *(w for w in rest if w.code not in _OF_SHAPES)]

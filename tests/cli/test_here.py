@@ -17,7 +17,7 @@ from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.here import MachineState, present_state
 from tests.cli.test_predict import SCHEMA
 
-MACHINE = Machine("Test CPU", "Test", "x86_64", "avx512")
+MACHINE = Machine("Test CPU", "Test", "x86_64", "avx512", "25", "17")
 
 
 class StandingClock:
@@ -51,19 +51,21 @@ def own_pack(small_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Devi
         "vendor": MACHINE.vendor,
         "architecture": MACHINE.architecture,
         "isa": MACHINE.isa,
+        "cpu_family": MACHINE.family,
+        "cpu_model": MACHINE.model,
         "runtime": "onnxruntime",
         "runtime_version": "1.0.0",
         "threads": 1,
         "precision": "float32",
     }
-    card = replace(pack.card, fingerprint=fingerprint, reference_ms=1.0)
+    card = replace(pack.card, version="1.0.0", fingerprint=fingerprint, reference_ms=1.0)
     directory = tmp_path_factory.mktemp("own") / card.id
     return save_pack(directory, card, rules_to_dict(pack.rules), pack.predictor)
 
 
 @pytest.fixture
 def on_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnmeter.devices.machine.this_machine", lambda: MACHINE)
+    monkeypatch.setattr("nnmeter.devices.identity.this_machine", lambda: MACHINE)
 
 
 @pytest.fixture
@@ -97,16 +99,17 @@ def test_times_are_multiplied_and_the_note_says_so(
 def test_another_machine_is_refused_in_one_line(
     cli: Callable, own_pack: DevicePack, slow_runtime: StandingClock, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = replace(MACHINE, cpu="Other CPU")
-    monkeypatch.setattr("nnmeter.devices.machine.this_machine", lambda: other)
+    other = replace(MACHINE, family="26")
+    monkeypatch.setattr("nnmeter.devices.identity.this_machine", lambda: other)
     outcome = cli("predict", small_model, "--device", own_pack.path, "--here")
     assert outcome.code == 2
     assert outcome.out == ""
-    assert "is not of this machine (cpu Test CPU there, Other CPU here)" in outcome.error_line
+    assert "the pack is of another machine (family 25 model 17 there, family 26 model 17 here" in outcome.error_line
+    assert "nnmeter setup" in outcome.error_line
 
 
 def test_another_version_of_the_runtime_is_refused(own_pack: DevicePack, on_its_machine: None) -> None:
-    with pytest.raises(DeviceError, match=r"runtime version 1\.0\.0 there, 2\.0\.0 here"):
+    with pytest.raises(DeviceError, match=r"runtime version or threads \(onnxruntime 1\.0\.0 there, 2\.0\.0 here"):
         present_state(own_pack, StandingClock("2.0.0"))  # type: ignore[arg-type]
 
 
@@ -128,10 +131,9 @@ def test_the_reference_runs_on_this_machine(own_pack: DevicePack) -> None:
     from nnmeter.lab.runtimes import load_runtime
 
     machine, runtime = this_machine(), load_runtime("onnxruntime")
-    own = {"cpu": machine.cpu, "vendor": machine.vendor, "architecture": machine.architecture, "isa": machine.isa}
-    card = replace(
-        own_pack.card, fingerprint={**own_pack.card.fingerprint, **own, "runtime_version": runtime.version()}
-    )
+    own = {"cpu": machine.cpu, "vendor": machine.vendor, "architecture": machine.architecture, "isa": machine.isa,
+           "cpu_family": machine.family, "cpu_model": machine.model}  # fmt: skip
+    card = replace(own_pack.card, version=runtime.version(), fingerprint={**own_pack.card.fingerprint, **own})
     state = present_state(replace(own_pack, card=card), runtime, seconds=0.05)
     assert state.reference_ms > 0
     assert state.factor == pytest.approx(correct(1.0, 1.0, state.reference_ms))

@@ -1,8 +1,9 @@
 """The profiling campaign: plans random networks, measures each whole and kernel by kernel, and plans again.
 
-1. Networks come from `nnmeter.lab.campaign.recipes.random_network`, one a seed, seeds counting up. The plan in force
-   says which recipe a seed has (`nnmeter.lab.campaign.planning`); the recipe is the family of the row. So a network is
-   known by its seed and family, and going on with a campaign means going on counting.
+1. Networks come from `nnmeter.lab.campaign.recipes.random_network`, one a seed, seeds counting up. The first are the
+   *probes*, chosen once for what they tell in little time (`nnmeter.lab.campaign.probes`). Of those behind them the
+   plan in force says which recipe a seed has (`nnmeter.lab.campaign.planning`). The recipe is the family of the row. So
+   a network is known by its seed and family, and going on with a campaign means going on counting.
 2. A network is compiled once. Its first runs are profiled (protocol, rule 7), as many as fit the time for it, then the
    profiler ends and the same session is timed whole (rules 1 to 3, 8). Both share the nominal time of the reference,
    which the campaign fixes when it starts.
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,10 +55,12 @@ class Recipes:
     Attributes:
         prior: weight of each recipe before anything is known.
         build: makes the network of a seed and recipe, small if the last argument is true.
+        probes: seed and recipe of the networks that a campaign begins with (rule 1).
     """
 
     prior: Mapping[str, float]
     build: Callable[[int, str, bool], onnx.ModelProto]
+    probes: Sequence[tuple[int, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ class _Campaign:
         clock: Callable[[], float],
     ) -> None:
         self._directory, self._recipes, self._planner, self._setting = directory, recipes, planner, setting
-        self._fingerprint = state["fingerprint"]
+        self._fingerprint, self._first_of_all = state["fingerprint"], state["seed"]
         self._started, self._budget_s, self._until, self._clock = started, budget_s, until, clock
         self._skipped = directory.refused_seeds()
         self._first = self._seed = next_seed(directory.path, state["seed"])  # of the block; the next one
@@ -220,9 +223,8 @@ class _Campaign:
         if seed not in self._skipped:
             self._directory.take_in_hand(seed)
             try:
-                recipe, small = self._planner.choose(seed)
                 with no_garbage_collection():
-                    measurement = _measure_network(self._recipes, seed, recipe, small, self._setting)
+                    measurement = _measure_network(self._recipes, seed, *self._choose(seed), self._setting)
                 # In one statement: an interrupt must not find the row in the block and its seed not yet passed.
                 self._block, self._seed = [*self._block, measurement], seed + 1
                 self._networks += 1
@@ -233,6 +235,13 @@ class _Campaign:
                 self._directory.log_refused(seed, str(fault))
             self._directory.let_go()
         self._seed = seed + 1
+
+    def _choose(self, seed: int) -> tuple[int, str, bool]:
+        """Seed and recipe that make the network of a campaign's seed, and whether it is a small one (rule 1)."""
+        place = seed - self._first_of_all
+        if place < len(self._recipes.probes):
+            return (*self._recipes.probes[place], False)
+        return (seed, *self._planner.choose(seed))
 
     def block_is_full(self) -> bool:
         """Whether the block in hand is to be written."""
@@ -272,10 +281,12 @@ class _Campaign:
         return self._until is not None and self._planner.error is not None and self._planner.error <= self._until
 
 
-def _measure_network(recipes: Recipes, seed: int, recipe: str, small: bool, setting: _Setting) -> Measurement:
-    """One network, by rule 2."""
+def _measure_network(
+    recipes: Recipes, seed: int, made_of: int, recipe: str, small: bool, setting: _Setting
+) -> Measurement:
+    """One network, by rule 2; `made_of` is the seed that makes it, which is another one for a probe."""
     try:
-        proto = recipes.build(seed, recipe, small)
+        proto = recipes.build(made_of, recipe, small)
     except (ValueError, ArithmeticError, LookupError) as fault:
         raise MeasurementError(f"seed {seed}: no network could be built ({fault})") from fault
     _check_memory(proto, setting.memory_limit_bytes)
@@ -341,6 +352,7 @@ def _keep_below(limit_bytes: int) -> None:
 
 
 def _default_recipes() -> Recipes:
+    from nnmeter.lab.campaign.probes import probes
     from nnmeter.lab.campaign.recipes import PRIOR, random_network
 
-    return Recipes(PRIOR, random_network)
+    return Recipes(PRIOR, random_network, probes())

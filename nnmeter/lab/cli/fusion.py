@@ -13,7 +13,7 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
-from nnmeter.lab.cli.profile import _parse_budget
+from nnmeter.lab.cli.times import parse_budget
 
 if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @options.runtime
 @click.option("--out", "rules_file", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="File for the fusion rules, with the evidence of each.")  # fmt: skip
-@click.option("--budget", "budget_s", default="5m", show_default=True, callback=_parse_budget, metavar="TIME",
+@click.option("--budget", "budget_s", default="5m", show_default=True, callback=parse_budget, metavar="TIME",
               help="How long to measure: 5m, 90s.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="PAIR",
               help="Make these tests only: 'Conv > Relu', or with wildcards: 'MatMul*'. Repeatable.")  # fmt: skip

@@ -61,6 +61,7 @@ def command(
     was measured until then is written.
     """
     from nnmeter.cli.failures import CheckFailed
+    from nnmeter.devices.identity import describe_setting
     from nnmeter.errors import MeasurementError, NnmeterError
     from nnmeter.lab.measuring.append import (
         append_measurements,
@@ -122,7 +123,7 @@ def command(
     own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
     fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
     added = append_measurements(output, found, fingerprint)
-    device = f"{adapter.name} {adapter.version()}, {threads} thread{'s' if threads > 1 else ''}"
+    device = describe_setting(fingerprint, "an unknown machine")
     report = Sitting(str(output), device, found[0].reference_ms, own_reference_ms, added, refused, interrupted)
     write_report(render_sitting(report, report_format, layout_for(None)), None)
     if interrupted:
@@ -146,6 +147,7 @@ def _take_down(
 ) -> int:
     """Writes down a time that was taken by other means."""
     from nnmeter.devices import load_pack
+    from nnmeter.devices.identity import match_this_machine
     from nnmeter.lab.measuring.append import append_measurements
     from nnmeter.lab.measuring.taken import take_down
 
@@ -155,7 +157,11 @@ def _take_down(
     family = families.get(Path(paths[0]).name, "")
     measurement, fingerprint = take_down(paths[0], pack, taken_ms, dims, shapes, assume, family)
     append_measurements(output, [measurement], fingerprint)
-    click.echo(f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {len(measurement.kernels)} kernels")
+    verdict = match_this_machine(pack.card, named=True).verdict.words
+    click.echo(
+        f"{output}: {measurement.network} in {taken_ms:g} ms on {pack.id}, {verdict}; "
+        f"{len(measurement.kernels)} kernels"
+    )
     return 0
 
 
@@ -172,11 +178,12 @@ def _readable(
     from nnmeter.binding.bind import bind_shapes
     from nnmeter.errors import NnmeterError
     from nnmeter.formats import read_model
+    from nnmeter.graph.input_sizes import InputSizes
 
     readable = []
     for path in paths:
         try:
-            bind_shapes(read_model(path), dims, shapes)
+            bind_shapes(read_model(path), InputSizes(dims, shapes))
             readable.append(path)
         except (NnmeterError, OSError) as fault:
             if refused is None:

@@ -11,19 +11,12 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.cli.times import parse_budget
 
 if TYPE_CHECKING:
     from nnmeter.lab.campaign.campaign import CampaignProgress
 
-_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _PROBLEMS_SHOWN = 20
-
-
-def _parse_budget(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    """Seconds from `20m`, `1h30m`, `90s`."""
-    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", value):
-        raise click.BadParameter(f"{value!r} is not a time such as 20m, 1h30m or 90s", context, parameter)
-    return sum(float(number) * _UNITS_S[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)([hms])", value))
 
 
 def _parse_error(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -37,7 +30,7 @@ def _parse_error(context: click.Context, parameter: click.Parameter, value: str 
 
 @click.command("profile")
 @options.runtime
-@click.option("--budget", "budget_s", default="20m", show_default=True, callback=_parse_budget, metavar="TIME",
+@click.option("--budget", "budget_s", default="20m", show_default=True, callback=parse_budget, metavar="TIME",
               help="How long to measure: 20m, 1h30m, 90s.")  # fmt: skip
 @click.option("--until", callback=_parse_error, metavar="ERROR",
               help="Stop earlier, when the cross-validated error of whole networks is reached: 3%.")  # fmt: skip

@@ -1,1 +1,1 @@
-
+"""How good a device pack is: predictions against measurements, by models, families and kernels."""

@@ -6,9 +6,11 @@ Rules:
 2. With `models`, a folder of model files, each prediction goes the whole way of `nnmeter predict`: reading, shapes,
    detection by the pack's fusion rules. Without, the kernels that the runtime executed are taken from the measurement,
    which leaves out the errors of detection; the scorecard says which it was.
-3. Measured times are brought to the nominal time of the reference kernel in the pack's card
-   (`Measurement.at_reference`), so that the state of a shared machine on the day does not count as an error of the
-   predictor.
+3. Times are real milliseconds of the machine that was measured. Where that is the pack's own, with its runtime and
+   version, they are also brought to the nominal time of the reference kernel in the pack's card
+   (`Measurement.at_reference`) and compared in that state, so that the state of a shared machine on the day does not
+   count as an error of the predictor; the scorecard has both and says so. Times of another machine, or of one that is
+   not known, are compared as they were measured, and the scorecard says that first.
 4. Baselines have the coefficients that were fitted when the pack was trained. The table of the nearest kernels needs
    the training measurements themselves.
 5. A model that was measured in several sittings is scored once, by the median of its times.
@@ -23,14 +25,15 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.devices.identity import match_measurements
 from nnmeter.errors import MeasurementError
 from nnmeter.kernels.features import COMMON_NAMES, kernel_features
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.evaluation.kernel_scores import score_kernels
 from nnmeter.lab.evaluation.nearest_table import NEAREST, NearestTable, build_nearest_table
 from nnmeter.lab.evaluation.scorecard import Scorecard, ScoredModel, score_models
-from nnmeter.lab.measuring.fingerprint import identity
-from nnmeter.prediction.predict import DEFAULT_CONFIDENCE, LatencyPredictor
+from nnmeter.prediction.predict import LatencyPredictor
+from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE
 
 if TYPE_CHECKING:
     from nnmeter.devices.pack import DevicePack
@@ -65,7 +68,7 @@ def evaluate_pack(
         split: how the models were kept apart from training, for the scorecard.
         progress: told the name of each model.
         training: what the pack was trained on, for the baseline of the nearest kernel (rule 4) and for rule 1.
-        fingerprint: of the machine that measured the models; another device than the pack's is noted.
+        fingerprint: of the machine that measured the models (rule 3).
         dims: values of the dimensions that the model files leave free, as they were measured.
         shapes: whole shapes of their inputs.
 
@@ -75,7 +78,9 @@ def evaluate_pack(
     say = progress or (lambda _: None)
     predictor = LatencyPredictor(pack)
     table = None
-    notes = _device_notes(pack, fingerprint)
+    machine = match_measurements(pack.card, fingerprint) if fingerprint else None
+    nominal_ms = pack.card.reference_ms if machine is not None and machine.same_reference else None
+    notes = []
     chosen = [m for m in measurements if m.granularity == "model"]
     if not chosen:
         raise MeasurementError(
@@ -92,7 +97,14 @@ def evaluate_pack(
         if seen:
             notes.append(f"left out, because they were trained on: {', '.join(seen)}")
     rows = []
-    measured = _merge_sittings([_in_state_of(pack, m) for m in chosen])
+    if nominal_ms is not None:
+        notes.append(
+            "errors are of the times in the state that the pack's prices are of (state_ms), its reference kernel "
+            f"taking {nominal_ms:.4g} ms; measured_ms is what was measured, with the reference at "
+            f"{median(m.reference_ms for m in chosen):.4g} ms"
+        )
+    measured = _merge_sittings([m if nominal_ms is None else m.at_reference(nominal_ms) for m in chosen])
+    raw_ms = {(m.network, m.kernels): m.latency_ms for m in _merge_sittings(chosen)}
     for measurement in measured:
         say(measurement.network)
         if models is not None:
@@ -100,26 +112,12 @@ def evaluate_pack(
             prediction = predictor.predict(path, dims, shapes, confidence=confidence)
         else:
             prediction = predictor.price(measurement.network, _executed(measurement), confidence=confidence)
-        rows.append(_compare(measurement, prediction, pack, families or {}, table))
+        row = _compare(measurement, prediction, pack, families or {}, table)
+        if nominal_ms is not None:
+            row = replace(row, state_ms=row.measured_ms, measured_ms=raw_ms[measurement.network, measurement.kernels])
+        rows.append(row)
     kernels = score_kernels(pack.predictor, measured)
-    return score_models(pack.id, split, "rules" if models else "runtime", confidence, rows, kernels, notes)
-
-
-def _in_state_of(pack: DevicePack, measurement: Measurement) -> Measurement:
-    """Rule 3."""
-    reference_ms = pack.card.reference_ms
-    return measurement if reference_ms is None else measurement.at_reference(reference_ms)
-
-
-def _device_notes(pack: DevicePack, fingerprint: Mapping[str, Any] | None) -> list[str]:
-    own = pack.card.fingerprint
-    if not fingerprint or not own or identity(fingerprint) == identity(own):
-        return []
-    keys = ("cpu", "isa", "runtime", "runtime_version", "threads", "precision")
-    other = [
-        f"{key} {fingerprint.get(key)}, not {own.get(key)}" for key in keys if fingerprint.get(key) != own.get(key)
-    ]
-    return [f"the models were measured on another device than the pack's: {'; '.join(other) or 'another vendor'}"]
+    return score_models(pack.id, split, "rules" if models else "runtime", confidence, rows, kernels, notes, machine)
 
 
 def _merge_sittings(measurements: Sequence[Measurement]) -> list[Measurement]:

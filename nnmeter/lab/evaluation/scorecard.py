@@ -14,6 +14,7 @@ import numpy as np
 from nnmeter.lab.evaluation.metrics import Metrics, compute_metrics
 
 if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
     from nnmeter.lab.evaluation.kernel_scores import KernelScores
 
 SCHEMA_VERSION = 1
@@ -27,11 +28,13 @@ class ScoredModel:
     Attributes:
         model: name of the model.
         family: its family.
-        measured_ms: measured latency.
+        measured_ms: measured latency, in real milliseconds of the machine that was measured.
         halves_ms: latency in two independent halves of the measuring, for the noise floor.
         predicted_ms, low_ms, high_ms: prediction and its interval.
         fallback: share of the predicted time priced by the fallback.
         baselines_ms: latency by each baseline.
+        state_ms: the measured latency in the state of the machine that the pack's prices are of; None where nothing is
+            known of that state, or the machine is another one.
     """
 
     model: str
@@ -43,6 +46,12 @@ class ScoredModel:
     high_ms: float
     fallback: float
     baselines_ms: Mapping[str, float]
+    state_ms: float | None = None
+
+    @property
+    def compared_ms(self) -> float:
+        """What the prediction is compared with."""
+        return self.measured_ms if self.state_ms is None else self.state_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class Scorecard:
         models: the rows.
         kernels: prices of single kernels against their times, where kernels were timed.
         notes: what a reader should know of this evaluation, a sentence each.
+        machine: what the pack is to the machine that was measured; None where that is not known.
     """
 
     device: str
@@ -80,6 +90,7 @@ class Scorecard:
     models: tuple[ScoredModel, ...]
     kernels: KernelScores | None = None
     notes: tuple[str, ...] = ()
+    machine: MachineMatch | None = None
 
     @property
     def worst_family(self) -> str:
@@ -97,6 +108,7 @@ class Scorecard:
         return {
             "schema_version": SCHEMA_VERSION,
             "device": self.device,
+            "machine": self.machine.measured_to_dict() if self.machine else None,
             "split": self.split,
             "kernels_from": self.kernels_from,
             "confidence": self.confidence,
@@ -124,11 +136,12 @@ def score_models(
     rows: Sequence[ScoredModel],
     kernels: KernelScores | None = None,
     notes: Sequence[str] = (),
+    machine: MachineMatch | None = None,
 ) -> Scorecard:
     """Compute the scorecard of `rows`; ValueError if there are none."""
     if not rows:
         raise ValueError("no model to score")
-    measured = [r.measured_ms for r in rows]
+    measured = [r.compared_ms for r in rows]
     by_family: dict[str, list[ScoredModel]] = {}
     for row in rows:
         by_family.setdefault(row.family, []).append(row)
@@ -140,10 +153,10 @@ def score_models(
         confidence=confidence,
         overall=compute_metrics([r.predicted_ms for r in rows], measured),
         families={
-            family: compute_metrics([r.predicted_ms for r in members], [r.measured_ms for r in members])
+            family: compute_metrics([r.predicted_ms for r in members], [r.compared_ms for r in members])
             for family, members in by_family.items()
         },
-        interval_coverage=100.0 * float(np.mean([r.low_ms <= r.measured_ms <= r.high_ms for r in rows])),
+        interval_coverage=100.0 * float(np.mean([r.low_ms <= r.compared_ms <= r.high_ms for r in rows])),
         interval_half_width=50.0 * float(np.mean([(r.high_ms - r.low_ms) / r.predicted_ms for r in rows])),
         fallback=100.0 * float(np.mean([r.fallback for r in rows])),
         noise_floor=compute_metrics([h[0] for h in halves], [h[1] for h in halves]) if halves else None,
@@ -154,6 +167,7 @@ def score_models(
         models=tuple(rows),
         kernels=kernels,
         notes=tuple(notes),
+        machine=machine,
     )
 
 

@@ -1,1 +1,1 @@
-"""Importers of published latencies into the one measurement format; one module a data set."""
+"""Latencies that others published, as measurements."""

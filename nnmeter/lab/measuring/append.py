@@ -22,7 +22,9 @@ from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements, write_measurements
 
-_IDENTITY_NAMES = ("cpu", "isa", "runtime", "runtime_version", "threads", "precision")
+_IDENTITY_NAMES = (
+    "cpu", "cpu_family", "cpu_model", "stepping", "isa", "runtime", "runtime_version", "threads", "precision",
+)  # fmt: skip
 
 
 def check_appendable(path: str | os.PathLike[str], fingerprint: Mapping[str, Any]) -> float | None:

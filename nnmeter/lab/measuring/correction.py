@@ -1,5 +1,9 @@
 """What the state of a shared machine does to a run, as far as the reference kernel tells it.
 
+The reference tells of the state of *one* machine. A time never goes from one machine to another by it: machines differ
+in more than in one product, and what a network takes on the other would be made up.
+`nnmeter.devices.identity` says which times are of one machine (`MachineMatch.same_reference`).
+
 While the reference takes a share `x` longer, a model takes about `0.8 x` longer: memory traffic and waiting slow down
 less than a product that lives in the caches, and the state changes while a long run lasts. Fitted on 44 models (3 to
 170 ms) whose passes were interleaved for four minutes, the exponent that made two halves of the passes agree best was

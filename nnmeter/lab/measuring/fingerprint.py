@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnmeter.devices.machine import this_machine
+from nnmeter.devices import processor
+from nnmeter.devices.machine import machine_of
 
-CPUINFO = Path("/proc/cpuinfo")
-CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 MEMINFO = Path("/proc/meminfo")
 MAX_FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -25,8 +24,11 @@ _RELEVANT_FLAGS = (
     "asimd", "asimddp", "i8mm", "bf16", "sve", "sve2",
 )  # fmt: skip
 
-# Two fingerprints that agree on these are of one device.
-_IDENTITY = ("cpu", "vendor", "architecture", "isa", "runtime", "runtime_version", "threads", "precision")
+# Two fingerprints that agree on these are of one device; what both lack is no difference.
+_IDENTITY = (
+    "device", "cpu", "vendor", "architecture", "isa", "cpu_family", "cpu_model", "stepping",
+    "runtime", "runtime_version", "threads", "precision",
+)  # fmt: skip
 
 
 def take_fingerprint(
@@ -36,26 +38,26 @@ def take_fingerprint(
 
     What the system does not tell is left out, never guessed.
     """
-    machine = this_machine()
-    cpuinfo = _cpuinfo()
-    flags = set(cpuinfo.get("flags", cpuinfo.get("features", "")).split())
+    own = processor.read_processor(sys.platform)
+    machine = machine_of(own)
     found: dict[str, Any] = {
         "cpu": machine.cpu or platform.processor(),
         "vendor": machine.vendor,
         "architecture": machine.architecture,
         "isa": machine.isa,
-        "cpu_family": cpuinfo.get("cpu family"),
-        "cpu_model": cpuinfo.get("model"),
-        "stepping": cpuinfo.get("stepping"),
-        "flags": [flag for flag in _RELEVANT_FLAGS if flag in flags],
-        "cores": os.cpu_count(),
-        "caches": _caches(),
+        "cpu_family": machine.family,
+        "cpu_model": machine.model,
+        "stepping": machine.stepping,
+        "flags": [flag for flag in _RELEVANT_FLAGS if flag in own.flags],
+        "cores": machine.cores or None,
+        "caches": dict(own.caches),
+        "cache_sharing": dict(own.sharing),
         "max_mhz": _max_mhz(),
-        "mhz_now": _number(cpuinfo.get("cpu mhz")),
+        "mhz_now": _mhz_now(),
         "memory_gib": _memory_gib(),
         "huge_pages": _selected(HUGE_PAGES),
-        "hypervisor": "hypervisor" in flags if flags else None,
-        "system_vendor": _text(SYSTEM_VENDOR),
+        "hypervisor": machine.virtual,
+        "system_vendor": processor.read_text(SYSTEM_VENDOR),
         "os": f"{platform.system()} {platform.release()}".strip(),
         "python": platform.python_version(),
         "runtime": runtime,
@@ -69,15 +71,8 @@ def take_fingerprint(
 
 
 def identity(fingerprint: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What two fingerprints must share to be of one device: processor, instruction set, runtime, version, settings."""
+    """What two fingerprints must share to be of one device: core, instruction set, runtime, version, settings."""
     return tuple(fingerprint.get(key) for key in _IDENTITY)
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None
 
 
 def _number(text: str | None) -> float | None:
@@ -87,33 +82,22 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _cpuinfo() -> dict[str, str]:
-    first = (_text(CPUINFO) or "").split("\n\n", 1)[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {key.strip().lower(): value.strip() for key, _, value in pairs}
-
-
-def _caches() -> dict[str, str]:
-    found = {}
-    for index in sorted(CACHES.glob("index*")):
-        level, kind, size = (_text(index / name) for name in ("level", "type", "size"))
-        if level and kind and size:
-            found[f"L{level}{'' if kind == 'Unified' else kind[0].lower()}"] = size
-    return found
+def _mhz_now() -> float | None:
+    return _number(processor.cpuinfo_fields(processor.read_text(processor.CPUINFO) or "").get("cpu mhz"))
 
 
 def _memory_gib() -> float | None:
-    for line in (_text(MEMINFO) or "").splitlines():
+    for line in (processor.read_text(MEMINFO) or "").splitlines():
         if line.startswith("MemTotal:"):
             return round(int(line.split()[1]) / 2**20, 1)
     return None
 
 
 def _max_mhz() -> float | None:
-    kilohertz = _number(_text(MAX_FREQUENCY))
+    kilohertz = _number(processor.read_text(MAX_FREQUENCY))
     return kilohertz / 1e3 if kilohertz else None
 
 
 def _selected(path: Path) -> str | None:
-    text = _text(path) or ""
+    text = processor.read_text(path) or ""
     return text.partition("[")[2].partition("]")[0] or None

@@ -2,8 +2,8 @@
 
 A shared machine is faster at one time and slower at another. What `nnmeter predict --here` does about it:
 
-1. The pack must be of this machine: processor, instructions, runtime and version as in its fingerprint. On another one
-   the reference tells how fast *it* is, not how a network's time changes with its state.
+1. The pack must be of this machine by the verdict of `nnmeter.devices.identity`, with the version of its runtime. On
+   another one the reference tells how fast *it* is, not how a network's time changes with its state.
 2. The reference kernel (`nnmeter.lab.measuring.reference`) runs for a second in the pack's runtime, in the way of the
    protocol; the median counts.
 3. It took a known time while the pack's device was measured. Times are brought from that state to the present one as
@@ -100,23 +100,11 @@ def check_same_machine(pack: DevicePack, runtime_version: str) -> None:
     Raises:
         DeviceError: it is not; the message says in what they differ.
     """
-    from nnmeter.devices.machine import this_machine
-    from nnmeter.lab.measuring.fingerprint import identity
+    from nnmeter.devices.identity import SETUP, match_this_machine
 
-    machine = this_machine()
-    here = {
-        "cpu": machine.cpu,
-        "vendor": machine.vendor,
-        "architecture": machine.architecture,
-        "isa": machine.isa,
-        "runtime": pack.card.runtime,
-        "runtime_version": runtime_version,
-    }
-    there = pack.card.fingerprint
-    if identity(there) == identity({**there, **here}):
-        return
-    key = next(key for key, value in here.items() if there.get(key) != value)
-    raise DeviceError(
-        f"{pack.id}: is not of this machine ({key.replace('_', ' ')} {there.get(key) or 'unknown'} there, "
-        f"{here[key] or 'unknown'} here), so --here cannot rescale it; leave it out, or calibrate the pack"
-    )
+    match = match_this_machine(pack.card, named=True, version=runtime_version)
+    if not match.same_reference:
+        raise DeviceError(
+            f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
+            f"out, or make a pack of this machine with `{SETUP}`"
+        )

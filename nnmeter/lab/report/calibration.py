@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nnmeter.report.machine import measured_machine_words, warn_of_measured_machine
 from nnmeter.report.render import Layout
 from nnmeter.report.text import Text
 
@@ -21,7 +22,13 @@ def _json(report: Mapping[str, Any], layout: Layout) -> str:
 
 def _table(report: Mapping[str, Any], layout: Layout) -> str:
     text = Text(layout.width, layout.colour)
+    warning = warn_of_measured_machine(
+        report["machine"], "The new pack is of the measured machine, its prior of the first"
+    )
+    if warning:
+        text.add_wrapped(warning)
     text.add(f"{text.bold(report['device'])}, calibrated from {report['calibrated_from']}")
+    text.add_wrapped(f"Measured on {measured_machine_words(report['machine'])}.")
     text.add_wrapped(_summary(report))
     if report["learning_curve"]:
         rows = [

@@ -138,14 +138,14 @@ def _draw_scatter(axes: Axes, models: Sequence[Mapping[str, Any]], styles: Mappi
     """Panel 1."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    values = [m[key] for m in models for key in ("measured_ms", "low_ms", "high_ms")]
+    values = [value for m in models for value in (_compared_ms(m), m["low_ms"], m["high_ms"])]
     low, high = 0.8 * min(values), 1.25 * max(values)
     ends = [low, high]
     axes.fill_between(ends, [0.9 * x for x in ends], [1.1 * x for x in ends], color="#0072B2", alpha=0.13, linewidth=0)
     axes.plot(ends, ends, color=_FAINT, linewidth=0.9)
     for model in models:
         colour, marker = styles[model["family"]]
-        x, y = model["measured_ms"], model["predicted_ms"]
+        x, y = _compared_ms(model), model["predicted_ms"]
         missed = not model["low_ms"] <= x <= model["high_ms"]
         axes.plot([x, x], [model["low_ms"], model["high_ms"]], color=colour, linewidth=1.1, alpha=0.55, zorder=2)
         axes.plot(
@@ -236,14 +236,19 @@ def error_curves(models: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     if halves:
         curves["noise floor"] = sorted(100 * abs(a / b - 1) for a, b in halves)
     baselines = {
-        name: sorted(100 * abs(m["baselines_ms"][name] / m["measured_ms"] - 1) for m in models)
+        name: sorted(100 * abs(m["baselines_ms"][name] / _compared_ms(m) - 1) for m in models)
         for name in models[0].get("baselines_ms", {})
     }
     return curves | dict(sorted(baselines.items(), key=lambda item: sum(item[1])))
 
 
 def _error(model: Mapping[str, Any]) -> float:
-    return 100 * (model["predicted_ms"] / model["measured_ms"] - 1)
+    return 100 * (model["predicted_ms"] / _compared_ms(model) - 1)
+
+
+def _compared_ms(model: Mapping[str, Any]) -> float:
+    """What the prediction is compared with: the time in the pack's state of its machine, else as measured."""
+    return float(model.get("state_ms") or model["measured_ms"])
 
 
 def _families_by_error(models: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,6 +1,7 @@
 """Making a device pack from measurements: what `nnmeter train` does.
 
-1. All measurements are of one device: the same processor, runtime, version, threads and precision.
+1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
+   version, threads and precision. Times are real milliseconds of it; several sittings are brought to one state.
 2. The rules are those that the measurements' kernels were detected with, where their fingerprint names them; else those
    of the runtime (`nnmeter/fusion/rulesets`), set to this processor's block of channels.
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
@@ -16,6 +17,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.devices.card import Card, is_pack_id
@@ -69,7 +71,7 @@ def build_pack(
         rules: fusion rules, a file or the name of a rule set; the runtime's own if not given.
         progress: told what is being done, a line at a time.
         seed: decides all that is random in training; the same seed and measurements make the same pack.
-        prior: pack of another device to start from, by id or path, where whole networks are all that was measured.
+        prior: pack of another device to start from, by id or path.
 
     Raises:
         MeasurementError: measurements are missing, damaged, too few, or of several devices.
@@ -81,20 +83,28 @@ def build_pack(
 
     measurements, fingerprint = read_all(sources)
     document = _rules_for(rules, fingerprint)
+    start = None if prior is None else load_pack(prior)
     predictor, report = fit_predictor(
         measurements,
         regressor=regressor,
         seed=seed,
         progress=progress,
-        prior=None if prior is None else load_pack(prior).predictor,
+        prior=None if start is None else start.predictor,
         launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
     card = make_card(measurements, fingerprint, report, device_id, predictor.anchors)
+    if start is not None:
+        card = replace(card, trained_on={"prior": start.id, **card.trained_on})
     return save_pack(output, card, document, predictor)
 
 
 def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
-    """The measurements of several sources, on the first one's scale of time, and their one fingerprint (rule 1)."""
+    """The measurements of several sources, in the first one's state of the machine, and their one fingerprint (rule 1).
+
+    Raises:
+        MeasurementError: they are of several devices.
+    """
+    from nnmeter.devices.identity import describe_setting
     from nnmeter.lab.measuring.fingerprint import identity
     from nnmeter.lab.measuring.store import read_measurements
 
@@ -103,7 +113,11 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
     for source in sources:
         rows, own = read_measurements(source)
         if fingerprint and identity(own) != identity(fingerprint):
-            raise MeasurementError(f"{source}: measured on another device than {sources[0]}; train each on its own")
+            named = [describe_setting(one, "an unknown machine") for one in (own, fingerprint)]
+            raise MeasurementError(
+                f"{source}: measured on another device ({named[0]}) than {sources[0]} ({named[1]}); "
+                "take each on its own"
+            )
         fingerprint = fingerprint or own
         nominal_ms = found[0].reference_ms if found else None
         found += rows if nominal_ms is None else [row.at_reference(nominal_ms) for row in rows]

@@ -22,6 +22,7 @@ class Preset:
     leaves: int
     learning_rate: float
     min_rows_in_leaf: int
+    l2: float = 1.0
 
 
 PRESETS: Mapping[Regressor, tuple[Preset, ...]] = {
@@ -72,7 +73,7 @@ def _fit_lightgbm(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: 
         "feature_fraction": 0.7,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
-        "lambda_l2": 1.0,
+        "lambda_l2": preset.l2,
         "max_bin": 255,
         "boost_from_average": False,
         "seed": seed,

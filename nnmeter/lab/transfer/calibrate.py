@@ -3,8 +3,9 @@
 1. All measurements are of one device. It may differ from the first one in clock, threads, version, machine or runtime.
 2. The rules are the first pack's where the runtime is the same, else those of the measurements' runtime; either way set
    to the measured processor's block of channels.
-3. Where processor, runtime and version are the first device's, prices are of the same state of the machine as its are.
-   Otherwise they are of the nominal state of these measurements.
+3. Prices are real milliseconds of the machine that was measured, in the nominal state of its measurements; the report's
+   errors are of these. Only where that is the first device's own machine, with its runtime and version, prices are of
+   the same state of the machine as its are. A reference time never carries a time from one machine to another.
 4. The learning curve is over all measurements; the pack is calibrated on those that were chosen.
 5. The card names the pack that was calibrated, and the measurements.
 6. The sampled range of an operator that the first pack was trained on grows by the kernels that the pack is calibrated
@@ -22,9 +23,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from nnmeter.devices.card import Card
+from nnmeter.devices.identity import match_measurements
 from nnmeter.devices.machine import channel_block
 from nnmeter.devices.pack import DevicePack, save_pack
 from nnmeter.errors import DeviceError, MeasurementError, ModelError
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.training.build import make_card, read_all
 from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
 
@@ -94,8 +97,8 @@ def calibrate_pack(
 
     say = progress or (lambda _: None)
     raw, fingerprint = read_all(sources)
-    same_machine = _is_same_machine(fingerprint, prior.card)
-    measurements = on_one_scale(raw, prior.card.reference_ms if same_machine else None)
+    machine = match_measurements(prior.card, fingerprint)
+    measurements = on_one_scale(raw, prior.card.reference_ms if machine.same_reference else None)
     predictor = prior.predictor
     chosen = choose_measurements(measurements, only, limit)
     target_rules = choose_rules(prior, fingerprint, rules)
@@ -135,6 +138,7 @@ def calibrate_pack(
         curve=tuple(curve),
         suggestions=tuple(suggestions),
         suggested_from=suggested_from,
+        machine=machine,
     )
     return pack, report
 
@@ -153,11 +157,6 @@ def on_one_scale(measurements: Sequence[Measurement], reference_ms: float | None
         raise MeasurementError("there is no measurement to calibrate on; take some: nnmeter measure MODEL... --out F")
     nominal_ms = reference_ms or float(np.median([m.reference_ms for m in measurements]))
     return [m.at_reference(nominal_ms) for m in measurements]
-
-
-def _is_same_machine(fingerprint: Mapping[str, Any], card: Card) -> bool:
-    keys = ("cpu", "vendor", "architecture", "isa", "runtime", "runtime_version")
-    return all(key in card.fingerprint and fingerprint.get(key) == card.fingerprint[key] for key in keys)
 
 
 def choose_measurements(
@@ -226,7 +225,7 @@ def _candidate_kernels(
     return {
         path.stem: [
             k.signature
-            for k in detect_kernels(bind_shapes(read_model(path), dims, shapes), rules)
+            for k in detect_kernels(bind_shapes(read_model(path), InputSizes().updated(dims, shapes)), rules)
             for _ in range(k.count)
         ]
         for path in paths

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
     from nnmeter.lab.transfer.curve import CurvePoint
     from nnmeter.lab.transfer.plan import Suggestion
 
@@ -29,6 +30,7 @@ class CalibrationReport:
         curve: learning curve.
         suggestions: what to measure next.
         suggested_from: where the candidates came from, in words.
+        machine: what the first pack is to the machine that was measured.
     """
 
     device: str
@@ -41,6 +43,7 @@ class CalibrationReport:
     curve: tuple[CurvePoint, ...]
     suggestions: tuple[Suggestion, ...]
     suggested_from: str
+    machine: MachineMatch
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -48,6 +51,7 @@ class CalibrationReport:
             "schema_version": SCHEMA_VERSION,
             "device": self.device,
             "calibrated_from": self.prior,
+            "machine": self.machine.measured_to_dict(),
             "measurements": list(self.measurements),
             "kernels": self.kernels,
             "left_out": self.left_out,

@@ -43,7 +43,7 @@ def installed(tmp_path, monkeypatch):
     (place / "fragile.py").write_text(RUNTIME)
     (place / "fragile-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: fragile\nVersion: 1.0\n")
     (place / "fragile-1.0.dist-info" / "entry_points.txt").write_text(
-        "[nnmeter.lab.runtimes]\nfragile = fragile:Fragile\ndead = fragile:Dead\n"
+        "[nnmeter.runtimes]\nfragile = fragile:Fragile\ndead = fragile:Dead\n"
     )
     monkeypatch.syspath_prepend(str(place))
     monkeypatch.syspath_prepend(str(ROOT))

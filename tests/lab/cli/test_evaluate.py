@@ -33,7 +33,7 @@ def test_measurements_of_several_files_are_one_scorecard(cli: Callable, measured
     document = json.loads(outcome.out)
     assert document["overall"]["models"] == 6
     assert set(document["kernels"]["families"]) == {"convolution", "elementwise"}
-    assert "another device" in document["notes"][0]
+    assert document["machine"]["verdict"] == "another_machine"
 
 
 def test_training_adds_the_baseline_of_the_nearest_kernel(cli: Callable, measured: Path, small_pack: Path) -> None:

@@ -13,7 +13,7 @@ from nnmeter.lab.measuring.interruption import MeasuringInterrupted
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements
 from tests.conftest import make_small_model
-from tests.lab.campaign.conftest import FakeClock, clock, runtime  # noqa: F401 - fixtures
+from tests.lab.campaign.conftest import FakeClock
 
 pytest.importorskip("pyarrow")
 
@@ -21,7 +21,7 @@ QUICK = ("--runtime", "fake", "--passes", 2, "--seconds", 1e-9)
 
 
 @pytest.fixture
-def models(tmp_path: Path, runtime: object, clock: object, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+def models(tmp_path: Path, runtime: object, clock: object, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two models that the fake runtime takes for a product each."""
     import nnmeter.lab.measuring.protocol as protocol
 
@@ -87,7 +87,7 @@ def test_a_later_sitting_is_on_the_scale_of_the_first_and_tells_its_own_referenc
     cli: Callable,
     models: Path,
     tmp_path: Path,
-    clock: FakeClock,  # noqa: F811
+    clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "m.parquet"

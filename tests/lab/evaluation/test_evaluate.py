@@ -88,15 +88,6 @@ def test_several_sittings_of_a_model_are_scored_once(small_pack: Path, measured:
     assert card.overall.mape == pytest.approx(0.0, abs=1e-6)
 
 
-def test_another_device_is_noted(small_pack: Path, measured: Measurement) -> None:
-    pack = load_pack(small_pack)
-    own = dict(pack.card.fingerprint)
-    assert evaluate_pack(pack, [measured], fingerprint=own).notes == ()
-    (note,) = evaluate_pack(pack, [measured], fingerprint={**own, "threads": 8}).notes
-    assert "another device" in note
-    assert "threads 8" in note
-
-
 def test_free_dimensions_of_the_files_are_given(small_pack: Path, measured: Measurement, tmp_path: Path) -> None:
     onnx.save(make_small_model(batch="batch"), tmp_path / "small.onnx")
     with pytest.raises(ModelError, match="batch"):

@@ -1,0 +1,16 @@
+"""How long something may take, as the command line has it."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def parse_budget(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """Seconds from `20m`, `1h30m`, `90s`."""
+    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", value):
+        raise click.BadParameter(f"{value!r} is not a time such as 20m, 1h30m or 90s", context, parameter)
+    return sum(float(number) * _UNITS_S[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)([hms])", value))

@@ -1,0 +1,185 @@
+"""Fitting kernels' times on top of the predictor of another machine: what a short campaign and a strong prior give.
+
+Rules:
+
+1. What machines have in common stays: a kernel's price starts at the prior's, and the target is
+   `log(measured / the prior's price)`. What is learned is added to the prior's ensembles as further trees, so that the
+   pack that comes of it is one like all others.
+2. Of every family first its offset is taken, drawn towards that of all families as if `_PRIOR_ROWS` of its rows had
+   that; then boosting goes on with small, strongly regularised trees. A family without a row moves with all others.
+3. The feature "anchor" of an operator keeps the value that the prior gave it. One that the prior does not know joins
+   its family's ensemble with a new value as soon as it was sampled `MIN_ANCHOR_ROWS` times.
+4. Weights, folds, errors and overheads are those of a full campaign (`nnmeter.lab.training.train`): one path, and the
+   longer the campaign, the less is left of the prior. `PRESETS` grow with it.
+5. An operator that was not sampled on this machine keeps the prior's standard deviation, and that of how operators of
+   its family moved against each other is added (`nnmeter.lab.training.intervals`, rule 1).
+
+Seen to work between an Ice Lake and a Zen 4 core, either being the prior of the other: 100 random networks of the
+other's campaign (half a minute) gave a mean error of 6.1 and 6.8 % on 68 models, 200 gave 4.8 and 6.1, 1,000 gave 4.0
+and 5.3 (`benchmarks/short_campaigns.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nnmeter.lab.training.folds import FOLDS
+from nnmeter.lab.training.kernels import MIN_ANCHOR_ROWS, HeldOut, make_anchor
+from nnmeter.lab.training.regressors import Preset, fit_regressor
+from nnmeter.lab.training.table import KernelTable
+from nnmeter.lab.training.wholes import pack_prior
+from nnmeter.predictor.kernel_predictor import Anchor, KernelPredictor
+from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
+
+_PRIOR_ROWS = 20  # rule 2
+_LEAST_ROWS = 10  # of a family that gets more than the offset of all
+# Rows of a family -> its trees (rule 4).
+PRESETS: tuple[tuple[int, Preset], ...] = (
+    (0, Preset(150, 12, 0.06, 12, 5.0)),
+    (4_000, Preset(250, 16, 0.06, 10, 3.0)),
+    (12_000, Preset(300, 24, 0.06, 6, 1.0)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What some rows say: the offset of all families, and the trees of each that has rows."""
+
+    offset: float
+    ensembles: Mapping[str, TreeEnsemble]
+
+    def of(self, family: str) -> TreeEnsemble | float:
+        """What is added to a family's ensemble."""
+        return self.ensembles.get(family, self.offset)
+
+
+class ContinuedFit:
+    """The prior's prices of a table's kernels, and what measurements change in them.
+
+    Attributes:
+        prior: the predictor of the other machine, as what it is made of.
+        anchors: its vocabulary, and what joins it (rule 3).
+        before: log ratio to the prior's roofline, as the prior says, of each distinct kernel [kernels].
+        weight: of each row [rows].
+    """
+
+    def __init__(self, table: KernelTable, predictor: KernelPredictor, seed: int) -> None:
+        """Prices the table's kernels.
+
+        Raises:
+            DeviceError: the prior was calibrated, so that its prices are not those of its ensembles.
+        """
+        self.table, self.seed = table, seed
+        self.prior, by_row, _ = pack_prior(table, predictor)
+        self.timed = table.timed
+        self.family = table.family[table.kernel]
+        self.before = np.zeros(len(table.flops))
+        self.before[table.kernel] = by_row
+        self.anchors = dict(self.prior.anchors)
+        self._join()
+        self.codes = np.array([a.code if (a := self.anchors.get(name)) else -1.0 for name in table.anchors])
+        self.known = self.codes[table.anchor[table.kernel]] >= 0
+        roofline_ms = self.prior.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
+        self.log_roofline = np.log(roofline_ms)
+        self.target = np.log(table.latency_ms) - (self.log_roofline + self.before)[table.kernel]
+        times = np.where(self.timed, table.latency_ms, 0.0)
+        totals = np.bincount(table.network, weights=times)[table.network]
+        self.weight = np.sqrt(times / np.where(self.timed, totals, 1.0))
+        self.weight /= self.weight[self.timed].mean()
+
+    def _join(self) -> None:
+        """Take operators into the vocabulary that the prior does not know (rule 3)."""
+        table = self.table
+        rows = np.bincount(table.anchor[table.kernel[self.timed]], minlength=len(table.anchors))
+        highest: dict[str, float] = {}
+        for entry in self.anchors.values():
+            highest[entry.family] = max(entry.code, highest.get(entry.family, -1.0))
+        for number, name in enumerate(table.anchors):
+            if name in self.anchors or rows[number] < MIN_ANCHOR_ROWS:
+                continue
+            mine = np.flatnonzero(table.anchor == number)
+            family = str(table.family[mine[0]])
+            code = highest[family] = highest.get(family, -1.0) + 1.0
+            self.anchors[name] = make_anchor(table, family, mine, code, int(rows[number]))
+            self.before[mine] = 0.0
+            if family in self.prior.ensembles:
+                features = table.features[family][table.place[mine]]
+                features[:, 0] = code
+                self.before[mine] = self.prior.ensembles[family].predict(features)
+
+    def learn(self, rows: np.ndarray) -> Learned:
+        """What the rows of these numbers say (rule 2)."""
+        offset = float(np.average(self.target[rows], weights=self.weight[rows]))
+        ensembles: dict[str, TreeEnsemble] = {}
+        for family in self.table.features:
+            mine = rows[(self.family[rows] == family) & self.known[rows]]
+            if len(mine) < _LEAST_ROWS:
+                continue
+            target, weight = self.target[mine], self.weight[mine]
+            own = float(np.average(target, weights=weight))
+            centre = (own * len(mine) + offset * _PRIOR_ROWS) / (len(mine) + _PRIOR_ROWS)
+            preset = next(p for least, p in reversed(PRESETS) if len(mine) >= least)
+            learned = fit_regressor("lightgbm", preset, self._rows(family, mine), target - centre, weight, self.seed)
+            ensembles[family] = replace(learned, bias=learned.bias + centre)
+        return Learned(offset, ensembles)
+
+    def _rows(self, family: str, rows: np.ndarray) -> np.ndarray:
+        kernels = self.table.kernel[rows]
+        features = self.table.features[family][self.table.place[kernels]]
+        features[:, 0] = self.codes[self.table.anchor[kernels]]
+        return features
+
+    def held_out(self, fold: np.ndarray, seen: np.ndarray | None = None) -> HeldOut:
+        """Out-of-fold estimates of all rows, `fold` being of each row; learned from those of `seen` alone, if given."""
+        teaches = self.timed if seen is None else self.timed & seen
+        log_ratio = self.before[self.table.kernel]
+        for number in range(FOLDS):
+            test = np.flatnonzero(fold == number)
+            training = np.flatnonzero((fold != number) & teaches)
+            if len(test) and len(training):
+                log_ratio[test] += self._apply(self.learn(training), test)
+        return HeldOut(log_ratio, self.known)
+
+    def _apply(self, learned: Learned, rows: np.ndarray) -> np.ndarray:
+        added = np.full(len(rows), learned.offset)
+        for family, ensemble in learned.ensembles.items():
+            mine = (self.family[rows] == family) & self.known[rows]
+            if mine.any():
+                added[mine] = ensemble.predict(self._rows(family, rows[mine]))
+        return added
+
+    def fit(self) -> tuple[dict[str, TreeEnsemble], dict[str, Anchor]]:
+        """Ensembles of all families and of the fallback, and the vocabulary; deviations of what was sampled are 0."""
+        learned = self.learn(np.flatnonzero(self.timed))
+        ensembles = {family: _moved(ensemble, learned.of(family)) for family, ensemble in self.prior.ensembles.items()}
+        for family, ensemble in learned.ensembles.items():
+            ensembles.setdefault(family, ensemble)
+        return ensembles, self._vocabulary()
+
+    def _vocabulary(self) -> dict[str, Anchor]:
+        """The vocabulary, what was sampled on this machine with the ranges of both and without a deviation (rule 5)."""
+        table = self.table
+        rows = np.bincount(table.anchor[table.kernel[self.timed]], minlength=len(table.anchors))
+        anchors = dict(self.anchors)
+        for number, name in enumerate(table.anchors):
+            entry = anchors.get(name)
+            if entry is None or rows[number] < MIN_ANCHOR_ROWS:
+                continue
+            here = make_anchor(table, entry.family, np.flatnonzero(table.anchor == number), entry.code, 0)
+            anchors[name] = replace(
+                entry,
+                count=entry.count + int(rows[number]),
+                sigma=0.0,
+                low=tuple(map(min, entry.low, here.low)),
+                high=tuple(map(max, entry.high, here.high)),
+            )
+        return anchors
+
+
+def _moved(ensemble: TreeEnsemble, by: TreeEnsemble | float) -> TreeEnsemble:
+    if isinstance(by, TreeEnsemble):
+        return add_ensembles([ensemble, by])
+    return replace(ensemble, bias=ensemble.bias + by)

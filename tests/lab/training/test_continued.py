@@ -1,0 +1,112 @@
+"""A few networks of one machine over the predictor of another: what carries over, and what is learned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.training.continued import ContinuedFit
+from nnmeter.lab.training.table import build_table
+from nnmeter.lab.training.train import fit_predictor
+from nnmeter.predictor import KernelPredictor
+from tests.predictor.conftest import addition, convolution, true_latency_ms
+
+pytest.importorskip("lightgbm")
+
+UNSEEN = [convolution(48, 80, 28), convolution(80, 112, 14, 1), convolution(192, 192, 14), addition(1, 80, 28, 28)]
+
+
+def near_ms(signature: KernelSignature) -> float:
+    """The near machine: convolutions take 0.6, all else 0.4 of what they take on the made-up one."""
+    return true_latency_ms(signature) * (0.6 if signature.op_type == "Conv" else 0.4)
+
+
+def on_near(measurement: Measurement, seed: int) -> Measurement:
+    noise = np.random.default_rng(seed).normal(0, 0.02, len(measurement.kernels))
+    times = [near_ms(k) * float(np.exp(n)) for k, n in zip(measurement.kernels, noise, strict=True)]
+    whole = sum(times) + 0.01
+    return replace(
+        measurement, kernel_ms=tuple(times), latency_ms=whole, min_ms=whole, median_ms=whole, p90_ms=whole,
+        half_ms=(whole, whole),
+    )  # fmt: skip
+
+
+def additions_of(measurement: Measurement) -> Measurement:
+    """The network with its additions alone."""
+    assert measurement.kernel_ms is not None
+    times = measurement.kernel_ms[1::2]
+    whole = sum(times)
+    return replace(
+        measurement, kernels=measurement.kernels[1::2], kernel_ms=times, kernel_spread=(0.02,) * len(times),
+        latency_ms=whole, half_ms=(whole, whole),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def prior(measurements: list[Measurement]) -> KernelPredictor:
+    return fit_predictor(measurements)[0]
+
+
+@pytest.fixture(scope="module")
+def few(measurements: list[Measurement]) -> list[Measurement]:
+    return [on_near(m, i) for i, m in enumerate(measurements[:12])]
+
+
+def errors(predictor: KernelPredictor) -> np.ndarray:
+    prices = np.array([p.latency_ms for p in predictor.price(UNSEEN)])
+    return np.abs(prices / np.array([near_ms(s) for s in UNSEEN]) - 1)
+
+
+def test_twelve_networks_over_a_prior_price_unseen_sizes_of_another_machine(
+    prior: KernelPredictor, few: list[Measurement]
+) -> None:
+    predictor, report = fit_predictor(few, prior=prior)
+    assert errors(prior).min() > 0.5, "as it is, the prior is of another machine"
+    assert errors(predictor).max() < 0.1
+    assert errors(predictor).mean() < errors(fit_predictor(few)[0]).mean(), "a prior beats none"
+    assert report.totals is not None and report.totals.within_10 > 80
+
+
+def test_what_was_not_sampled_moves_with_the_rest_and_is_less_certain(
+    prior: KernelPredictor, few: list[Measurement]
+) -> None:
+    predictor, _ = fit_predictor([additions_of(m) for m in few], prior=prior)
+    before, after = prior.price([UNSEEN[0]])[0], predictor.price([UNSEEN[0]])[0]
+    # Additions take 0.4 of what they took, of a whole that is the sum of its kernels; no convolution was timed.
+    assert after.latency_ms / predictor.scale == pytest.approx(0.4 * before.latency_ms / prior.scale, rel=0.1)
+    assert after.source == "trained"
+    assert after.sigma > before.sigma
+
+
+def test_an_operator_that_the_prior_lacks_joins_its_family(
+    measurements: list[Measurement], few: list[Measurement]
+) -> None:
+    additions_only, _ = fit_predictor([additions_of(m) for m in measurements])
+    assert additions_only.price([UNSEEN[0]])[0].source == "fallback"
+    predictor, _ = fit_predictor(few, prior=additions_only)
+    price = predictor.price([UNSEEN[0]])[0]
+    assert price.source == "trained"
+    assert price.latency_ms == pytest.approx(near_ms(UNSEEN[0]), rel=0.25)
+
+
+def test_a_network_that_is_held_out_teaches_nothing_to_its_own_estimate(
+    prior: KernelPredictor, few: list[Measurement]
+) -> None:
+    table = build_table(few)
+    fold = (np.arange(len(few)) % 5)[table.network]
+    untouched = ContinuedFit(table, prior, 0).held_out(fold).log_ratio
+    wrong = [replace(few[0], kernel_ms=tuple(9 * t for t in few[0].kernel_ms or ())), *few[1:]]
+    changed = ContinuedFit(build_table(wrong), prior, 0).held_out(fold).log_ratio
+    first = table.network == 0
+    same_fold = fold == fold[0]
+    assert np.allclose(untouched[first], changed[first])
+    assert not np.allclose(untouched[~same_fold], changed[~same_fold])
+
+
+def test_continued_training_is_deterministic(prior: KernelPredictor, few: list[Measurement]) -> None:
+    one, other = (fit_predictor(few, prior=prior)[0] for _ in range(2))
+    assert [p.latency_ms for p in one.price(UNSEEN)] == [p.latency_ms for p in other.price(UNSEEN)]
