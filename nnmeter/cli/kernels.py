@@ -11,6 +11,7 @@ from nnmeter.cli import options
 from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_pack, layout_for, write_report
 from nnmeter.lab_door import from_lab
+from nnmeter.report.registry import CORE
 
 if TYPE_CHECKING:
     from nnmeter.graph.input_sizes import InputSizes
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @options.device
 @options.input_sizes()
-@options.output_format("table", "json")
+@options.output_format(*CORE.formats("kernels"))
 @options.kernels_from
 @click.option("--trace", "traced", is_flag=True, help="Say which fusion rules changed the graph where, in order.")
 @click.option(
@@ -48,11 +49,13 @@ def command(
     from nnmeter.binding.bind import bind_shapes
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
-    from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
+    from nnmeter.report.kernels import kernels_to_dict
 
     traced = traced or rule is not None
     if traced and kernels_from == "runtime":
         raise click.UsageError("--trace shows what the fusion rules of the pack do, not what the runtime did")
+    if traced and report_format not in CORE.formats("trace"):
+        raise click.UsageError(f"--trace is written as {' or '.join(CORE.formats('trace'))}, not as {report_format}")
     chosen = choose_pack(device)
     pack = chosen.pack
     graph = bind_shapes(read_model(model), sizes)
@@ -61,11 +64,10 @@ def command(
     else:
         kernels = detect_kernels(graph, pack.rules)
     document = kernels_to_dict(model, pack.id, kernels, graph.warnings, chosen.machine)
+    name = "kernels"
     if traced:
         from nnmeter.fusion.trace import trace_kernels
-        from nnmeter.report.trace import render_trace, trace_to_dict
+        from nnmeter.report.trace import trace_to_dict
 
-        document["trace"] = trace_to_dict(trace_kernels(graph, pack.rules, rule))
-        render_table = render_trace
-    text = render_json(document) if report_format == "json" else render_table(document, layout_for(output))
-    write_report(text, output, chosen.notice)
+        name, document["trace"] = "trace", trace_to_dict(trace_kernels(graph, pack.rules, rule))
+    write_report(CORE.render(name, document, report_format, layout_for(output)), output, chosen.notice)

@@ -14,14 +14,13 @@ from nnmeter.files import parse_json, read_limited
 from nnmeter.fusion.engine.faults import RuleFault
 from nnmeter.fusion.engine.passes import Prepared
 from nnmeter.fusion.engine.reading import items, named
-from nnmeter.fusion.engine.rules import FusionRules, Pass, Stage
+from nnmeter.fusion.engine.rules import SCHEMA_VERSION, FusionRules, Pass, Stage
 from nnmeter.fusion.passes.registry import PASS_KINDS
 from nnmeter.limits import MAX_JSON_BYTES
 
-SCHEMA_VERSION = 1
 MAX_REPEAT = 1000
 MAX_PARAMETER = 2**31
-RULESETS = Path(__file__).parent / "rulesets"  # of JSON
+RULESETS = Path(__file__).parent / "rulesets" / "compiled"
 
 # What any pass may have, besides the fields of its kind.
 _COMMON = frozenset({"name", "kind", "only_with", "only_if", "repeat", "why", "source"})

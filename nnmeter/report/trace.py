@@ -1,12 +1,10 @@
-"""The trace of detection: which rules fired where, and why one did not."""
+"""The trace of detection as a document: which rules fired where, and why one did not."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from nnmeter.fusion.trace import Trace, TracedNode
-from nnmeter.report.render import Layout
-from nnmeter.report.text import Text
 
 
 def trace_to_dict(trace: Trace) -> dict[str, Any]:
@@ -38,46 +36,5 @@ def trace_to_dict(trace: Trace) -> dict[str, Any]:
     }
 
 
-def render_trace(document: dict[str, Any], layout: Layout) -> str:
-    """The document of `nnmeter kernels --trace` as text: a line a change, and of the rules asked for each refusal."""
-    text = Text(layout.width, layout.colour)
-    trace = document["trace"]
-    text.add(f"{text.bold(document['model'])} on {document['device']}: what the fusion rules did")
-    heading = None
-    for fired in trace["fired"]:
-        if (fired["stage"], fired["pass"]) != heading:
-            heading = fired["stage"], fired["pass"]
-            text.add(f"{fired['stage']} / {fired['pass']}")
-        name = f"{fired['rule']}: " if fired["rule"] else ""
-        text.add(f"  {name}{_change(fired)}")
-    if not trace["fired"]:
-        text.add("nothing changed: every operator is a kernel")
-    for rule in trace["rules"]:
-        text.add()
-        text.add(f"rule {text.bold(rule['name'])}")
-        for key in ("why", "source"):
-            if rule[key]:
-                text.add(f"  {key}: {rule[key]}")
-        where = [fired for fired in trace["fired"] if (fired["rule"] or fired["pass"]) == rule["name"]]
-        text.add(f"  fired {len(where)} times" if where else "  never fired")
-        for refused in trace["not_fired"]:
-            if refused["rule"] == rule["name"]:
-                text.add(f"  not at {_name(refused['anchor'])} ({refused['pass']}): {refused['reason']}")
-    for idle in trace["idle"]:
-        text.add(f"pass {idle['pass']} never ran: {idle['reason']}")
-    return str(text)
-
-
 def _nodes(nodes: tuple[TracedNode, ...]) -> list[dict[str, str]]:
     return [{"type": node.kind, "name": node.name} for node in nodes]
-
-
-def _name(node: dict[str, str]) -> str:
-    return f"{node['type']} '{node['name']}'"
-
-
-def _change(fired: dict[str, Any]) -> str:
-    consumed, produced, changed = (", ".join(map(_name, fired[key])) for key in ("consumed", "produced", "changed"))
-    if not consumed and not produced:
-        return f"changed {changed}"
-    return f"{consumed or 'nothing'} -> {produced or 'nothing'}{f'; changed {changed}' if changed else ''}"

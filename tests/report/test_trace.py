@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nnmeter.fusion.trace import Firing, Refusal, Trace, TracedNode, TracedRule
-from nnmeter.report.render import Layout
-from nnmeter.report.trace import render_trace, trace_to_dict
+from nnmeter.report.registry import CORE, Layout
+from nnmeter.report.trace import trace_to_dict
 
 TRACE = Trace(
     (
@@ -28,7 +28,7 @@ def test_the_document_has_what_fired_and_what_did_not() -> None:
 
 def test_the_text_has_a_line_a_change_and_a_line_a_refusal() -> None:
     document = {"model": "m.onnx", "device": "d", "trace": trace_to_dict(TRACE)}
-    assert render_trace(document, Layout(False, 100)).splitlines() == [
+    assert CORE.render("trace", document, "table", Layout(width=100)).splitlines() == [
         "m.onnx on d: what the fusion rules did",
         "only / loops",
         "  Mul and Add: Mul 'm', Add 'n' -> S 'n'",

@@ -43,6 +43,8 @@ from typing import Any
 from nnmeter.fusion.engine.expressions import Expression
 from nnmeter.fusion.engine.passes import Prepared
 
+SCHEMA_VERSION = 1
+
 
 @dataclass(frozen=True)
 class PatternNode:

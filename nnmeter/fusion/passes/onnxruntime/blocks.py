@@ -11,8 +11,6 @@ moves blocks into depth), `gather` (the operator that then orders the channels).
 
 from __future__ import annotations
 
-import numpy as np
-
 from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import TensorType
@@ -110,9 +108,7 @@ def _replace(
     graph.types[blocks] = graph.types[output]
     graph.add_node(fields["becomes"], node.name, [root], [blocks], {"blocksize": size}, position, sources)
     if not sorted_already:
-        channels = kind.shape[1]
-        indices = (np.array(order)[:, None] * channels + np.arange(channels)).ravel()
-        tensor = graph.add_weight("channels", TensorType("int64", indices.shape))
+        tensor = graph.add_weight("channels", TensorType("int64", (len(order) * kind.shape[1],)))
         graph.add_node(
             fields["gather"], graph.fresh("gather"), [blocks, tensor], [output], {"axis": 1}, position + 1e-6
         )
