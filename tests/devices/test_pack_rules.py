@@ -14,7 +14,7 @@ from nnmeter.devices.manifest import write_manifest
 from nnmeter.devices.pack_rules import referenced_rules
 from nnmeter.errors import DeviceError
 from nnmeter.fusion import ruleset_index
-from nnmeter.fusion.engine.rules import load_rules, rules_to_dict
+from nnmeter.fusion.loading import load_rules, rules_to_dict
 from nnmeter.fusion.ruleset_hash import rules_hash
 from nnmeter.fusion.ruleset_index import rule_sets
 from nnmeter.prediction.predict import LatencyPredictor, predict_many

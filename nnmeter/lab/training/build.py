@@ -228,8 +228,8 @@ def default_id(fingerprint: Mapping[str, Any]) -> str:
 
 def _rules_for(rules: str | os.PathLike[str] | None, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The rules of the pack (rule 2)."""
-    from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
     from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
     from nnmeter.fusion.ruleset_index import rule_set_of
 
     detected = fingerprint.get("fusion_rules") if rules is None else None

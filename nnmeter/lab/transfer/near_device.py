@@ -71,8 +71,8 @@ def choose_rules(
     Raises:
         DeviceError: the rules are faulty, or of another runtime than was measured.
     """
-    from nnmeter.fusion.engine.rules import load_rules
     from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.loading import load_rules
     from nnmeter.fusion.ruleset_index import rule_set_of
 
     runtime = str(fingerprint.get("runtime", prior.card.runtime))

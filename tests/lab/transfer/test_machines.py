@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nnmeter.devices import DevicePack, load_pack, save_pack
-from nnmeter.fusion.engine.rules import rules_to_dict
+from nnmeter.fusion.loading import rules_to_dict
 from nnmeter.lab.evaluation.evaluate import evaluate_pack
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.measurement import Measurement
