@@ -52,7 +52,9 @@ def wrong_attribute(node: Node) -> str | None:
 def wrong_value(name: str, value: Any) -> str | None:
     """What is wrong with the kind of an attribute's value, or None where nothing is or nothing is known."""
     kind = KINDS.get(name)
-    if kind is None or value is None or _is(kind, value):
+    if value is None:
+        return f"attribute {name} has no value"
+    if kind is None or _is(kind, value):
         return None
     shown = repr(value)
     return f"attribute {name} is {shown[:40]}{'...' * (len(shown) > 40)}, not {_WORDS[kind]}"

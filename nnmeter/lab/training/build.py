@@ -3,7 +3,7 @@
 1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
    version, threads and precision. Times are real milliseconds of it; several sittings are brought to one state.
 2. The rules are those that the measurements' kernels were detected with, where their fingerprint names them; else those
-   of the runtime (`nnmeter/fusion/rulesets`), set to this processor's block of channels.
+   of the runtime (`nnmeter/fusion/rulesets`). They are set to the measured processor (`nnmeter/fusion/for_machine.py`).
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
    on: how many measurements of which granularity, of which families, which operators with which element types, and the
    data set with its licence where the times were published. What it was not: what readers look for and its vocabulary
@@ -21,8 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.devices.card import Card, is_pack_id
-from nnmeter.devices.machine import channel_block
-from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError
 
 if TYPE_CHECKING:
@@ -81,7 +80,8 @@ def build_pack(
     from nnmeter.lab.training.priors import launch_of
     from nnmeter.lab.training.train import fit_predictor
 
-    measurements, fingerprint = read_all(sources)
+    check_place(output)
+    measurements, fingerprint = read_all(sources, progress)
     document = _rules_for(rules, fingerprint)
     start = None if prior is None else load_pack(prior)
     predictor, report = fit_predictor(
@@ -98,8 +98,12 @@ def build_pack(
     return save_pack(output, card, document, predictor)
 
 
-def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
+def read_all(
+    sources: Sequence[str | os.PathLike[str]], tell: Callable[[str], None] | None = None
+) -> tuple[list[Measurement], dict[str, Any]]:
     """The measurements of several sources, in the first one's state of the machine, and their one fingerprint (rule 1).
+
+    Rows with times that their kernels cannot have taken are left out; `tell` is told which.
 
     Raises:
         MeasurementError: they are of several devices.
@@ -107,6 +111,7 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
     from nnmeter.devices.identity import describe_setting
     from nnmeter.lab.measuring.fingerprint import identity
     from nnmeter.lab.measuring.store import read_measurements
+    from nnmeter.lab.measuring.validation import split_outliers
 
     found: list[Measurement] = []
     fingerprint: dict[str, Any] = {}
@@ -121,7 +126,11 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
         fingerprint = fingerprint or own
         nominal_ms = found[0].reference_ms if found else None
         found += rows if nominal_ms is None else [row.at_reference(nominal_ms) for row in rows]
-    return found, fingerprint
+    kept, left_out = split_outliers(found)
+    if left_out and tell is not None:
+        names = ", ".join(row.id for row in left_out[:5])
+        tell(f"left out {len(left_out)} of {len(found)} rows, whose times are absurd for their kernels: {names}")
+    return kept, fingerprint
 
 
 def make_card(
@@ -220,15 +229,15 @@ def default_id(fingerprint: Mapping[str, Any]) -> str:
 def _rules_for(rules: str | os.PathLike[str] | None, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The rules of the pack (rule 2)."""
     from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
+    from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.ruleset_index import rule_set_of
 
     detected = fingerprint.get("fusion_rules") if rules is None else None
-    named = rules or detected or f"{fingerprint.get('runtime', 'onnxruntime')}_cpu"
+    named = rules or detected or rule_set_of(str(fingerprint.get("runtime", "onnxruntime"))).id
     loaded = load_rules(named)
     if detected:
         loaded = with_parameters(loaded, **dict(fingerprint.get("fusion_parameters") or {}))
-    block = channel_block(str(fingerprint.get("isa", "")))
-    if "block" in loaded.parameters and block:
-        loaded = with_parameters(loaded, block=block)
+    loaded = rules_for_machine(loaded, str(fingerprint.get("isa", "")))
     if loaded.runtime != fingerprint.get("runtime", loaded.runtime):
         raise DeviceError(f"{named}: rules of {loaded.runtime}, measured was {fingerprint['runtime']}; give its rules")
     return rules_to_dict(loaded)
