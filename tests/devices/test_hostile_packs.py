@@ -370,6 +370,20 @@ HOSTILE_RULES: dict[str, tuple[dict[str, Any], str]] = {
         rewriting(replace=[{"op": "Abs", "inputs": ["x"], "outputs": ["y"], "attributes": [1]}]),
         "rule 'hostile': 'attributes' is [1], not an object",
     ),
+    "circle": (
+        rewriting(replace=[{"op": "Abs", "inputs": ["y"], "outputs": ["y"]}]),
+        "'y' goes away, so that no new node can read it",
+    ),
+    "circle of new tensors": (
+        rewriting(
+            replace=[
+                {"op": "Abs", "inputs": ["t"], "outputs": ["y"]},
+                {"op": "Abs", "inputs": ["t"], "outputs": ["t"]},
+            ],
+            tensors={"t": {"like": "x"}},
+        ),
+        "wait for each other",
+    ),
     "newer": ({**rewriting(), "schema_version": 2}, "update nnmeter"),
     "fields": (
         {**rewriting(), "stages": [{"name": "s", "passes": [{"name": "p", "kind": "layout", "operators": 3}]}]},

@@ -246,10 +246,13 @@ def _check_result(rule: RewriteRule, known: _Names, bound: set[str], own: set[st
         for name in (*template.inputs, *template.outputs):
             if name and name.rstrip("?") not in known.tensors:
                 raise RuleFault(f"{name!r} is not bound by the pattern")
+        early = {name for name in template.inputs if name.rstrip("?") in own - written}
+        if early:
+            raise RuleFault(f"{min(early)!r} goes away, so that no new node can read it before another has written it")
         for name in filter(None, template.outputs):
-            if name.rstrip("?") not in own | new or name in written:
+            if name.rstrip("?") not in own | new or name.rstrip("?") in written:
                 raise RuleFault(f"{name!r} is written by another node, or twice")
-            written.add(name)
+            written.add(name.rstrip("?"))
     for old, target in rule.forward.items():
         if old not in own or target not in bound or target in own:
             raise RuleFault(f"'forward' of {old!r} to {target!r}: the one is not an output, or the other not an input")

@@ -239,6 +239,7 @@ def _backward_order(graph: WorkingGraph) -> list[WorkNode]:
     results = [graph.producer[tensor] for tensor in graph.results if tensor in graph.producer]
     pending = [*leaves, *results]
     while pending:
+        graph.spend(1)
         node = pending[-1]
         if node in done:
             pending.pop()
