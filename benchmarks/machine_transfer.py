@@ -124,7 +124,7 @@ def phone_ratios(widths: dict[str, int]) -> list[Ratio]:
     predictors = [LatencyPredictor(load_pack(name)) for name in PHONE_PACKS]
     table, trained = [], []
     for path in sorted((ROOT / "data" / "zoo").glob("*.onnx")):
-        own = list(predict_on(predictors, str(path), {}))
+        own = list(predict_on(predictors, str(path)))
         table.append([np.log(p.latency_ms) for p in own])
         trained.append([p.coverage["trained"] >= TRAINED for p in own])
     logs, known = np.array(table), np.array(trained)

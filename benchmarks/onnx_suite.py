@@ -38,6 +38,7 @@ import nnmeter
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.graph.dtypes import DTYPE_OF_CODE
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.graph.ir import Graph, TensorType
 
 KINDS = ("node", "simple", "light", "pytorch-converted", "pytorch-operator")
@@ -157,7 +158,7 @@ def check_case(case: Case, predictor: nnmeter.LatencyPredictor, values: Mapping[
     Raises:
         NnmeterError: it is refused, or a kernel is priced at zero.
     """
-    graph = bind_shapes(read_model(case.model), shapes=shapes_for(case), values=values)
+    graph = bind_shapes(read_model(case.model), InputSizes(shapes=shapes_for(case), values=values or {}))
     prediction = predictor.predict(graph)
     free = [kernel.name for kernel in prediction.kernels if not kernel.latency_ms > 0]
     if free:
@@ -263,7 +264,7 @@ _NAMES = {
 
 def compare(graph: Graph, theirs: Mapping[str, TensorType | None], name: str, tally: Tally, kind: str) -> None:
     """Compare the types of all tensors that both know (rules 4 and 5)."""
-    bounded = any(word in warning for warning in graph.warnings for word in _BOUNDS)
+    bounded = any(warning.code in ("bounded", "estimated") for warning in graph.warnings)
     for tensor, other in theirs.items():
         own = graph.types.get(tensor)
         if own is None or other is None:
@@ -279,9 +280,6 @@ def compare(graph: Graph, theirs: Mapping[str, TensorType | None], name: str, ta
             tally.bounded.append(line)
         else:
             tally.mismatches.append(line)
-
-
-_BOUNDS = ("counted as", "counted once", "counted with", "which the run decides", "file declares")
 
 
 def run_case(case: Case, predictor: nnmeter.LatencyPredictor, tally: Tally, with_shapes: bool) -> None:

@@ -36,7 +36,7 @@ from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements, write_measurements
 from nnmeter.lab.training.build import build_pack
 from nnmeter.lab.training.folds import FOLDS, assign_folds
-from nnmeter.prediction.predict import DEFAULT_CONFIDENCE
+from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE
 
 _MOST_ROWS = 200  # of a scorecard; of more models only the metrics are kept
 _PHONES = "pixel4 s10 mi8se a03s iphone7 iphonexs".split()

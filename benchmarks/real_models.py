@@ -44,6 +44,7 @@ from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
 from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.measuring.protocol import measure_models
 from nnmeter.lab.runtimes import load_runtime
 from nnmeter.prediction.predict import LatencyPredictor
@@ -144,7 +145,9 @@ def attempt(row: Row, predictor: LatencyPredictor, truth: bool, verbose: bool) -
 
 def compare(row: Row, verbose: bool) -> float:
     """F1 of the detected kernels (rule 3)."""
-    detected = detect_kernels(bind_shapes(read_model(row.path), {}, row.shapes), load_rules("onnxruntime_cpu"))
+    detected = detect_kernels(
+        bind_shapes(read_model(row.path), InputSizes(shapes=row.shapes)), load_rules("onnxruntime_cpu")
+    )
     compiled = load_runtime("onnxruntime").compile(row.path, shapes=row.shapes)
     truth = list(compiled.kernels)
     compiled.close()

@@ -1,61 +1,68 @@
 """Predict how long a neural network takes on a device, and say why.
 
 >>> import nnmeter
->>> predictor = nnmeter.load_predictor("ID OR PATH OF A DEVICE PACK")
->>> predictor.predict("model.onnx", dims={"batch": 1}).latency_ms
+>>> nnmeter.predict("model.onnx", "ID OR PATH OF A DEVICE PACK", dims={"batch": 1}).latency_ms
+
+Names are imported when they are first used, so that `import nnmeter` costs nothing; `__init__.pyi` tells editors and
+type checkers what they are.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nnmeter._version import __version__
+from nnmeter._version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from nnmeter.api import detect_kernels, load_model
-    from nnmeter.devices import list_devices
-    from nnmeter.errors import CoverageError, DeviceError, MeasurementError, ModelError, NnmeterError
-    from nnmeter.prediction.predict import LatencyPredictor, Prediction, load_predictor, predict_many
-
-
-__all__ = [
-    "CoverageError",
-    "DeviceError",
-    "LatencyPredictor",
-    "MeasurementError",
-    "ModelError",
-    "NnmeterError",
-    "Prediction",
-    "__version__",
-    "detect_kernels",
-    "list_devices",
-    "load_model",
-    "load_predictor",
-    "predict_many",
-]
-
-# Public name -> module; imported when first used, so that `import nnmeter` costs nothing.
+# Public name -> module of the core.
 _HOMES = {
+    "Coverage": "nnmeter.prediction.interval",
     "CoverageError": "nnmeter.errors",
     "DeviceError": "nnmeter.errors",
+    "InputSizes": "nnmeter.graph.input_sizes",
+    "Interval": "nnmeter.prediction.interval",
+    "KernelGroup": "nnmeter.prediction.groups",
     "LatencyPredictor": "nnmeter.prediction.predict",
     "MeasurementError": "nnmeter.errors",
     "ModelError": "nnmeter.errors",
     "NnmeterError": "nnmeter.errors",
-    "Prediction": "nnmeter.prediction.predict",
+    "Note": "nnmeter.graph.notes",
+    "Prediction": "nnmeter.prediction.prediction",
+    "UnboundModel": "nnmeter.graph.unbound",
     "detect_kernels": "nnmeter.api",
     "list_devices": "nnmeter.devices",
     "load_model": "nnmeter.api",
     "load_predictor": "nnmeter.prediction.predict",
+    "predict": "nnmeter.api",
     "predict_many": "nnmeter.prediction.predict",
+    "predictions_to_pandas": "nnmeter.prediction.frames",
+    "read_model": "nnmeter.api",
 }
+
+# Public names of the lab, which `nnmeter.lab_door` finds; some of them need what `pip install 'nnmeter[lab]'` brings.
+_LAB = (
+    "Measurement",
+    "calibrate",
+    "discover_fusion",
+    "evaluate",
+    "measure",
+    "profile",
+    "read_measurements",
+    "train",
+)
+
+__all__ = sorted(("__version__", *_HOMES, *_LAB))
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _LAB:
+        from nnmeter.lab_door import from_lab
+
+        value = from_lab(name)
+    else:
         raise AttributeError(f"module 'nnmeter' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

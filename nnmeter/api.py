@@ -1,4 +1,4 @@
-"""The steps of a prediction as single calls, for those who want one of them."""
+"""The calls that a Python user makes first: predict a model, or take one step of a prediction."""
 
 from __future__ import annotations
 
@@ -6,11 +6,67 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph
 
 if TYPE_CHECKING:
     from nnmeter.devices import DevicePack
+    from nnmeter.graph.unbound import UnboundModel
     from nnmeter.kernels.kernel import Kernel
+    from nnmeter.prediction.predict import LatencyPredictor
+    from nnmeter.prediction.prediction import Prediction
+
+
+def predict(
+    model: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    assume: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Any] | None = None,
+    trips: Mapping[str, int] | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    strict: bool = False,
+    confidence: float = 0.9,
+    name: str | None = None,
+) -> Prediction:
+    """Predict how long a model takes on a device.
+
+    It reads the device's pack each time; for many models take `load_predictor` once, or `predict_many`.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, `UnboundModel` or `Graph`.
+        device: id or path of a device pack, the pack, or a predictor; the pack nearest to this machine if not given.
+        dims: sizes of the dimensions that the model leaves free, by name.
+        shapes: whole shapes of inputs, by input name.
+        assume: shapes of inner tensors that depend on data, by name, in place of the bounds that rules give.
+        values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
+        trips: how often a Loop repeats whose trip count the run decides, by the name of its node.
+        sizes: all of these in one object; what is given beside it comes first.
+        strict: raise where a kernel is outside of the trained range, instead of guessing.
+        confidence: of the interval: 0.5, 0.8, 0.9 or 0.95.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Returns:
+        The prediction: time and interval in milliseconds, and every kernel with its price.
+
+    Raises:
+        ModelError: the model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+        CoverageError: `strict`, and a kernel is outside of the trained range.
+    """
+    given = sizes.updated(dims, shapes, assume, values, trips)
+    return _predictor(device).predict(model, strict=strict, confidence=confidence, sizes=given, name=name)
+
+
+def _predictor(device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None) -> LatencyPredictor:
+    from nnmeter.devices import DevicePack
+    from nnmeter.prediction.predict import LatencyPredictor, load_predictor, predictor_of
+
+    if isinstance(device, LatencyPredictor):
+        return device
+    return predictor_of(device) if isinstance(device, DevicePack) else load_predictor(device)
 
 
 def load_model(
@@ -20,32 +76,54 @@ def load_model(
     assume: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
     trips: Mapping[str, int] | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    name: str | None = None,
 ) -> Graph:
     """Read a model and determine the shape of every tensor; weights are not read.
 
     Args:
-        source: path, bytes or `onnx.ModelProto`.
-        dims: values of the dimensions that the model leaves free, by name.
+        source: path, bytes, binary file object, `onnx.ModelProto`, or what `read_model` returned.
+        dims: sizes of the dimensions that the model leaves free, by name.
         shapes: whole shapes of inputs, by input name.
         assume: shapes of inner tensors that depend on data, by name, in place of the bounds that rules give.
         values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
         trips: how often a Loop repeats whose trip count the run decides, by the name of its node.
+        sizes: all of these in one object; what is given beside it comes first.
+        name: what to call the model, in place of the stem of its path or of the name in its file.
 
     Raises:
         ModelError: the model cannot be read, or dimensions remain free.
     """
     from nnmeter.binding.bind import bind_shapes
-    from nnmeter.formats import read_model
 
-    return bind_shapes(read_model(source), dims or {}, shapes or {}, assume, values, trips)
+    return bind_shapes(read_model(source, name), sizes.updated(dims, shapes, assume, values, trips))
 
 
-def detect_kernels(model: Any, device: str | os.PathLike[str] | DevicePack) -> list[Kernel]:
+def read_model(source: Any, name: str | None = None) -> UnboundModel:
+    """Read a model as its file states it, its dimensions possibly free; `load_model` and `predict` take the result.
+
+    Args:
+        source: path, bytes, binary file object or `onnx.ModelProto`.
+        name: what to call the model, in place of the stem of its path or of the name in its file.
+
+    Raises:
+        ModelError: it cannot be read as a model.
+    """
+    from nnmeter import formats
+
+    return formats.read_model(source, name)
+
+
+def detect_kernels(
+    model: Any, device: str | os.PathLike[str] | DevicePack, sizes: InputSizes = AS_DECLARED
+) -> list[Kernel]:
     """The kernels that a device's runtime executes for a model, by the fusion rules of its pack.
 
     Args:
-        model: a graph of `load_model`, or what `load_model` reads when no dimension is free.
+        model: a graph of `load_model`, or what `load_model` reads.
         device: id or path of a device pack, or the pack.
+        sizes: what the model leaves open; nothing for a graph.
 
     Raises:
         ModelError: the model cannot be read, or dimensions remain free.
@@ -55,5 +133,5 @@ def detect_kernels(model: Any, device: str | os.PathLike[str] | DevicePack) -> l
     from nnmeter.fusion import detect
 
     pack = device if isinstance(device, DevicePack) else load_pack(device)
-    graph = model if isinstance(model, Graph) else load_model(model)
+    graph = model if isinstance(model, Graph) else load_model(model, sizes=sizes)
     return detect.detect_kernels(graph, pack.rules)

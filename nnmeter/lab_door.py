@@ -25,6 +25,18 @@ LAB_VERBS: dict[str, str] = {
     )
 }
 
+# Public name -> module that has it.
+LAB_NAMES: dict[str, str] = {
+    "Measurement": "nnmeter.lab.measuring.measurement",
+    "calibrate": "nnmeter.lab.api",
+    "discover_fusion": "nnmeter.lab.api",
+    "evaluate": "nnmeter.lab.api",
+    "measure": "nnmeter.lab.api",
+    "profile": "nnmeter.lab.api",
+    "read_measurements": "nnmeter.lab.frames",
+    "train": "nnmeter.lab.api",
+}
+
 # What options of the core's verbs need -> module that has it.
 _SERVICES: dict[str, str] = {
     "ask_runtime": "nnmeter.lab.runtimes.detection",
@@ -39,4 +51,4 @@ def from_lab(name: str) -> Any:
         ModuleNotFoundError: a package is not installed that it needs; the command line names the extra.
         MeasurementError: the same, said by the lab itself.
     """
-    return getattr(importlib.import_module(_SERVICES[name]), name)
+    return getattr(importlib.import_module({**LAB_NAMES, **_SERVICES}[name]), name)

@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "nnmeter"
 
 # From the ground up: a module may import from its own layer and from those above it in this list, never from one below.
 CORE = (
-    ("nnmeter._version", "nnmeter.errors", "nnmeter.limits", "nnmeter.collector"),
+    ("nnmeter._version", "nnmeter.errors", "nnmeter.limits", "nnmeter.collector", "nnmeter.wording"),
     ("nnmeter.files",),
     ("nnmeter.graph",),
     ("nnmeter.operators",),
@@ -46,6 +46,7 @@ LAB = (
     ("nnmeter.lab.training",),
     ("nnmeter.lab.transfer",),
     ("nnmeter.lab.report",),
+    ("nnmeter.lab.api", "nnmeter.lab.frames"),
     ("nnmeter.lab.cli",),
 )
 LAYERS = {unit: level for level, units in enumerate(chain(CORE, LAB)) for unit in units}

@@ -1,28 +1,51 @@
 """The public surface: what is here may grow, and changes only with a major version."""
 
+import ast
+import importlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import nnmeter
 
 NAMES = {
+    "Coverage",
     "CoverageError",
     "DeviceError",
+    "InputSizes",
+    "Interval",
+    "KernelGroup",
     "LatencyPredictor",
+    "Measurement",
     "MeasurementError",
     "ModelError",
     "NnmeterError",
+    "Note",
     "Prediction",
+    "UnboundModel",
     "__version__",
+    "calibrate",
     "detect_kernels",
+    "discover_fusion",
+    "evaluate",
     "list_devices",
     "load_model",
     "load_predictor",
+    "measure",
+    "predict",
     "predict_many",
+    "predictions_to_pandas",
+    "profile",
+    "read_measurements",
+    "read_model",
+    "train",
 }
+
+
+SIZES = ["dims", "shapes", "assume", "values", "trips"]
 
 
 def test_the_surface_is_what_it_was() -> None:
@@ -36,15 +59,18 @@ def test_the_surface_is_what_it_was() -> None:
     ("name", "parameters"),
     [
         ("load_predictor", ["device"]),
-        ("load_model", ["source", "dims", "shapes", "assume", "values", "trips"]),
+        ("load_model", ["source", *SIZES, "sizes", "name"]),
+        ("read_model", ["source", "name"]),
+        ("predict", ["model", "device", *SIZES, "sizes", "strict", "confidence", "name"]),
         (
             "predict_many",
-            ["models", "devices", "dims", "shapes", "assume", "strict", "confidence", "progress", "values", "trips"],
+            ["models", "devices", "dims", "shapes", "assume", "strict", "confidence", "progress", "values", "trips",
+             "sizes"],
         ),
-        ("detect_kernels", ["model", "device"]),
+        ("detect_kernels", ["model", "device", "sizes"]),
         ("list_devices", []),
     ],
-)
+)  # fmt: skip
 def test_functions_take_what_they_took(name: str, parameters: list[str]) -> None:
     assert list(inspect.signature(getattr(nnmeter, name)).parameters) == parameters
 
@@ -52,6 +78,8 @@ def test_functions_take_what_they_took(name: str, parameters: list[str]) -> None
 def test_predict_takes_what_it_took() -> None:
     parameters = list(inspect.signature(nnmeter.LatencyPredictor.predict).parameters)
     assert parameters[:5] == ["self", "model", "dims", "shapes", "strict"]
+    for method in (nnmeter.LatencyPredictor.predict, nnmeter.LatencyPredictor.predict_each):
+        assert set(inspect.signature(method).parameters) >= {*SIZES, "sizes", "name"}
 
 
 def test_a_prediction_has_what_it_had() -> None:
@@ -75,3 +103,17 @@ def test_importing_the_package_imports_nothing_else() -> None:
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "numpy" not in output.split()
     assert [name for name in output.split() if name.startswith("nnmeter")] == ["nnmeter", "nnmeter._version"]
+
+
+def test_the_stub_tells_checkers_what_there_is() -> None:
+    """Editors read `__init__.pyi`; it must name each thing, and where it is."""
+    stub = ast.parse((Path(nnmeter.__file__).with_suffix(".pyi")).read_text(encoding="utf-8"))
+    told = {
+        alias.asname: (node.module, alias.name)
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(told) == NAMES
+    for name, (module, inner) in told.items():
+        assert getattr(importlib.import_module(str(module)), inner) is getattr(nnmeter, name)

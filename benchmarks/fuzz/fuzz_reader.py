@@ -25,6 +25,7 @@ with atheris.instrument_imports(include=["nnmeter"]):
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
     from nnmeter.fusion.engine.rules import load_rules
+    from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.report import render
     from nnmeter.report.render import Layout
@@ -48,7 +49,7 @@ def main() -> None:
                 for declared in model.inputs
                 if declared.dims is not None
             }
-            graph = bind_shapes(model, None, shapes)
+            graph = bind_shapes(model, InputSizes(shapes=shapes))
             kernels = detect_kernels(graph, _RULES[len(data) % len(_RULES)])
             prediction = predictor.price("model", kernels, graph.warnings)
         except NnmeterError:

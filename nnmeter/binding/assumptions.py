@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nnmeter.errors import ModelError
 from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import MAX_ELEMENTS, DeclaredType
 from nnmeter.operators.shape_rules.common import Context, ShapeError, show
 
@@ -101,12 +102,11 @@ class Assumptions:
         self._met.update(names)
         if not names:
             return
-        kept = [w for w in context.warnings[warned:] if not w.startswith(tuple(f"tensor '{name}' " for name in names))]
+        kept = [w for w in context.warnings[warned:] if w.about not in names or w.code not in ("bounded", "estimated")]
         context.warnings[warned:] = kept
         for name in names:
-            context.warnings.append(
-                f"tensor '{name}' ({node.op_type} of node '{node.name}'): {show(self._shapes[name])} as assumed"
-            )
+            said = f"tensor '{name}' ({node.op_type} of node '{node.name}'): {show(self._shapes[name])} as assumed"
+            context.warnings.append(Note(said, "assumed", name))
 
     def check_met(self) -> None:
         """Refuse assumptions of tensors that no node writes (rule 4).
@@ -135,12 +135,16 @@ class Assumptions:
         return f"or assume other shapes for tensors that data decide ({self.name_bounded()}) with --assume {name}=AxB"
 
 
-def empty_tensors(nodes: Sequence[Node], types: Mapping[str, TensorType], known: Mapping[str, object]) -> Iterator[str]:
+def empty_tensors(
+    nodes: Sequence[Node], types: Mapping[str, TensorType], known: Mapping[str, object]
+) -> Iterator[Note]:
     """A warning for each tensor without elements that a node writes and that is no known constant."""
     for node in nodes:
         for name in node.outputs:
             if name and 0 in types[name].shape and name not in known:
-                yield (
+                yield Note(
                     f"tensor '{name}' ({node.op_type} of node '{node.name}'): has no elements ({types[name]}); what "
-                    "reads it is priced so"
+                    "reads it is priced so",
+                    "empty",
+                    name,
                 )

@@ -1,7 +1,7 @@
 """Gives every tensor of a model a static shape.
 
 Rules:
-1. A free dimension with a name takes the size given for that name (`dims`), wherever the name occurs.
+1. A free dimension with a name takes the size given for that name (`InputSizes.dims`), wherever the name occurs.
 2. An input takes the shape given for it (`shapes`); named dimensions in it are thereby given too. A shape must agree
    with the sizes that the model fixes, and a name must have one size.
 3. A sequence is given as `N x shape of an element`, or in Python as a list of shapes; a map as its number of entries;
@@ -17,6 +17,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ from nnmeter.binding.assumptions import Assumptions, empty_tensors
 from nnmeter.binding.inference import Inference
 from nnmeter.errors import ModelError
 from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
+from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph, TensorType
+from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_KNOWN_ELEMENTS, DeclaredType, UnboundModel
 
 _MAX_PARTS = 1_000_000  # elements of a sequence
@@ -38,21 +41,13 @@ _NAMED = 8  # inputs that a message names
 
 def bind_shapes(
     model: UnboundModel,
-    dims: Mapping[str, int] | None = None,
-    shapes: Mapping[str, Sequence[int] | Sequence[Sequence[int]]] | None = None,
-    assume: Mapping[str, Sequence[int]] | None = None,
-    values: Mapping[str, Any] | None = None,
-    trips: Mapping[str, int] | None = None,
+    sizes: InputSizes = AS_DECLARED,
 ) -> Graph:
     """Bind the free dimensions of a model and infer the type of every tensor.
 
     Args:
         model: what `read_model` returned; it is not changed and may be bound again.
-        dims: sizes of free dimensions, by name.
-        shapes: whole shapes of inputs, by input name.
-        assume: shapes of inner tensors that depend on data, by name.
-        values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
-        trips: how often a Loop repeats whose trip count the model does not fix, by the name of its node.
+        sizes: what the model leaves open; one size for each dimension.
 
     Returns:
         The graph, every tensor with a static type.
@@ -60,20 +55,20 @@ def bind_shapes(
     Raises:
         ModelError: dimensions remain free, what is given contradicts the model, or an operator does not fit its inputs.
     """
-    sizes = _checked_sizes(model, dims or {})
+    known_sizes = _checked_sizes(model, sizes.dims)
     given: dict[str, tuple[int, ...]] = {}
     lists: dict[str, list[tuple[int, ...]]] = {}
-    for name, shape in (shapes or {}).items():
+    for name, shape in sizes.shapes.items():
         if any(isinstance(size, Sequence) for size in shape):
             lists[name] = [_checked_shape(model, name, size) for size in shape]
         else:
             given[name] = _checked_shape(model, name, shape)
     known = {d.name for d in model.inputs}
-    arrays = {name: _checked_value(model, name, value) for name, value in (values or {}).items() if name in known}
+    arrays = {name: _checked_value(model, name, value) for name, value in sizes.values.items() if name in known}
     for declared in model.inputs:
         if declared.name in arrays and declared.name not in given and declared.static is None:
             given[declared.name] = arrays[declared.name].shape
-    unknown = sorted({*given, *lists, *(values or {})} - known)
+    unknown = sorted({*given, *lists, *sizes.values} - known)
     if unknown:
         raise ModelError(
             f"{model.source}: there is no input '{unknown[0]}'; "
@@ -81,7 +76,7 @@ def bind_shapes(
         )
     for declared in model.inputs:
         if declared.name in given:
-            _agree(model, declared, given[declared.name], sizes)
+            _agree(model, declared, given[declared.name], known_sizes)
         if declared.container == "opaque":
             raise ModelError(
                 f"{model.source}: input '{declared.name}' is of an opaque type, which has no static shape; "
@@ -91,7 +86,7 @@ def bind_shapes(
     free = []
     elements: dict[str, list[TensorType]] = {}
     for declared in model.inputs:
-        kind = _bound(declared, given.get(declared.name), sizes)
+        kind = _bound(declared, given.get(declared.name), known_sizes)
         if declared.name in lists:
             if declared.container != "sequence":
                 raise ModelError(f"{model.source}: input '{declared.name}' is no sequence; give one shape for it")
@@ -111,20 +106,23 @@ def bind_shapes(
         else:
             types[declared.name] = kind
     if free:
-        raise ModelError(f"{model.source}: {_remaining(free, sizes)}")
-    assumptions = Assumptions(model.source, assume)
-    inference = Inference(model.source, model.opsets, sizes, assumptions, trips)
+        raise ModelError(f"{model.source}: {_remaining(free, known_sizes)}")
+    assumptions = Assumptions(model.source, sizes.assume)
+    inference = Inference(model.source, model.opsets, known_sizes, assumptions, sizes.trips)
     fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
     graph = inference.run(model, types, values=fitting, sequences=elements)
     assumptions.check_met()
     unused = sorted(
-        set(dims or {}) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
+        set(sizes.dims) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
     )
     graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))
     graph.warnings[:] = dict.fromkeys(graph.warnings)  # a body that is inferred twice says all twice
-    graph.warnings.extend(f"no input has a dimension '{name}'; its size was not used" for name in unused)
     graph.warnings.extend(
-        f"no Loop '{name}' asks for a trip count; that given was not used" for name in inference.unused_trips()
+        Note(f"no input has a dimension '{name}'; its size was not used", "unused", name) for name in unused
+    )
+    graph.warnings.extend(
+        Note(f"no Loop '{name}' asks for a trip count; that given was not used", "unused", name)
+        for name in inference.unused_trips()
     )
     return graph
 
@@ -160,11 +158,11 @@ def _fitted(model: UnboundModel, kind: TensorType, value: np.ndarray[Any, Any]) 
     return value.reshape(kind.shape)
 
 
-def _checked_sizes(model: UnboundModel, dims: Mapping[str, int]) -> dict[str, int]:
+def _checked_sizes(model: UnboundModel, dims: Mapping[str, Any]) -> dict[str, int]:
     for name, size in dims.items():
-        if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= MAX_ELEMENTS:
+        if isinstance(size, bool) or not isinstance(size, Integral) or not 0 < int(size) <= MAX_ELEMENTS:
             raise ModelError(f"{model.source}: dimension '{name}' cannot be {size!r}; give a positive whole number")
-    return dict(dims)
+    return {name: int(size) for name, size in dims.items()}
 
 
 def _checked_shape(model: UnboundModel, name: str, shape: Any) -> tuple[int, ...]:

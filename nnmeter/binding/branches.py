@@ -78,6 +78,7 @@ def _renamed(node: Node, names: _Names, prefix: str) -> Node:
         tuple([names.get(n, n) for n in node.inputs]),
         tuple([names.get(n, n) for n in node.outputs]),
         {key: _renamed_attribute(value, names) for key, value in node.attributes.items()},
+        node.scope,
     )
 
 
@@ -97,6 +98,7 @@ def _renamed_attribute(value: Any, names: _Names) -> Any:
                 tuple([seen.get(n, n) for n in inner.inputs]),
                 inner.outputs,
                 {k: _renamed_attribute(v, seen) for k, v in inner.attributes.items()},
+                inner.scope,
             )
             for inner in value.nodes
         ],

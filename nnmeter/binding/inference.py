@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from nnmeter.binding.layers import Layer
 from nnmeter.binding.values import propagate
 from nnmeter.errors import ModelError, NnmeterError, brief
 from nnmeter.graph.ir import Graph, Node, TensorType
+from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph
 from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 from nnmeter.operators.attributes import wrong_attribute
@@ -84,7 +86,7 @@ class Inference:
         self._asked: set[str] = set()
         self._bodies = self._body_nodes = 0
         self._unknown: set[tuple[str, str]] = set()
-        self.warnings: list[str] = []
+        self.warnings: list[Note] = []
 
     def unused_trips(self) -> list[str]:
         """Names of the nodes that were given a trip count and did not ask for one."""
@@ -216,7 +218,9 @@ class Inference:
                     initializers.update(inlined.constants)
                     result += self._infer(inlined.nodes, context, taken, initializers)
                     continue
-                node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, {**node.attributes})
+                node = Node(
+                    node.op_type, node.domain, node.name, node.inputs, node.outputs, {**node.attributes}, node.scope
+                )
             rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             warned = len(self.warnings)
             try:
@@ -230,7 +234,7 @@ class Inference:
                     if node.op_type in NOTED:
                         cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, outputs)
                         noted = {**node.attributes, **dict(zip(NESTED_COST, cost, strict=True))}
-                        node = Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, noted)
+                        node = replace(node, attributes=noted)
                     if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
                         outputs = self._refined(node, outputs, context, warned)
             except NnmeterError:
@@ -309,10 +313,11 @@ class Inference:
         if key not in self._unknown:
             self._unknown.add(key)
             name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            self.warnings.append(
+            said = (
                 f"operator {name} is unknown: it counts one operation an output element and its bytes; "
                 f"a package can declare its cost (entry point nnmeter.operators)"
             )
+            self.warnings.append(Note(said, "unknown", name))
 
     def _count(self, node: Node, branch: UnboundGraph) -> None:
         """Count the names that are made when a branch takes the place of its `If`: they grow with every level."""

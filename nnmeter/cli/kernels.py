@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,13 +12,14 @@ from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_pack, layout_for, write_report
 from nnmeter.lab_door import from_lab
 
+if TYPE_CHECKING:
+    from nnmeter.graph.input_sizes import InputSizes
+
 
 @click.command("kernels")
 @click.argument("model")
 @options.device
-@options.dims_and_shapes
-@options.assume
-@options.values_and_trips
+@options.input_sizes()
 @options.output_format("table", "json")
 @options.kernels_from
 @options.output_file
@@ -25,11 +27,7 @@ from nnmeter.lab_door import from_lab
 def command(
     model: str,
     device: str | None,
-    dims: dict[str, int],
-    shapes: dict[str, tuple[int, ...]],
-    assume: dict[str, tuple[int, ...]],
-    values: dict[str, list[float] | list[int]],
-    trips: dict[str, int],
+    sizes: InputSizes,
     report_format: str,
     kernels_from: str,
     output: Path | None,
@@ -42,9 +40,9 @@ def command(
 
     chosen = choose_pack(device)
     pack = chosen.pack
-    graph = bind_shapes(read_model(model), dims, shapes, assume, values, trips)
+    graph = bind_shapes(read_model(model), sizes)
     if kernels_from == "runtime":
-        kernels = from_lab("ask_runtime")(model, pack.card.runtime, pack.card.threads, dims, shapes)(graph)
+        kernels = from_lab("ask_runtime")(model, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes)(graph)
     else:
         kernels = detect_kernels(graph, pack.rules)
     document = kernels_to_dict(model, pack.id, kernels, graph.warnings, chosen.machine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import wraps
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,8 +31,29 @@ def dims_and_shapes(function: F) -> F:
     return dim(_shapes(function))
 
 
-def sizes_and_shapes(function: F) -> F:
-    """Add `--dim` (as `dims`, a tuple of sizes by name) and `--shape` (as `shapes`)."""
+def input_sizes(several: bool = False) -> Callable[[F], F]:
+    """Add `--dim`, `--shape`, `--assume`, `--value` and `--trips`, all as one `sizes`.
+
+    Args:
+        several: take several sizes for a dimension (`--dim batch=1,2,4`).
+    """
+
+    def add(function: F) -> F:
+        @wraps(function)
+        def command(*arguments: Any, **options: Any) -> Any:
+            from nnmeter.graph.input_sizes import InputSizes
+
+            given = {name: options.pop(name) for name in ("dims", "shapes", "assume", "values", "trips")}
+            return function(*arguments, sizes=InputSizes(**given), **options)
+
+        dim = _several_dims if several else dims_and_shapes
+        return dim(assume(values_and_trips(command)))  # type: ignore[return-value]
+
+    return add
+
+
+def _several_dims(function: F) -> F:
+    """Add `--dim` (as `dims`, a size or a tuple of sizes by name) and `--shape` (as `shapes`)."""
     dim = click.option(
         "--dim",
         "dims",
@@ -178,8 +200,8 @@ def _parse_dims(context: click.Context, parameter: click.Parameter, values: Sequ
 
 def _parse_sizes(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
-) -> dict[str, tuple[int, ...]]:
-    dims: dict[str, tuple[int, ...]] = {}
+) -> dict[str, int | tuple[int, ...]]:
+    dims: dict[str, int | tuple[int, ...]] = {}
     for value in values:
         name, _, text = value.rpartition("=")
         sizes = text.split(",")
@@ -187,7 +209,8 @@ def _parse_sizes(
             raise click.BadParameter(
                 f"{value!r} is not NAME=N, or NAME=N,N,..., with positive integers N", context, parameter
             )
-        found = tuple(dict.fromkeys(map(int, sizes)))
+        several = tuple(dict.fromkeys(map(int, sizes)))
+        found = several if len(several) > 1 else several[0]
         if dims.setdefault(name, found) != found:
             raise click.BadParameter(f"{name!r} is given twice; give its values in one list", context, parameter)
     return dims

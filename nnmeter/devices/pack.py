@@ -37,6 +37,10 @@ class DevicePack:
     scorecard: Mapping[str, Any] | None = None
     hashes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to read rules and predictor of the same files: compiled rules cannot be sent."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("rules", "predictor")}
+
     @cached_property
     def rules(self) -> FusionRules:
         """Which operators the device's runtime executes as one kernel."""

@@ -7,8 +7,9 @@ can), any other is ONNX.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nnmeter.errors import ModelError
 from nnmeter.files import open_regular
@@ -23,32 +24,58 @@ __all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "UnboundModel", "read_model"]
 
 _SPACE = b" \t\r\n\xef\xbb\xbf"  # what may come before the brace: white space, the mark of UTF-8
 _LOOK = 64
+_MEMORY = "model"  # what errors call a model without a path and a name
 
 
-def read_model(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> UnboundModel:
+def read_model(
+    source: str | os.PathLike[str] | bytes | BinaryIO | onnx.ModelProto | UnboundModel, name: str | None = None
+) -> UnboundModel:
     """Read a model: its operators, the types of its weights and the dimensions that it leaves free.
 
     Args:
-        source: path of an ONNX file or of a JSON graph of nn-Meter, the bytes of one, or an `onnx.ModelProto`. Weights
-            are passed over in all of them.
+        source: path of an ONNX file or of a JSON graph of nn-Meter, the bytes of one, a binary file object, or an
+            `onnx.ModelProto`. Weights are passed over in all of them, but a file object is read whole.
+        name: what to call the model, in place of the stem of its path or of the name of its graph; errors call a model
+            without a path so, too.
 
     Raises:
         ModelError: it cannot be read as a model.
     """
+    if isinstance(source, UnboundModel):
+        return source if name is None else replace(source, name=name)
+    model = _read(source, name)
+    if name is not None:
+        model.name = name
+    return model
+
+
+def _read(source: Any, name: str | None) -> UnboundModel:
     if isinstance(source, str | os.PathLike):
         if _begins_json(_first_bytes(source)):
             return _read_json(source)
         return read_file(source)
+    called = name or _MEMORY
     if isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-        if _begins_json(data[:_LOOK]):
-            from nnmeter.formats.nnmeter_ir import read_nnmeter_ir
-
-            return read_nnmeter_ir(data, "model", "model")
-        return read_bytes(data)
+        return _read_bytes(bytes(source), called)
     if _is_proto(source):
-        return read_proto(source)
-    raise ModelError(f"model: a {type(source).__name__} is no model; give a path, bytes or an onnx.ModelProto")
+        return read_proto(source, called)
+    if hasattr(source, "read"):
+        data = source.read()
+        if not isinstance(data, bytes):
+            raise ModelError(f"{called}: a file object that gives {type(data).__name__}; open it in binary mode, 'rb'")
+        return _read_bytes(data, called)
+    raise ModelError(
+        f"{called}: a {type(source).__name__} is no model; give a path, bytes, a binary file object or an "
+        "onnx.ModelProto"
+    )
+
+
+def _read_bytes(data: bytes, called: str) -> UnboundModel:
+    if _begins_json(data[:_LOOK]):
+        from nnmeter.formats.nnmeter_ir import read_nnmeter_ir
+
+        return read_nnmeter_ir(data, called, called)
+    return read_bytes(data, called)
 
 
 def _is_proto(source: Any) -> bool:

@@ -69,7 +69,7 @@ def build_graph(scanned: ScannedGraph, outer: Collection[str] = ()) -> UnboundGr
         if declared.name not in available and declared.name not in outer:
             raise WireError(f"output '{declared.name}' is written by no node")
     return UnboundGraph(
-        scanned.name, nodes, inputs, tuple(scanned.outputs), constants, values, _parsed_later(scanned.value_info)
+        scanned.name, nodes, inputs, tuple(scanned.outputs), constants, values, _ParsedLater(scanned.value_info)
     )
 
 
@@ -80,21 +80,22 @@ def _check_input(declared: DeclaredType) -> None:
         raise WireError(f"input '{declared.name}' has {len(declared.dims)} dimensions, more than {MAX_RANK}")
 
 
-def _parsed_later(messages: Sequence[bytes]) -> Callable[[], dict[str, DeclaredType]]:
-    declared: dict[str, DeclaredType] = {}
+class _ParsedLater:
+    """The types that a file declares for inner tensors, parsed when they are first asked for; it can be pickled."""
 
-    def parse() -> dict[str, DeclaredType]:
-        if declared or not messages:
-            return dict(declared)
-        for message in messages:
-            try:
-                found = scan_declared(message, 0, len(message))
-            except (WireError, IndexError):
-                continue  # only a hint, which an operator with a rule does not need
-            declared[found.name] = found
-        return dict(declared)
+    def __init__(self, messages: Sequence[bytes]) -> None:
+        self._messages = messages
+        self._declared: dict[str, DeclaredType] = {}
 
-    return parse
+    def __call__(self) -> dict[str, DeclaredType]:
+        if not self._declared:
+            for message in self._messages:
+                try:
+                    found = scan_declared(message, 0, len(message))
+                except (WireError, IndexError):
+                    continue  # only a hint, which an operator with a rule does not need
+                self._declared[found.name] = found
+        return dict(self._declared)
 
 
 def _give_names(nodes: list[Node]) -> None:

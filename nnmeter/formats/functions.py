@@ -103,7 +103,7 @@ class _Inliner:
             elif actual:
                 names[formal] = actual
         attributes = {**function.defaults, **call.attributes}
-        return [_renamed(node, names, attributes) for node in function.nodes] + passed
+        return [_renamed(node, names, attributes, call.scope) for node in function.nodes] + passed
 
 
 class _Size(NamedTuple):
@@ -153,7 +153,8 @@ class _Scope(dict[str, str]):
         return self.prefix + name
 
 
-def _renamed(node: Node, names: _Scope, attributes: Mapping[str, Any]) -> Node:
+def _renamed(node: Node, names: _Scope, attributes: Mapping[str, Any], scope: str = "") -> Node:
+    """A node of a body; one that does not say which module it is of is of that of the call."""
     return Node(
         node.op_type,
         node.domain,
@@ -161,6 +162,7 @@ def _renamed(node: Node, names: _Scope, attributes: Mapping[str, Any]) -> Node:
         tuple([names[n] for n in node.inputs]),
         tuple([names[n] for n in node.outputs]),
         _resolved(node.attributes, names, attributes),
+        node.scope or scope,
     )
 
 

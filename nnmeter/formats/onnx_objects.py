@@ -14,7 +14,7 @@ from nnmeter.formats.tensors import StoredTensor, scan_tensor, tensor_type
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.ir import Node
 from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, DeclaredType
-from nnmeter.limits import MAX_DEPTH
+from nnmeter.limits import MAX_DEPTH, MAX_NAME
 
 if TYPE_CHECKING:
     import onnx
@@ -88,6 +88,7 @@ class _Reader:
             tuple(proto.input),
             tuple(proto.output),
             dict(self.attribute(attribute) for attribute in proto.attribute),
+            _scope(proto),
         )
 
     def attribute(self, proto: onnx.AttributeProto) -> tuple[str, Any]:
@@ -106,6 +107,13 @@ _TAKEN_APART: dict[int, Any] = {
     10: lambda reader, proto: [reader.graph(g) for g in proto.graphs],
     11: lambda reader, proto: _sparse_tensor(proto.sparse_tensor),
 }
+
+
+def _scope(proto: onnx.NodeProto) -> str:
+    """What the metadata say of the modules around a node; the same entries as in a file (`nnmeter.formats.scan`)."""
+    entries = {entry.key: entry.value for entry in getattr(proto, "metadata_props", ())}  # since onnx 1.16
+    scope = entries.get("pkg.torch.onnx.name_scopes", entries.get("namespace", ""))
+    return scope if len(scope) <= MAX_NAME else ""
 
 
 def _declared(proto: onnx.ValueInfoProto) -> DeclaredType:

@@ -67,18 +67,18 @@ def read_file(path: str | os.PathLike[str]) -> UnboundModel:
         raise ModelError(f"{source}: cannot be read ({fault.strerror or fault}); give a readable ONNX file") from fault
 
 
-def read_bytes(data: bytes) -> UnboundModel:
-    """Read a model from the bytes of a file."""
+def read_bytes(data: bytes, source: str = "model") -> UnboundModel:
+    """Read a model from the bytes of a file; errors call it `source`."""
     if not data:
-        raise ModelError("model: is empty; give the bytes of an ONNX file")
-    return _guarded("model", "", lambda: Scanner().model(data, 0, len(data)))
+        raise ModelError(f"{source}: is empty; give the bytes of an ONNX file")
+    return _guarded(source, "", lambda: Scanner().model(data, 0, len(data)))
 
 
-def read_proto(proto: onnx.ModelProto) -> UnboundModel:
-    """Read a model from a `ModelProto`; its weights are not copied."""
+def read_proto(proto: onnx.ModelProto, source: str = "model") -> UnboundModel:
+    """Read a model from a `ModelProto`, whose weights are not copied; errors call it `source`."""
     from nnmeter.formats.onnx_objects import scan_proto
 
-    return _guarded("model", "", lambda: scan_proto(proto))
+    return _guarded(source, "", lambda: scan_proto(proto))
 
 
 def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> UnboundModel:

@@ -1,7 +1,8 @@
 """ONNX messages as Python values: model, graph, node, attribute, function and value info, scanned in place.
 
 Rules:
-1. Documentation, metadata, training information and quantization annotations are passed over.
+1. Documentation, metadata, training information and quantization annotations are passed over, but for the one entry of
+   a node's metadata that says which module of the exporting framework it is of: `_NAME_SCOPES`, else `_NAMESPACE`.
 2. A node or an attribute of moderate size is copied out of the file first: plain bytes are faster to read than a map.
 3. Equal attributes are read once: a model of hundreds of nodes has few different ones.
 4. Types that the file declares for inner tensors are kept as bytes and parsed only if they are asked for.
@@ -52,6 +53,12 @@ _PER_AXIS = frozenset(
     "axes border dilations ends kernel_shape output_padding output_shape paddings pads perm pooled_shape repeats "
     "scales shape starts steps strides".split()
 )
+
+
+# How the entries of a node's metadata begin that name the modules around it: the key, and the tag of the value. Torch's
+# exporter (2.5 and newer) writes both among others that are far longer, such as the stack of calls.
+_NAME_SCOPES = b"\x0a\x1apkg.torch.onnx.name_scopes\x12"
+_NAMESPACE = b"\x0a\x09namespace\x12"
 
 
 class Reference(NamedTuple):
@@ -196,7 +203,7 @@ class Scanner:
         inputs: list[str] = []
         outputs: list[str] = []
         attributes: dict[str, Any] = {}
-        name = op_type = domain = overload = ""
+        name = op_type = domain = overload = scope = ""
         while at < end:
             key = buffer[at]
             if key & 0x87 != LENGTH:
@@ -226,6 +233,11 @@ class Scanner:
                 domain = buffer[at:stop].decode()
             elif key == 0x42:
                 overload = buffer[at:stop].decode()
+            elif key == 0x4A and (
+                buffer[at : at + len(_NAME_SCOPES)] == _NAME_SCOPES
+                or (not scope and buffer[at : at + len(_NAMESPACE)] == _NAMESPACE)
+            ):
+                scope = scan_scope(buffer, at, stop)
             at = stop
         self._edges += len(inputs) + len(outputs)
         if self._edges > MAX_EDGES:
@@ -236,7 +248,7 @@ class Scanner:
             domain = ""
         if overload:
             op_type = f"{op_type}:{overload}"
-        return Node(op_type, domain, name, tuple(inputs), tuple(outputs), attributes)
+        return Node(op_type, domain, name, tuple(inputs), tuple(outputs), attributes, scope)
 
     def attribute(self, buffer: Buffer, at: int, end: int) -> tuple[str, Any]:
         """Read an AttributeProto: its name and value."""
@@ -364,6 +376,14 @@ def scan_opset(buffer: Buffer, at: int, end: int) -> tuple[str, int]:
         elif number == 2 and kind == VARINT:
             version = signed(start)
     return "" if domain == "ai.onnx" else domain, version
+
+
+def scan_scope(buffer: Buffer, at: int, end: int) -> str:
+    """Read the value of a StringStringEntryProto; "" for one that is longer than a name may be. It is only a hint."""
+    for number, kind, start, stop in fields(buffer, at, end):
+        if number == 2 and kind == LENGTH and stop - start <= MAX_NAME:
+            return buffer[start:stop].decode("utf-8", "replace")
+    return ""
 
 
 def scan_declared(buffer: Buffer, at: int, end: int) -> DeclaredType:

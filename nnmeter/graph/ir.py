@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.graph.notes import Note
+
 DTYPE_BITS: dict[str, int] = {
     "float32": 32, "float64": 64, "float16": 16, "bfloat16": 16,
     "float8e4m3fn": 8, "float8e4m3fnuz": 8, "float8e5m2": 8, "float8e5m2fnuz": 8, "float8e8m0": 8, "float4e2m1": 4,
@@ -43,7 +45,11 @@ class TensorType:
 
 @dataclass(slots=True)
 class Node:
-    """One operator. `inputs` and `outputs` are tensor names, "" for an absent optional one."""
+    """One operator. `inputs` and `outputs` are tensor names, "" for an absent optional one.
+
+    `scope` is what the exporting framework wrote of the module that the operator is of, as the file has it (see
+    `nnmeter.prediction.modules`); "" where the file says nothing, or says it in the name.
+    """
 
     op_type: str
     domain: str  # "" for ai.onnx
@@ -51,6 +57,7 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, Any] = field(default_factory=dict)  # int, float, str, tuple of these, ndarray, or Graph
+    scope: str = ""
 
 
 @dataclass(slots=True)
@@ -61,6 +68,7 @@ class Graph:
         types: type of every tensor: graph inputs, initializers, and all node outputs.
         initializers: names of the constant tensors that the file stores (weights); their types are in `types`.
         values: values of the small constants that are known (stored or computed while shapes were inferred).
+        warnings: what the user should know of its shapes.
     """
 
     name: str
@@ -71,4 +79,4 @@ class Graph:
     initializers: set[str]
     values: dict[str, np.ndarray]
     opsets: dict[str, int]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nnmeter.devices.machine import VECTOR_BITS
 from nnmeter.devices.transfer import read_transfer
+from nnmeter.prediction.interval import Interval
 
 if TYPE_CHECKING:
     from nnmeter.devices.identity import MachineMatch
@@ -26,5 +27,7 @@ def for_machine(prediction: Prediction, match: MachineMatch) -> Prediction:
         bits = f"{VECTOR_BITS[match.isa_there]} there, {VECTOR_BITS[match.isa_here]} here"
         note = f"times are those of the pack by {factor:.2f}, for vector instructions are of other widths ({bits} bits)"
         prediction = prediction.rescaled(factor, note)
-    interval = transfer.widen(prediction.latency_ms, *prediction.interval_ms, prediction.confidence)
+    low, high = prediction.interval_ms
+    low, high = transfer.widen(prediction.latency_ms, low, high, prediction.confidence)
+    interval = Interval(low, high, prediction.confidence)
     return replace(prediction, machine=match, interval_ms=interval)

@@ -4,58 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from nnmeter.predictor.price import Source
-from nnmeter.predictor.trained_range import Gap
+from nnmeter.graph.notes import Note
+from nnmeter.prediction.groups import KernelGroup, group_kernels
+from nnmeter.prediction.interval import Coverage, Interval
+from nnmeter.prediction.modules import module_name
+from nnmeter.prediction.priced_kernel import PricedKernel
+from nnmeter.wording import format_ms, format_share, printable, shorten
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nnmeter.devices.identity import MachineMatch
 
 SCHEMA_VERSION = 1
+_SHOWN_CHARACTERS = 80  # of a model's name, where a prediction shows itself in a line
 
 
-@dataclass(frozen=True, slots=True)
-class PricedKernel:
-    """One kernel of a prediction.
-
-    Attributes:
-        name: name of the kernel in its model.
-        type: fused name in the runtime's vocabulary.
-        latency_ms: its price.
-        source: "trained", or "fallback" where the device's training had no such operator.
-        nodes: the model's operators that it absorbs.
-        flops: floating-point operations, one multiply-add being two.
-        bytes: bytes read and written.
-        outside: how many doublings of size it lies beyond what training sampled; 0 inside.
-        gaps: what training lacked for it; nothing for a kernel inside of the trained range.
-    """
-
-    name: str
-    type: str
-    latency_ms: float
-    source: Source
-    nodes: tuple[str, ...]
-    flops: int
-    bytes: int
-    outside: float
-    gaps: tuple[Gap, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The kernel as the JSON schema has it."""
-        return {
-            "name": self.name,
-            "type": self.type,
-            "latency_ms": self.latency_ms,
-            "source": self.source,
-            "nodes": list(self.nodes),
-            "flops": self.flops,
-            "bytes": self.bytes,
-            "outside": [gap.to_dict() for gap in self.gaps],
-        }
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """How long a model takes on a device, and why.
 
@@ -63,9 +31,9 @@ class Prediction:
         model: name of the model, the path where it came from one.
         device: id of the device pack.
         latency_ms: predicted time of one inference: the kernels and the overhead.
-        interval_ms: low and high end that hold the measured time with probability `confidence`.
+        interval_ms: holds the measured time with probability `confidence`.
         confidence: 0.5, 0.8, 0.9 or 0.95.
-        coverage: share of the kernels' time that "trained" and "fallback" prices make up.
+        coverage: shares of the kernels' time that trained prices and those of the fallback make up.
         kernels: every kernel in the order of execution.
         overhead_ms: time of an inference that no kernel accounts for.
         warnings: what the reader should know, a sentence each.
@@ -77,12 +45,12 @@ class Prediction:
     model: str
     device: str
     latency_ms: float
-    interval_ms: tuple[float, float]
+    interval_ms: Interval
     confidence: float
-    coverage: Mapping[str, float]
+    coverage: Coverage
     kernels: tuple[PricedKernel, ...]
     overhead_ms: float
-    warnings: tuple[str, ...]
+    warnings: tuple[Note, ...]
     dims: Mapping[str, int] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     machine: MachineMatch | None = None
@@ -98,15 +66,70 @@ class Prediction:
         total = sum(kernel.latency_ms for kernel in self.kernels)
         return sum(kernel.latency_ms for kernel in self.outside) / total if total else 0.0
 
+    def by_type(self) -> tuple[KernelGroup, ...]:
+        """Time by fused type (`nchwc.Conv+Relu`), most expensive first."""
+        return group_kernels(self.kernels, self.latency_ms, lambda kernel: kernel.type)
+
+    def by_operator(self) -> tuple[KernelGroup, ...]:
+        """Time by the operator that a kernel computes, whatever is fused to it (`Conv`), most expensive first."""
+        return group_kernels(self.kernels, self.latency_ms, lambda kernel: kernel.operator)
+
+    def by_module(self, depth: int | None = None) -> tuple[KernelGroup, ...]:
+        """Time by module of the framework that exported the model, most expensive first.
+
+        A fused kernel counts to the module of its main operator. The group "" has operators outside of any module, and
+        what the runtime adds; a file that says nothing of modules gives that group alone.
+
+        Args:
+            depth: levels of modules to tell apart: 1 gives `layer1`, 2 gives `layer1.0`; all of them if not given.
+        """
+        return group_kernels(self.kernels, self.latency_ms, lambda kernel: module_name(kernel.place, depth))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The kernels as a pandas frame, a row each, in the order of execution.
+
+        Columns: `name`, `type`, `operator`; `latency_ms` in milliseconds and `share` of the predicted time, 0 to 1;
+        `source`, "trained" or "fallback"; `flops`, one multiply-add being two, and `bytes` read and written; `module`
+        of the exporting framework; `nodes`, a tuple of the model's operators that the kernel absorbs.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        from nnmeter.prediction.kernel_frame import kernel_frame
+
+        return kernel_frame(self.kernels, self.latency_ms)
+
+    def __repr__(self) -> str:
+        return f"<Prediction {self}>"
+
+    def __str__(self) -> str:
+        count = len(self.kernels)
+        return (
+            f"{self._subject()}: {format_ms(self.latency_ms)} ms "
+            f"({format_ms(self.interval_ms.low)} to {format_ms(self.interval_ms.high)}), "
+            f"{count} kernel{'' if count == 1 else 's'}, {format_share(self.coverage.trained)} trained"
+        )
+
+    def _subject(self) -> str:
+        """Model, sizes and device on one line; names in files may have characters that a terminal acts on."""
+        name = shorten(PurePath(self.model).name or self.model, _SHOWN_CHARACTERS)
+        sizes = " ".join(f"{dim}={size}" for dim, size in self.dims.items())
+        return printable(f"{name}{f' ({sizes})' if sizes else ''} on {self.device}")
+
+    def _repr_html_(self) -> str:
+        from nnmeter.prediction.showing import as_html
+
+        return as_html(str(self), self.kernels, self.latency_ms, self.overhead_ms, self.warnings)
+
     def rescaled(self, factor: float, note: str) -> Prediction:
         """The prediction with all times multiplied, and a warning that says why; shares stay."""
         return replace(
             self,
             latency_ms=self.latency_ms * factor,
-            interval_ms=(self.interval_ms[0] * factor, self.interval_ms[1] * factor),
+            interval_ms=self.interval_ms.scaled(factor),
             kernels=tuple(replace(k, latency_ms=k.latency_ms * factor) for k in self.kernels),
             overhead_ms=self.overhead_ms * factor,
-            warnings=(*self.warnings, note),
+            warnings=(*self.warnings, Note(note, "rescaled")),
         )
 
     def to_dict(self) -> dict[str, Any]:

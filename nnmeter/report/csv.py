@@ -42,7 +42,7 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
         low, high = prediction.interval_ms
         writer.writerow(
             [
-                _as_text(prediction.model),
+                as_text(prediction.model),
                 prediction.device,
                 f"{prediction.latency_ms:.6g}",
                 f"{low:.6g}",
@@ -51,16 +51,16 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
                 f"{prediction.coverage['trained']:.6g}",
                 f"{prediction.coverage['fallback']:.6g}",
                 len(prediction.kernels),
-                _as_text("; ".join(prediction.warnings)),
+                as_text("; ".join(prediction.warnings)),
                 format_dims(prediction.dims),
                 f"{prediction.outside_share:.6g}",
-                _as_text("; ".join(f"{g.type} x{g.count}: {g.reason}" for g in summarize_outside(prediction.kernels))),
+                as_text("; ".join(f"{g.type} x{g.count}: {g.reason}" for g in summarize_outside(prediction.kernels))),
                 machine_value(prediction.machine),
             ]
         )
     return stream.getvalue()
 
 
-def _as_text(value: str) -> str:
+def as_text(value: str) -> str:
     """A text that no spreadsheet takes for a formula: names come from files, and formulas can call programs."""
     return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 def render(predictions: Sequence[Prediction], layout: Layout) -> str:
     """A section for one prediction, a table with a row each for several."""
     warning = warn_of_another_machine(predictions)
-    before = f"> {_escape(warning)}\n\n" if warning else ""
+    before = f"> {escape(warning)}\n\n" if warning else ""
     text = _several(predictions, layout.explain) if layout.several else _single(predictions[0], layout.explain)
     return before + text
 
 
 def _single(prediction: Prediction, explain: bool) -> str:
     confidence = round(100 * prediction.confidence)
-    sizes = _escape(f" ({format_dims(prediction.dims)})") if prediction.dims else ""
+    sizes = escape(f" ({format_dims(prediction.dims)})") if prediction.dims else ""
     lines = [
-        f"## {_escape(prediction.model)}{sizes} on {_escape(prediction.device)}",
+        f"## {escape(prediction.model)}{sizes} on {escape(prediction.device)}",
         "",
         f"**{format_ms(prediction.latency_ms)} ms**, "
         f"{confidence} % interval {format_interval(prediction.interval_ms)} ms. Coverage: "
@@ -66,7 +66,7 @@ def _outside(prediction: Prediction, explain: bool) -> list[str]:
         lines += markdown_table(("kernel", "type", "ms", "what is missing"), "llrl", rows)
     else:
         lines += [
-            f"- {_escape(group.type)} ×{group.count} ({format_ms(group.latency_ms)} ms): {group.reason}"
+            f"- {escape(group.type)} ×{group.count} ({format_ms(group.latency_ms)} ms): {group.reason}"
             for group in summarize_outside(prediction.outside)
         ]
     return [*lines, "", "To train it:", "", *(f"    {command}" for command in prediction.advice)]
@@ -77,12 +77,12 @@ def _several(predictions: Sequence[Prediction], explain: bool) -> str:
     align = "".join("r" if column.kind == "r" else "l" for column in columns)
     rows = [tuple(column.cell(prediction) for column in columns) for prediction in predictions]
     heading = heading_of(predictions)
-    lines = [f"Predicted {_escape(heading)}:" if heading else "Predicted:", ""]
+    lines = [f"Predicted {escape(heading)}:" if heading else "Predicted:", ""]
     lines += markdown_table([column.heading for column in columns], align, rows)
     lines += ["", *_machines(predictions)][:-1]
     for prediction in predictions if explain else ():
         if prediction.outside:
-            lines += ["", f"### {_escape(label_of(prediction, predictions))}", *_outside(prediction, True)]
+            lines += ["", f"### {escape(label_of(prediction, predictions))}", *_outside(prediction, True)]
     said: dict[str, list[str]] = {}
     for prediction in predictions:
         for warning in prediction.warnings:
@@ -96,7 +96,7 @@ def _several(predictions: Sequence[Prediction], explain: bool) -> str:
 def _machines(predictions: Sequence[Prediction]) -> list[str]:
     """What the devices are to this machine, and an empty line."""
     said = say_machines(predictions)
-    return [_escape(said[0].upper() + said[1:] + "."), ""] if said else []
+    return [escape(said[0].upper() + said[1:] + "."), ""] if said else []
 
 
 def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> list[str]:
@@ -106,14 +106,14 @@ def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[st
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_escape, cells)) + " |"
+    return "| " + " | ".join(map(escape, cells)) + " |"
 
 
 def _warnings(warnings: Iterable[str]) -> list[str]:
-    items = [f"- {_escape(warning)}" for warning in warnings]
+    items = [f"- {escape(warning)}" for warning in warnings]
     return ["", "Warnings:", "", *items] if items else []
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Text that is one cell and no markup: names come from files, and pages that show Markdown may take HTML in it."""
     return printable(text.replace("\n", " ")).replace("|", "\\|").replace("<", "&lt;")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from nnmeter.report.numbers import format_count, format_ms, format_share
 
 if TYPE_CHECKING:
-    from nnmeter.prediction.prediction import Prediction, PricedKernel
+    from nnmeter.prediction.prediction import Prediction
+    from nnmeter.prediction.priced_kernel import PricedKernel
     from nnmeter.predictor.trained_range import Gap
 
 TITLE = "outside the trained range"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nnmeter.prediction.prediction import Prediction
+    from nnmeter.report.groups import GroupReport
 
 # A renderer's module has `render(predictions, layout) -> str`. It is imported when used.
 FORMATS: dict[str, str] = {
@@ -46,4 +47,10 @@ def render(predictions: Sequence[Prediction], report_format: str, layout: Layout
     """
     module = importlib.import_module(FORMATS[report_format])
     text: str = module.render(predictions, layout or Layout(several=len(predictions) != 1))
+    return text
+
+
+def render_groups(report: GroupReport, report_format: str, layout: Layout) -> str:
+    """The report of time by group; a format is a module `nnmeter.report.groups_FORMAT`."""
+    text: str = importlib.import_module(f"nnmeter.report.groups_{report_format}").render(report, layout)
     return text

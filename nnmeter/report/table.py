@@ -13,8 +13,10 @@ from nnmeter.report.render import Layout
 from nnmeter.report.text import Text
 
 if TYPE_CHECKING:
+    from nnmeter.graph.notes import Note
     from nnmeter.prediction.prediction import Prediction
 
+_OF_SHAPES = ("bounded", "assumed", "estimated", "empty")
 _BOUNDS_SHOWN = 10  # warnings about shapes that depend on data; a detector can have hundreds
 
 
@@ -97,15 +99,15 @@ def _add_several(text: Text, predictions: Sequence[Prediction], explain: bool) -
     )
 
 
-def _unsaid(warnings: Sequence[str]) -> list[str]:
+def _unsaid(warnings: Sequence[Note]) -> Sequence[str]:
     """The warnings but those that the tables say in more detail, which kernels are outside of the trained range.
 
     Of shapes that depend on data, only the first are told one by one.
     """
-    rest = [w for w in warnings if not w.startswith(("priced by the fallback", "larger or smaller"))]
-    bounds = [w for w in rest if w.startswith("tensor '")]
+    rest: list[Note] = [w for w in warnings if w.code not in ("fallback", "outside")]
+    bounds = [w for w in rest if w.code in _OF_SHAPES]
     if len(bounds) <= _BOUNDS_SHOWN:
         return rest
     hidden = len(bounds) - _BOUNDS_SHOWN
     more = f"{hidden} more tensors whose shapes depend on data are bounded or assumed (--format json names them)"
-    return [*bounds[:_BOUNDS_SHOWN], more, *(w for w in rest if not w.startswith("tensor '"))]
+    return [*map(str, bounds[:_BOUNDS_SHOWN]), more, *(w for w in rest if w.code not in _OF_SHAPES)]

@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from nnmeter.wording import printable, shorten
+
+__all__ = ["GAP", "Text", "printable", "shorten"]
+
 GAP = "   "
 _BOLD, _DIM, _YELLOW, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[0m"
 _STYLES = re.compile(r"(\x1b\[(?:1|2|33|0)m)")
 _NARROWEST = 12
-
-
-def printable(text: str) -> str:
-    """`text` without characters that would make a terminal do something: names in a file may have any."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class Text:
@@ -99,11 +98,6 @@ class Text:
                 return
             widths[widest] -= 1
             excess -= 1
-
-
-def shorten(name: str, width: int) -> str:
-    """`name` cut to `width` characters at its beginning: the end of an operator's path tells most."""
-    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
 
 
 def _row(cells: Sequence[str], kinds: str, widths: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.graph.ir import Graph
 from nnmeter.graph.unbound import UnboundModel
 
@@ -50,7 +51,7 @@ def test_a_bound_names_the_tensor_and_the_rule(selecting: UnboundModel) -> None:
 
 
 def test_an_assumed_shape_takes_the_place_of_the_bound(selecting: UnboundModel) -> None:
-    graph = bind_shapes(selecting, assume={"found": (2, 5)})
+    graph = bind_shapes(selecting, InputSizes(assume={"found": (2, 5)}))
     assert graph.types["places"].shape == (5, 2)
     assert graph.types["y"].shape == (5, 64)
     assert graph.warnings == ["tensor 'found' (NonZero of node 'nz'): 2x5 as assumed"]
@@ -58,7 +59,7 @@ def test_an_assumed_shape_takes_the_place_of_the_bound(selecting: UnboundModel) 
 
 
 def test_a_shape_computed_from_a_bounded_one_may_be_assumed_too(selecting: UnboundModel) -> None:
-    graph = bind_shapes(selecting, assume={"rows": (7, 64)})
+    graph = bind_shapes(selecting, InputSizes(assume={"rows": (7, 64)}))
     assert graph.types["y"].shape == (7, 64)
     assert any("'found'" in warning for warning in graph.warnings)
     assert "tensor 'rows' (GatherND of node 'g'): 7x64 as assumed" in graph.warnings
@@ -75,7 +76,7 @@ def test_outputs_of_one_node_that_had_one_shape_keep_one() -> None:
     ]
     model = read(nodes, {"x": (TensorProto.FLOAT, [2, 80]), "k": (TensorProto.INT64, [3])}, ["best", "place"])
     assert bind_shapes(model).types["place"].shape == (2, 80)
-    graph = bind_shapes(model, assume={"best": (2, 9)})
+    graph = bind_shapes(model, InputSizes(assume={"best": (2, 9)}))
     assert (graph.types["best"].shape, graph.types["place"].shape) == ((2, 9), (2, 9))
     assert graph.types["place"].dtype == "int64"
 
@@ -90,7 +91,7 @@ def unbounded() -> UnboundModel:
 def test_a_shape_without_a_bound_asks_for_an_assumption(unbounded: UnboundModel) -> None:
     with pytest.raises(ModelError, match=r"m\.onnx: node 'r' .*'y' cannot be determined.*--assume y=AxBxC"):
         bind_shapes(unbounded)
-    graph = bind_shapes(unbounded, assume={"y": (8, 3)})
+    graph = bind_shapes(unbounded, InputSizes(assume={"y": (8, 3)}))
     assert str(graph.types["z"]) == "float16[8x3]"
     assert graph.warnings == ["tensor 'y' (Reshape of node 'r'): 8x3 as assumed"]
 
@@ -106,17 +107,17 @@ def test_a_shape_without_a_bound_asks_for_an_assumption(unbounded: UnboundModel)
 )
 def test_an_assumption_that_cannot_hold_is_refused(selecting: UnboundModel, assume: dict, message: str) -> None:
     with pytest.raises(ModelError) as caught:
-        bind_shapes(selecting, assume=assume)
+        bind_shapes(selecting, InputSizes(assume=assume))
     assert message in str(caught.value)
 
 
 def test_a_shape_that_does_not_depend_on_data_is_not_assumed() -> None:
     model = read([helper.make_node("Relu", ["x"], ["y"], "r")], {"x": (TensorProto.FLOAT, [2, 3])}, ["y"])
-    assert bind_shapes(model, assume={"y": (2, 3)}).warnings == []
+    assert bind_shapes(model, InputSizes(assume={"y": (2, 3)})).warnings == []
     with pytest.raises(ModelError, match="tensor 'y' is 2x3 whatever the data, 2x4 cannot be assumed of it"):
-        bind_shapes(model, assume={"y": (2, 4)})
+        bind_shapes(model, InputSizes(assume={"y": (2, 4)}))
     with pytest.raises(ModelError, match="data decide no shape"):
-        bind_shapes(model, assume={"z": (2, 4)})
+        bind_shapes(model, InputSizes(assume={"z": (2, 4)}))
 
 
 def test_bounds_that_do_not_fit_each_other_ask_for_assumptions() -> None:
@@ -128,7 +129,7 @@ def test_bounds_that_do_not_fit_each_other_ask_for_assumptions() -> None:
     model = read(nodes, {"a": (TensorProto.FLOAT, [30]), "b": (TensorProto.FLOAT, [20])}, ["y"])
     with pytest.raises(ModelError, match=r"node 'sum'.*assume other shapes.*\('na', 'nb'\) with --assume na="):
         bind_shapes(model)
-    assert bind_shapes(model, assume={"na": (1, 4), "nb": (1, 4)}).types["y"].shape == (1, 4)
+    assert bind_shapes(model, InputSizes(assume={"na": (1, 4), "nb": (1, 4)})).types["y"].shape == (1, 4)
 
 
 def test_a_tensor_that_comes_out_empty_is_told() -> None:
@@ -169,8 +170,8 @@ def test_inputs_with_the_same_free_dimensions_are_named_together() -> None:
 def test_a_dimension_that_an_exporter_gave_no_name_is_called_by_input_and_axis() -> None:
     model = read([helper.make_node("Relu", ["x"], ["y"], "r")], {"x": (TensorProto.FLOAT, ["?", 3, "?", "w"])}, ["y"])
     assert model.free_dimensions == {"x": ("x.0", "x.2", "w")}
-    assert bind_shapes(model, shapes={"x": (2, 3, 48, 320)}).types["y"].shape == (2, 3, 48, 320)
-    assert bind_shapes(model, {"x.0": 2, "x.2": 48, "w": 320}).types["y"].shape == (2, 3, 48, 320)
+    assert bind_shapes(model, InputSizes(shapes={"x": (2, 3, 48, 320)})).types["y"].shape == (2, 3, 48, 320)
+    assert bind_shapes(model, InputSizes({"x.0": 2, "x.2": 48, "w": 320})).types["y"].shape == (2, 3, 48, 320)
 
 
 def test_the_example_for_a_named_side_of_a_map_is_a_usual_one() -> None:

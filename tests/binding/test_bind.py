@@ -7,6 +7,7 @@ from onnx import TensorProto, helper
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.graph.ir import TensorType
 from nnmeter.graph.unbound import UnboundModel
 
@@ -31,25 +32,27 @@ def test_static_models_need_nothing() -> None:
 
 
 def test_a_dimension_is_bound_by_name_everywhere() -> None:
-    graph = bind_shapes(model_with(ids=["batch", "seq"], mask=["batch", 1, "seq"]), {"batch": 2, "seq": 128})
+    graph = bind_shapes(
+        model_with(ids=["batch", "seq"], mask=["batch", 1, "seq"]), InputSizes({"batch": 2, "seq": 128})
+    )
     assert graph.types["ids_out"].shape == (2, 128)
     assert graph.types["mask_out"].shape == (2, 1, 128)
 
 
 def test_a_shape_binds_the_names_in_it_for_other_inputs_too() -> None:
-    graph = bind_shapes(model_with(ids=["batch", "seq"], mask=["batch", "seq"]), shapes={"ids": (4, 16)})
+    graph = bind_shapes(model_with(ids=["batch", "seq"], mask=["batch", "seq"]), InputSizes(shapes={"ids": (4, 16)}))
     assert graph.types["mask_out"].shape == (4, 16)
 
 
 def test_a_model_may_be_bound_again() -> None:
     model = model_with(x=["n"])
-    assert bind_shapes(model, {"n": 1}).types["x_out"].shape == (1,)
-    assert bind_shapes(model, {"n": 7}).types["x_out"].shape == (7,)
+    assert bind_shapes(model, InputSizes({"n": 1})).types["x_out"].shape == (1,)
+    assert bind_shapes(model, InputSizes({"n": 7})).types["x_out"].shape == (7,)
     assert model.free_dimensions == {"x": ("n",)}
 
 
 def test_an_input_without_a_rank_takes_any_shape() -> None:
-    assert bind_shapes(model_with(x=None), shapes={"x": [3, 4]}).types["x_out"].shape == (3, 4)
+    assert bind_shapes(model_with(x=None), InputSizes(shapes={"x": [3, 4]})).types["x_out"].shape == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +95,13 @@ def test_what_remains_free_or_contradicts_is_named(inputs: dict, dims: dict, sha
     if message == "impossible":
         inputs = {"x": ["n", 2**20]}
     with pytest.raises(ModelError) as caught:
-        bind_shapes(model_with(**inputs), dims, shapes)
+        bind_shapes(model_with(**inputs), InputSizes(dims, shapes))
     assert message in str(caught.value)
     assert str(caught.value).startswith("model.onnx: ")
 
 
 def test_a_size_that_no_input_uses_is_a_warning() -> None:
-    graph = bind_shapes(model_with(x=[1]), {"batch": 1})
+    graph = bind_shapes(model_with(x=[1]), InputSizes({"batch": 1}))
     assert graph.warnings == ["no input has a dimension 'batch'; its size was not used"]
 
 
@@ -118,9 +121,9 @@ def test_a_sequence_is_given_as_its_length_and_the_shape_of_an_element() -> None
         ModelError, match=r"input 's' has no known length, being a sequence; give them with --shape s=2x1"
     ):
         bind_shapes(unbound)
-    stacked = bind_shapes(unbound, shapes={"s": (3, 7)})
+    stacked = bind_shapes(unbound, InputSizes(shapes={"s": (3, 7)}))
     assert stacked.values["y"] == 3
     assert stacked.types["z"].shape == (21,)
-    assert bind_shapes(unbound, shapes={"s": [(3,), (4,)]}).types["z"].shape == (7,)
+    assert bind_shapes(unbound, InputSizes(shapes={"s": [(3,), (4,)]})).types["z"].shape == (7,)
     with pytest.raises(ModelError, match="another rank"):
-        bind_shapes(unbound, shapes={"s": (3, 7, 7)})
+        bind_shapes(unbound, InputSizes(shapes={"s": (3, 7, 7)}))

@@ -12,6 +12,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.cli.main import run
 from nnmeter.errors import ModelError
 from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.graph.ir import Graph
 from nnmeter.operators.cost import graph_cost
 from tests.conftest import REPOSITORY
@@ -66,7 +67,7 @@ def flops_of_products(graph: Graph) -> float:
 
 
 def bind(model: onnx.ModelProto, **kwargs) -> Graph:
-    return bind_shapes(read_model(model), **kwargs)
+    return bind_shapes(read_model(model), InputSizes(**kwargs))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.formats import read_model
 from nnmeter.graph.dtypes import CODE_OF_DTYPE
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.operators.shape_rules import RULES
 from tests.binding.making import graph_of, ints, types_of
@@ -277,13 +278,13 @@ def test_a_declared_shape_is_taken_where_there_is_no_rule() -> None:
         value_info=[helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 7])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("custom", 1)])
-    bound = bind_shapes(read_model(model), {"n": 5})
+    bound = bind_shapes(read_model(model), InputSizes({"n": 5}))
     assert bound.types["z"] == TensorType("float32", (5, 7))
     assert [("unknown" in w, "declares" in w) for w in bound.warnings] == [(True, False), (False, True)]
     del graph.value_info[:]
     model.graph.CopyFrom(graph)
     with pytest.raises(ModelError, match=r"node 'node' \(custom.Mystery\): the shape of 'y' cannot be determined"):
-        bind_shapes(read_model(model), {"n": 5})
+        bind_shapes(read_model(model), InputSizes({"n": 5}))
 
 
 def test_onnx_infers_an_operator_without_a_rule_here() -> None:

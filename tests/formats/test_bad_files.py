@@ -15,6 +15,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.formats import NEWEST_OPSET, OLDEST_OPSET, read_model
 from nnmeter.formats.wire import WireError, fields, varint
+from nnmeter.graph.input_sizes import InputSizes
 from tests.conftest import ZOO, make_small_model
 from tests.formats.making import encoded_varint, fault_of, model_of, relu_model, two_level_functions, value
 
@@ -218,7 +219,7 @@ def test_damaged_bytes_raise_nothing_but_model_errors(which: int, changes: list,
     if end < 0.3:
         del data[int(len(data) * end * 3) :]
     with contextlib.suppress(ModelError):
-        bind_shapes(read_model(bytes(data)), {"n": 2})
+        bind_shapes(read_model(bytes(data)), InputSizes({"n": 2}))
 
 
 @given(st.binary(max_size=200))

@@ -26,6 +26,7 @@ from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
 from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.prediction.predict import LatencyPredictor
 from tests.conftest import REPOSITORY
 
@@ -68,7 +69,7 @@ def price(data: bytes, predictor: LatencyPredictor) -> None:
     shapes = {
         d.name: [size if isinstance(size, int) else 2 for size in d.dims] for d in model.inputs if d.dims is not None
     }
-    graph = bind_shapes(model, None, shapes)
+    graph = bind_shapes(model, InputSizes(shapes=shapes))
     prediction = predictor.price("model", detect_kernels(graph, RULES[len(data) % 2]), graph.warnings)
     low, high = prediction.interval_ms
     assert 0 <= low <= prediction.latency_ms <= high < float("inf")

@@ -10,6 +10,7 @@ from onnx import helper
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.graph.dtypes import DTYPE_OF_NUMPY
+from nnmeter.graph.input_sizes import InputSizes
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -160,7 +161,7 @@ def test_types_are_those_of_onnx_runtime(
         raise
     theirs = session.run(None, arrays)
     small = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
-    found = bind_shapes(read_model(model), values=small)
+    found = bind_shapes(read_model(model), InputSizes(values=small))
     dtypes = [DTYPE_OF_NUMPY.get(array.dtype, "string") for array in theirs]
     assert [found.types[name].dtype for name in node.output] == dtypes
     assert [found.types[name].shape for name in node.output] == [array.shape for array in theirs]

@@ -38,7 +38,7 @@ def test_without_a_shift_only_the_interval_changes(prediction: Prediction, monke
     assert (found.latency_ms, found.kernels, found.warnings) == (
         prediction.latency_ms, prediction.kernels, prediction.warnings,
     )  # fmt: skip
-    assert found.interval_ms == transfer.widen(prediction.latency_ms, *prediction.interval_ms, 0.9)
+    assert tuple(found.interval_ms) == transfer.widen(prediction.latency_ms, *prediction.interval_ms, 0.9)
     assert found.machine is ANOTHER
 
 

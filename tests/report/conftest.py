@@ -1,6 +1,9 @@
 import pytest
 
-from nnmeter.prediction.predict import Prediction, PricedKernel
+from nnmeter.graph.notes import Note
+from nnmeter.prediction.interval import Coverage, Interval
+from nnmeter.prediction.prediction import Prediction
+from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.trained_range import Gap
 
 
@@ -18,6 +21,8 @@ def prediction() -> Prediction:
             bytes=100 * i,
             outside=0.0,
             gaps=(Gap("operator", "Einsum", "matmul", "float32"),) if i == 3 else (),
+            operator="Einsum" if i == 3 else "Conv",
+            place=f"/layer{i}/Conv",
         )
         for i in range(1, 15)
     )
@@ -25,11 +30,11 @@ def prediction() -> Prediction:
         model="models/net|1.onnx",
         device="test-cpu-1t",
         latency_ms=110.0,
-        interval_ms=(100.0, 121.0),
+        interval_ms=Interval(100.0, 121.0, 0.9),
         confidence=0.9,
-        coverage={"trained": 102 / 105, "fallback": 3 / 105},
+        coverage=Coverage(102 / 105, 3 / 105),
         kernels=kernels,
         overhead_ms=5.0,
-        warnings=("[bold]beware",),
+        warnings=(Note("[bold]beware", "unused"),),
         advice=("nnmeter profile --like 'models/net|1.onnx'",),
     )

@@ -11,7 +11,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from nnmeter.prediction.predict import Prediction, load_predictor
+from nnmeter.graph.notes import Note
+from nnmeter.prediction.predict import load_predictor
+from nnmeter.prediction.prediction import Prediction
 from nnmeter.report import render
 from nnmeter.report.render import Layout
 from tests.conftest import make_small_model
@@ -30,7 +32,7 @@ def prediction(small_pack: Path) -> Prediction:
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("kind", ["table", "md"])
 def test_control_characters_do_not_reach_the_terminal(prediction: Prediction, kind: str, several: bool) -> None:
-    hostile = replace(prediction, model=f"m{CLEAR_SCREEN}", warnings=(f"w{CLEAR_SCREEN}",))
+    hostile = replace(prediction, model=f"m{CLEAR_SCREEN}", warnings=(Note(f"w{CLEAR_SCREEN}", "unused"),))
     text = render([hostile], kind, Layout(several, 300))
     assert "\x1b" not in text
     assert "\x9b" not in text

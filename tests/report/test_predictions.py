@@ -7,7 +7,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from nnmeter.prediction.predict import Prediction
+from nnmeter.graph.notes import Note
+from nnmeter.prediction.prediction import Prediction
 from nnmeter.report import FORMATS, Layout, render
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "prediction.schema.json").read_text())
@@ -32,6 +33,8 @@ def test_json_of_one_model_is_an_object_of_the_schema(prediction: Prediction) ->
     assert document["kernels"][2] == {
         "name": "/layer3/Conv",
         "type": "Einsum",
+        "operator": "Einsum",
+        "module": "layer3",
         "latency_ms": 3.0,
         "source": "fallback",
         "nodes": ["/layer3/Conv", "/layer3/Relu"],
@@ -120,14 +123,14 @@ def test_a_warning_of_many_models_is_said_once(prediction: Prediction) -> None:
 
 
 def test_the_table_says_once_what_is_outside(prediction: Prediction) -> None:
-    warned = replace(prediction, warnings=("priced by the fallback, no such kernel was measured: Einsum",))
+    warned = replace(prediction, warnings=(Note("priced by the fallback, not measured: Einsum", "fallback"),))
     assert render([warned], "table").count("Einsum") == 1
-    assert "no such kernel" in render([warned], "md")
+    assert "not measured" in render([warned], "md")
 
 
 def test_of_many_shapes_that_depend_on_data_the_table_tells_the_first(prediction: Prediction) -> None:
-    bounds = tuple(f"tensor 't{i}' (NonZero of node 'n{i}'): counted as all" for i in range(100))
-    text = render([replace(prediction, warnings=(*bounds, "beware"))], "table")
+    bounds = tuple(Note(f"tensor 't{i}' (NonZero): counted as all", "bounded", f"t{i}") for i in range(100))
+    text = render([replace(prediction, warnings=(*bounds, Note("beware", "unused")))], "table")
     assert text.count("counted as all") == 10
     assert "90 more tensors whose shapes depend on data" in text
     assert "beware" in text

@@ -25,6 +25,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError, ModelError
 from nnmeter.formats import read_model
 from nnmeter.graph.dtypes import CODE_OF_DTYPE, NUMPY_OF_DTYPE
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.runtimes.weights import fill_weights
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ModelCuts:
 
         self.name = Path(path).stem
         self._assumed = dict(assume or {})
-        self.graph: Graph = bind_shapes(read_model(path), dims, shapes, assume)
+        self.graph: Graph = bind_shapes(read_model(path), InputSizes().updated(dims, shapes, assume))
         try:
             model = onnx.load(os.fspath(path), load_external_data=False)
         except Exception as fault:  # protobuf raises its own DecodeError, whose place differs between its versions
@@ -133,7 +134,7 @@ class ModelCuts:
         graph.output.extend(helper.make_empty_tensor_value_info(name) for name in dict.fromkeys(left))
         model = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
         assumed = {name: shape for name, shape in self._assumed.items() if name in written}
-        bound = bind_shapes(read_model(model), assume=assumed)
+        bound = bind_shapes(read_model(model), InputSizes(assume=assumed))
         for value in graph.output:
             kind = bound.types[value.name]
             value.CopyFrom(helper.make_tensor_value_info(value.name, CODE_OF_DTYPE[kind.dtype], kind.shape))

@@ -178,11 +178,12 @@ def _readable(
     from nnmeter.binding.bind import bind_shapes
     from nnmeter.errors import NnmeterError
     from nnmeter.formats import read_model
+    from nnmeter.graph.input_sizes import InputSizes
 
     readable = []
     for path in paths:
         try:
-            bind_shapes(read_model(path), dims, shapes)
+            bind_shapes(read_model(path), InputSizes(dims, shapes))
             readable.append(path)
         except (NnmeterError, OSError) as fault:
             if refused is None:

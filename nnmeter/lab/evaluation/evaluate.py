@@ -32,7 +32,8 @@ from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.evaluation.kernel_scores import score_kernels
 from nnmeter.lab.evaluation.nearest_table import NEAREST, NearestTable, build_nearest_table
 from nnmeter.lab.evaluation.scorecard import Scorecard, ScoredModel, score_models
-from nnmeter.prediction.predict import DEFAULT_CONFIDENCE, LatencyPredictor
+from nnmeter.prediction.predict import LatencyPredictor
+from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE
 
 if TYPE_CHECKING:
     from nnmeter.devices.pack import DevicePack

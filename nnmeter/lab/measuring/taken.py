@@ -21,6 +21,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.measuring.measurement import Measurement
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def take_down(
     """
     if not (math.isfinite(latency_ms) and latency_ms > 0):
         raise MeasurementError(f"{model}: {latency_ms} ms is no time; give the milliseconds of one inference")
-    graph = bind_shapes(read_model(model), dims, shapes, assume)
+    graph = bind_shapes(read_model(model), InputSizes().updated(dims, shapes, assume))
     first = next((graph.types[name].shape for name in graph.inputs), ())
     name = Path(model).stem
     now = datetime.datetime.now()

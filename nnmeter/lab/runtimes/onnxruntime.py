@@ -33,6 +33,7 @@ import onnxruntime as ort
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError
 from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.graph.ir import Graph
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.runtimes.executed import kernels_of_executed_graph
@@ -145,7 +146,7 @@ class OnnxRuntimeModel:
     @cached_property
     def graph(self) -> Graph:
         """The graph that the session executes, every shape static."""
-        return bind_shapes(read_model(self._dump), {}, self._input_shapes)
+        return bind_shapes(read_model(self._dump), InputSizes(shapes=self._input_shapes))
 
     @cached_property
     def kernels(self) -> list[Kernel]:

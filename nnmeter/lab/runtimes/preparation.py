@@ -20,6 +20,7 @@ import numpy as np
 
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.runtimes.weights import load_with_weights, random_inputs
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def bind_inputs(
     static = {name: shape for name, shape in declared.items() if shape is not None}
     if len(static) == len(declared) and not dims and not shapes:
         return static
-    graph = bind_shapes(read_model(proto), dims, shapes)
+    graph = bind_shapes(read_model(proto), InputSizes(dims, shapes))
     for value in proto.graph.input:
         if value.name in graph.inputs:
             static[value.name] = graph.types[value.name].shape

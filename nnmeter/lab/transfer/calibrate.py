@@ -27,6 +27,7 @@ from nnmeter.devices.identity import match_measurements
 from nnmeter.devices.machine import channel_block
 from nnmeter.devices.pack import DevicePack, save_pack
 from nnmeter.errors import DeviceError, MeasurementError, ModelError
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.training.build import make_card, read_all
 from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
 
@@ -224,7 +225,7 @@ def _candidate_kernels(
     return {
         path.stem: [
             k.signature
-            for k in detect_kernels(bind_shapes(read_model(path), dims, shapes), rules)
+            for k in detect_kernels(bind_shapes(read_model(path), InputSizes().updated(dims, shapes)), rules)
             for _ in range(k.count)
         ]
         for path in paths

@@ -15,6 +15,7 @@ import numpy as np
 from nnmeter.errors import ModelError
 from nnmeter.graph.dtypes import DTYPE_OF_CODE, DTYPE_OF_NAME
 from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.notes import Note, NoteCode
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK, DeclaredType, UnboundGraph
 
 Inputs = Sequence[TensorType | None]
@@ -67,7 +68,7 @@ class Context:
     types: dict[str, TensorType]
     values: dict[str, np.ndarray[Any, Any]]
     opsets: dict[str, int]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)
     sequences: dict[str, list[TensorType]] = field(default_factory=dict)
     held: list[int] = field(default_factory=lambda: [0])
     block: int = 16
@@ -101,12 +102,12 @@ class Context:
     def bound(self, node: Node, what: str) -> None:
         """Warn that the shapes of a node's outputs depend on data, and by which rule they are bounded."""
         self.mark_bounded(node)
-        self.note(node, what)
+        self.note(node, what, "bounded")
 
-    def note(self, node: Node, what: str) -> None:
+    def note(self, node: Node, what: str, code: NoteCode = "estimated") -> None:
         """Warn of a node, naming its first output."""
         name = next(filter(None, node.outputs), "")
-        self.warnings.append(f"tensor '{name}' ({node.op_type} of node '{node.name}'): {what}")
+        self.warnings.append(Note(f"tensor '{name}' ({node.op_type} of node '{node.name}'): {what}", code, name))
 
     def mark_bounded(self, node: Node) -> None:
         """Note that the shapes of a node's outputs depend on data."""

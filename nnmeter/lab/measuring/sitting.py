@@ -1,0 +1,122 @@
+"""A sitting: models measured one after another, and added to a file. What `nnmeter.measure` does.
+
+1. Models are measured by the protocol. With a file, its nominal time of the reference is shared, so that all of its
+   sittings compare (`nnmeter.lab.measuring.append`); that the file is of this device is known before anything runs.
+2. A model that the runtime refuses is an error, unless there is someone to tell; then it is left out.
+3. After an interrupt, what was measured until then is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from nnmeter.errors import MeasurementError, NnmeterError
+from nnmeter.graph.input_sizes import InputSizes
+from nnmeter.lab.measuring import protocol
+from nnmeter.lab.measuring.append import append_measurements, check_appendable, describe_sitting
+from nnmeter.lab.measuring.fingerprint import take_fingerprint
+from nnmeter.lab.measuring.interruption import MeasuringInterrupted
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.protocol import Progress, Stopwatch
+from nnmeter.lab.runtimes.base import RuntimeAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class SittingResult:
+    """What a sitting came to.
+
+    Attributes:
+        measurements: in the order of the models; as they are in the file, where there is one.
+        own_reference_ms: the reference's own time, in milliseconds; that of earlier sittings may be another.
+        interrupted: whether it was ended before all models were measured.
+    """
+
+    measurements: tuple[Measurement, ...]
+    own_reference_ms: float
+    interrupted: bool
+
+
+def measure_sitting(
+    models: Sequence[str | os.PathLike[str]],
+    adapter: RuntimeAdapter,
+    threads: int,
+    sizes: InputSizes,
+    out: str | os.PathLike[str] | None = None,
+    append: bool = False,
+    *,
+    families: Mapping[str, str] | None = None,
+    passes: int = 6,
+    seconds_per_pass: float = 0.4,
+    progress: Progress | None = None,
+    refused: Callable[[str, NnmeterError], None] | None = None,
+) -> SittingResult:
+    """Measure models, and add the measurements to a file (rules 1 to 3).
+
+    Args:
+        models: paths of model files.
+        adapter: of the runtime.
+        threads: threads that execute one model.
+        sizes: dimensions and shapes; what is measured has the shapes of its data, so that nothing can be assumed.
+        out: measurement file; None to write none.
+        append: add to a file that is there.
+        families: family of a model by its file name.
+        passes: passes over all models.
+        seconds_per_pass: time for one model in one pass, in seconds.
+        progress: called with a line of text, steps done and steps in all.
+        refused: called with path and reason for a model that cannot be run (rule 2).
+
+    Raises:
+        ModelError: a model cannot be read.
+        MeasurementError: the runtime refuses a model; `out` is there and `append` is false, or is of another device.
+    """
+    if sizes.assume or sizes.values or sizes.trips:
+        raise MeasurementError("what is measured has the shapes of its data; give dims and shapes alone")
+    nominal_ms = None
+    fingerprint = take_fingerprint(adapter.name, adapter.version(), threads, adapter.device_settings(threads))
+    if out is not None:
+        if Path(out).exists() and not append:
+            raise MeasurementError(
+                f"{os.fspath(out)}: exists already; add to it with append=True, or give another file"
+            )
+        nominal_ms = check_appendable(out, fingerprint)
+    own_ms = [_reference_ms(adapter)] if nominal_ms is not None else []
+    interrupted = False
+    try:
+        found: Sequence[Measurement] = protocol.measure_models(
+            models,
+            adapter,
+            threads,
+            passes,
+            seconds_per_pass,
+            families=families,
+            dims=sizes.dims,  # type: ignore[arg-type]  # several sizes for one are refused where it is bound
+            shapes=sizes.shapes,  # type: ignore[arg-type]
+            reference_ms=nominal_ms,
+            progress=progress,
+            refused=refused,
+        )
+    except MeasuringInterrupted as stopped:
+        found, interrupted = stopped.measurements, True
+    if not found:
+        return SittingResult((), 0.0, interrupted)
+    if own_ms and not interrupted:
+        own_ms.append(_reference_ms(adapter))
+    own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
+    if out is not None:
+        fingerprint["reference_ms"] = found[0].reference_ms
+        fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
+        found = append_measurements(out, found, fingerprint)
+    return SittingResult(tuple(found), own_reference_ms, interrupted)
+
+
+def _reference_ms(adapter: RuntimeAdapter) -> float:
+    """The reference's own time now, where the nominal time is that of an earlier sitting."""
+    stopwatch = Stopwatch(adapter)
+    try:
+        return stopwatch.nominal_ms()
+    finally:
+        stopwatch.close()

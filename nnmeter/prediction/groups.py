@@ -1,0 +1,82 @@
+"""The time of a prediction by what its kernels have in common: fused type, operator, or module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nnmeter.prediction.modules import module_path
+
+if TYPE_CHECKING:
+    from nnmeter.prediction.priced_kernel import PricedKernel
+
+
+@dataclass(frozen=True, slots=True)
+class KernelGroup:
+    """The kernels of a prediction that have one name in common.
+
+    Attributes:
+        name: fused type, operator, or module; "" for kernels of no module.
+        latency_ms: what they take together, in milliseconds.
+        share: their share of the predicted time, overhead included.
+        kernels: how many there are.
+        flops: floating-point operations of all of them.
+        bytes: bytes that all of them read and write.
+    """
+
+    name: str
+    latency_ms: float
+    share: float
+    kernels: int
+    flops: int
+    bytes: int
+
+
+def group_kernels(
+    kernels: Iterable[PricedKernel], total_ms: float, key: Callable[[PricedKernel], str]
+) -> tuple[KernelGroup, ...]:
+    """The groups that `key` makes of kernels, most expensive first.
+
+    Args:
+        kernels: the kernels.
+        total_ms: the time that shares are of.
+        key: the name of a kernel's group.
+    """
+    members: dict[str, list[PricedKernel]] = {}
+    for kernel in kernels:
+        members.setdefault(key(kernel), []).append(kernel)
+    groups = []
+    for name, group in members.items():
+        latency_ms = sum(k.latency_ms for k in group)
+        share = latency_ms / total_ms if total_ms else 0.0
+        flops, size = sum(k.flops for k in group), sum(k.bytes for k in group)
+        groups.append(KernelGroup(name, latency_ms, share, len(group), flops, size))
+    return tuple(sorted(groups, key=lambda group: -group.latency_ms))
+
+
+def module_tree(
+    kernels: Sequence[PricedKernel], total_ms: float, depth: int, level: int = 0
+) -> Iterator[tuple[int, KernelGroup]]:
+    """The modules of kernels as a tree: the level of each, from 0, and its group.
+
+    A module comes before those in it, the most expensive first. A group's name is the last part of the module's.
+
+    Args:
+        kernels: the kernels.
+        total_ms: the time that shares are of.
+        depth: levels to tell apart.
+        level: the one to begin with.
+    """
+
+    def own(kernel: PricedKernel) -> str:
+        parts, _ = module_path(kernel.place)
+        return parts[level] if level < len(parts) else ""
+
+    for group in group_kernels(kernels, total_ms, own):
+        if not group.name and level:
+            continue  # the module's own operators, which are in its line
+        yield level, group
+        inner = [kernel for kernel in kernels if own(kernel) == group.name]
+        if group.name and level + 1 < depth:
+            yield from module_tree(inner, total_ms, depth, level + 1)

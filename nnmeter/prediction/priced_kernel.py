@@ -1,0 +1,61 @@
+"""A kernel with its price, and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nnmeter.prediction.modules import module_name
+from nnmeter.predictor.price import Source
+from nnmeter.predictor.trained_range import Gap
+
+
+@dataclass(frozen=True, slots=True)
+class PricedKernel:
+    """One kernel of a prediction.
+
+    Attributes:
+        name: name of the kernel in its model.
+        type: fused name in the runtime's vocabulary.
+        latency_ms: its price.
+        source: "trained", or "fallback" where the device's training had no such operator.
+        nodes: the model's operators that it absorbs.
+        flops: floating-point operations, one multiply-add being two.
+        bytes: bytes read and written.
+        outside: how many doublings of size it lies beyond what training sampled; 0 inside.
+        gaps: what training lacked for it; nothing for a kernel inside of the trained range.
+        operator: the operator that it computes, whatever is fused to it: `Conv` of `nchwc.Conv+Add+Relu`.
+        place: what the file says of its place in the exporting framework's modules; `module` reads it.
+    """
+
+    name: str
+    type: str
+    latency_ms: float
+    source: Source
+    nodes: tuple[str, ...]
+    flops: int
+    bytes: int
+    outside: float
+    gaps: tuple[Gap, ...] = ()
+    operator: str = ""
+    place: str = ""
+
+    @property
+    def module(self) -> str:
+        """The module of the exporting framework that it is of, `layer1.0.conv1`; "" where the file does not say."""
+        return module_name(self.place)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The kernel as the JSON schema has it."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "operator": self.operator,
+            "module": self.module,
+            "latency_ms": self.latency_ms,
+            "source": self.source,
+            "nodes": list(self.nodes),
+            "flops": self.flops,
+            "bytes": self.bytes,
+            "outside": [gap.to_dict() for gap in self.gaps],
+        }

@@ -1,0 +1,129 @@
+"""From kernels to a prediction: price each, sum, add the interval, and say what lies outside of the trained range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING
+
+from nnmeter.collector import paused_collector
+from nnmeter.errors import CoverageError, NnmeterError
+from nnmeter.graph.notes import Note
+from nnmeter.kernels.kernel import Kernel, KernelSignature
+from nnmeter.prediction.interval import Coverage, Interval
+from nnmeter.prediction.prediction import Prediction
+from nnmeter.prediction.priced_kernel import PricedKernel
+from nnmeter.predictor.trained_range import Gap, find_gaps
+
+if TYPE_CHECKING:
+    from nnmeter.devices.pack import DevicePack
+    from nnmeter.predictor.price import KernelPrice
+
+DEFAULT_CONFIDENCE = 0.9
+
+KnownGaps = MutableMapping[KernelSignature, tuple[Gap, ...]]
+
+
+def price_model(
+    pack: DevicePack,
+    known_gaps: KnownGaps,
+    model: str,
+    kernels: Sequence[Kernel],
+    warnings: Sequence[Note] = (),
+    strict: bool = False,
+    confidence: float = DEFAULT_CONFIDENCE,
+    dims: Mapping[str, int] | None = None,
+    path: str | None = None,
+    places: Sequence[str] | None = None,
+) -> Prediction:
+    """The prediction for a model whose kernels are known.
+
+    Args:
+        pack: of the device.
+        known_gaps: what earlier calls found for kernels outside of the trained range; more is added.
+        model: what the prediction calls it.
+        kernels: what the device executes for it.
+        warnings: what is to be said of its graph.
+        strict: raise where a kernel is outside of the trained range.
+        confidence: of the interval.
+        dims: the sizes that were given, for the advice.
+        path: its file, for the advice; None for a model in memory.
+        places: of the kernels in the framework's modules (`nnmeter.prediction.modules`), where that is known.
+
+    Raises:
+        CoverageError: `strict`, and a kernel is outside of the trained range.
+        NnmeterError: intervals of this confidence are not calibrated.
+    """
+    predictor = pack.predictor
+    if confidence not in predictor.intervals.multipliers:
+        known = ", ".join(str(c) for c in predictor.intervals.multipliers)
+        raise NnmeterError(f"confidence {confidence} is not calibrated on '{pack.id}'; choose one of {known}")
+    with paused_collector():
+        prices = [
+            price if kernel.count == 1 else price.times(kernel.count)
+            for kernel, price in zip(kernels, predictor.price([k.signature for k in kernels]), strict=True)
+        ]
+        priced = tuple(
+            [
+                PricedKernel(
+                    k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.outside,
+                    _gaps(pack, known_gaps, k.signature, p) if p.outside or p.source != "trained" else (),
+                    k.signature.op_type, place,
+                )
+                for k, p, place in zip(kernels, prices, places or [""] * len(kernels), strict=True)
+            ]
+        )  # fmt: skip
+    kernel_ms = sum(k.latency_ms for k in priced)
+    fallback_ms = sum(k.latency_ms for k in priced if k.source == "fallback")
+    fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
+    total = kernel_ms + predictor.inference_ms
+    outside = any(k.gaps for k in priced)
+    advice: tuple[str, ...] = ()
+    if outside:
+        from nnmeter.devices.advice import how_to_train
+
+        advice = how_to_train(pack, path, dims or {})
+    if strict and outside:
+        names = sorted({_why(k) for k in priced if k.gaps})
+        raise CoverageError(
+            f"{model}: outside the trained range on '{pack.id}': {', '.join(names)}; predict without --strict "
+            f"(--explain says what is missing), or train it: {'; '.join(advice)}"
+        )
+    low, high = predictor.intervals.interval_ms(total, prices, confidence)
+    return Prediction(
+        model,
+        pack.id,
+        total,
+        Interval(low, high, confidence),
+        confidence,
+        Coverage(1.0 - fallback, fallback),
+        priced,
+        predictor.inference_ms,
+        (*warnings, *_coverage_notes(priced)),
+        dict(dims or {}),
+        advice,
+    )
+
+
+def _gaps(pack: DevicePack, known: KnownGaps, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
+    gaps = known.get(signature)
+    if gaps is None:
+        gaps = known[signature] = find_gaps(pack.predictor, signature, price)
+    return gaps
+
+
+def _why(kernel: PricedKernel) -> str:
+    """A kernel's type and in a word why it is outside."""
+    words = {"operator": "no such operator", "element_type": f"not in {kernel.gaps[0].element_type}"}
+    return f"{kernel.type} ({words.get(kernel.gaps[0].what, 'size' if kernel.source == 'trained' else 'not measured')})"
+
+
+def _coverage_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
+    notes = []
+    untrained = ", ".join(sorted({k.type for k in kernels if k.source == "fallback"}))
+    if untrained:
+        said = f"priced by the fallback, no such kernel was measured on this device: {untrained}"
+        notes.append(Note(said, "fallback"))
+    outside = ", ".join(sorted({k.type for k in kernels if k.source == "trained" and k.gaps}))
+    if outside:
+        notes.append(Note(f"larger or smaller than what was measured on this device: {outside}", "outside"))
+    return notes

@@ -1,0 +1,47 @@
+"""How numbers and names are written: in reports, and where a prediction shows itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_UNITS = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3}
+
+
+def format_ms(latency_ms: float) -> str:
+    """Milliseconds with three significant digits: `0.0123`, `1.23`, `12.3`, `1234`."""
+    if latency_ms <= 0:
+        return "0"
+    exponent = int(f"{latency_ms:.2e}".partition("e")[2])  # after rounding: 9.999 is 10.0
+    return f"{latency_ms:.{min(max(2 - exponent, 0), 6)}f}"
+
+
+def format_interval(interval_ms: Sequence[float]) -> str:
+    """An interval of milliseconds: `21.9 - 25.1`."""
+    low, high = interval_ms
+    return f"{format_ms(low)} - {format_ms(high)}"
+
+
+def format_share(share: float) -> str:
+    """A share of one as a percentage: `12.3 %`; `< 0.1 %` for one that would read as none."""
+    percent = 100 * share
+    if 0 < percent < 0.05:
+        return "< 0.1 %"
+    return f"{percent:.1f} %" if percent < 99.95 or percent == 100 else "> 99.9 %"
+
+
+def format_count(count: int) -> str:
+    """A count in the unit that suits it: `4.09 G`, `25.6 M`, `512`."""
+    for unit, size in _UNITS.items():
+        if count >= size:
+            return f"{format_ms(count / size)} {unit}"
+    return str(count)
+
+
+def printable(text: str) -> str:
+    """`text` without characters that would make a terminal do something: names in a file may have any."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def shorten(name: str, width: int) -> str:
+    """`name` cut to `width` characters at its beginning: the end of an operator's path tells most."""
+    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
