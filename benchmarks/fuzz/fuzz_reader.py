@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["nnmeter"]):
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.report import render
-    from nnmeter.report.render import Layout
+    from nnmeter.report.registry import Layout
 
 _RULES = [load_rules(name) for name in ("onnxruntime_cpu", "openvino_cpu", "tflite21_cpu")]
 _SIZE = 2  # of every free dimension

@@ -44,7 +44,7 @@ from nnmeter.operators.shape_rules.common import (
     check_size,
     show,
 )
-from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, block_of
+from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, padded_channels
 from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 
 # What a rule meets in a node whose inputs or attributes are not what its operator has.
@@ -137,7 +137,7 @@ class Inference:
         context.value_info, context.declared = self._declared_by(graph)
         context.trips, context.asked = self._trips, self._asked
         if BLOCKED_DOMAIN in self._opsets:
-            context.block, context.blocks = block_of(graph.nodes, types)
+            context.padded_channels = padded_channels(graph.nodes, types)
         initializers = set(graph.constants)
         with np.errstate(all="ignore"):
             nodes = self._infer(graph.nodes, context, graph, initializers)

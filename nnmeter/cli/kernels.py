@@ -11,6 +11,7 @@ from nnmeter.cli import options
 from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_pack, layout_for, write_report
 from nnmeter.lab_door import from_lab
+from nnmeter.report.registry import CORE
 
 if TYPE_CHECKING:
     from nnmeter.graph.input_sizes import InputSizes
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @options.device
 @options.input_sizes()
-@options.output_format("table", "json")
+@options.output_format(*CORE.formats("kernels"))
 @options.kernels_from
 @options.output_file
 @timeout
@@ -36,7 +37,7 @@ def command(
     from nnmeter.binding.bind import bind_shapes
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
-    from nnmeter.report.kernels import kernels_to_dict, render_json, render_table
+    from nnmeter.report.kernels import kernels_to_dict
 
     chosen = choose_pack(device)
     pack = chosen.pack
@@ -46,5 +47,4 @@ def command(
     else:
         kernels = detect_kernels(graph, pack.rules)
     document = kernels_to_dict(model, pack.id, kernels, graph.warnings, chosen.machine)
-    text = render_json(document) if report_format == "json" else render_table(document, layout_for(output))
-    write_report(text, output, chosen.notice)
+    write_report(CORE.render("kernels", document, report_format, layout_for(output)), output, chosen.notice)

@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from typing import Any, TypeVar
 
 import click
 
-from nnmeter.cli.output import check_directory, write_report
+from nnmeter.cli.output import check_directory, report_width, write_report
 from nnmeter.errors import ModelError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,7 +72,7 @@ def run_limited(arguments: Sequence[str], seconds: float, output: Path | None) -
     if output is not None:
         check_directory(output, "--output")
     command = [sys.executable, "-m", "nnmeter", *without_options(arguments, _OWN_OPTIONS)]
-    columns = str(shutil.get_terminal_size((100, 24)).columns) if output is None else "100"
+    columns = str((report_width() if output is None else None) or 0)  # 0: as wide as it is
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

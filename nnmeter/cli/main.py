@@ -41,14 +41,15 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-# Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does.
+# Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does. Those of runtimes are known
+# by their rule sets.
 EXTRAS: dict[str, str] = {
-    "lightgbm": "train",
+    "lightgbm": "lab",
     "matplotlib": "plot",
-    "onnxruntime": "onnxruntime",
-    "psutil": "profile",
-    "pyarrow": "profile",
-    "sklearn": "train",
+    "pandas": "lab",
+    "pyarrow": "lab",
+    "scipy": "lab",
+    "sklearn": "lab",
 }
 
 
@@ -117,11 +118,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("NNMETER_TRACEBACK"):
             raise
         missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
-        if missing.partition(".")[0] in EXTRAS:
-            extra = EXTRAS[missing.partition(".")[0]]
+        package = missing.partition(".")[0]
+        if extra := _extra_of(package):
             return _fail(f"this needs {missing}, which is not installed; pip install 'nnmeter[{extra}]'", 2)
         kind = type(error).__name__
         return _fail(f"internal error: {kind}: {error}; please report it with what NNMETER_TRACEBACK=1 shows", 3)
+
+
+def _extra_of(package: str) -> str:
+    from nnmeter.fusion import ruleset_index
+
+    return EXTRAS.get(package) or ruleset_index.extra_of(package)
 
 
 def _text_of(error: NnmeterError | click.ClickException) -> str:

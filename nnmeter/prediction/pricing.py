@@ -98,7 +98,7 @@ def price_model(
         Coverage(1.0 - fallback, fallback),
         priced,
         predictor.inference_ms,
-        (*warnings, *_coverage_notes(priced)),
+        (*warnings, *pack.warnings, *_coverage_notes(priced)),
         dict(dims or {}),
         advice,
     )

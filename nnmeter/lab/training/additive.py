@@ -142,7 +142,7 @@ class _Prepared:
 
     def __init__(self, problem: AdditiveProblem) -> None:
         import lightgbm
-        from scipy import sparse  # type: ignore[import-untyped]
+        from scipy import sparse
 
         self.problem = problem
         self.by_kernel = problem.base_ms.T.tocsr()

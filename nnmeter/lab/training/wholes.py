@@ -226,7 +226,7 @@ class WholeFit:
         return rows
 
     def _pose(self, judged_ms: np.ndarray) -> AdditiveProblem:
-        from scipy import sparse  # type: ignore[import-untyped]
+        from scipy import sparse
 
         table = self.table
         known = np.array([name in self.anchors for name in table.anchors])[table.anchor]

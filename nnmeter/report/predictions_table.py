@@ -9,7 +9,7 @@ from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
 from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.numbers import TOP_KERNELS, format_interval, format_ms, format_share, most_expensive
 from nnmeter.report.outside import outside_lines
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
 if TYPE_CHECKING:

@@ -1,40 +1,18 @@
-"""What `nnmeter setup` made, for people and for programs."""
+"""What `nnmeter setup` made, for a person at a terminal."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nnmeter.report.registry import Layout
+from nnmeter.report.text import Text
 
 if TYPE_CHECKING:
     from nnmeter.lab.transfer.setup import SetupReport
 
-SCHEMA_VERSION = 1
 
-
-def render_setup(report: SetupReport, report_format: str) -> str:
-    """The report as "table" or "json"."""
-    return (json.dumps(setup_to_dict(report), indent=2) if report_format == "json" else _text(report)) + "\n"
-
-
-def setup_to_dict(report: SetupReport) -> dict[str, Any]:
-    """The report in the stable JSON schema, version 1; errors are relative, times in seconds."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "id": report.pack.id,
-        "path": str(report.pack.path),
-        "prior": report.prior,
-        "candidates": report.candidates,
-        "networks": report.networks,
-        "kernels": report.kernels,
-        "elapsed_s": report.elapsed_s,
-        "left_out": None if report.totals is None else dict(report.totals),
-        "interval_coverage": report.coverage,
-        "interval_half_width": report.half_width,
-        "foreseen_error": {f"{seconds:g}": error for seconds, error in report.foreseen.items()},
-    }
-
-
-def _text(report: SetupReport) -> str:
+def render(report: SetupReport, layout: Layout) -> str:
+    """What was measured, how good the pack is, and what a longer budget would bring."""
     tried = sorted(report.candidates.items(), key=lambda item: item[1])
     lines = [
         f"{report.pack.id}: {report.pack.path}",
@@ -54,7 +32,10 @@ def _text(report: SetupReport) -> str:
         longer = ", ".join(f"{100 * error:.1f} % with {_minutes(s)}" for s, error in report.foreseen.items())
         lines.append(f"a longer budget would bring about: {longer} (now {100 * report.candidates[report.prior]:.1f} %)")
     lines.append("predictions take this pack from now on: nnmeter predict MODEL")
-    return "\n".join(lines)
+    text = Text(layout.width, layout.colour)
+    for line in lines:
+        text.add(line)
+    return str(text)
 
 
 def _minutes(seconds: float) -> str:

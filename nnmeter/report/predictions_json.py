@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nnmeter.report.render import Layout
+from nnmeter.report.documents import to_json
+from nnmeter.report.registry import Layout
 
 if TYPE_CHECKING:
     from nnmeter.prediction.prediction import Prediction
@@ -16,4 +16,4 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
     """One object for one prediction, a list in order for several."""
     documents = [prediction.to_dict() for prediction in predictions]
     content = documents if layout.several else documents[0]
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return to_json(content)

@@ -1,26 +1,17 @@
-"""A calibration: its learning curve, and what to measure next."""
+"""A calibration for a person at a terminal: its learning curve, and what to measure next."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nnmeter.report.machine import measured_machine_words, warn_of_measured_machine
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
 
-def render_calibration(report: Mapping[str, Any], report_format: str, layout: Layout) -> str:
-    """The report that `CalibrationReport.to_dict` made, in one of `CALIBRATION_FORMATS`."""
-    return CALIBRATION_FORMATS[report_format](report, layout)
-
-
-def _json(report: Mapping[str, Any], layout: Layout) -> str:
-    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _table(report: Mapping[str, Any], layout: Layout) -> str:
+def render(report: Mapping[str, Any], layout: Layout) -> str:
+    """What was fitted, the learning curve, and what to measure next."""
     text = Text(layout.width, layout.colour)
     warning = warn_of_measured_machine(
         report["machine"], "The new pack is of the measured machine, its prior of the first"
@@ -57,9 +48,6 @@ def _table(report: Mapping[str, Any], layout: Layout) -> str:
             "falls fastest; standard deviations, noise of measuring excluded."
         )
     return str(text)
-
-
-CALIBRATION_FORMATS: dict[str, Callable[[Mapping[str, Any], Layout], str]] = {"table": _table, "json": _json}
 
 
 def _summary(report: Mapping[str, Any]) -> str:
