@@ -1,15 +1,20 @@
-"""Code blocks of Markdown pages: which there are, and how each kind is tried.
+"""The code blocks of the documents: which there are, and how each kind is tried.
 
 Rules:
 
-1. A block is what stands between two fences. Its language is the word behind the first one.
-2. `python` blocks of a page run one after another, in one namespace, in a workspace with the repository's data.
-3. Of a `sh` block every command is tried: a verb of nnmeter that only reads runs; one that measures or trains has its
-   options parsed, and so has every command of a block that the comment `<!-- parsed, not run -->` stands before; a
-   script and a target of make must be there. Lines that are no such command must be known to the tests.
-4. `toml` and `json` blocks are parsed. `text` and `console` blocks show output, and what a `$` begins in the latter is
+1. A block is what stands between two fences. Its language is the word behind the first one; a block without a language
+   is an error, for nobody could tell what to do with it.
+2. The blocks of a page are tried in the order of the page, in one folder of its own that has the repository's data.
+   `python` blocks share one namespace.
+3. Of a `sh` block every command is tried. A verb of nnmeter that only reads runs. Of one that measures or trains the
+   options are parsed. A script, a module, a path of tests and a target of make must be there. A command of another
+   program must be one that the tests know.
+4. `<!-- parsed, not run -->` before a block is for what takes minutes or needs another machine: commands are parsed, and
+   of Python the imports run and the calls of nnmeter are checked against its signatures.
+5. `<!-- needs: NAME, ... -->` before a block names the packages that it needs; without one of them it is parsed only.
+   Behind a semicolon, `takes minutes` says the same as rule 4. The development environment has all of them.
+6. `toml` and `json` blocks are parsed. `text` and `console` blocks show output, and what a `$` begins in the latter is
    a command. `diff` blocks are of pages that have a test of their own (`applying`).
-5. A block without a language is an error: nobody could tell what to do with it.
 """
 
 from __future__ import annotations
@@ -20,18 +25,29 @@ from pathlib import Path
 
 LANGUAGES = ("python", "sh", "toml", "json", "text", "console", "diff", "yaml", "html", "mermaid")
 PARSED = "<!-- parsed, not run -->"
+_NEEDS = re.compile(r"<!-- needs: (?P<packages>[\w, -]+?)(?P<minutes>; takes minutes)? -->$")
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```\s*$", re.M | re.S)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block of a page: its language and text, the line that it begins on, and whether rule 3 excepts it."""
+    """One block of a page.
+
+    Attributes:
+        page: the page.
+        line: the line that the block begins on.
+        language: the word behind its fence.
+        text: what stands between the fences.
+        parsed_only: whether rule 4 excepts it.
+        needs: modules that it needs (rule 5).
+    """
 
     page: Path
     line: int
     language: str
     text: str
     parsed_only: bool
+    needs: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line}"
@@ -45,8 +61,10 @@ def blocks_of(page: Path) -> list[Block]:
         before = content[: match.start()]
         indent = len(match["indent"])
         text = "".join(line[indent:] for line in match["text"].splitlines(keepends=True))
-        parsed_only = before.rstrip().endswith(PARSED)
-        found.append(Block(page, before.count("\n") + 1, match["language"], text, parsed_only))
+        comment = _NEEDS.search(before.rstrip())
+        needs = tuple(re.split(r",\s*", comment["packages"])) if comment else ()
+        parsed_only = before.rstrip().endswith(PARSED) or bool(comment and comment["minutes"])
+        found.append(Block(page, before.count("\n") + 1, match["language"], text, parsed_only, needs))
     return found
 
 
