@@ -48,7 +48,9 @@ def wrong_attribute(node: Node) -> str | None:
         return None
     for name, value in node.attributes.items():
         kind = KINDS.get(name)
-        if kind is not None and value is not None and not _is(kind, value):
+        if value is None:
+            return f"attribute {name} has no value"
+        if kind is not None and not _is(kind, value):
             shown = repr(value)
             return f"attribute {name} is {shown[:40]}{'...' * (len(shown) > 40)}, not {_WORDS[kind]}"
     return None
