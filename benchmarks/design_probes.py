@@ -117,7 +117,7 @@ def shares_of(graph: Graph, pack: DevicePack) -> tuple[Shares, float]:
         )
         size = (round(math.log2(1 + price.flops) / 2), round(math.log2(1 + weights) / 2))
         share = price.latency_ms * kernel.count / total
-        for level in ((price.anchor,), (price.anchor, signature.type), (price.anchor, signature.type, *size)):
+        for level in ((price.kind,), (price.kind, signature.type), (price.kind, signature.type, *size)):
             shares[level] += share
     return dict(shares), total
 

@@ -21,10 +21,11 @@ import numpy as np
 from nnmeter.kernels.features import COMMON_NAMES
 from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.lab.training.folds import FOLDS
-from nnmeter.lab.training.kernels import NORMAL_90, RANGE_COLUMNS, KernelFit, fallback_sigma, fit_fallback
+from nnmeter.lab.training.kernels import NORMAL_90, KernelFit, fallback_sigma, fit_fallback
 from nnmeter.lab.training.regressors import PRESETS, fit_regressor
 from nnmeter.lab.training.table import build_table
 from nnmeter.predictor.roofline import fit_roofline
+from nnmeter.predictor.vocabulary import RANGE_COLUMNS
 
 STEPS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0)
 LEAST_ROWS = 20
@@ -66,11 +67,11 @@ def print_sizes(fit: KernelFit) -> None:
 
 def beyond_most(fit: KernelFit, rows: np.ndarray) -> np.ndarray:
     """Doublings of each row beyond nine tenths of its operator's."""
-    sizes = fit.table.common[fit.table.kernel[rows]][:, RANGE_COLUMNS].astype(float)
-    anchors = fit.anchor[rows]
+    sizes = fit.table.common[fit.table.kernel[rows]][:, list(RANGE_COLUMNS)].astype(float)
+    kinds = fit.kind[rows]
     beyond = np.zeros(len(rows))
-    for number in np.unique(anchors):
-        members = anchors == number
+    for number in np.unique(kinds):
+        members = kinds == number
         if members.sum() >= 5 * LEAST_ROWS:
             most = np.quantile(sizes[members], 0.9, axis=0)
             beyond[members] = np.maximum((sizes[members] - most).max(axis=1), 0.0)
@@ -95,7 +96,7 @@ def spread(error: np.ndarray) -> float:
 def print_operators(fit: KernelFit) -> None:
     rows = np.flatnonzero(fit.timed)
     common = fit.table.common[fit.table.kernel[rows]]
-    names = np.array(fit.table.anchors)[fit.anchor[rows]]
+    names = fit.table.kind_names[fit.kind[rows]]
     target, weight = fit.target[rows], fit.weight[rows]
     sigma = fallback_sigma(common, names, target, weight, "lightgbm", 0)
     operators, inverse = np.unique(names, return_inverse=True)

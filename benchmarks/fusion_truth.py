@@ -36,8 +36,9 @@ from nnmeter.devices.machine import runtime_version, this_machine
 from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import FusionRules, load_rules, rules_to_dict, with_parameters
+from nnmeter.fusion.engine.rules import FusionRules
 from nnmeter.fusion.for_machine import rules_for_machine
+from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
 from nnmeter.fusion.ruleset_hash import rules_hash
 from nnmeter.fusion.ruleset_index import rule_set_of
 from nnmeter.graph.ir import Graph, TensorType

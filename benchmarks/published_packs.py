@@ -139,7 +139,8 @@ def _sort(measurement: Measurement) -> str:
 def _kernel_errors(pack: DevicePack, measurements: Sequence[Measurement]) -> list[float]:
     """Relative errors of the kernels that were timed alone, where whole networks are scored beside them.
 
-    Prices are of kernels as they run in a network; what a profiler shows of them is compared (`train_overheads`).
+    Prices are of kernels as they run in a network; what a profiler shows of them is compared
+    (`nnmeter.lab.training.unobserved`).
     """
     alone = [m for m in measurements if m.granularity == "kernel"]
     if len(alone) == len(measurements):

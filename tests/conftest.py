@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+
+if TYPE_CHECKING:
+    from nnmeter.predictor import KernelPredictor
 
 REPOSITORY = Path(__file__).parent.parent
 ZOO = REPOSITORY / "data" / "zoo"
@@ -57,35 +60,38 @@ def small_model(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A device pack whose prices are the roofline's; it was "trained" on convolutions and matrix products only."""
-    from nnmeter.devices import Card, save_pack
-    from nnmeter.fusion.engine.rules import load_rules, rules_to_dict
+def make_small_predictor() -> KernelPredictor:
+    """A predictor whose prices are the roofline's; it was "trained" on convolutions and matrix products only."""
+    from nnmeter.kernels.anchor import Kind
     from nnmeter.predictor import KernelPredictor
     from nnmeter.predictor.baselines import Baselines
     from nnmeter.predictor.intervals import IntervalModel
-    from nnmeter.predictor.kernel_predictor import FALLBACK, RANGE_FEATURES, Anchor
+    from nnmeter.predictor.kernel_predictor import FALLBACK
     from nnmeter.predictor.roofline import DTYPE_CLASSES, Roofline
     from nnmeter.predictor.trees import ARRAYS, TreeEnsemble
+    from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
 
     def constant() -> TreeEnsemble:
         return TreeEnsemble(*(np.zeros(0, dtype) for dtype in ARRAYS.values()), bias=0.0)
 
     wide = ((-10.0,) * len(RANGE_FEATURES), (60.0,) * len(RANGE_FEATURES))
-    trained = {
-        "convolution:nchwc.Conv|float32": "convolution",
-        "convolution:Conv|float32": "convolution",
-        "matmul:Gemm|float32": "matmul",
-    }
-    predictor = KernelPredictor(
+    trained = ("convolution:nchwc.Conv|float32", "convolution:Conv|float32", "matmul:Gemm|float32")
+    return KernelPredictor(
         roofline=Roofline(dict.fromkeys(DTYPE_CLASSES.values(), 50.0), 10.0, 0.001),
-        anchors={name: Anchor(family, 0.0, 10, 0.05, *wide) for name, family in trained.items()},
+        vocabulary={Kind.parse(name): Sampled(0.0, 10, 0.05, *wide) for name in trained},
         ensembles={name: constant() for name in ("convolution", "matmul", FALLBACK)},
         fallback_sigma=0.5,
         intervals=IntervalModel(0.02, {0.5: 0.7, 0.8: 1.3, 0.9: 1.7, 0.95: 2.0}, 100),
         baselines=Baselines(1e-8, (1e-8, 1e-7, 1e-3), 1.0),
     )
+
+
+@pytest.fixture(scope="session")
+def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A device pack whose prices are the roofline's; it was "trained" on convolutions and matrix products only."""
+    from nnmeter.devices import Card, save_pack
+    from nnmeter.fusion.loading import load_rules, rules_to_dict
+
     fingerprint: dict[str, Any] = {"cpu": "Test CPU", "vendor": "Test", "architecture": "x86_64", "isa": "avx512"}
     card = Card(
         id="test-onnxruntime-1t",
@@ -99,4 +105,4 @@ def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fingerprint=fingerprint,
     )
     directory = tmp_path_factory.mktemp("packs") / card.id
-    return save_pack(directory, card, rules_to_dict(load_rules("onnxruntime_cpu")), predictor).path
+    return save_pack(directory, card, rules_to_dict(load_rules("onnxruntime_cpu")), make_small_predictor()).path

@@ -13,12 +13,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nnmeter.devices import Card, save_pack
+from nnmeter.kernels.anchor import Kind
 from nnmeter.predictor import KernelPredictor
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.kernel_predictor import FALLBACK, RANGE_FEATURES, Anchor
+from nnmeter.predictor.kernel_predictor import FALLBACK
 from nnmeter.predictor.roofline import DTYPE_CLASSES, Roofline
 from nnmeter.predictor.trees import TreeEnsemble
+from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
 
 _FLOAT, _INT, _BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 
@@ -264,10 +266,10 @@ def write_pack(directory: Path) -> Path:
         )
 
     wide = ((-10.0,) * len(RANGE_FEATURES), (60.0,) * len(RANGE_FEATURES))
-    anchors = {"convolution:Conv|float32": "convolution", "matmul:Gemm|float32": "matmul"}
+    kinds = ("convolution:Conv|float32", "matmul:Gemm|float32")
     predictor = KernelPredictor(
         Roofline(dict.fromkeys(DTYPE_CLASSES.values(), 50.0), 10.0, 0.001),
-        {name: Anchor(family, 0.0, 10, 0.05, *wide) for name, family in anchors.items()},
+        {Kind.parse(name): Sampled(0.0, 10, 0.05, *wide) for name in kinds},
         {name: ensemble() for name in ("convolution", "matmul", FALLBACK)},
         0.5,
         IntervalModel(0.02, {0.5: 0.7, 0.8: 1.3, 0.9: 1.7, 0.95: 2.0}, 100),

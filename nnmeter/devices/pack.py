@@ -80,10 +80,10 @@ class DevicePack:
     @cached_property
     def predictor(self) -> KernelPredictor:
         """The learned function from kernels to milliseconds."""
-        from nnmeter.predictor import KernelPredictor
+        from nnmeter.predictor import read_predictor
 
         document, trees = (read_verified(self.path, name, self.hashes) for name in ("predictor.json", "trees.npz"))
-        return KernelPredictor.read(document, trees, str(self.path))
+        return read_predictor(document, trees, str(self.path))
 
 
 def read_pack(directory: str | os.PathLike[str]) -> DevicePack:
@@ -167,6 +167,7 @@ def save_pack(
         DeviceError: `directory` holds something else.
         OSError: it cannot be written; what was there is as it was.
     """
+    from nnmeter.predictor import write_predictor
 
     def fill(fresh: Path) -> None:
         _write_json(fresh / "card.json", card.to_dict())
@@ -174,7 +175,7 @@ def save_pack(
         _write_json(fresh / "rules.json", rules if whole else embedded_rules(rules))
         if scorecard is not None:
             _write_json(fresh / "scorecard.json", scorecard)
-        predictor.save(fresh)
+        write_predictor(predictor, fresh)
 
     return _write_pack(Path(directory).absolute(), fill)
 

@@ -72,7 +72,7 @@ class PackRules:
 
     def load(self) -> FusionRules:
         """The rules, ready to be applied; packs of one rule set and parameters share them."""
-        from nnmeter.fusion.engine.rules import load_rules
+        from nnmeter.fusion.loading import load_rules
 
         if self.content is not None:
             return load_rules({k: v for k, v in self.content.items() if k != TRAINED_WITH}, self.where)
@@ -95,7 +95,7 @@ class PackRules:
 
 @cache
 def _load_reference(name: str, parameters: tuple[tuple[str, Any], ...]) -> FusionRules:
-    from nnmeter.fusion.engine.rules import RULESETS, load_rules
+    from nnmeter.fusion.loading import RULESETS, load_rules
 
     path = RULESETS / f"{name}.json"
     content = json.loads(path.read_text(encoding="utf-8"))

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import FusionRules, rules_to_dict, with_parameters
+from nnmeter.fusion.engine.rules import FusionRules
+from nnmeter.fusion.loading import rules_to_dict, with_parameters
 
 
 def rules_for_machine(rules: FusionRules, isa: str) -> FusionRules:

@@ -118,7 +118,7 @@ def extra_of(module: str) -> str:
 
 def make_index() -> dict[str, Any]:
     """The content of the index, from the rule sets themselves (rule 2)."""
-    from nnmeter.fusion.engine.rules import RULESETS, load_rules, rules_to_dict
+    from nnmeter.fusion.loading import RULESETS, load_rules, rules_to_dict
 
     entries: dict[str, Any] = {}
     for path in sorted(RULESETS.glob("*.json")):

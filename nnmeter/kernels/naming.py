@@ -29,28 +29,38 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.errors import ModelError, brief
 from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.features.families import FAMILIES
 from nnmeter.kernels.kernel import Attribute, KernelSignature
+from nnmeter.operators.attributes import wrong_value
 from nnmeter.operators.cost import operator_cost
 from nnmeter.operators.table import KNOWN_DOMAINS
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
 _LONGEST_LIST = 256
+_PLAIN = (int, float, str, tuple, type(None))
 _REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
 _UNFUSED: dict[str, str] = {"FusedConv": "Conv", "FusedGemm": "Gemm"}
 _RESIDUAL_INPUT: dict[str, int] = {"Conv": 3}
 
-COST_ATTRIBUTES: frozenset[str] = frozenset(
-    "kernel_shape strides pads dilations group auto_pad output_padding ceil_mode count_include_pad storage_order p "
-    "transA transB transBatchA transBatchB axis axes perm keepdims mode activation activations channels channels_last "
-    "blocksize num_heads q_num_heads kv_num_heads num_groups unidirectional is_causal do_rotary local_window_size "
-    "to direction hidden_size linear_before_reset layout bits block_size accuracy_level K N equation exclusive reverse "
-    "largest sorted select_last_index select_first_index batch_dims batch_axis time_axis approximate reduction upper "
-    "coordinate_transformation_mode nearest_mode antialias exclude_outside align_corners padding_mode output_height "
-    "output_width sampling_ratio num_outputs interleaved rotary_embedding_dim size offset_group gather_axis "
-    "quantize_axis stash_type nested_flops nested_bytes_read nested_bytes_written k expert_weight_bits "
-    "update_rule window d_state".split()
+# What FLOPs and the runtimes' choice of code depend on beside what the features of families read.
+_COST_ATTRIBUTES = (
+    "auto_pad output_padding ceil_mode storage_order p keepdims activation activations channels blocksize "
+    "q_num_heads kv_num_heads num_groups unidirectional is_causal do_rotary local_window_size to direction "
+    "hidden_size linear_before_reset layout equation exclusive reverse largest sorted select_last_index "
+    "select_first_index batch_dims batch_axis time_axis approximate reduction upper nearest_mode antialias "
+    "exclude_outside align_corners padding_mode output_height output_width sampling_ratio num_outputs interleaved "
+    "rotary_embedding_dim size offset_group gather_axis quantize_axis stash_type nested_flops nested_bytes_read "
+    "nested_bytes_written k expert_weight_bits update_rule window d_state"
 )
+
+COST_ATTRIBUTES: frozenset[str] = frozenset(_COST_ATTRIBUTES.split()).union(
+    *(family.attributes for family in FAMILIES.values())
+)
+
+# Attributes that a runtime gives in a kind of its own: OpenVINO says by a word in which order data lie.
+_RUNTIMES_OWN = frozenset({"layout"})
 
 _DEFAULTS: dict[str, Any] = {
     "auto_pad": "NOTSET", "transA": 0, "transB": 0, "transBatchA": 0, "transBatchB": 0, "ceil_mode": 0,
@@ -87,6 +97,9 @@ def kernel_signature(
 
     Returns:
         The signature, named by the rules of this module.
+
+    Raises:
+        ModelError: an attribute that is kept has a value of another kind than its operator's.
     """
     anchor = _UNFUSED.get(op_type, op_type) if domain in KNOWN_DOMAINS else op_type
     if anchor != op_type:
@@ -98,15 +111,24 @@ def kernel_signature(
     name += _fused_suffix(anchor, attributes, inputs)
     kept: list[tuple[str, Attribute]] = []
     for key, value in attributes.items():
-        if (key in COST_ATTRIBUTES and value != _DEFAULTS.get(key)) or (own and _is_short(value)):
-            hash(value)  # a TypeError where a file has a graph in the place of a number
+        if own:
+            if _is_plain(value) and not (isinstance(value, tuple) and len(value) > _LONGEST_LIST):
+                kept.append((key, value))
+        elif key in COST_ATTRIBUTES and value is not None and value != _DEFAULTS.get(key):
+            wrong = None if key in _RUNTIMES_OWN else wrong_value(key, value)
+            if wrong is not None or not _is_plain(value):
+                raise ModelError(
+                    f"kernel '{brief(name, 200)}': {wrong or f'attribute {key} is no number, word or list of these'};"
+                    " check the model, or the fusion rules that made the kernel"
+                )
             kept.append((key, value))
     position = _AXES_INPUT.get(anchor)
     if position is not None and len(values) > position and values[position] is not None:
         axes = values[position]
-        if axes is not None:
+        if axes is not None and axes.dtype.kind in "iu":
+            kept = [item for item in kept if item[0] not in ("k", "axes")]
             kept.append(("k" if anchor == "TopK" else "axes", tuple(int(v) for v in axes.ravel())))
-    kept.sort()
+    kept.sort(key=lambda item: item[0])
     count = len(inputs)
     while count and inputs[count - 1] is None:
         count -= 1
@@ -116,9 +138,11 @@ def kernel_signature(
     return KernelSignature(name, anchor, domain, tuple(inputs), tuple(constants), tuple(outputs), tuple(kept))
 
 
-def _is_short(value: Any) -> bool:
-    """Whether an attribute is a number, a word, or a short list of these."""
-    return isinstance(value, int | float | str) or (isinstance(value, tuple) and len(value) <= _LONGEST_LIST)
+def _is_plain(value: Any) -> bool:
+    """Whether an attribute is a number, a word, or a list of these."""
+    if isinstance(value, tuple):
+        return all(isinstance(item, int | float | str) for item in value)
+    return isinstance(value, int | float | str)
 
 
 def _fused_suffix(anchor: str, attributes: Mapping[str, Any], inputs: Sequence[TensorType | None]) -> str:
@@ -150,8 +174,8 @@ def _keys_by_rows(inputs: Sequence[TensorType | None]) -> Sequence[TensorType | 
     """Rule 9: the keys of an attention with one row a key, in whichever order they lie."""
     if len(inputs) < 3 or inputs[0] is None or inputs[1] is None:
         return inputs
-    keys, width = inputs[1].shape, inputs[0].shape[-1]
-    if len(keys) < 2 or keys[-1] == width or keys[-2] != width:
+    keys, width = inputs[1].shape, inputs[0].shape[-1:]
+    if len(keys) < 2 or not width or keys[-1] == width[0] or keys[-2] != width[0]:
         return inputs
     return [inputs[0], TensorType(inputs[1].dtype, (*keys[:-2], keys[-1], keys[-2])), *inputs[2:]]
 

@@ -46,14 +46,18 @@ def wrong_attribute(node: Node) -> str | None:
     """What is wrong with the kinds of a node's attributes, or None where nothing is; own operators have own kinds."""
     if node.domain not in KNOWN_DOMAINS:
         return None
-    for name, value in node.attributes.items():
-        kind = KINDS.get(name)
-        if value is None:
-            return f"attribute {name} has no value"
-        if kind is not None and not _is(kind, value):
-            shown = repr(value)
-            return f"attribute {name} is {shown[:40]}{'...' * (len(shown) > 40)}, not {_WORDS[kind]}"
-    return None
+    return next((wrong for item in node.attributes.items() if (wrong := wrong_value(*item)) is not None), None)
+
+
+def wrong_value(name: str, value: Any) -> str | None:
+    """What is wrong with the value of an attribute, or None where nothing is or nothing is known."""
+    if value is None:
+        return f"attribute {name} has no value"
+    kind = KINDS.get(name)
+    if kind is None or _is(kind, value):
+        return None
+    shown = repr(value)
+    return f"attribute {name} is {shown[:40]}{'...' * (len(shown) > 40)}, not {_WORDS[kind]}"
 
 
 def _is(kind: type, value: Any) -> bool:

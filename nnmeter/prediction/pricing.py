@@ -65,8 +65,8 @@ def price_model(
         priced = tuple(
             [
                 PricedKernel(
-                    k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.outside,
-                    _gaps(pack, known_gaps, k.signature, p) if p.outside or p.source != "trained" else (),
+                    k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.distance,
+                    _gaps(pack, known_gaps, k.signature, p) if p.distance or p.source != "trained" else (),
                     k.signature.op_type, place,
                 )
                 for k, p, place in zip(kernels, prices, places or [""] * len(kernels), strict=True)
@@ -75,7 +75,7 @@ def price_model(
     kernel_ms = sum(k.latency_ms for k in priced)
     fallback_ms = sum(k.latency_ms for k in priced if k.source == "fallback")
     fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
-    total = kernel_ms + predictor.inference_ms
+    total = kernel_ms + predictor.overhead_ms
     outside = any(k.gaps for k in priced)
     advice: tuple[str, ...] = ()
     if outside:
@@ -91,7 +91,7 @@ def price_model(
         confidence,
         Coverage(1.0 - fallback, fallback),
         priced,
-        predictor.inference_ms,
+        predictor.overhead_ms,
         (*warnings, *pack.warnings, *_coverage_notes(priced)),
         dict(dims or {}),
         advice,

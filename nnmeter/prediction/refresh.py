@@ -144,7 +144,7 @@ def refresh_pack(
         DeviceError: the pack's rules are its own, or `directory` is something else than a pack.
         ModelError: a model cannot be read, or keeps free dimensions.
     """
-    from nnmeter.fusion.engine.rules import load_rules, rules_to_dict
+    from nnmeter.fusion.loading import load_rules, rules_to_dict
 
     source = pack.rules_source
     rule_set = _rule_set_of(pack)

@@ -2,5 +2,6 @@
 
 from nnmeter.predictor.kernel_predictor import KernelPredictor
 from nnmeter.predictor.price import KernelPrice
+from nnmeter.predictor.stored import read_predictor, read_predictor_of, write_predictor
 
-__all__ = ["KernelPredictor", "KernelPrice"]
+__all__ = ["KernelPredictor", "KernelPrice", "read_predictor", "read_predictor_of", "write_predictor"]

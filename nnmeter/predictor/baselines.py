@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 import numpy as np
 
 from nnmeter.operators.cost import Cost
+from nnmeter.predictor.checks import member, number, numbers
 from nnmeter.predictor.roofline import Roofline
 
 BASELINES = ("flops", "flops_and_bytes", "roofline")
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,10 @@ class Baselines:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Baselines:
-        """The baselines that `to_dict` described."""
-        a, b, c = (float(v) for v in data["flops_and_bytes"])
-        baselines = cls(float(data["flops"]), (a, b, c), float(data["roofline"]))
-        if not all(0 <= value < inf for value in (baselines.flops, a, b, c, baselines.roofline)):
-            raise ValueError("a coefficient of the baselines is negative or not finite")
-        return baselines
+        """The baselines that `to_dict` described; DeviceError if a coefficient is negative or not finite."""
+        a, b, c = numbers(member(data, "flops_and_bytes"), "flops_and_bytes", 3, 0.0, _LARGEST)
+        flops, roofline = (number(member(data, name), name, 0.0, _LARGEST) for name in ("flops", "roofline"))
+        return cls(flops, (a, b, c), roofline)
 
 
 def network_totals(costs: Sequence[Cost], item_bits: Sequence[int], roofline: Roofline) -> tuple[float, ...]:

@@ -2,19 +2,19 @@
 
 Rules:
 
-1. The scale of a network's log error is `s = sqrt(base^2 + (jitter_ms / total)^2 + sum over anchors (share x
-   sigma)^2)`: errors of kernels of one operator go together, those of different operators are independent, `base` is
+1. The spread of a network's log error is `s = sqrt(base^2 + (jitter_ms / total)^2 + sum over kinds (share x
+   sigma)^2)`: errors of kernels of one kind go together, those of different kinds are independent, `base` is
    what no kernel explains, and `jitter_ms` what an inference varies by whatever its length, which matters to the
    shortest.
-2. What was not sampled is no part of `s`, for calibration networks say nothing of it. It errs all in one direction in
-   the worst case: `u = sum over kernels (share x unsampled sigma)`, where that of a kernel priced by the fallback is
-   all of its sigma, and that of one beyond the sampled sizes grows with the distance. So an interval is the wider, the
-   larger the share of what was not sampled.
+2. What was not sampled is no part of `s`, for the networks that intervals are fitted to say nothing of it. It errs all
+   in one direction in the worst case: `u = sum over kernels (share x unsampled sigma)`, where that of a kernel priced
+   by the fallback is all of its sigma, and that of one beyond the sampled sizes grows with the distance. So an interval
+   is the wider, the larger the share of what was not sampled.
 3. The interval of confidence `c` is `predicted x exp(-+ sqrt((multiplier x s)^2 + (z u)^2))`, `z` being the quantile of
    the normal distribution.
-4. The score of a calibration network is `sqrt(log(measured / predicted)^2 - (z u)^2) / s`. Its `ceil((n + 1) c) / n`
-   quantile is the multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
-5. `base` and `jitter_ms` are those, of a fixed grid, that give the calibration networks the narrowest median interval.
+4. The score of a network that intervals are fitted to is `sqrt(log(measured / predicted)^2 - (z u)^2) / s`. The
+   `ceil((n + 1) c) / n` quantile is the multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
+5. `base` and `jitter_ms` are those, of a fixed grid, that give those networks the narrowest median interval.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.kernels.anchor import Kind
+from nnmeter.predictor.checks import count, damaged, mapping, member, number, positive
 from nnmeter.predictor.price import KernelPrice
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
@@ -39,7 +41,7 @@ _JITTERS_MS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 @dataclass(frozen=True, slots=True)
 class IntervalModel:
-    """Multipliers of the scale by confidence (rule 4), base and jitter of the scale (rule 1)."""
+    """Multipliers of the spread by confidence (rule 4), base and jitter of the spread (rule 1)."""
 
     base: float
     multipliers: Mapping[float, float]
@@ -47,9 +49,9 @@ class IntervalModel:
     jitter_ms: float = 0.0
 
     def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
-        """Low and high end around a total; KeyError if the confidence was not calibrated."""
-        sampled = self.multipliers[confidence] * log_scale(prices, self.base, self.jitter_ms)
-        half = min(hypot(sampled, normal_quantile(confidence) * unsampled_scale(prices)), _WIDEST)
+        """Low and high end around a total; KeyError if there is no multiplier of the confidence."""
+        sampled = self.multipliers[confidence] * log_spread(prices, self.base, self.jitter_ms)
+        half = min(hypot(sampled, normal_quantile(confidence) * unsampled_spread(prices)), _WIDEST)
         return latency_ms * exp(-half), latency_ms * exp(half)
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,15 +65,28 @@ class IntervalModel:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> IntervalModel:
-        """The model that `to_dict` described; ValueError if a number is not positive."""
-        multipliers = {float(c): float(m) for c, m in data["multipliers"].items()}
-        base = float(data["base"])
-        if not all(0 < value < inf for value in (base, *multipliers.values())):
-            raise ValueError("a multiplier of the intervals is not a positive number")
-        jitter_ms = float(data["jitter_ms"])
-        if not 0 <= jitter_ms < inf:
-            raise ValueError("the jitter of the intervals is not a number of milliseconds")
-        return cls(base, multipliers, int(data["networks"]), jitter_ms)
+        """The model that `to_dict` described; DeviceError if a number is not what it should be."""
+        multipliers = {
+            _confidence(name): positive(value, f"multiplier of {name}", 0.0, inf)
+            for name, value in mapping(member(data, "multipliers"), "multipliers").items()
+        }
+        return cls(
+            positive(member(data, "base"), "base of the intervals", 0.0, inf),
+            multipliers,
+            count(member(data, "networks"), "networks of the intervals"),
+            number(member(data, "jitter_ms"), "jitter of the intervals", 0.0, inf),
+        )
+
+
+def _confidence(name: str) -> float:
+    """A confidence as JSON has it: the key of an object."""
+    try:
+        found = float(name)
+    except ValueError:
+        found = inf
+    if not 0 < found < 1:
+        raise damaged(f"the intervals are of the confidence '{name}', not of one between 0 and 1")
+    return found
 
 
 def normal_quantile(confidence: float) -> float:
@@ -84,71 +99,75 @@ def normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
-def log_scale(prices: Sequence[KernelPrice], base: float, jitter_ms: float = 0.0) -> float:
-    """The scale of a network's log error (rule 1)."""
+def log_spread(prices: Sequence[KernelPrice], base: float, jitter_ms: float = 0.0) -> float:
+    """The spread of a network's log error (rule 1)."""
     total = sum(p.latency_ms for p in prices) or 1.0
-    by_anchor: dict[str, float] = {}
+    by_kind: dict[Kind, float] = {}
     for price in prices:
         sigma = price.sigma - price.unsampled_sigma
-        by_anchor[price.anchor] = by_anchor.get(price.anchor, 0.0) + price.latency_ms * sigma
-    return sqrt(base * base + (jitter_ms / total) ** 2 + sum((value / total) ** 2 for value in by_anchor.values()))
+        by_kind[price.kind] = by_kind.get(price.kind, 0.0) + price.latency_ms * sigma
+    return sqrt(base * base + (jitter_ms / total) ** 2 + sum((value / total) ** 2 for value in by_kind.values()))
 
 
-def unsampled_scale(prices: Sequence[KernelPrice]) -> float:
+def unsampled_spread(prices: Sequence[KernelPrice]) -> float:
     """What was not sampled adds to the log error (rule 2)."""
     total = sum(p.latency_ms for p in prices) or 1.0
     return sum(p.latency_ms * p.unsampled_sigma for p in prices) / total
 
 
-def calibrate_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[KernelPrice]]) -> IntervalModel:
-    """Calibrate on out-of-sample networks.
+def fit_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[KernelPrice]]) -> IntervalModel:
+    """Fit intervals to out-of-sample networks.
 
     Args:
         log_errors: log(measured / predicted) of each network.
         networks: the kernel prices that each prediction summed.
     """
-    explained = np.array([log_scale(prices, 0.0) for prices in networks])
+    explained = np.array([log_spread(prices, 0.0) for prices in networks])
     totals = np.array([sum(p.latency_ms for p in prices) or 1.0 for prices in networks])
-    return calibrate_scales(log_errors, explained, totals, np.array([unsampled_scale(prices) for prices in networks]))
+    return fit_intervals_to_spreads(
+        log_errors, explained, totals, np.array([unsampled_spread(prices) for prices in networks])
+    )
 
 
-def explained_scales(
-    latency_ms: np.ndarray, sigma: np.ndarray, anchor: np.ndarray, network: np.ndarray, networks: int
+def explained_spreads(
+    latency_ms: np.ndarray, sigma: np.ndarray, kind: np.ndarray, network: np.ndarray, networks: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What kernels explain of the scale of each network's log error (rule 1), for many networks at once.
+    """What kernels explain of the spread of each network's log error (rule 1), for many networks at once.
 
     Args:
         latency_ms: price of each kernel [rows].
         sigma: standard deviation of its logarithm, without the part of what was not sampled [rows].
-        anchor: number of its anchor [rows].
+        kind: number of its kind [rows].
         network: number of its network [rows].
         networks: how many networks there are.
 
     Returns:
-        Scale without base and jitter, and sum of the prices [networks].
+        Spread without base and jitter, and sum of the prices [networks].
     """
-    pair, inverse = np.unique(network * (int(anchor.max(initial=0)) + 1) + anchor, return_inverse=True)
+    pair, inverse = np.unique(network * (int(kind.max(initial=0)) + 1) + kind, return_inverse=True)
     sums = np.bincount(inverse, latency_ms * sigma)
-    owner = pair // (int(anchor.max(initial=0)) + 1)
+    owner = pair // (int(kind.max(initial=0)) + 1)
     totals = np.bincount(network, latency_ms, networks)
     totals[totals == 0] = 1.0
     return np.sqrt(np.bincount(owner, sums**2, networks)) / totals, totals
 
 
-def half_widths(model: IntervalModel, confidence: float, explained: Any, totals_ms: Any, unsampled: Any) -> np.ndarray:
-    """Half the width of the log interval of each network (rule 3), given what `explained_scales` returns."""
-    scales = np.sqrt(explained**2 + model.base**2 + (model.jitter_ms / totals_ms) ** 2)
-    return np.hypot(model.multipliers[confidence] * scales, normal_quantile(confidence) * unsampled)
+def half_widths(
+    model: IntervalModel, confidence: float, explained: np.ndarray, totals_ms: np.ndarray, unsampled: np.ndarray
+) -> np.ndarray:
+    """Half the width of the log interval of each network (rule 3), given what `explained_spreads` returns."""
+    spreads = np.sqrt(explained**2 + model.base**2 + (model.jitter_ms / totals_ms) ** 2)
+    return np.hypot(model.multipliers[confidence] * spreads, normal_quantile(confidence) * unsampled)
 
 
-def calibrate_scales(
+def fit_intervals_to_spreads(
     log_errors: np.ndarray, explained: np.ndarray, totals_ms: np.ndarray, unsampled: np.ndarray
 ) -> IntervalModel:
-    """Calibrate on out-of-sample networks, as `calibrate_intervals`, given what `explained_scales` returns.
+    """Fit to out-of-sample networks, as `fit_intervals`, given what `explained_spreads` returns.
 
     Args:
         log_errors: log(measured / predicted) of each network.
-        explained: scale of each without base and jitter.
+        explained: spread of each without base and jitter.
         totals_ms: sum of the prices of each.
         unsampled: what was not sampled adds to the log error of each (rule 2).
     """
@@ -156,12 +175,12 @@ def calibrate_scales(
     squares = {c: np.maximum(log_errors**2 - (normal_quantile(c) * unsampled) ** 2, 0.0) for c in CONFIDENCES}
     best: tuple[float, IntervalModel] | None = None
     for base, jitter_ms in product(_BASES, _JITTERS_MS):
-        scales = np.sqrt(explained**2 + base**2 + (jitter_ms / totals_ms) ** 2)
+        spreads = np.sqrt(explained**2 + base**2 + (jitter_ms / totals_ms) ** 2)
         multipliers = {}
         for c in CONFIDENCES:
-            scores = np.sort(np.sqrt(squares[c]) / scales)
+            scores = np.sort(np.sqrt(squares[c]) / spreads)
             multipliers[c] = max(float(scores[min(ceil((count + 1) * c), count) - 1]), _LEAST_MULTIPLIER)
-        width = float(np.median(scales) * multipliers[0.9])
+        width = float(np.median(spreads) * multipliers[0.9])
         if best is None or width < best[0]:
             best = (width, IntervalModel(base, multipliers, count, jitter_ms))
     assert best is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from nnmeter.kernels.anchor import Kind
+
 Source = Literal["trained", "fallback"]
 
 # Standard deviation that each doubling of size beyond the sampled range adds. Of 15,000 kernels of a campaign that were
@@ -21,16 +23,16 @@ class KernelPrice:
         latency_ms: predicted milliseconds.
         source: "trained" or "fallback" (`nnmeter.predictor.kernel_predictor`, rule 2).
         sigma: standard deviation of the log of the price.
-        outside: how many doublings the kernel lies beyond the sampled range; 0 inside.
-        anchor: vocabulary key of its operator and element type.
+        distance: how many doublings the kernel lies beyond the sampled range; 0 within it.
+        kind: its family, operator and element type.
         flops, bytes: its cost.
     """
 
     latency_ms: float
     source: Source
     sigma: float
-    outside: float
-    anchor: str
+    distance: float
+    kind: Kind
     flops: int
     bytes: int
 
@@ -41,4 +43,4 @@ class KernelPrice:
     @property
     def unsampled_sigma(self) -> float:
         """The part of `sigma` that comes of what was not sampled: all of a fallback's, else that of the distance."""
-        return self.sigma if self.source == "fallback" else min(SIGMA_PER_DOUBLING * self.outside, self.sigma)
+        return self.sigma if self.source == "fallback" else min(SIGMA_PER_DOUBLING * self.distance, self.sigma)

@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.kernels.anchor import Anchor, Kind
 from nnmeter.kernels.features import COMMON_NAMES, KernelFeatures
+from nnmeter.predictor.checks import damaged, mapping, member, number, numbers
 from nnmeter.predictor.price import KernelPrice, Source
 from nnmeter.predictor.roofline import DTYPE_CLASSES, Roofline
 
@@ -30,7 +32,7 @@ TERMS = ("log_size", "tiny", "small", "memory_share", "cached")
 _TINY_MS, _SMALL_MS = 0.005, 0.05  # a launch; the work from which threads pay
 _CACHED_BYTES = 1e6  # order of a second-level cache
 _LARGEST_LOG_RATIO = 5.0
-_LARGEST = 1e3  # all numbers of a correction are logarithms of ratios
+LARGEST_COEFFICIENT = 1e3  # all numbers of a correction are logarithms of ratios
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 
 
@@ -42,13 +44,14 @@ class OperatorCorrection:
         offset: of the log price, beyond that of its family.
         sigma: standard deviation of the correction of its log price.
         learned: whether its correction is mostly known from measurements (rule 4).
-        alias: the operator that it stands under, which may have its name; "" where it is priced as itself.
+        alias: the operator that it stands under, of the same family, which may be itself; None where it is priced as
+            itself without being a stand-in.
     """
 
     offset: float
     sigma: float
     learned: bool
-    alias: str = ""
+    alias: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Correction:
     Attributes:
         common: offset and slopes over `TERMS` of all kernels.
         families: offset and slopes by kernel family, added to the common ones.
-        operators: by vocabulary key (`family:operator|element type`).
+        operators: by kind.
         family_sigma: by family, standard deviation of the correction of an operator that is not in `operators`.
         sigma: the same where the family is not in `family_sigma` either.
         foreign: whether the near device has another runtime than the first.
@@ -66,15 +69,15 @@ class Correction:
 
     common: tuple[float, ...]
     families: Mapping[str, tuple[float, ...]]
-    operators: Mapping[str, OperatorCorrection]
+    operators: Mapping[Kind, OperatorCorrection]
     family_sigma: Mapping[str, float]
     sigma: float
     foreign: bool = False
 
-    def alias(self, anchor: str) -> str:
-        """The operator of the first device that `anchor` is priced as."""
-        known = self.operators.get(anchor)
-        return (known.alias if known is not None else "") or anchor
+    def alias(self, kind: Kind) -> Kind:
+        """The kind of the first device that `kind` is priced as."""
+        known = self.operators.get(kind)
+        return kind if known is None or known.alias is None else Kind(kind.family, known.alias)
 
     def apply(
         self, prices: Sequence[KernelPrice], features: Sequence[KernelFeatures], roofline: Roofline
@@ -92,7 +95,7 @@ class Correction:
         design = np.column_stack([np.ones(len(prices)), terms])
         nothing = (0.0,) * design.shape[1]
         own = np.array([self.families.get(f.family, nothing) for f in features])
-        operators = [self.operators.get(f.anchor) for f in features]
+        operators = [self.operators.get(f.kind) for f in features]
         offsets = np.array([0.0 if o is None else o.offset for o in operators])
         log_ratio = np.einsum("ij,ij->i", design, own + np.array(self.common)) + offsets
         ratios = np.exp(np.clip(log_ratio, -_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)).tolist()
@@ -102,15 +105,15 @@ class Correction:
             source: Source = price.source
             if operator is None:
                 source = "fallback" if self.foreign else source
-            elif operator.alias or source == "fallback":
+            elif operator.alias is not None or source == "fallback":
                 source = "trained" if operator.learned else "fallback"
             found.append(
                 KernelPrice(
                     price.latency_ms * ratio,
                     source,
                     hypot(price.sigma, sigma),
-                    price.outside,
-                    price.anchor,
+                    price.distance,
+                    price.kind,
                     price.flops,
                     price.bytes,
                 )
@@ -118,43 +121,45 @@ class Correction:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
+        """JSON-ready form, without the operators (`nnmeter.predictor.stored`)."""
         return {
             "terms": list(TERMS),
             "common": list(self.common),
             "families": {name: list(values) for name, values in sorted(self.families.items())},
-            "operators": {
-                name: [o.offset, o.sigma, int(o.learned), o.alias] for name, o in sorted(self.operators.items())
-            },
             "family_sigma": dict(sorted(self.family_sigma.items())),
             "sigma": self.sigma,
             "foreign": self.foreign,
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Correction:
-        """The correction that `to_dict` described; ValueError if a number is not finite or the terms are others."""
-        if tuple(data["terms"]) != TERMS:
-            raise ValueError("the correction is of other terms than this nnmeter's")
-        operators = {
-            str(name): OperatorCorrection(_finite(offset), _scale(sigma), bool(learned), str(alias))
-            for name, (offset, sigma, learned, alias) in data["operators"].items()
-        }
+    def from_dict(cls, data: Mapping[str, Any], operators: Mapping[Kind, OperatorCorrection]) -> Correction:
+        """The correction that `to_dict` described, with its operators.
+
+        Raises:
+            DeviceError: a value is not what it should be, or the terms are others.
+        """
+        if member(data, "terms") != list(TERMS):
+            raise damaged("the correction is of other terms than this nnmeter's")
+        families = mapping(member(data, "families"), "families")
+        family_sigma = mapping(member(data, "family_sigma"), "family_sigma")
+        foreign = member(data, "foreign")
+        if not isinstance(foreign, bool):
+            raise damaged("'foreign' is neither true nor false")
         return cls(
-            _coefficients(data["common"]),
-            {str(name): _coefficients(values) for name, values in data["families"].items()},
+            _coefficients(member(data, "common"), "common"),
+            {name: _coefficients(values, name) for name, values in families.items()},
             operators,
-            {str(name): _scale(value) for name, value in data["family_sigma"].items()},
-            _scale(data["sigma"]),
-            bool(data["foreign"]),
+            {name: number(value, name, 0.0, LARGEST_COEFFICIENT) for name, value in family_sigma.items()},
+            number(member(data, "sigma"), "sigma", 0.0, LARGEST_COEFFICIENT),
+            foreign,
         )
 
 
-def alias_of(anchor: str, corrections: Sequence[Correction]) -> str:
-    """The vocabulary key that the ensembles know `anchor` by; the last correction was fitted last."""
+def alias_of(kind: Kind, corrections: Sequence[Correction]) -> Kind:
+    """The kind that the ensembles know `kind` as; the last correction was fitted last."""
     for correction in reversed(corrections):
-        anchor = correction.alias(anchor)
-    return anchor
+        kind = correction.alias(kind)
+    return kind
 
 
 def kernel_terms(
@@ -177,21 +182,5 @@ def kernel_terms(
     )
 
 
-def _coefficients(values: Sequence[Any]) -> tuple[float, ...]:
-    if len(values) != 1 + len(TERMS):
-        raise ValueError("a correction has the wrong number of coefficients")
-    return tuple(map(_finite, values))
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not abs(number) <= _LARGEST:  # nor is a NaN
-        raise ValueError("a number of the correction is not finite, or absurd")
-    return number
-
-
-def _scale(value: Any) -> float:
-    number = _finite(value)
-    if number < 0:
-        raise ValueError("a standard deviation of the correction is negative")
-    return number
+def _coefficients(values: Any, place: str) -> tuple[float, ...]:
+    return numbers(values, place, 1 + len(TERMS), -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)

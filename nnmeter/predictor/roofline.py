@@ -1,6 +1,6 @@
 """The analytic roofline of a device: the price that physics suggests, which trained functions correct.
 
-`latency = FLOPs / peak(dtype) + bytes / bandwidth + overhead`. The sum, not the maximum of the roofline model (Williams
+`latency = FLOPs / peak(dtype) + bytes / bandwidth + launch`. The sum, not the maximum of the roofline model (Williams
 et al., CACM 2009), is used: it is smooth, so the learned ratio to it has no edge where the two terms cross.
 
 An operator may have `Rates` of its own: how many times the device's time for a FLOP, a byte and a launch it takes. Such
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.operators.cost import Cost
+from nnmeter.predictor.checks import mapping, member, positive
 
 DTYPE_CLASSES: dict[int, str] = {64: "wide", 32: "float", 16: "half", 8: "int8", 4: "int8", 2: "int8"}
 _CLASSES = ("float", "wide", "half", "int8")
@@ -31,17 +32,17 @@ EVEN: Rates = (1.0, 1.0, 1.0)  # rates of an operator that runs as fast as the d
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """Peak compute, memory bandwidth and launch overhead of a device.
+    """Peak compute, memory bandwidth and launch time of a device.
 
     Attributes:
         peak_gflops: sustained GFLOP/s by class of element type: wide (64 bit), float, half, int8.
         bandwidth_gbs: sustained GB/s over all that a kernel reads and writes.
-        overhead_ms: time of the smallest kernel.
+        launch_ms: time of the smallest kernel.
     """
 
     peak_gflops: Mapping[str, float]
     bandwidth_gbs: float
-    overhead_ms: float
+    launch_ms: float
 
     def latency_ms(self, cost: Cost, item_bits: int, rates: Rates = EVEN) -> float:
         """Milliseconds of a kernel of this cost, whose first input has items of `item_bits` bits.
@@ -53,7 +54,7 @@ class Roofline:
         """
         peak = self.peak_gflops[DTYPE_CLASSES.get(item_bits, "float")]
         memory = (cost.bytes_read + cost.bytes_written) / (self.bandwidth_gbs * 1e6)
-        return cost.flops / (peak * 1e6) * rates[0] + memory * rates[1] + self.overhead_ms * rates[2]
+        return cost.flops / (peak * 1e6) * rates[0] + memory * rates[1] + self.launch_ms * rates[2]
 
     def latencies_ms(self, flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray) -> np.ndarray:
         """Milliseconds of kernels [n] of these FLOPs, bytes moved, and widths of their first inputs' items."""
@@ -62,7 +63,7 @@ class Roofline:
     def terms_ms(self, flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray) -> np.ndarray:
         """The same apart: milliseconds for FLOPs, bytes and the launch [n, 3]."""
         peak = np.array([self.peak_gflops[name] for name in dtype_classes(item_bits)])
-        launch = np.full(len(flops), self.overhead_ms)
+        launch = np.full(len(flops), self.launch_ms)
         return np.column_stack([flops / (peak * 1e6), moved / (self.bandwidth_gbs * 1e6), launch])
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,18 +71,19 @@ class Roofline:
         return {
             "peak_gflops": dict(self.peak_gflops),
             "bandwidth_gbs": self.bandwidth_gbs,
-            "overhead_ms": self.overhead_ms,
+            "launch_ms": self.launch_ms,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Roofline:
-        """The roofline that `to_dict` described; ValueError if a quantity is not a positive number."""
-        peak = {name: float(data["peak_gflops"][name]) for name in set(DTYPE_CLASSES.values())}
-        roofline = cls(peak, float(data["bandwidth_gbs"]), float(data["overhead_ms"]))
-        for value in (*peak.values(), roofline.bandwidth_gbs, roofline.overhead_ms):
-            if not 1e-9 < value < 1e12:
-                raise ValueError("a quantity of the roofline is not a positive number, or absurd")
-        return roofline
+        """The roofline that `to_dict` described; DeviceError if a quantity is not a positive number."""
+        peaks = mapping(member(data, "peak_gflops"), "peak_gflops")
+        peak = {name: _quantity(peaks, name) for name in sorted(set(DTYPE_CLASSES.values()))}
+        return cls(peak, _quantity(data, "bandwidth_gbs"), _quantity(data, "launch_ms"))
+
+
+def _quantity(data: Mapping[str, Any], name: str) -> float:
+    return positive(member(data, name), f"{name} of the roofline", 1e-9, 1e12)
 
 
 def dtype_classes(item_bits: np.ndarray) -> np.ndarray:
@@ -92,8 +94,8 @@ def dtype_classes(item_bits: np.ndarray) -> np.ndarray:
 def fit_roofline(flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray, latency_ms: np.ndarray) -> Roofline:
     """Read a device's roofline off measured kernels.
 
-    Overhead is the 2nd percentile of the latencies; peaks and bandwidth are the 95th percentile of what kernels that do
-    little else achieved (arithmetic intensity above 20 FLOP a byte, and below 1). A class of types that was not
+    The launch is the 2nd percentile of the latencies; peaks and bandwidth are the 95th percentile of what kernels that
+    do little else achieved (arithmetic intensity above 20 FLOP a byte, and below 1). A class of types that was not
     measured gets the peak of float, scaled by its width.
 
     Args:
@@ -104,8 +106,8 @@ def fit_roofline(flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray, la
     """
     bits = dtype_classes(item_bits)
     seconds = latency_ms * 1e-3
-    overhead = float(np.quantile(latency_ms, 0.02))
-    large = latency_ms > 5 * overhead
+    launch = float(np.quantile(latency_ms, 0.02))
+    large = latency_ms > 5 * launch
     streaming = large & (flops < moved) & (moved > 0)
     bandwidth = float(np.quantile(moved[streaming] / seconds[streaming], 0.95)) / 1e9 if streaming.any() else 10.0
     compute = large & (flops > 20 * moved)
@@ -116,7 +118,7 @@ def fit_roofline(flops: np.ndarray, moved: np.ndarray, item_bits: np.ndarray, la
             peaks[name] = float(np.quantile(flops[mine] / seconds[mine], 0.95)) / 1e9
         else:
             peaks[name] = peaks.get("float", 10.0) * _UNMEASURED[name]
-    return Roofline(peaks, bandwidth, max(overhead, 1e-5))
+    return Roofline(peaks, bandwidth, max(launch, 1e-5))
 
 
 def fit_roofline_to_totals(
@@ -141,12 +143,12 @@ def fit_roofline_to_totals(
     thirds = [float(np.median(total_ms / np.maximum(q, 1.0))) / 3 for q in (work.sum(axis=1), moved, kernels)]
     unit = np.array([thirds[0]] * len(present) + [*thirds[1:], 0.5 * float(total_ms.min())])
     factors = np.exp(fit_log_factors(terms * unit, total_ms, ridge=1e-3 * len(total_ms)))
-    *rates, memory, overhead, inference = (unit * factors).tolist()
+    *rates, memory, launch, overhead = (unit * factors).tolist()
     peaks = {name: 1e-6 * width / rate for name, width, rate in zip(present, relative.tolist(), rates, strict=True)}
     widest = peaks.get("float") or next((peaks[n] / _UNMEASURED[n] for n in present), 10.0)
     for name in _CLASSES:
         peaks.setdefault(name, widest * _UNMEASURED[name])
-    return Roofline(peaks, 1e-6 / memory, max(overhead, 1e-7)), inference
+    return Roofline(peaks, 1e-6 / memory, max(launch, 1e-7)), overhead
 
 
 def fit_log_factors(

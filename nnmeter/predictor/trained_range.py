@@ -16,8 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnmeter.kernels.features import COMMON_NAMES, kernel_features
-from nnmeter.predictor.price_correction import alias_of
+from nnmeter.kernels.features import COMMON_NAMES, family_among
 
 if TYPE_CHECKING:
     from nnmeter.kernels.kernel import KernelSignature
@@ -83,24 +82,26 @@ class Gap:
 
 def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
     """What training lacked for a kernel (rules 1 to 3); nothing for one inside."""
-    if price.source == "trained" and price.outside <= OUTSIDE_DOUBLINGS:
+    if price.source == "trained" and price.distance <= OUTSIDE_DOUBLINGS:
         return ()
-    family, _, rest = price.anchor.partition(":")
-    operator, _, element_type = rest.partition("|")
-    name = alias_of(price.anchor, predictor.corrections)
-    anchor = predictor.anchors.get(name)
+    family, (operator, element_type) = price.kind
+    sampled = predictor.sampled(price.kind)
     if price.source == "fallback":
-        if anchor is not None:
+        if sampled is not None:
             return (Gap("calibration", operator, family, element_type),)
-        prefix = f"{family}:{operator}|"
-        others = sorted(known.removeprefix(prefix) for known in predictor.anchors if known.startswith(prefix))
+        # Depthwise convolutions that lack are not made up for by dense ones in another type.
+        others = sorted(
+            known.element_type
+            for by, known in predictor.vocabulary
+            if known.operator == operator and known != price.kind.anchor and family_among(signature, [by])
+        )
         return (Gap("element_type" if others else "operator", operator, family, element_type, tuple(others)),)
-    if anchor is None:
+    if sampled is None:
         return ()
-    values = dict(zip(COMMON_NAMES, kernel_features(signature).values, strict=False))
+    values = dict(zip(COMMON_NAMES, predictor.describe(signature).values, strict=False))
     return tuple(
         Gap(what, operator, family, element_type, (), _size(values[name]), _size(low), _size(high))
-        for (name, what), low, high in zip(_QUANTITIES.items(), anchor.low, anchor.high, strict=True)
+        for (name, what), low, high in zip(_QUANTITIES.items(), sampled.low, sampled.high, strict=True)
         if max(low - values[name], values[name] - high) > OUTSIDE_DOUBLINGS
         and (what == "leading_size" or _size(values[name]) >= NEGLIGIBLE)
     )

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nnmeter.limits import MAX_TREES_BYTES, MAX_TREES_INFLATED
+from nnmeter.predictor.checks import damaged
 from nnmeter.predictor.trees import ARRAYS
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -33,16 +34,16 @@ def read_arrays(data: bytes) -> dict[str, np.ndarray]:
     """The arrays of an archive, by the names of `ARRAYS`.
 
     Raises:
-        ValueError: it breaks one of the rules.
+        DeviceError: it breaks one of the rules.
     """
     if len(data) > MAX_TREES_BYTES:
-        raise ValueError(f"trees.npz has more than {MAX_TREES_BYTES >> 20} MiB")
+        raise damaged(f"trees.npz has more than {MAX_TREES_BYTES >> 20} MiB")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = _members(archive)
             return {name: _array(name, _inflated(archive, member)) for name, member in members.items()}
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as fault:
-        raise ValueError(f"trees.npz is no archive of arrays: {fault}") from fault
+        raise damaged(f"trees.npz is no archive of arrays: {fault}") from fault
 
 
 def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
@@ -50,11 +51,11 @@ def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     entries = archive.infolist()
     found = {entry.filename.removesuffix(".npy"): entry for entry in entries}
     if len(entries) != len(ARRAYS) or set(found) != set(ARRAYS):
-        raise ValueError(f"trees.npz must hold {', '.join(ARRAYS)}, each once and nothing else")
+        raise damaged(f"trees.npz must hold {', '.join(ARRAYS)}, each once and nothing else")
     if any(entry.compress_type not in _METHODS or entry.flag_bits & _ENCRYPTED for entry in entries):
-        raise ValueError("trees.npz has a member that is neither stored nor deflated")
+        raise damaged("trees.npz has a member that is neither stored nor deflated")
     if sum(entry.file_size for entry in entries) > MAX_TREES_INFLATED:
-        raise ValueError(f"trees.npz inflates to more than {MAX_TREES_INFLATED >> 20} MiB")
+        raise damaged(f"trees.npz inflates to more than {MAX_TREES_INFLATED >> 20} MiB")
     return {name: found[name] for name in ARRAYS}
 
 
@@ -62,7 +63,7 @@ def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     with archive.open(member) as stream:
         data = stream.read(member.file_size + 1)
     if len(data) != member.file_size:
-        raise ValueError(f"{member.filename} of trees.npz has another size than it says")
+        raise damaged(f"{member.filename} of trees.npz has another size than it says")
     return data
 
 
@@ -73,11 +74,11 @@ def _array(name: str, data: bytes) -> np.ndarray:
         read_header = _HEADERS[np.lib.format.read_magic(stream)]
         shape, _, dtype = read_header(stream, max_header_size=_LONGEST_HEADER)
     except (KeyError, SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as fault:
-        raise ValueError(f"array '{name}' has a damaged header") from fault
+        raise damaged(f"array '{name}' has a damaged header") from fault
     expected = np.dtype(ARRAYS[name])
     if dtype != expected or len(shape) != 1:
-        raise ValueError(f"array '{name}' is not a vector of {expected.name}")
+        raise damaged(f"array '{name}' is not a vector of {expected.name}")
     start = stream.tell()
     if shape[0] * expected.itemsize != len(data) - start:
-        raise ValueError(f"array '{name}' has another length than it says")
+        raise damaged(f"array '{name}' has another length than it says")
     return np.frombuffer(data, expected, offset=start)

@@ -25,6 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnmeter.predictor.checks import damaged
+
 MAX_LEAVES = 64
 _CHUNK_CELLS = 250_000  # rows x nodes evaluated at once: 1 MB of words, which the caches hold
 
@@ -125,22 +127,22 @@ class TreeEnsemble:
         return {name: np.ascontiguousarray(getattr(self, name), dtype) for name, dtype in ARRAYS.items()}
 
     def validate(self, features: int) -> None:
-        """Raise ValueError unless every index is in range and every number finite (rule 4)."""
+        """Raise DeviceError unless every index is in range and every number finite (rule 4)."""
         nodes, trees = len(self.feature), len(self.node_counts)
         if not (len(self.threshold) == len(self.first) == len(self.end) == nodes):
-            raise ValueError("arrays of internal nodes differ in length")
+            raise damaged("arrays of internal nodes differ in length")
         counts = self.node_counts.astype(np.int64)
         if counts.sum() != nodes or len(self.value) != nodes + trees or (trees and not counts.min() >= 1):
-            raise ValueError("counts of nodes and leaves do not fit together")
+            raise damaged("counts of nodes and leaves do not fit together")
         if trees and counts.max() >= MAX_LEAVES:
-            raise ValueError(f"a tree has more than {MAX_LEAVES} leaves")
+            raise damaged(f"a tree has more than {MAX_LEAVES} leaves")
         if nodes and self.feature.max() >= features:
-            raise ValueError("a tree tests a feature that does not exist")
+            raise damaged("a tree tests a feature that does not exist")
         limit = np.repeat(counts, counts)
         if nodes and not ((self.first < self.end) & (self.end <= limit)).all():
-            raise ValueError("a node's range of leaves is out of range")
+            raise damaged("a node's range of leaves is out of range")
         if not (np.isfinite(self.threshold).all() and np.isfinite(self.value).all() and np.isfinite(self.bias)):
-            raise ValueError("a threshold or a leaf is not a finite number")
+            raise damaged("a threshold or a leaf is not a finite number")
 
 
 def concatenate_ensembles(ensembles: Mapping[str, TreeEnsemble]) -> tuple[dict[str, np.ndarray], dict[str, list[int]]]:
@@ -161,12 +163,12 @@ def add_ensembles(parts: Sequence[TreeEnsemble]) -> TreeEnsemble:
 def split_ensembles(
     arrays: Mapping[str, np.ndarray], sizes: Mapping[str, tuple[int, int]], biases: Mapping[str, float]
 ) -> dict[str, TreeEnsemble]:
-    """The ensembles that `concatenate_ensembles` packed; ValueError where the sizes do not fit the arrays."""
+    """The ensembles that `concatenate_ensembles` packed; DeviceError where the sizes do not fit the arrays."""
     ensembles: dict[str, TreeEnsemble] = {}
     tree = node = leaf = 0
     for name, (trees, nodes) in sizes.items():
         if not 0 <= trees <= nodes:
-            raise ValueError(f"sizes of '{name}' are out of range")
+            raise damaged(f"sizes of '{name}' are out of range")
         inner, leaves = slice(node, node + nodes), slice(leaf, leaf + nodes + trees)
         ensembles[name] = TreeEnsemble(
             arrays["feature"][inner],
@@ -179,7 +181,7 @@ def split_ensembles(
         )
         tree, node, leaf = tree + trees, node + nodes, leaf + nodes + trees
     if tree != len(arrays["node_counts"]) or node != len(arrays["feature"]) or leaf != len(arrays["value"]):
-        raise ValueError("arrays are longer than their sizes say")
+        raise damaged("arrays are longer than their sizes say")
     return ensembles
 
 

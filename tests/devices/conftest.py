@@ -1,11 +1,10 @@
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nnmeter.devices import Card, DevicePack, save_pack
 from nnmeter.devices.catalog import pack_directories
+from tests.conftest import make_small_predictor
 
 CARD = Card(
     id="test-cpu-1t",
@@ -24,17 +23,9 @@ CARD = Card(
 )
 
 
-class StoredPredictor:
-    """Saves what a predictor saves, and nothing that could be priced with."""
-
-    def save(self, directory: Path) -> None:
-        (directory / "predictor.json").write_text(json.dumps({"schema_version": 1}))
-        np.savez(directory / "trees.npz", value=np.arange(3, dtype=np.float32))
-
-
 @pytest.fixture
 def pack(tmp_path: Path) -> DevicePack:
-    return save_pack(tmp_path / "packs" / CARD.id, CARD, {"rules": []}, StoredPredictor(), {"within_10": 90.0})
+    return save_pack(tmp_path / "packs" / CARD.id, CARD, {"rules": []}, make_small_predictor(), {"within_10": 90.0})
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from nnmeter.devices.manifest import MANIFEST, write_manifest
 from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.limits import MAX_TREES_INFLATED
 from nnmeter.prediction.predict import LatencyPredictor
+from nnmeter.predictor.price_correction import TERMS
 from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import ARRAYS
 from tests.conftest import make_small_model
@@ -177,8 +178,14 @@ def scaled(document: dict[str, Any], *path: Any, value: Any) -> None:
     document[path[-1]] = value
 
 
+CORRECTION = {
+    "terms": list(TERMS), "common": [0.0] * 6, "families": {}, "operators": {}, "family_sigma": {}, "sigma": 0.1,
+    "foreign": False,
+}  # fmt: skip
+SAMPLED = [0, 1, 0.1, [0] * 5, [1] * 5]
+
 PREDICTOR_CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
-    (("schema_version",), 3, "upgrade nnmeter"),
+    (("schema_version",), 4, "upgrade nnmeter"),
     (("schema_version",), "1", "schema '1'"),
     (("schema_version",), None, "schema None"),
     (("common_features",), ["anchor"], "other features"),
@@ -191,21 +198,34 @@ PREDICTOR_CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("ensembles", "fallback", "bias"), math.nan, "damaged"),
     (("ensembles", "fallback", "bias"), "none", "damaged"),
     (("anchors",), {"a": 1}, "damaged"),
-    (("anchors",), {"a": [["matmul"], 0, 1, 0, [0] * 4, [1] * 4]}, "damaged"),
-    (("anchors",), {"a": ["matmul", 0, 1, 1e308, [0] * 4, [1] * 4]}, "not from 0 to 100"),
-    (("anchors",), {"a": ["matmul", 0, 1, 0, [-1e300] * 4, [1] * 4]}, "damaged"),
-    (("anchors",), {"a": ["matmul", 0, 1, 0, [0] * 3, [1] * 4]}, "wrong length"),
+    (("anchors",), {"Gemm": {"matmul": SAMPLED}}, "no operator and element type"),
+    (("anchors",), {"Gemm|float32": SAMPLED}, "no JSON object"),
+    (("anchors",), {"Gemm|float32": {"unheard_of": SAMPLED}}, "no kernel family"),
+    (("anchors",), {"Gemm|float32": {"pooling": SAMPLED}}, "ensemble is missing"),
+    (("anchors",), {"Gemm|float32": {"matmul": [["matmul"], *SAMPLED[1:]]}}, "damaged"),
+    (("anchors",), {"Gemm|float32": {"matmul": [0, 1, 1e308, *SAMPLED[3:]]}}, "not from 0 to 100"),
+    (("anchors",), {"Gemm|float32": {"matmul": [0, 1, 0, [-1e300] * 5, [1] * 5]}}, "damaged"),
+    (("anchors",), {"Gemm|float32": {"matmul": [0, 1, 0, [0] * 3, [1] * 5]}}, "wrong length"),
+    (("anchors",), {"Gemm|float32": {"matmul": [0, 1.5, *SAMPLED[2:]]}}, "no whole number"),
+    (("anchors",), {"Gemm|float32": {"matmul": [*SAMPLED, [1, 1]]}}, "wrong length"),
     (("fallback_sigma",), 1e200, "not from 0 to 100"),
     (("scale",), math.inf, "not finite"),
     (("scale",), -1.0, "not from 0"),
-    (("inference_ms",), 1e300, "damaged"),
+    (("overhead_ms",), 1e300, "damaged"),
     (("roofline", "bandwidth_gbs"), 1e-300, "absurd"),
-    (("roofline", "overhead_ms"), 1e300, "absurd"),
+    (("roofline", "launch_ms"), 1e300, "absurd"),
     (("roofline",), [], "damaged"),
     (("intervals", "multipliers"), {"0.9": -1}, "damaged"),
     (("intervals", "networks"), math.inf, "damaged"),
     (("corrections",), [{}] * 17, "more than 16 times"),
     (("corrections",), [1], "damaged"),
+    (("corrections",), [CORRECTION | {"operators": {"Gemm|float32": {"matmul": [0, -1, 0, ""]}}}], "not from 0"),
+    (("corrections",), [CORRECTION | {"operators": {"Gemm|float32": {"matmul": [0, 1, 0, "a"]}}}], "no operator and"),
+    (("corrections",), [CORRECTION | {"common": [0.0]}], "wrong length"),
+    (("corrections",), [CORRECTION | {"foreign": "yes"}], "neither true nor false"),
+    (("scale",), True, "no number"),
+    (("scale",), 10**400, "too many digits"),
+    (("intervals", "multipliers"), {"often": 1.0}, "confidence 'often'"),
     (("baselines", "flops"), -1, "damaged"),
 ]
 
@@ -323,11 +343,11 @@ HOSTILE_RULES: dict[str, tuple[dict[str, Any], str]] = {
     "flipping": (repeated(flipping()), "do not come to an end"),
     "repeating": (repeated(rewriting(), 10**9), "from 1 to 1000"),
     "long list": (rewriting(where=[["len", ["range", 10**12]]]), "rule 'hostile' does not work"),
-    "long text": (rewriting(where=[["mod", "%1000000000d", 3]]), "rule 'hostile' does not work"),
-    "repeated list": (rewriting(where=[["repeat", ["shape", "x"], 10**9]]), "rule 'hostile' does not work"),
-    "product of lists": (rewriting(where=[["mul", ["shape", "x"], 10**10]]), "rule 'hostile' does not work"),
-    "wrong type": (rewriting(where=[["lt", ["shape", "x"], 3]]), "rule 'hostile' does not work"),
-    "tensor for node": (rewriting(where=[["kind", "x"]]), "rule 'hostile' does not work"),
+    "long text": (rewriting(where=[["mod", "%1000000000d", 3]]), "rule 'hostile': 'mod' takes a number"),
+    "repeated list": (rewriting(where=[["repeat", ["shape", "x"], 10**9]]), "rule 'hostile': 'repeat' takes a number"),
+    "product of lists": (rewriting(where=[["mul", ["shape", "x"], 10**10]]), "rule 'hostile': 'mul' takes a number"),
+    "wrong type": (rewriting(where=[["lt", ["shape", "x"], 3]]), "rule 'hostile': 'lt' takes a number"),
+    "tensor for node": (rewriting(where=[["kind", "x"]]), "rule 'hostile': 'kind' takes a node"),
     "deep": (rewriting(where=[deep(100)]), "more than 64 deep"),
     "long pattern": (
         rewriting(match=[{"id": f"n{i}", "op": "Relu", "inputs": ["x"], "outputs": [f"y{i}"]} for i in range(65)]),
@@ -345,15 +365,29 @@ HOSTILE_RULES: dict[str, tuple[dict[str, Any], str]] = {
         "there is no rule set",
     ),
     "stages of numbers": ({**rewriting(), "stages": [1, 2]}, "rules.json"),
-    "where is a number": (rewriting(where=5), "malformed"),
+    "where is a number": (rewriting(where=5), "rule 'hostile': 'where' is 5, not a list"),
     "attributes are a list": (
         rewriting(replace=[{"op": "Abs", "inputs": ["x"], "outputs": ["y"], "attributes": [1]}]),
-        "malformed",
+        "rule 'hostile': 'attributes' is [1], not an object",
+    ),
+    "circle": (
+        rewriting(replace=[{"op": "Abs", "inputs": ["y"], "outputs": ["y"]}]),
+        "'y' goes away, so that no new node can read it",
+    ),
+    "circle of new tensors": (
+        rewriting(
+            replace=[
+                {"op": "Abs", "inputs": ["t"], "outputs": ["y"]},
+                {"op": "Abs", "inputs": ["t"], "outputs": ["t"]},
+            ],
+            tensors={"t": {"like": "x"}},
+        ),
+        "wait for each other",
     ),
     "newer": ({**rewriting(), "schema_version": 2}, "update nnmeter"),
     "fields": (
         {**rewriting(), "stages": [{"name": "s", "passes": [{"name": "p", "kind": "layout", "operators": 3}]}]},
-        "pass 'p' of the fusion rules",
+        "pass 'p': unknown field 'operators'",
     ),
 }
 

@@ -14,19 +14,19 @@ from nnmeter.devices.manifest import write_manifest
 from nnmeter.devices.pack_rules import referenced_rules
 from nnmeter.errors import DeviceError
 from nnmeter.fusion import ruleset_index
-from nnmeter.fusion.engine.rules import load_rules, rules_to_dict
+from nnmeter.fusion.loading import load_rules, rules_to_dict
 from nnmeter.fusion.ruleset_hash import rules_hash
 from nnmeter.fusion.ruleset_index import rule_sets
 from nnmeter.prediction.predict import LatencyPredictor, predict_many
-from tests.conftest import make_small_model
-from tests.devices.conftest import CARD, StoredPredictor
+from tests.conftest import make_small_model, make_small_predictor
+from tests.devices.conftest import CARD
 
 OLD = "0" * 64
 NOW = {"block": 8, "signed_activations": False}
 
 
 def saved(tmp_path: Path, rules: dict[str, Any]) -> DevicePack:
-    return save_pack(tmp_path / "packs" / CARD.id, CARD, rules, StoredPredictor())
+    return save_pack(tmp_path / "packs" / CARD.id, CARD, rules, make_small_predictor())
 
 
 def stored(pack: DevicePack) -> dict[str, Any]:

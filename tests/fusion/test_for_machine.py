@@ -8,8 +8,8 @@ import pytest
 
 from nnmeter.devices.machine import ISA_LEVELS
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import load_rules
 from nnmeter.fusion.for_machine import rules_for_machine
+from nnmeter.fusion.loading import load_rules
 from nnmeter.fusion.ruleset_index import rule_sets
 
 

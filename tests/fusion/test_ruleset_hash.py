@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
+from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
 from nnmeter.fusion.ruleset_hash import rules_hash
 
 

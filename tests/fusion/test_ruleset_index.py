@@ -7,7 +7,7 @@ import json
 import pytest
 
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
+from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
 from nnmeter.fusion.ruleset_hash import rules_hash
 from nnmeter.fusion.ruleset_index import (
     INDEX,

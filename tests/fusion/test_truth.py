@@ -11,8 +11,9 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.devices.machine import this_machine
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import FusionRules, load_rules
+from nnmeter.fusion.engine.rules import FusionRules
 from nnmeter.fusion.for_machine import rules_for_machine
+from nnmeter.fusion.loading import load_rules
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.runtimes import load_runtime
 from nnmeter.lab.runtimes.executed import kernels_of_executed_graph

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from nnmeter.graph.ir import TensorType
-from nnmeter.kernels.families import FAMILIES, kernel_family
-from nnmeter.kernels.features import FEATURE_NAMES, kernel_features
+from nnmeter.kernels.anchor import Anchor
+from nnmeter.kernels.features import FAMILIES, FEATURE_NAMES, kernel_family, kernel_features
 from nnmeter.kernels.kernel import KernelSignature
 
 
@@ -128,8 +128,8 @@ def _integer_product(weight: str) -> KernelSignature:
 
 
 def test_products_by_unsigned_weights_are_another_anchor() -> None:
-    assert kernel_features(_integer_product("int8")).anchor == "matmul:MatMulInteger|uint8"
-    assert kernel_features(_integer_product("uint8")).anchor == "matmul:MatMulInteger|uint8*uint8"
+    assert kernel_features(_integer_product("int8")).anchor == Anchor("MatMulInteger", "uint8")
+    assert kernel_features(_integer_product("uint8")).anchor == Anchor("MatMulInteger", "uint8*uint8")
 
 
 def test_blocks_of_a_quantized_matrix_are_seen() -> None:

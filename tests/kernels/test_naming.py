@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnmeter.errors import ModelError
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.kernels.naming import kernel_signature
@@ -65,3 +66,16 @@ def test_signature_survives_json() -> None:
         "Conv", "com.microsoft.nchwc", attributes, [T, T, None, T], [False, True, False, False], [T]
     )
     assert KernelSignature.from_json(signature.to_json()) == signature
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"group": "x"}, "attribute group is 'x', not a whole number"),
+        ({"pads": (1, "a")}, "attribute pads is"),
+        ({"activations": ({},)}, "attribute activations is no number"),
+    ],
+)
+def test_an_attribute_of_another_kind_is_refused_with_its_kernel(attributes: dict[str, object], words: str) -> None:
+    with pytest.raises(ModelError, match=f"kernel 'Conv': {words}.*; check the model"):
+        kernel_signature("Conv", "", attributes, [T, T], [False, True], [T])

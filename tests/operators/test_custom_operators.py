@@ -13,8 +13,7 @@ import nnmeter
 from nnmeter.cli.main import run
 from nnmeter.errors import ModelError, NnmeterError
 from nnmeter.graph.ir import TensorType
-from nnmeter.kernels.families import kernel_family
-from nnmeter.kernels.features import kernel_features
+from nnmeter.kernels.features import kernel_family, kernel_features
 from nnmeter.kernels.naming import kernel_signature
 from nnmeter.operators import custom
 from nnmeter.operators.cost import Cost, operator_cost

@@ -6,8 +6,7 @@ from onnx import defs
 from benchmarks import operators_page
 from nnmeter.errors import ModelError
 from nnmeter.graph.ir import TensorType
-from nnmeter.kernels.families import FAMILIES, kernel_family
-from nnmeter.kernels.features import FEATURE_NAMES, kernel_features, signature_cost
+from nnmeter.kernels.features import FAMILIES, FEATURE_NAMES, kernel_family, kernel_features, signature_cost
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.kernels.naming import kernel_signature
 from nnmeter.operators.cost import Cost, has_cost_rule, operator_cost

@@ -13,7 +13,7 @@ import pytest
 from nnmeter.devices import DevicePack, load_pack, save_pack
 from nnmeter.devices.pack_rules import referenced_rules
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import load_rules, rules_to_dict
+from nnmeter.fusion.loading import load_rules, rules_to_dict
 from nnmeter.fusion.ruleset_hash import rules_hash
 from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.prediction.refresh import refresh_pack

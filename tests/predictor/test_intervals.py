@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnmeter.kernels.anchor import Kind
 from nnmeter.predictor.baselines import Baselines, fit_baselines
-from nnmeter.predictor.intervals import IntervalModel, calibrate_intervals, log_scale
+from nnmeter.predictor.intervals import IntervalModel, fit_intervals, log_spread
 from nnmeter.predictor.price import KernelPrice
 
 
-def _price(latency_ms: float, sigma: float, anchor: str = "Conv|float32") -> KernelPrice:
-    return KernelPrice(latency_ms, "trained", sigma, 0.0, anchor, 0, 0)
+def _price(latency_ms: float, sigma: float, kind: str = "convolution:Conv|float32") -> KernelPrice:
+    return KernelPrice(latency_ms, "trained", sigma, 0.0, Kind.parse(kind), 0, 0)
 
 
 def test_nine_in_ten_new_networks_fall_inside() -> None:
@@ -21,7 +22,7 @@ def test_nine_in_ten_new_networks_fall_inside() -> None:
         sigmas = generator.uniform(0.03, 0.3, count)
         return generator.normal(0, sigmas), [[_price(1.0, float(s))] for s in sigmas]
 
-    model = calibrate_intervals(*draw(800))
+    model = fit_intervals(*draw(800))
     errors, networks = draw(2000)
     bounds = [model.interval_ms(1.0, n, 0.9) for n in networks]
     inside = np.mean([low <= np.exp(e) <= high for e, (low, high) in zip(errors, bounds, strict=True)])
@@ -29,21 +30,21 @@ def test_nine_in_ten_new_networks_fall_inside() -> None:
 
 
 def test_errors_of_one_operator_add_up_and_of_several_partly_cancel() -> None:
-    together = log_scale([_price(1.0, 0.1), _price(1.0, 0.1)], base=0.01)
-    apart = log_scale([_price(1.0, 0.1), _price(1.0, 0.1, "MatMul|float32")], base=0.01)
+    together = log_spread([_price(1.0, 0.1), _price(1.0, 0.1)], base=0.01)
+    apart = log_spread([_price(1.0, 0.1), _price(1.0, 0.1, "matmul:MatMul|float32")], base=0.01)
     assert together == pytest.approx(np.hypot(0.1, 0.01))
     assert apart < together
 
 
 def test_no_kernels_leave_the_base() -> None:
-    assert log_scale([], base=0.02) == pytest.approx(0.02)
+    assert log_spread([], base=0.02) == pytest.approx(0.02)
 
 
 def test_the_model_survives_json_and_refuses_nonsense() -> None:
     model = IntervalModel(0.02, {0.9: 1.5}, 10)
     assert IntervalModel.from_dict(model.to_dict()) == model
     with pytest.raises(ValueError, match="positive"):
-        IntervalModel.from_dict({"base": 0.02, "multipliers": {"0.9": -1}, "networks": 3})
+        IntervalModel.from_dict({"base": 0.02, "multipliers": {"0.9": -1}, "networks": 3, "jitter_ms": 0.0})
 
 
 def test_baselines_recover_their_own_coefficients() -> None:

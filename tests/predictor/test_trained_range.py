@@ -10,22 +10,25 @@ import pytest
 
 from nnmeter.devices import load_pack
 from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.features.common import log_size
 from nnmeter.kernels.kernel import KernelSignature
-from nnmeter.predictor import KernelPredictor
+from nnmeter.predictor import KernelPredictor, read_predictor_of, write_predictor
 from nnmeter.predictor.price_correction import Correction
 from nnmeter.predictor.trained_range import find_gaps
 from nnmeter.report.outside import describe_gap
+
+GEMM = Kind.parse("matmul:Gemm|float32")
 
 
 @pytest.fixture
 def predictor(small_pack: Path) -> KernelPredictor:
     """Products were sampled from 1 to 64 rows of 64 numbers, by a square matrix."""
     loaded = load_pack(small_pack).predictor
-    known = loaded.anchors["matmul:Gemm|float32"]
+    known = loaded.vocabulary[GEMM]
     sizes = [(2 * r * 64 * 64, 4 * r * 64, 4 * (64 * 64 + 64), r * 64, r) for r in (1, 64)]
     low, high = (tuple(map(log_size, row)) for row in sizes)
-    return replace(loaded, anchors={"matmul:Gemm|float32": replace(known, low=low, high=high)}, _cache={})
+    return replace(loaded, vocabulary={GEMM: replace(known, low=low, high=high)})
 
 
 def gemm(rows: int, dtype: str = "float32") -> KernelSignature:
@@ -62,37 +65,36 @@ def test_a_larger_kernel_lacks_the_quantities_that_are_larger(predictor: KernelP
 
 
 def test_a_quantity_that_was_never_there_is_said_so(predictor: KernelPredictor) -> None:
-    known = predictor.anchors["matmul:Gemm|float32"]
+    known = predictor.vocabulary[GEMM]
     no_weights = replace(known, low=(*known.low[:2], 0.0, *known.low[3:]), high=(*known.high[:2], 0.0, *known.high[3:]))
-    (gap,) = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": no_weights}, _cache={}), gemm(8))
+    (gap,) = gaps_of(replace(predictor, vocabulary={GEMM: no_weights}), gemm(8))
     assert describe_gap(gap) == "reads 16.6 kB of weights; Gemm in float32 was sampled only without weights"
 
 
 def test_less_than_matters_is_no_gap(predictor: KernelPredictor) -> None:
-    known = predictor.anchors["matmul:Gemm|float32"]
+    known = predictor.vocabulary[GEMM]
     large = replace(known, low=tuple(size + 6 for size in known.low), high=tuple(size + 6 for size in known.high))
     large = replace(large, low=(*large.low[:-1], 0.0))
-    found = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": large}, _cache={}), gemm(1))
+    found = gaps_of(replace(predictor, vocabulary={GEMM: large}), gemm(1))
     assert [gap.what for gap in found] == ["flops", "data_bytes", "weight_bytes"], "64 elements are few in any case"
 
 
 def test_a_larger_batch_of_small_maps_is_outside(predictor: KernelPredictor) -> None:
-    known = predictor.anchors["matmul:Gemm|float32"]
+    known = predictor.vocabulary[GEMM]
     single = replace(known, high=(*known.high[:-1], log_size(1)))
-    (gap,) = gaps_of(replace(predictor, anchors={"matmul:Gemm|float32": single}, _cache={}), gemm(8))
+    (gap,) = gaps_of(replace(predictor, vocabulary={GEMM: single}), gemm(8))
     assert (gap.what, gap.value, gap.high) == ("leading_size", 8, 1)
 
 
-def test_a_pack_from_before_leading_sizes_were_kept_is_read_and_saved(
-    predictor: KernelPredictor, small_pack: Path, tmp_path: Path
-) -> None:
-    known = predictor.anchors["matmul:Gemm|float32"]
-    older = replace(predictor, anchors={"matmul:Gemm|float32": replace(known, low=known.low[:4], high=known.high[:4])})
+def test_a_limit_that_is_not_known_is_none_and_is_kept(predictor: KernelPredictor, tmp_path: Path) -> None:
+    known = predictor.vocabulary[GEMM]
+    without = replace(known, low=(*known.low[:4], -inf), high=(*known.high[:4], inf))
+    older = replace(predictor, vocabulary={GEMM: without})
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        older.save(tmp_path / name)
-        older = KernelPredictor.load(tmp_path / name)
-    assert older.anchors["matmul:Gemm|float32"].high == (*known.high[:4], inf)
+        write_predictor(older, tmp_path / name)
+        older = read_predictor_of(tmp_path / name)
+    assert older.vocabulary[GEMM] == without
     assert (tmp_path / "first" / "predictor.json").read_text() == (tmp_path / "second" / "predictor.json").read_text()
     assert gaps_of(older, gemm(64)) == ()
 
@@ -108,7 +110,7 @@ def test_another_element_type_is_told_apart_from_another_operator(predictor: Ker
 
 def test_in_another_runtime_what_was_not_measured_is_outside(predictor: KernelPredictor) -> None:
     foreign = Correction((0.0,) * 6, {}, {}, {}, 0.1, foreign=True)
-    (gap,) = gaps_of(replace(predictor, corrections=(foreign,), _cache={}), gemm(8))
+    (gap,) = gaps_of(replace(predictor, corrections=(foreign,)), gemm(8))
     assert gap.what == "calibration"
 
 

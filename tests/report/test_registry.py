@@ -21,7 +21,7 @@ PAIRS = [(registry, d, f) for registry in (CORE, LAB) for d in registry.document
 
 
 def test_documents_of_the_core_and_of_the_lab() -> None:
-    assert CORE.documents() == ("devices", "groups", "kernels", "pack", "predictions", "scorecard")
+    assert CORE.documents() == ("devices", "groups", "kernels", "pack", "predictions", "refresh", "scorecard", "trace")
     assert LAB.documents() == ("calibration", "fusion", "imported", "measurements", "setup", "verification")
 
 

@@ -7,8 +7,10 @@ from functools import lru_cache
 from math import log2, prod
 
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
+from nnmeter.kernels.family import Family
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.operators.cost import Cost
+from nnmeter.operators.table import GENERIC
 
 # Code of what is fused behind the anchor; ordered roughly by what it costs, 0 is nothing, -1 is not in the table.
 _FUSED_CODES: dict[str, int] = {
@@ -22,8 +24,8 @@ COMMON_NAMES = (
 
 
 def log_size(size: float) -> float:
-    """A size as the logarithm that features use (rule 2)."""
-    return log2(1.0 + size)
+    """A size as the logarithm that features use (rule 2); one below nothing, which only nonsense has, is nothing."""
+    return log2(1.0 + max(size, 0))
 
 
 def common(signature: KernelSignature, cost: Cost) -> list[float]:
@@ -46,7 +48,7 @@ def common(signature: KernelSignature, cost: Cost) -> list[float]:
         elements += result.elements
     first = first or (outputs[0] if outputs else TensorType("float32", ()))
     shape = outputs[0].shape if outputs else ()
-    flops, read, written = cost.flops, cost.bytes_read, cost.bytes_written
+    flops, moved = max(cost.flops, 0), max(cost.bytes_read + cost.bytes_written, 0)  # less than none is nonsense
     return [
         -1.0,
         log2(1.0 + flops),
@@ -54,7 +56,7 @@ def common(signature: KernelSignature, cost: Cost) -> list[float]:
         log2(1.0 + constant),
         log2(1.0 + out_bytes),
         log2(1.0 + elements),
-        log2((1.0 + flops) / (1.0 + read + written)),
+        log2((1.0 + flops) / (1.0 + moved)),
         float(DTYPE_BITS[first.dtype]),
         float(present),
         float(len(outputs)),
@@ -74,7 +76,7 @@ def _fused_codes(kernel_type: str) -> tuple[float, float]:
 
 def at(values: Sequence[int] | None, index: int, default: int) -> int:
     """An item of a list that may be absent or short."""
-    return values[index] if values is not None and len(values) > index else default
+    return values[index] if values is not None and -len(values) <= index < len(values) else default
 
 
 def shape_of(signature: KernelSignature, position: int) -> tuple[int, ...]:
@@ -86,9 +88,21 @@ def shape_of(signature: KernelSignature, position: int) -> tuple[int, ...]:
     return ()
 
 
+def result_of(signature: KernelSignature) -> tuple[int, ...]:
+    """The shape of the first result; empty where there is none."""
+    return signature.outputs[0].shape if signature.outputs else ()
+
+
+def result_bits(signature: KernelSignature) -> int:
+    """Width of an item of the first result; -1 where there is none."""
+    return DTYPE_BITS[signature.outputs[0].dtype] if signature.outputs else -1
+
+
 def channels_first(signature: KernelSignature) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes of data and result as N, C, spatial axes, whichever order the kernel has them in."""
-    x, y = shape_of(signature, 0), signature.outputs[0].shape
+    x, y = shape_of(signature, 0), result_of(signature)
+    if not (x and y):
+        return x, y
     if signature.attribute("channels_last", 0) or signature.op_type.startswith("Nhwc"):
         x, y = (x[0], x[-1], *x[1:-1]), (y[0], y[-1], *y[1:-1])
     return x, y
@@ -97,3 +111,6 @@ def channels_first(signature: KernelSignature) -> tuple[tuple[int, ...], tuple[i
 def product(sizes: Sequence[int]) -> int:
     """The number of elements of a shape."""
     return prod(sizes)
+
+
+FAMILIES = (Family("view"), Family(GENERIC))  # with no features of their own

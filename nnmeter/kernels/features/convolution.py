@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from nnmeter.kernels.family import Family
 from nnmeter.kernels.features.common import at, channels_first, log_size, product, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
@@ -21,7 +22,7 @@ _MOST_TAPS = 4096
 def convolution(s: KernelSignature) -> list[float]:
     """In the order of `CONVOLUTION_NAMES`."""
     x, y = channels_first(s)
-    w = shape_of(s, 3 if s.op_type in ("QLinearConv", "QLinearConvTranspose") else 1)
+    w = _weight_shape(s)
     groups = s.attribute("group", 1)
     spatial = y[2:] or (1,)
     height, width = (spatial[-2], spatial[-1]) if len(spatial) > 1 else (1, spatial[-1])
@@ -57,6 +58,10 @@ def convolution(s: KernelSignature) -> list[float]:
     ]
 
 
+def _weight_shape(s: KernelSignature) -> tuple[int, ...]:
+    return shape_of(s, 3 if s.op_type in ("QLinearConv", "QLinearConvTranspose") else 1)
+
+
 def _taps_inside(
     sizes: Sequence[int],
     outputs: Sequence[int],
@@ -71,7 +76,9 @@ def _taps_inside(
     """
     result = 1.0
     for axis, (size, count, taps) in enumerate(zip(sizes, outputs, window, strict=False)):
-        result *= _share_inside(size, count, taps, at(strides, axis, 1), at(dilations, axis, 1), at(pads, axis, 0))
+        result *= _share_inside(
+            size, count, taps, max(at(strides, axis, 1), 1), at(dilations, axis, 1), at(pads, axis, 0)
+        )
     return result
 
 
@@ -89,3 +96,28 @@ def _share_inside(size: int, count: int, taps: int, stride: int, dilation: int, 
         last = min(count - 1, (size - 1 - offset) // stride)
         inside += max(0, last - first + 1)
     return inside * step / max(count, 1)
+
+
+def _is_dense(s: KernelSignature) -> bool:
+    return bool(s.attribute("group", 1) == 1)
+
+
+def _is_depthwise(s: KernelSignature) -> bool:
+    """Whether every filter sees one channel."""
+    return not _is_dense(s) and at(_weight_shape(s), 1, 0) == 1
+
+
+def _is_grouped(s: KernelSignature) -> bool:
+    return not _is_dense(s) and not _is_depthwise(s)
+
+
+# Dense, grouped and depthwise convolutions are different algorithms under one name.
+FAMILIES = tuple(
+    Family(
+        name, CONVOLUTION_NAMES, convolution,
+        frozenset({"group", "kernel_shape", "strides", "dilations", "pads", "channels_last"}), "convolution", describes,
+    )
+    for name, describes in (
+        ("convolution", _is_dense), ("grouped_convolution", _is_grouped), ("depthwise_convolution", _is_depthwise),
+    )
+)  # fmt: skip

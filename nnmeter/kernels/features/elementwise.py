@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nnmeter.graph.ir import DTYPE_BITS
-from nnmeter.kernels.features.common import log_size, product
+from nnmeter.kernels.family import Family
+from nnmeter.kernels.features.common import log_size, product, result_bits, result_of
 from nnmeter.kernels.kernel import KernelSignature
 
 ELEMENTWISE_NAMES = (
@@ -14,7 +15,7 @@ ELEMENTWISE_NAMES = (
 
 def elementwise(s: KernelSignature) -> list[float]:
     """In the order of `ELEMENTWISE_NAMES`."""
-    y = s.outputs[0].shape
+    y = result_of(s)
     # The span: trailing elements over which no input is broadcast in another way than throughout, which is the loop
     # that a runtime vectorises; a product of [1, C, H, W] and [1, C, 1, 1] has spans of H*W and one scalar operand.
     span = 1
@@ -47,6 +48,9 @@ def elementwise(s: KernelSignature) -> list[float]:
         float(sum(s.constants)),
         float(broadcast),
         float(DTYPE_BITS[types[1].dtype] if len(types) > 1 else -1),
-        float(DTYPE_BITS[s.outputs[0].dtype]),
+        float(result_bits(s)),
         log_size(y[-1] if y else 1),
     ]
+
+
+FAMILIES = (Family("elementwise", ELEMENTWISE_NAMES, elementwise),)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nnmeter.graph.ir import DTYPE_BITS
-from nnmeter.kernels.features.common import at, log_size, product, shape_of
+from nnmeter.kernels.family import Family
+from nnmeter.kernels.features.common import at, log_size, product, result_of, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
 MATMUL_NAMES = (
@@ -15,7 +16,7 @@ MATMUL_NAMES = (
 def matmul(s: KernelSignature) -> list[float]:
     """In the order of `MATMUL_NAMES`."""
     second = {"QLinearMatMul": 3, "QGemm": 3, "QOrderedMatMul": 2}.get(s.op_type, 1)
-    a, b, y = shape_of(s, 0), shape_of(s, second), s.outputs[0].shape
+    a, b, y = shape_of(s, 0), shape_of(s, second), result_of(s)
     transposed_a = s.attribute("transA", 0)
     transposed_b = s.attribute("transB", 0)
     batch_transposed = s.attribute("transBatchA", 0) + s.attribute("transBatchB", 0)
@@ -53,7 +54,7 @@ BLOCKWISE_NAMES = (
 
 def blockwise_matmul(s: KernelSignature) -> list[float]:
     """In the order of `BLOCKWISE_NAMES`: x, packed weights, scales, zero points, group indices, bias."""
-    x, y = shape_of(s, 0), s.outputs[0].shape
+    x, y = shape_of(s, 0), result_of(s)
     n = s.attribute("N", y[-1] if y else 1)
     k = s.attribute("K", x[-1] if x else 1)
     block = max(1, s.attribute("block_size", 32))
@@ -96,3 +97,16 @@ def attention(s: KernelSignature) -> list[float]:
     """In the order of `ATTENTION_NAMES`."""
     x = shape_of(s, 0)
     return [log_size(at(x, 1, 1)), log_size(x[-1] if x else 1), float(s.attribute("num_heads", -1))]
+
+
+FAMILIES = (
+    Family("matmul", MATMUL_NAMES, matmul, frozenset({"transA", "transB", "transBatchA", "transBatchB"})),
+    Family(
+        "blockwise_matmul",
+        BLOCKWISE_NAMES,
+        blockwise_matmul,
+        frozenset({"N", "K", "block_size", "bits", "accuracy_level"}),
+    ),
+    Family("recurrent", RECURRENT_NAMES, recurrent),
+    Family("attention", ATTENTION_NAMES, attention, frozenset({"num_heads"})),
+)

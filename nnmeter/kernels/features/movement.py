@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnmeter.graph.ir import DTYPE_BITS
-from nnmeter.kernels.features.common import at, log_size, product, shape_of
+from nnmeter.kernels.family import Family
+from nnmeter.kernels.features.common import at, log_size, product, result_bits, result_of, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
 TRANSPOSE_NAMES = (
@@ -16,9 +16,9 @@ TRANSPOSE_NAMES = (
 
 def transpose(s: KernelSignature) -> list[float]:
     """In the order of `TRANSPOSE_NAMES`."""
-    x, y = shape_of(s, 0), s.outputs[0].shape
+    x, y = shape_of(s, 0), result_of(s)
     perm = s.attribute("perm") or tuple(range(len(x)))[::-1]
-    if s.op_type != "Transpose" or len(perm) != len(x):
+    if s.op_type != "Transpose" or sorted(perm) != list(range(len(x))):
         spatial = product(x[2:]) if len(x) > 2 else product(x)
         channels_last = s.attribute("channels_last", 0)
         return [-1.0, -1.0, log_size(at(x, 1, 1)), log_size(spatial), -1.0, log_size(x[-1] if x else 1),
@@ -36,7 +36,7 @@ def transpose(s: KernelSignature) -> list[float]:
     moved_last = not runs or runs[-1][-1] != alive[-1]
     source_last = next((sizes[i] for i, run in enumerate(runs) if run[-1] == alive[-1]), 1)
     return [
-        log_size(block * DTYPE_BITS[s.outputs[0].dtype] // 8),
+        log_size(block * result_bits(s) // 8),
         float(len(runs)),
         log_size(sizes[0] if sizes else 1),
         log_size(sizes[-1] if sizes else 1),
@@ -70,12 +70,12 @@ MOVEMENT_NAMES = ("log_chunk_bytes", "log_chunks", "axis_from_end", "log_first_c
 
 def movement(s: KernelSignature) -> list[float]:
     """In the order of `MOVEMENT_NAMES`."""
-    x, y = shape_of(s, 0), s.outputs[0].shape if s.outputs else ()
+    x, y = shape_of(s, 0), result_of(s)
     axis = s.attribute("axis", 0)
     base = x if s.op_type in ("Gather", "Split", "SplitToSequence") else y
     rank = max(len(base), 1)
     axis = axis + rank if axis < 0 else axis
-    item = DTYPE_BITS[s.outputs[0].dtype] // 8 or 1
+    item = max(result_bits(s) // 8, 0) or 1
     # contiguous bytes that are copied at once
     chunk = product(base[axis + 1 :]) if s.op_type == "Gather" else product(y[axis:])
     if s.op_type in ("Slice", "Pad", "Tile", "Expand"):
@@ -93,3 +93,9 @@ def movement(s: KernelSignature) -> list[float]:
         log_size(y[-1] if y else 1),
         log_size(product(x) * item),
     ]
+
+
+FAMILIES = (
+    Family("transpose", TRANSPOSE_NAMES, transpose, frozenset({"perm", "channels_last"})),
+    Family("movement", MOVEMENT_NAMES, movement, frozenset({"axis"})),
+)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nnmeter.kernels.features.common import at, log_size, product, shape_of
+from nnmeter.kernels.family import Family
+from nnmeter.kernels.features.common import at, log_size, product, result_of, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
 ROW_NAMES = ("log_rows", "log_columns", "log_inner", "columns_mod_16")
@@ -23,7 +24,7 @@ REDUCTION_NAMES = ("log_outer", "log_reduced", "log_inner", "contiguous", "log_i
 
 def reduction(s: KernelSignature) -> list[float]:
     """In the order of `REDUCTION_NAMES`."""
-    x, y = shape_of(s, 0), s.outputs[0].shape
+    x, y = shape_of(s, 0), result_of(s)
     axes = s.attribute("axes")
     if axes is None:
         axis = s.attribute("axis")
@@ -32,7 +33,7 @@ def reduction(s: KernelSignature) -> list[float]:
     first, last = min(marks, default=0), max(marks, default=0)
     return [
         log_size(product(x[:first])),
-        log_size(product([x[a] for a in marks if a < len(x)])),
+        log_size(product([x[a] for a in marks if 0 <= a < len(x)])),
         log_size(product(x[last + 1 :])),
         float(len(marks) == last - first + 1),
         log_size(product(x)),
@@ -50,3 +51,10 @@ def _reduced_axes(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
         else:
             axes.append(i)
     return tuple(axes)
+
+
+FAMILIES = (
+    Family("normalization", ROW_NAMES, rows, frozenset({"axis"})),
+    Family("softmax", ROW_NAMES, rows, frozenset({"axis"})),
+    Family("reduction", REDUCTION_NAMES, reduction, frozenset({"axis", "axes"})),
+)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from math import log2
 
-from nnmeter.kernels.features.common import at, channels_first, log_size, product, shape_of
+from nnmeter.kernels.family import Family
+from nnmeter.kernels.features.common import at, channels_first, log_size, product, result_of, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
 POOLING_NAMES = (
@@ -38,7 +39,7 @@ _COORDINATES = {"asymmetric": 0.0, "half_pixel": 1.0, "pytorch_half_pixel": 2.0,
 
 def resize(s: KernelSignature) -> list[float]:
     """In the order of `RESIZE_NAMES`."""
-    x, y = shape_of(s, 0), s.outputs[0].shape
+    x, y = shape_of(s, 0), result_of(s)
     return [
         _RESIZE_MODES.get(s.attribute("mode", "nearest"), -1.0),
         log2((1 + product(y)) / (1 + product(x))),
@@ -46,3 +47,12 @@ def resize(s: KernelSignature) -> list[float]:
         log_size(y[-1] if y else 1),
         _COORDINATES.get(s.attribute("coordinate_transformation_mode", "half_pixel"), -1.0),
     ]
+
+
+FAMILIES = (
+    Family(
+        "pooling", POOLING_NAMES, pooling,
+        frozenset({"kernel_shape", "strides", "pads", "count_include_pad", "channels_last"}),
+    ),
+    Family("resize", RESIZE_NAMES, resize, frozenset({"mode", "coordinate_transformation_mode"})),
+)  # fmt: skip

@@ -47,8 +47,8 @@ def cells_of(signature: KernelSignature, features: KernelFeatures) -> Iterator[C
     """The cells of one kernel (rule 2)."""
     cost = features.cost
     yield "type", signature.type, 0
-    yield "flops", features.anchor, _decade(cost.flops)
-    yield "bytes", features.anchor, _decade(cost.bytes_read + cost.bytes_written)
+    yield "flops", str(features.kind), _decade(cost.flops)
+    yield "bytes", str(features.kind), _decade(cost.bytes_read + cost.bytes_written)
     shape = signature.outputs[0].shape if signature.outputs else ()
     if not shape:
         return

@@ -176,17 +176,17 @@ def cell_importance(samples: Samples, arrays: SampleArrays, validation: CrossVal
     met = np.bincount(group, minlength=arrays.group_count)
     mean = np.bincount(group, share, arrays.group_count) / np.maximum(met, 1)
     weight = np.clip(mean / _FULL_IMPORTANCE, 0.05, 1.0)
-    of_operator = {name: float(weight[number]) for name, number in samples.groups.items()}
-    of_type: dict[str, float] = {}
-    for name, value in of_operator.items():
-        kind = name.partition(":")[2].partition("|")[0]
-        of_type[kind] = max(value, of_type.get(kind, 0.0))
+    of_kind = {str(kind): float(weight[number]) for kind, number in samples.groups.items()}
+    of_operator: dict[str, float] = {}
+    for kind, number in samples.groups.items():
+        operator = kind.anchor.operator
+        of_operator[operator] = max(float(weight[number]), of_operator.get(operator, 0.0))
     found = {}
     for cell in samples.coverage.networks:
         if cell[0] in ("flops", "bytes"):
-            found[cell] = of_operator[cell[1]]
+            found[cell] = of_kind[cell[1]]
         elif cell[0] == "type":
-            found[cell] = of_type[cell[1].partition("+")[0]]
+            found[cell] = of_operator[cell[1].partition("+")[0]]
     return found
 
 

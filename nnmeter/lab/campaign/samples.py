@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.features import FEATURE_NAMES, kernel_features
 from nnmeter.lab.campaign.coverage import Cell, Coverage, cells_of
 from nnmeter.lab.measuring.measurement import Measurement
@@ -29,7 +30,7 @@ class Samples:
 
     def __init__(self) -> None:
         self.coverage = Coverage()
-        self.groups: dict[str, int] = {}  # operator and element type (`KernelFeatures.anchor`) -> number
+        self.groups: dict[Kind, int] = {}  # family, operator and element type -> number
         self.families: dict[str, int] = {}  # kernel family -> number
         self._family_of_group: list[int] = []
         self.recipes: list[str] = []
@@ -70,7 +71,7 @@ class Samples:
             cost = features.cost
             moved = cost.bytes_read + cost.bytes_written
             roofline_ms = cost.flops / _FLOPS_PER_MS + moved / _BYTES_PER_MS + _OVERHEAD_MS
-            group = self.groups.setdefault(features.anchor, len(self.groups))
+            group = self.groups.setdefault(features.kind, len(self.groups))
             if group == len(self._family_of_group):
                 self._family_of_group.append(self.families.setdefault(features.family, len(self.families)))
             measured = float(np.log(kernel_ms[positions].mean())) if len(kernel_ms) else np.nan

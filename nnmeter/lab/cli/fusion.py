@@ -105,8 +105,8 @@ def _short(test: FusionTest) -> str:
 
 def _rules_to_compare(runtime: str, against: str | None) -> FusionRules | None:
     from nnmeter.devices.machine import this_machine
-    from nnmeter.fusion.engine.rules import load_rules
     from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.loading import load_rules
     from nnmeter.fusion.ruleset_index import find_rule_set
 
     if against is not None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from nnmeter.lab.training.regressors import Regressor
 
 
 @click.command("train")
@@ -27,7 +31,7 @@ import click
 def command(
     sources: tuple[str, ...],
     output: Path,
-    regressor: str,
+    regressor: Regressor,
     device_id: str | None,
     rules: str | None,
     prior: str | None,
@@ -43,7 +47,7 @@ def command(
     pack = build_pack(
         sources,
         output,
-        regressor=regressor,  # type: ignore[arg-type]  # click.Choice has checked it
+        regressor=regressor,
         device_id=device_id,
         rules=rules,
         progress=lambda line: click.echo(line, err=True),

@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nnmeter.kernels.families import FAMILY_OF_OPERATOR
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.discovery.decision import ROLES, Verdict
+from nnmeter.operators.table import OPERATORS
 
+_VIEWS = frozenset(name for name, operator in OPERATORS.items() if operator.family == "view")
 _CONVERSIONS = ("ReorderInput", "ReorderOutput", "Reorder")
 
 
@@ -61,7 +62,7 @@ def compare_kernels(types: Mapping[str, Sequence[str]], branches: int) -> Kernel
 
 def kernel_types(kernels: Iterable[Kernel]) -> list[str]:
     """Types of the kernels that count (rule 2)."""
-    return [k.type for k in kernels if not _is_conversion(k) and FAMILY_OF_OPERATOR.get(k.signature.op_type) != "view"]
+    return [k.type for k in kernels if not _is_conversion(k) and k.signature.op_type not in _VIEWS]
 
 
 def _is_conversion(kernel: Kernel) -> bool:

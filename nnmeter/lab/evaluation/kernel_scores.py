@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnmeter.kernels.families import kernel_family
-from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.evaluation.kernel_times import unobserved_kernel_ms
 
 if TYPE_CHECKING:
@@ -116,11 +114,13 @@ def score_kernels(predictor: KernelPredictor, measurements: Sequence[Measurement
         kernel_ms = unobserved_kernel_ms(measurement)
         if kernel_ms is None:
             continue
-        price_ms = np.array([p.latency_ms for p in predictor.price(measurement.kernels)])
+        prices = predictor.price(measurement.kernels)
+        price_ms = np.array([p.latency_ms for p in prices])
         shares = (kernel_ms / kernel_ms.sum()).tolist()
         errors = ((price_ms - kernel_ms) / kernel_ms.sum()).tolist()
-        for signature, share, error in zip(measurement.kernels, shares, errors, strict=True):
-            for group in _groups(signature, overall, families, types):
+        for signature, price, share, error in zip(measurement.kernels, prices, shares, errors, strict=True):
+            family = families.setdefault(price.kind.family, _Sum())
+            for group in (overall, family, types.setdefault(signature.type, _Sum())):
                 group.add(measured, share, error)
         measured += 1
     if not measured:
@@ -128,14 +128,6 @@ def score_kernels(predictor: KernelPredictor, measurements: Sequence[Measurement
     return KernelScores(
         overall.score(measured), _sorted(families, measured), dict(list(_sorted(types, measured).items())[:WORST_TYPES])
     )
-
-
-def _groups(
-    signature: KernelSignature, overall: _Sum, families: dict[str, _Sum], types: dict[str, _Sum]
-) -> tuple[_Sum, _Sum, _Sum]:
-    """The groups that a kernel belongs to."""
-    family = families.setdefault(kernel_family(signature), _Sum())
-    return overall, family, types.setdefault(signature.type, _Sum())
 
 
 def _sorted(sums: Mapping[str, _Sum], measured: int) -> dict[str, KernelScore]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnmeter.errors import MeasurementError
+from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures, kernel_features
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.evaluation.kernel_times import unobserved_kernel_ms
@@ -48,7 +49,7 @@ class _Entries:
 class NearestTable:
     """Profiled kernels by operator, to look prices up in."""
 
-    def __init__(self, entries: Mapping[str, _Entries], roofline: Roofline, baselines: Baselines) -> None:
+    def __init__(self, entries: Mapping[Kind, _Entries], roofline: Roofline, baselines: Baselines) -> None:
         self._entries = entries
         self._roofline = roofline
         self._baselines = baselines
@@ -59,16 +60,16 @@ class NearestTable:
 
     def knows(self, signature: KernelSignature) -> bool:
         """Whether the operator of a kernel was profiled (rule 4)."""
-        return kernel_features(signature).anchor in self._entries
+        return kernel_features(signature).kind in self._entries
 
     def kernel_ms(self, signatures: Sequence[KernelSignature]) -> list[float]:
         """The price of each kernel, in order, in milliseconds."""
-        groups: dict[str, list[tuple[KernelSignature, KernelFeatures]]] = {}
+        groups: dict[Kind, list[tuple[KernelSignature, KernelFeatures]]] = {}
         for signature in dict.fromkeys(s for s in signatures if s not in self._known):
             features = kernel_features(signature)
-            groups.setdefault(features.anchor, []).append((signature, features))
-        for anchor, members in groups.items():
-            entries = self._entries.get(anchor)
+            groups.setdefault(features.kind, []).append((signature, features))
+        for kind, members in groups.items():
+            entries = self._entries.get(kind)
             for signature, features in members:
                 self._known[signature] = (
                     self._linear_ms(features) if entries is None else self._nearest_ms(entries, features)
@@ -108,16 +109,16 @@ def build_nearest_table(measurements: Sequence[Measurement], roofline: Roofline,
             "the training measurements hold no times of single kernels, so there is nothing to look up; "
             "evaluate without --training"
         )
-    groups: dict[str, list[tuple[KernelFeatures, float]]] = {}
+    groups: dict[Kind, list[tuple[KernelFeatures, float]]] = {}
     for signature, found in times.items():
         features = kernel_features(signature)
-        groups.setdefault(features.anchor, []).append((features, float(np.median(found))))
+        groups.setdefault(features.kind, []).append((features, float(np.median(found))))
     entries = {
-        anchor: _Entries(
+        kind: _Entries(
             np.array([_sizes(f) for f, _ in members]),
             np.array([time_ms / _roofline_ms(f, roofline) for f, time_ms in members]),
         )
-        for anchor, members in groups.items()
+        for kind, members in groups.items()
     }
     return NearestTable(entries, roofline, baselines)
 

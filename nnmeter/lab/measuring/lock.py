@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,12 +125,12 @@ def _lock_patiently(stream: IO[str] | _Directory, patience_s: float = PATIENCE_S
 
 
 def _lock(stream: IO[str] | _Directory) -> None:
-    if os.name == "nt":
+    if sys.platform == "win32":
         import msvcrt
 
         if not isinstance(stream, _Directory):
             stream.seek(0)
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
     else:
         import fcntl
 

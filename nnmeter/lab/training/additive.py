@@ -15,7 +15,7 @@ Rules:
    error. (The diagonal of the true hessian, `w^2`, makes steps of many small kernels far too short together with
    lambda, and far too long without.)
 3. Equal kernels are one row: sums over measurements are products with a sparse matrix [measurements, kernels].
-4. The operators of `free` anchors get rates of their own before the first round, by Gauss-Newton (see
+4. The operators of `free` kinds get rates of their own before the first round, by Gauss-Newton (see
    `fit_log_factors`): a factor each for what FLOPs, bytes and launches take of the base. Boosting alone would need
    hundreds of rounds to tell operators apart that mostly occur together, and trees are flat beyond the sizes that they
    saw. Over 10 families of 17,000 generated networks on a phone's CPU, each left out in turn, one factor an operator
@@ -58,7 +58,7 @@ class AdditivePreset:
         least_share: sum of shares, in measurements, that a leaf must have.
         clip: log error beyond which a measurement counts linearly.
         bagging: share of the measurements in a round (rule 6).
-        ridge: of the rates of free anchors, in measurements (rule 4).
+        ridge: of the rates of free kinds, in measurements (rule 4).
     """
 
     rounds: int = 600
@@ -77,12 +77,12 @@ class AdditiveProblem:
     Attributes:
         rows: features of kernels by ensemble, float32 [kernels of it, features].
         members: their numbers among all distinct kernels, by ensemble. Kernels of none keep their base.
-        anchor: number of the anchor of each distinct kernel [kernels].
-        free: whether each anchor gets rates of its own before the first round (rule 4) [anchors].
+        kind: number of the kind of each distinct kernel [kernels].
+        free: whether each kind gets rates of its own before the first round (rule 4) [kinds].
         parts: share of FLOPs, bytes and launch in the base of each distinct kernel [kernels, 3].
         base_ms: sparse [measurements, kernels]: base of all occurrences of the kernel together.
         fixed_ms: what no factor scales [measurements].
-        inference_ms: what the prior says of an inference beyond kernels.
+        overhead_ms: what the prior says of an inference beyond kernels.
         measured_ms: time of each measurement.
         weight: of each measurement in training; 0 leaves it out.
         judged_ms: time that held-out predictions are compared with, NaN where the measurement is not fit to judge.
@@ -90,12 +90,12 @@ class AdditiveProblem:
 
     rows: Mapping[str, np.ndarray]
     members: Mapping[str, np.ndarray]
-    anchor: np.ndarray
+    kind: np.ndarray
     free: np.ndarray
     parts: np.ndarray
     base_ms: Any
     fixed_ms: np.ndarray
-    inference_ms: float
+    overhead_ms: float
     measured_ms: np.ndarray
     weight: np.ndarray
     judged_ms: np.ndarray
@@ -106,16 +106,16 @@ class AdditiveFit:
     """What boosting on all measurements found.
 
     Attributes:
-        ensembles: learned factors by family, without those of the anchors' rates.
-        rates: of each anchor, as factors of those in the base; 1 if it is not free [anchors, 3].
-        log_factor: of each distinct kernel, anchors' included [kernels].
-        inference_ms: time of an inference that no kernel accounts for.
+        ensembles: learned factors by family, without those of the kinds' rates.
+        rates: of each kind, as factors of those in the base; 1 if it is not free [kinds, 3].
+        log_factor: of each distinct kernel, kinds' included [kernels].
+        overhead_ms: time of an inference that no kernel accounts for.
     """
 
     ensembles: dict[str, TreeEnsemble]
     rates: np.ndarray
     log_factor: np.ndarray
-    inference_ms: float
+    overhead_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,8 @@ class AdditiveHeldOut:
         rounds: number of rounds behind it.
         log_factor: by the fold that was left out [folds held, kernels].
         total_ms: out-of-fold prediction of each measurement.
-        error: mean absolute log error of those that judge; linear beyond nothing, that is, not clipped.
-        error_before: the same without boosting and without rates of anchors.
+        error: mean absolute log error of those that judge; not clipped.
+        error_before: the same without boosting and without rates of kinds.
     """
 
     rounds: int
@@ -138,7 +138,7 @@ class AdditiveHeldOut:
 
 
 class _Prepared:
-    """What all boosters on one problem share: binned features, the transposed matrix, and sums by anchor."""
+    """What all boosters on one problem share: binned features, the transposed matrix, and sums by kind."""
 
     def __init__(self, problem: AdditiveProblem) -> None:
         import lightgbm
@@ -151,11 +151,11 @@ class _Prepared:
             for name, rows in problem.rows.items()
         }
         count, terms = problem.parts.shape
-        columns = terms * problem.anchor[:, None] + np.arange(terms)
-        by_anchor = sparse.csr_matrix(
+        columns = terms * problem.kind[:, None] + np.arange(terms)
+        by_kind = sparse.csr_matrix(
             (problem.parts.ravel(), columns.ravel(), terms * np.arange(count + 1)), (count, terms * len(problem.free))
         )
-        self.anchor_ms = (problem.base_ms @ by_anchor).toarray()  # [measurements, anchors x 3]
+        self.kind_ms = (problem.base_ms @ by_kind).toarray()  # [measurements, kinds x 3]
 
 
 class _Booster:
@@ -169,9 +169,9 @@ class _Booster:
         self.preset = preset
         self.weight = weight
         self.generator = np.random.default_rng(seed)
-        self.inference_ms = problem.inference_ms
-        self.rates = _anchor_rates(prepared, weight, preset)
-        self.start = np.log((problem.parts * self.rates[problem.anchor]).sum(axis=1))
+        self.overhead_ms = problem.overhead_ms
+        self.rates = _kind_rates(prepared, weight, preset)
+        self.start = np.log((problem.parts * self.rates[problem.kind]).sum(axis=1))
         self.log_factor = self.start.copy()
         parameters = {
             **_DATA_PARAMETERS,
@@ -190,7 +190,7 @@ class _Booster:
     def totals(self) -> np.ndarray:
         """Predicted time of every measurement, held out or not."""
         known = self.problem.base_ms @ np.exp(self.log_factor) + self.problem.fixed_ms
-        return np.maximum(known + self.inference_ms, 1e-9)
+        return np.maximum(known + self.overhead_ms, 1e-9)
 
     def step(self) -> None:
         """One round (rule 2)."""
@@ -211,7 +211,7 @@ class _Booster:
         curvature = float((weight / total**2).sum())
         if curvature:
             step = float((weight * error / total).sum()) / curvature
-            self.inference_ms = max(self.inference_ms - preset.learning_rate * step, 0.0)
+            self.overhead_ms = max(self.overhead_ms - preset.learning_rate * step, 0.0)
 
 
 def fit_additive(problem: AdditiveProblem, rounds: int, preset: AdditivePreset, seed: int) -> AdditiveFit:
@@ -227,7 +227,7 @@ def fit_additive(problem: AdditiveProblem, rounds: int, preset: AdditivePreset, 
     for _ in range(rounds):
         booster.step()
     ensembles = {name: ensemble_from_lightgbm(b) for name, b in booster.boosters.items()}
-    return AdditiveFit(ensembles, booster.rates, booster.log_factor, booster.inference_ms)
+    return AdditiveFit(ensembles, booster.rates, booster.log_factor, booster.overhead_ms)
 
 
 def cross_validate_additive(
@@ -254,7 +254,7 @@ def cross_validate_additive(
     boosters = {
         number: _Booster(prepared, np.where(fold == number, 0.0, problem.weight), preset, seed) for number in held
     }
-    untouched = problem.base_ms @ np.ones(len(problem.anchor)) + problem.fixed_ms + problem.inference_ms
+    untouched = problem.base_ms @ np.ones(len(problem.kind)) + problem.fixed_ms + problem.overhead_ms
     before = _mean_error(untouched, problem.judged_ms)
     best = _snapshot(boosters, fold, problem, 0, before)
     for number in range(1, (preset.rounds if rounds is None else rounds) + 1):
@@ -286,15 +286,15 @@ def _mean_error(total_ms: np.ndarray, judged_ms: np.ndarray) -> float:
     return float(np.nanmean(np.abs(np.log(np.maximum(total_ms, 1e-9) / judged_ms))))
 
 
-def _anchor_rates(prepared: _Prepared, weight: np.ndarray, preset: AdditivePreset) -> np.ndarray:
-    """Rates of the free anchors (rule 4), 1 for all others [anchors, 3]."""
+def _kind_rates(prepared: _Prepared, weight: np.ndarray, preset: AdditivePreset) -> np.ndarray:
+    """Rates of the free kinds (rule 4), 1 for all others [kinds, 3]."""
     problem = prepared.problem
     terms = problem.parts.shape[1]
     free = np.repeat(problem.free, terms)
-    bound_ms = prepared.anchor_ms[:, ~free].sum(axis=1) + problem.fixed_ms + problem.inference_ms
+    bound_ms = prepared.kind_ms[:, ~free].sum(axis=1) + problem.fixed_ms + problem.overhead_ms
     rates = np.ones(len(free))
     rates[free] = np.exp(
-        fit_log_factors(prepared.anchor_ms[:, free], problem.measured_ms, preset.ridge, bound_ms, weight)
+        fit_log_factors(prepared.kind_ms[:, free], problem.measured_ms, preset.ridge, bound_ms, weight)
     )
     return rates.reshape(-1, terms)
 

@@ -6,8 +6,8 @@
    of the runtime (`nnmeter/fusion/rulesets`). They are set to the measured processor (`nnmeter/fusion/for_machine.py`).
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
    on: how many measurements of which granularity, of which families, which operators with which element types, and the
-   data set with its licence where the times were published. What lies outside: what readers look for and
-   its vocabulary lacks.
+   data set with its licence where the times were published. What it was not: what readers look for and its vocabulary
+   lacks.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError
 
 if TYPE_CHECKING:
+    from nnmeter.kernels.anchor import Kind
     from nnmeter.lab.measuring.measurement import Measurement
     from nnmeter.lab.training.regressors import Regressor
-    from nnmeter.lab.training.train import TrainingReport
 
 # nnmeter/lab/measuring/protocol.py has the rules.
 _UNITS = "every run followed by a run of a reference product, times being ratios to it; medians over runs"
@@ -77,8 +77,8 @@ def build_pack(
         DeviceError: the rules are faulty, or `output` is something else than a pack.
     """
     from nnmeter.devices.catalog import load_pack
+    from nnmeter.lab.training.priors import launch_of
     from nnmeter.lab.training.train import fit_predictor
-    from nnmeter.lab.training.wholes import launch_of
 
     check_place(output)
     measurements, fingerprint = read_all(sources, progress)
@@ -92,7 +92,7 @@ def build_pack(
         prior=None if start is None else start.predictor,
         launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
-    card = make_card(measurements, fingerprint, report, device_id, predictor.anchors)
+    card = make_card(measurements, fingerprint, report.to_dict(), device_id, predictor.vocabulary)
     if start is not None:
         card = replace(card, trained_on={"prior": start.id, **card.trained_on})
     return save_pack(output, card, document, predictor)
@@ -136,18 +136,18 @@ def read_all(
 def make_card(
     measurements: Sequence[Measurement],
     fingerprint: Mapping[str, Any],
-    report: TrainingReport,
+    findings: Mapping[str, Any],
     device_id: str | None = None,
-    anchors: Collection[str] = (),
+    kinds: Collection[Kind] = (),
 ) -> Card:
     """The card of a pack that was trained on `measurements` (rule 3).
 
     Args:
         measurements: all of one device.
         fingerprint: of the device.
-        report: of the training.
+        findings: of the training or calibration, as the card keeps them.
         device_id: name of the device; made from the fingerprint if not given.
-        anchors: the predictor's vocabulary.
+        kinds: of kernels that the predictor's vocabulary has.
     """
     batches = sorted({m.batch for m in measurements})
     threads = int(fingerprint.get("threads", 1))
@@ -158,7 +158,7 @@ def make_card(
         f"one model at a time{together}; models that run together slow each other",
         f"measured with models of {precision}; kernels of types that were not measured are priced by the fallback",
         f"measured with batches of {batches[0]} to {batches[-1]}" if len(batches) > 1 else f"batch {batches[0]} only",
-        *_outside(anchors),
+        *_missing(kinds),
     ]
     if published:
         protocol = f"{PROTOCOL_OF_PUBLISHED}: {published.get('title')}, {published.get('url')}"
@@ -180,13 +180,13 @@ def make_card(
         if published or fingerprint.get("reported")
         else round(statistics.median(m.reference_ms for m in measurements), 6),
         fingerprint=fingerprint,
-        trained_on={**_trained_on(measurements, fingerprint, anchors), **report.to_dict()},
+        trained_on={**_trained_on(measurements, fingerprint, kinds), **findings},
         limits=tuple(limits),
     )
 
 
 def _trained_on(
-    measurements: Sequence[Measurement], fingerprint: Mapping[str, Any], anchors: Collection[str]
+    measurements: Sequence[Measurement], fingerprint: Mapping[str, Any], kinds: Collection[Kind]
 ) -> dict[str, Any]:
     """What the predictor was trained on (rule 3)."""
     families = Counter(m.family for m in measurements if m.family)
@@ -196,20 +196,19 @@ def _trained_on(
     found["granularity"] = dict(Counter(m.granularity for m in measurements).most_common())
     found["families"] = dict(families.most_common()) if len(families) <= _MOST_FAMILIES else len(families)
     operators: dict[str, list[str]] = {}
-    for name in sorted(anchors):
-        family, _, rest = name.partition(":")
-        operators.setdefault(family, []).append(rest)
+    for kind in sorted(kinds, key=str):
+        operators.setdefault(kind.family, []).append(str(kind.anchor))
     if operators:
         found["operators"] = operators
     return found
 
 
-def _outside(anchors: Collection[str]) -> list[str]:
+def _missing(kinds: Collection[Kind]) -> list[str]:
     """What the vocabulary lacks, in a sentence (rule 3)."""
-    if not anchors:
+    if not kinds:
         return []
-    known = {name.partition(":")[0] for name in anchors}
-    known |= {name.partition(":")[2].partition("|")[0].rpartition(".")[2] for name in anchors}
+    known = {kind.family for kind in kinds}
+    known |= {kind.anchor.operator.rpartition(".")[2] for kind in kinds}
     missing = [words for words, any_of in _NOTABLE.items() if known.isdisjoint(any_of.split())]
     if not missing:
         return []
@@ -229,8 +228,8 @@ def default_id(fingerprint: Mapping[str, Any]) -> str:
 
 def _rules_for(rules: str | os.PathLike[str] | None, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The rules of the pack (rule 2)."""
-    from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
     from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
     from nnmeter.fusion.ruleset_index import rule_set_of
 
     detected = fingerprint.get("fusion_rules") if rules is None else None

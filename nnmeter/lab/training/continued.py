@@ -8,9 +8,9 @@ Rules:
 2. Of every family first its offset is taken, drawn towards that of all families as if `_PRIOR_ROWS` of its rows had
    that; then boosting goes on with small, strongly regularised trees. A family without a row moves with all others.
 3. The feature "anchor" of an operator keeps the value that the prior gave it. One that the prior does not know joins
-   its family's ensemble with a new value as soon as it was sampled `MIN_ANCHOR_ROWS` times.
-4. Weights, folds, errors and overheads are those of a full campaign (`nnmeter.lab.training.train`): one path, and the
-   longer the campaign, the less is left of the prior. `PRESETS` grow with it.
+   its family's ensemble with a new value as soon as it was sampled `MIN_KIND_ROWS` times.
+4. Weights, folds, errors, and what leads to whole runs, are those of a full campaign (`nnmeter.lab.training.train`):
+   one path, and the longer the campaign, the less is left of the prior. `PRESETS` grow with it.
 5. An operator that was not sampled on this machine keeps the prior's standard deviation, and that of how operators of
    its family moved against each other is added (`nnmeter.lab.training.intervals`, rule 1).
 
@@ -26,13 +26,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.training.folds import FOLDS
-from nnmeter.lab.training.kernels import MIN_ANCHOR_ROWS, HeldOut, make_anchor
+from nnmeter.lab.training.kernels import MIN_KIND_ROWS, HeldOut, sampled_as
+from nnmeter.lab.training.priors import pack_prior
 from nnmeter.lab.training.regressors import Preset, fit_regressor
 from nnmeter.lab.training.table import KernelTable
-from nnmeter.lab.training.wholes import pack_prior
-from nnmeter.predictor.kernel_predictor import Anchor, KernelPredictor
+from nnmeter.predictor.kernel_predictor import KernelPredictor
 from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
+from nnmeter.predictor.vocabulary import Sampled
 
 _PRIOR_ROWS = 20  # rule 2
 _LEAST_ROWS = 10  # of a family that gets more than the offset of all
@@ -61,7 +63,7 @@ class ContinuedFit:
 
     Attributes:
         prior: the predictor of the other machine, as what it is made of.
-        anchors: its vocabulary, and what joins it (rule 3).
+        vocabulary: its own, and what joins it (rule 3).
         before: log ratio to the prior's roofline, as the prior says, of each distinct kernel [kernels].
         weight: of each row [rows].
     """
@@ -78,10 +80,10 @@ class ContinuedFit:
         self.family = table.family[table.kernel]
         self.before = np.zeros(len(table.flops))
         self.before[table.kernel] = by_row
-        self.anchors = dict(self.prior.anchors)
+        self.vocabulary: dict[Kind, Sampled] = dict(self.prior.vocabulary)
         self._join()
-        self.codes = np.array([a.code if (a := self.anchors.get(name)) else -1.0 for name in table.anchors])
-        self.known = self.codes[table.anchor[table.kernel]] >= 0
+        self.codes = np.array([s.code if (s := self.vocabulary.get(kind)) else -1.0 for kind in table.kinds])
+        self.known = self.codes[table.kind[table.kernel]] >= 0
         roofline_ms = self.prior.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
         self.log_roofline = np.log(roofline_ms)
         self.target = np.log(table.latency_ms) - (self.log_roofline + self.before)[table.kernel]
@@ -93,17 +95,17 @@ class ContinuedFit:
     def _join(self) -> None:
         """Take operators into the vocabulary that the prior does not know (rule 3)."""
         table = self.table
-        rows = np.bincount(table.anchor[table.kernel[self.timed]], minlength=len(table.anchors))
+        rows = np.bincount(table.kind[table.kernel[self.timed]], minlength=len(table.kinds))
         highest: dict[str, float] = {}
-        for entry in self.anchors.values():
-            highest[entry.family] = max(entry.code, highest.get(entry.family, -1.0))
-        for number, name in enumerate(table.anchors):
-            if name in self.anchors or rows[number] < MIN_ANCHOR_ROWS:
+        for kind, entry in self.vocabulary.items():
+            highest[kind.family] = max(entry.code, highest.get(kind.family, -1.0))
+        for number, kind in enumerate(table.kinds):
+            if kind in self.vocabulary or rows[number] < MIN_KIND_ROWS:
                 continue
-            mine = np.flatnonzero(table.anchor == number)
-            family = str(table.family[mine[0]])
+            mine = np.flatnonzero(table.kind == number)
+            family = kind.family
             code = highest[family] = highest.get(family, -1.0) + 1.0
-            self.anchors[name] = make_anchor(table, family, mine, code, int(rows[number]))
+            self.vocabulary[kind] = sampled_as(table, mine, code, int(rows[number]))
             self.before[mine] = 0.0
             if family in self.prior.ensembles:
                 features = table.features[family][table.place[mine]]
@@ -129,7 +131,7 @@ class ContinuedFit:
     def _rows(self, family: str, rows: np.ndarray) -> np.ndarray:
         kernels = self.table.kernel[rows]
         features = self.table.features[family][self.table.place[kernels]]
-        features[:, 0] = self.codes[self.table.anchor[kernels]]
+        features[:, 0] = self.codes[self.table.kind[kernels]]
         return features
 
     def held_out(self, fold: np.ndarray, seen: np.ndarray | None = None) -> HeldOut:
@@ -151,32 +153,32 @@ class ContinuedFit:
                 added[mine] = ensemble.predict(self._rows(family, rows[mine]))
         return added
 
-    def fit(self) -> tuple[dict[str, TreeEnsemble], dict[str, Anchor]]:
+    def fit(self) -> tuple[dict[str, TreeEnsemble], dict[Kind, Sampled]]:
         """Ensembles of all families and of the fallback, and the vocabulary; deviations of what was sampled are 0."""
         learned = self.learn(np.flatnonzero(self.timed))
         ensembles = {family: _moved(ensemble, learned.of(family)) for family, ensemble in self.prior.ensembles.items()}
         for family, ensemble in learned.ensembles.items():
             ensembles.setdefault(family, ensemble)
-        return ensembles, self._vocabulary()
+        return ensembles, self._sampled_here()
 
-    def _vocabulary(self) -> dict[str, Anchor]:
+    def _sampled_here(self) -> dict[Kind, Sampled]:
         """The vocabulary, what was sampled on this machine with the ranges of both and without a deviation (rule 5)."""
         table = self.table
-        rows = np.bincount(table.anchor[table.kernel[self.timed]], minlength=len(table.anchors))
-        anchors = dict(self.anchors)
-        for number, name in enumerate(table.anchors):
-            entry = anchors.get(name)
-            if entry is None or rows[number] < MIN_ANCHOR_ROWS:
+        rows = np.bincount(table.kind[table.kernel[self.timed]], minlength=len(table.kinds))
+        vocabulary = dict(self.vocabulary)
+        for number, kind in enumerate(table.kinds):
+            entry = vocabulary.get(kind)
+            if entry is None or rows[number] < MIN_KIND_ROWS:
                 continue
-            here = make_anchor(table, entry.family, np.flatnonzero(table.anchor == number), entry.code, 0)
-            anchors[name] = replace(
+            here = sampled_as(table, np.flatnonzero(table.kind == number), entry.code, 0)
+            vocabulary[kind] = replace(
                 entry,
                 count=entry.count + int(rows[number]),
                 sigma=0.0,
                 low=tuple(map(min, entry.low, here.low)),
                 high=tuple(map(max, entry.high, here.high)),
             )
-        return anchors
+        return vocabulary
 
 
 def _moved(ensemble: TreeEnsemble, by: TreeEnsemble | float) -> TreeEnsemble:

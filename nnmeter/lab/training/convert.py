@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from nnmeter.predictor.trees import MAX_LEAVES, TreeEnsemble, round_down_to_float32
 
+# A tree: the value of a leaf, or (feature, threshold, left, right).
+Node: TypeAlias = "float | tuple[int, float, Node, Node]"
+
 
 class _Builder:
-    """Collects trees as nested (feature, threshold, left, right) tuples with float leaves."""
+    """Collects trees."""
 
     def __init__(self, bias: float) -> None:
         self.bias = bias
@@ -21,7 +24,7 @@ class _Builder:
         self.value: list[float] = []
         self.node_counts: list[int] = []
 
-    def add(self, root: Any) -> None:
+    def add(self, root: Node) -> None:
         """Add a tree; one with too many leaves for a word as the trees that it is the sum of."""
         if not isinstance(root, tuple):
             self.bias += root
@@ -33,7 +36,7 @@ class _Builder:
         leaves: list[float] = []
         nodes = 0
 
-        def visit(node: Any) -> None:
+        def visit(node: Node) -> None:
             nonlocal nodes
             if not isinstance(node, tuple):
                 leaves.append(node)
@@ -65,7 +68,7 @@ class _Builder:
         )
 
 
-def split_tree(root: Any, most_leaves: int = MAX_LEAVES) -> list[Any]:
+def split_tree(root: Node, most_leaves: int = MAX_LEAVES) -> list[Node]:
     """Trees of at most `most_leaves` leaves whose sum is `root`; itself, if it is small enough.
 
     Each has the values of one run of its leaves, from left to right. What lies beside the run is one leaf of value 0
@@ -80,30 +83,30 @@ def split_tree(root: Any, most_leaves: int = MAX_LEAVES) -> list[Any]:
     """
     sizes: dict[int, int] = {}
 
-    def count(node: Any) -> int:
+    def count(node: Node) -> int:
         if not isinstance(node, tuple):
             return 1
         size = sizes[id(node)] = count(node[2]) + count(node[3])
         return size
 
-    def size_of(node: Any) -> int:
+    def size_of(node: Node) -> int:
         return sizes[id(node)] if isinstance(node, tuple) else 1
 
-    def leaves_within(node: Any, start: int, end: int) -> int:
+    def leaves_within(node: Node, start: int, end: int) -> int:
         """Leaves of the part for the leaves from `start` to `end`, counted from the node's first."""
         size = size_of(node)
         if end <= 0 or start >= size:
             return 1
-        if start <= 0 and end >= size:
+        if not isinstance(node, tuple) or (start <= 0 and end >= size):
             return size
         middle = size_of(node[2])
         return leaves_within(node[2], start, end) + leaves_within(node[3], start - middle, end - middle)
 
-    def part(node: Any, start: int, end: int) -> Any:
+    def part(node: Node, start: int, end: int) -> Node:
         size = size_of(node)
         if end <= 0 or start >= size:
             return 0.0
-        if start <= 0 and end >= size:
+        if not isinstance(node, tuple) or (start <= 0 and end >= size):
             return node
         middle = size_of(node[2])
         return (*node[:2], part(node[2], start, end), part(node[3], start - middle, end - middle))
@@ -125,7 +128,7 @@ def ensemble_from_lightgbm(booster: Any) -> TreeEnsemble:
     """A LightGBM booster of numeric features without missing values."""
     builder = _Builder(0.0)
 
-    def nested(node: dict[str, Any]) -> Any:
+    def nested(node: dict[str, Any]) -> Node:
         if "leaf_value" in node:
             return float(node["leaf_value"])
         return (
@@ -152,7 +155,7 @@ def ensemble_from_forest(forest: Any) -> TreeEnsemble:
     for estimator in forest.estimators_:
         tree = estimator.tree_
 
-        def nested(index: int, tree: Any = tree) -> Any:
+        def nested(index: int, tree: Any = tree) -> Node:
             if tree.children_left[index] < 0:
                 return float(tree.value[index].ravel()[0]) / count
             return (

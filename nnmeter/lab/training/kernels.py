@@ -20,18 +20,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnmeter.kernels.features import COMMON_NAMES
+from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.training.folds import FOLDS
 from nnmeter.lab.training.regressors import LARGEST_PRESET, PRESETS, Preset, Regressor, fit_regressor
 from nnmeter.lab.training.table import KernelTable
-from nnmeter.predictor.kernel_predictor import FALLBACK, RANGE_FEATURES, Anchor
+from nnmeter.predictor.kernel_predictor import FALLBACK
 from nnmeter.predictor.roofline import Roofline
 from nnmeter.predictor.trees import TreeEnsemble
+from nnmeter.predictor.vocabulary import RANGE_COLUMNS, RANGE_FEATURES, Sampled
 
 NORMAL_90 = 1.645  # quantile of the normal distribution that 90 % lie within
 _MANY_ROWS = 20_000
-MIN_ANCHOR_ROWS = 8  # an operator sampled less often is priced by the fallback
-RANGE_COLUMNS = [COMMON_NAMES.index(name) for name in RANGE_FEATURES]
+MIN_KIND_ROWS = 8  # an operator sampled less often is priced by the fallback
 
 Progress = Callable[[str], None]
 
@@ -54,7 +54,7 @@ class KernelFit:
         self.timed = table.timed
         self.alone = np.array([n.alone for n in table.networks])[table.network]
         self.family = table.family[table.kernel]
-        self.anchor = table.anchor[table.kernel]
+        self.kind = table.kind[table.kernel]
         roofline_ms = roofline.latencies_ms(table.flops, table.moved, table.item_bits)
         self.target = np.log(table.latency_ms / roofline_ms[table.kernel])
         known = np.where(self.timed, table.latency_ms, 0.0)
@@ -117,7 +117,7 @@ class KernelFit:
                 continue
             training = mine[~test & self.timed[mine]]
             codes = self._codes(training)
-            known[test] = codes[self.anchor[mine[test]]] >= 0
+            known[test] = codes[self.kind[mine[test]]] >= 0
             if not len(training):
                 continue
             ensemble = fit_regressor(
@@ -137,29 +137,29 @@ class KernelFit:
         return ensemble.predict(self._rows(name, kernels, codes))[inverse]
 
     def _rows(self, name: str, kernels: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
-        """Features of kernels for the ensemble `name`, with the codes of their anchors."""
+        """Features of kernels for the ensemble `name`, with the codes of their kinds."""
         if name == FALLBACK or codes is None:
             rows = self.table.common[kernels]
             rows[:, 0] = -1.0
         else:
             rows = self.table.features[name][self.table.place[kernels]]
-            rows[:, 0] = codes[self.table.anchor[kernels]]
+            rows[:, 0] = codes[self.table.kind[kernels]]
         return rows
 
     def _codes(self, rows: np.ndarray) -> np.ndarray:
-        """Rank of each operator by its mean target (rule 2), by number of the anchor; -1 where it is not in `rows`."""
-        counts = np.bincount(self.anchor[rows], minlength=len(self.table.anchors))
+        """Rank of each operator by its mean target (rule 2), by number of the kind; -1 where it is not in `rows`."""
+        counts = np.bincount(self.kind[rows], minlength=len(self.table.kinds))
         present = np.flatnonzero(counts)
-        present = present[np.argsort([self.table.anchors[i] for i in present])]
-        means = np.bincount(self.anchor[rows], self.target[rows], len(counts))[present] / counts[present]
+        present = present[np.argsort(self.table.kind_names[present])]
+        means = np.bincount(self.kind[rows], self.target[rows], len(counts))[present] / counts[present]
         codes = np.full(len(counts), -1.0)
         codes[present[np.argsort(means, kind="stable")]] = np.arange(len(present))
         return codes
 
-    def fit(self, presets: dict[str, Preset]) -> tuple[dict[str, TreeEnsemble], dict[str, Anchor]]:
+    def fit(self, presets: dict[str, Preset]) -> tuple[dict[str, TreeEnsemble], dict[Kind, Sampled]]:
         """Ensembles of all families and of the fallback, and the vocabulary with sigma 0, from all rows with times."""
         ensembles: dict[str, TreeEnsemble] = {}
-        anchors: dict[str, Anchor] = {}
+        vocabulary: dict[Kind, Sampled] = {}
         for family, preset in presets.items():
             mine = np.flatnonzero((self.family == family) & self.timed)
             codes = self._codes(mine)
@@ -169,13 +169,13 @@ class KernelFit:
                 self.regressor, preset, rows, self.target[mine], self.weight[mine], self.seed
             )
             for number in np.flatnonzero(codes >= 0):
-                members = kernels[self.anchor[mine] == number]
-                if len(members) >= MIN_ANCHOR_ROWS:
-                    anchors[self.table.anchors[number]] = make_anchor(
-                        self.table, family, members, float(codes[number]), len(members)
+                members = kernels[self.kind[mine] == number]
+                if len(members) >= MIN_KIND_ROWS:
+                    vocabulary[self.table.kinds[number]] = sampled_as(
+                        self.table, members, float(codes[number]), len(members)
                     )
         ensembles[FALLBACK] = self.fit_fallback(np.flatnonzero(self.timed))
-        return ensembles, anchors
+        return ensembles, vocabulary
 
     def fit_fallback(self, rows: np.ndarray) -> TreeEnsemble:
         """The fallback (rule 4) from some rows."""
@@ -187,16 +187,16 @@ class KernelFit:
         """Standard deviation of the fallback with whole operators left out (rule 4)."""
         rows = np.flatnonzero(self.timed)
         common = self.table.common[self.table.kernel[rows]]
-        names = np.array(self.table.anchors)[self.anchor[rows]]
+        names = self.table.kind_names[self.kind[rows]]
         return fallback_sigma(common, names, self.target[rows], self.weight[rows], self.regressor, self.seed)
 
 
-def make_anchor(table: KernelTable, family: str, kernels: np.ndarray, code: float, count: int) -> Anchor:
+def sampled_as(table: KernelTable, kernels: np.ndarray, code: float, count: int) -> Sampled:
     """The vocabulary's entry of an operator that was sampled as these distinct kernels."""
-    ranges = table.common[kernels][:, RANGE_COLUMNS]
+    ranges = table.common[kernels][:, list(RANGE_COLUMNS)]
     low, high = ranges.min(axis=0), ranges.max(axis=0)
     low[RANGE_FEATURES.index("log_batch")] = 0.0  # a smaller batch is nothing new
-    return Anchor(family, code, count, 0.0, tuple(low.tolist()), tuple(high.tolist()))
+    return Sampled(code, count, 0.0, tuple(low.tolist()), tuple(high.tolist()))
 
 
 def fit_fallback(
@@ -209,14 +209,14 @@ def fit_fallback(
 
 
 def fallback_sigma(
-    common: np.ndarray, anchors: np.ndarray, target: np.ndarray, weight: np.ndarray, regressor: Regressor, seed: int
+    common: np.ndarray, kinds: np.ndarray, target: np.ndarray, weight: np.ndarray, regressor: Regressor, seed: int
 ) -> float:
     """Standard deviation of the fallback's log error on operators that were left out of it; at least 0.2.
 
     It is such that the median error of 90 % of the operators lies within 1.645 of it: a wide interval is there for the
     operators that are priced badly, and half of them being priced well says nothing of those.
     """
-    names, inverse = np.unique(anchors, return_inverse=True)
+    names, inverse = np.unique(kinds, return_inverse=True)
     dealt = np.empty(len(names), dtype=np.intp)
     dealt[np.random.default_rng(seed).permutation(len(names))] = np.arange(len(names)) % FOLDS
     errors: list[float] = []

@@ -12,18 +12,21 @@ Rules:
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnmeter.errors import MeasurementError
-from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, kernel_features
+from nnmeter.kernels.anchor import Kind
+from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures, kernel_features
 from nnmeter.kernels.kernel import KernelSignature
 
 if TYPE_CHECKING:
     from nnmeter.lab.measuring.measurement import Measurement
+
+Describe = Callable[[KernelSignature], KernelFeatures]
 
 MOST_OF_A_GROUP = 3  # kernels that were timed together are no inference of a network, but a step within one
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
@@ -58,8 +61,8 @@ class KernelTable:
 
     Attributes:
         flops, moved, item_bits: FLOPs, bytes read and written, and width of the first input's items [kernels].
-        family, anchor: kernel family, and number in `anchors`, of each distinct kernel [kernels].
-        anchors: vocabulary keys.
+        family, kind: kernel family, and number in `kinds`, of each distinct kernel [kernels].
+        kinds: family, operator and element type of the kernels.
         common: the common features, float32 [kernels, common features].
         features: all features by family, float32 [kernels of the family, features].
         place: row of a distinct kernel in its family's `features` [kernels].
@@ -73,8 +76,8 @@ class KernelTable:
     moved: np.ndarray
     item_bits: np.ndarray
     family: np.ndarray
-    anchor: np.ndarray
-    anchors: tuple[str, ...]
+    kind: np.ndarray
+    kinds: tuple[Kind, ...]
     common: np.ndarray
     features: dict[str, np.ndarray]
     place: np.ndarray
@@ -88,13 +91,26 @@ class KernelTable:
         """Whether each row has a time of its own [rows]."""
         return ~np.isnan(self.latency_ms)
 
+    @property
+    def kind_names(self) -> np.ndarray:
+        """Names of the kinds, by which they are sorted [kinds]."""
+        return np.array([str(kind) for kind in self.kinds])
+
+    def among_kinds(self, some: Container[Kind]) -> np.ndarray:
+        """Whether each kind is one of `some` [kinds]."""
+        return np.array([kind in some for kind in self.kinds], bool)
+
     def sums(self, of_kernels: np.ndarray) -> np.ndarray:
         """Sum over each network of a quantity of its kernels [networks]."""
         return np.bincount(self.network, of_kernels[self.kernel], len(self.networks))
 
 
-def build_table(measurements: Sequence[Measurement]) -> KernelTable:
+def build_table(measurements: Sequence[Measurement], describe: Describe = kernel_features) -> KernelTable:
     """Arrange measurements of any granularity.
+
+    Args:
+        measurements: with one kernel or more among them.
+        describe: makes the features of a kernel; a predictor that training starts from has its own families.
 
     Raises:
         MeasurementError: there is no kernel among them.
@@ -137,6 +153,7 @@ def build_table(measurements: Sequence[Measurement]) -> KernelTable:
         np.where(np.isnan(times), np.nan, np.maximum(times, _SHORTEST_MS)),
         np.repeat(np.arange(len(networks)), lengths),
         networks,
+        describe,
     )
 
 
@@ -146,18 +163,19 @@ def _describe(
     latency_ms: np.ndarray,
     network: np.ndarray,
     networks: list[Network],
+    describe: Describe,
 ) -> KernelTable:
     families: dict[str, array[float]] = {}
-    anchors: dict[str, int] = {}
+    kinds: dict[Kind, int] = {}
     family: list[str] = []
-    anchor, place, flops, moved = [], [], [], []
+    kind, place, flops, moved = [], [], [], []
     for signature in signatures:
-        features = kernel_features(signature)
+        features = describe(signature)
         rows = families.setdefault(features.family, array("f"))
         place.append(len(rows) // len(features.values))
         rows.extend(features.values)
         family.append(features.family)
-        anchor.append(anchors.setdefault(features.anchor, len(anchors)))
+        kind.append(kinds.setdefault(features.kind, len(kinds)))
         flops.append(features.cost.flops)
         moved.append(features.cost.bytes_read + features.cost.bytes_written)
     matrices = {n: np.array(families[n], np.float32).reshape(-1, len(FEATURE_NAMES[n])) for n in sorted(families)}
@@ -171,8 +189,8 @@ def _describe(
         np.array(moved, dtype=float),
         common[:, _ITEM_BITS].astype(int),
         names,
-        np.array(anchor, dtype=np.intp),
-        tuple(anchors),
+        np.array(kind, dtype=np.intp),
+        tuple(kinds),
         common,
         matrices,
         places,

@@ -2,10 +2,10 @@
 
 Rules:
 
-1. Where networks were profiled kernel by kernel, ensembles are fitted to the kernels' times (`train_kernels`), and what
-   the profiler adds is found from the networks' unobserved times (`train_overheads`). If whole networks without
+1. Where networks were profiled kernel by kernel, ensembles are fitted to the kernels' times (`kernels`), and what
+   the profiler adds is found from the networks' unobserved times (`unobserved`). If whole networks without
    kernels' times are among the measurements, sums are then corrected additively, if that lowers the error on networks
-   held out (`train_wholes`). The folds are those of intervals: with recipes left out, what is corrected would be the
+   held out (`wholes`). The folds are those of intervals: with recipes left out, what is corrected would be the
    error on operators that were left out. Where every network was profiled there is no such step: fitted to 2,750 random
    networks it lowered their held-out error from 10.4 to 9.4 %, but not that of 54 real models (3.9 % with and without).
    With a prior, the predictor of another machine, kernels' times are fitted on top of that (`continued`), and the path
@@ -15,7 +15,7 @@ Rules:
 3. Folds for hyper-parameters where kernels have times, and for errors of kernels where they have none, are by family
    of networks: a network, and all others made by its recipe, are on one side. Where kernels have times their errors are
    those that intervals are calibrated with: a recipe that alone has an operator would be left out with it. Folds for
-   intervals are by network where networks are random (see `train_folds`): with whole recipes left out, intervals were a
+   intervals are by network where networks are random (see `folds`): with whole recipes left out, intervals were a
    quarter wider (24.8 against 20.1 % of the prediction on 68 models) and held as many of them, 97.1 %. So are those for
    the number of rounds of sums.
 4. A network that judges predictions must have been measured repeatably. A few kernels that were timed together judge as
@@ -25,41 +25,42 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnmeter.errors import MeasurementError
+from nnmeter.kernels.anchor import Kind
+from nnmeter.kernels.features import kernel_features
 from nnmeter.lab.evaluation.metrics import Metrics, compute_metrics
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.folds import FOLDS, family_folds, interval_folds
 from nnmeter.lab.training.intervals import (
     HeldOutPrices,
-    calibrate_totals,
+    fit_total_intervals,
     kernel_coverage,
     kernel_sigmas,
     row_sigmas,
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
-from nnmeter.lab.training.overheads import Overheads, fit_overheads
+from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
 from nnmeter.lab.training.regressors import Preset, Regressor
+from nnmeter.lab.training.report import AdditiveReport, TrainingReport
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
+from nnmeter.lab.training.unobserved import fit_unobserved
 from nnmeter.lab.training.wholes import (
-    LAUNCH_OF_A_CORE,
     MANY_NETWORKS,
     PRESETS,
     PRESETS_OF_MANY,
     PRESETS_OVER_KERNELS,
-    Prior,
     WholeFit,
-    pack_prior,
-    roofline_prior,
 )
 from nnmeter.predictor.baselines import Baselines, fit_baselines
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.kernel_predictor import FALLBACK, Anchor, KernelPredictor
+from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
 from nnmeter.predictor.roofline import Roofline, fit_roofline
+from nnmeter.predictor.vocabulary import Sampled
 
 if TYPE_CHECKING:
     from nnmeter.lab.measuring.measurement import Measurement
@@ -68,67 +69,7 @@ MIN_NETWORKS = 2 * FOLDS
 MIN_UNPROFILED = 30  # whole networks without a kernel's time: fewer say less than a pack of a near device, calibrated
 _REPEATABLE = 0.03  # networks whose halves differ by more are too noisy to judge predictions
 _ROUNDS_BY_FAMILY = 300  # later rounds change little on families that were left out
-_UNCALIBRATED = IntervalModel(0.02, {0.5: 1.0, 0.8: 2.0, 0.9: 3.0, 0.95: 4.0}, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class AdditiveReport:
-    """What fitting to sums of kernels brought.
-
-    Attributes:
-        networks: number of sums.
-        rounds, leaves: trees a family, and leaves of a tree.
-        error_before, error_after: mean absolute log error of whole networks, out of fold.
-        kept: whether it is part of the predictor.
-    """
-
-    networks: int
-    rounds: int
-    leaves: int
-    error_before: float
-    error_after: float
-    kept: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingReport:
-    """What training found out of sample, with folds by family (rule 3).
-
-    Attributes:
-        networks, kernels, timed_kernels: size of the training set; the last have times of their own.
-        presets: chosen preset by kernel family, where kernels' times were fitted.
-        kernel_error: median absolute log error of single kernels, by kernel family.
-        totals: metrics of whole networks.
-        interval_coverage: share of networks inside the interval that the *other* half of them calibrated, in per cent.
-        kernel_coverage: the same of the 90 % interval of single kernels, weighted as in training.
-        overheads: scale, per-kernel and per-inference milliseconds from the sum of kernels to the whole.
-        additive: what fitting to sums brought; None where there were no sums to fit to.
-    """
-
-    networks: int
-    kernels: int
-    timed_kernels: int
-    presets: dict[str, Preset]
-    kernel_error: dict[str, float]
-    totals: Metrics | None
-    interval_coverage: float | None
-    kernel_coverage: float | None
-    overheads: Overheads
-    additive: AdditiveReport | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
-            "networks": self.networks,
-            "kernels": self.kernels,
-            "timed_kernels": self.timed_kernels,
-            "kernel_error": {k: round(v, 4) for k, v in self.kernel_error.items()},
-            "totals": self.totals.to_dict() if self.totals else None,
-            "interval_coverage": self.interval_coverage,
-            "kernel_coverage": self.kernel_coverage,
-            "overheads": {k: round(v, 6) for k, v in self.overheads._asdict().items()},
-            "additive": {k: round(v, 5) for k, v in asdict(self.additive).items()} if self.additive else None,
-        }
+_NOT_FITTED = IntervalModel(0.02, {0.5: 1.0, 0.8: 2.0, 0.9: 3.0, 0.95: 4.0}, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +77,7 @@ class _Trained:
     """Ensembles and what they say of rows that they have not seen.
 
     Attributes:
-        prior: roofline, vocabulary without standard deviations, ensembles, overheads.
+        prior: roofline, vocabulary without standard deviations, ensembles, and from kernels to whole runs.
         by_family, unseen: out-of-fold estimates of all rows, with folds by family and with those of intervals.
         log_error: of each row, NaN where it is not known; `weight` of each row.
         fallback_sigma: standard deviation of the log error of operators that were not sampled.
@@ -170,7 +111,7 @@ def fit_predictor(
         seed: makes the result deterministic.
         progress: told what is being done, a line at a time.
         prior: of another device, to start from instead of a roofline.
-        launch: of what whole networks call a launch, the part that is one (`train_wholes`, rule 7); matters where sums
+        launch: of what whole networks call a launch, the part that is one (`priors`, rule 2); matters where sums
             are all that there is. 1 for a GPU.
 
     Raises:
@@ -179,7 +120,7 @@ def fit_predictor(
     """
     say = progress or (lambda _: None)
     measurements = [m for m in measurements if m.kernels]
-    table = build_table(measurements)
+    table = build_table(measurements, kernel_features if prior is None else prior.describe)
     judged_ms = _judged(measurements)
     profiled = sum(1 for n in table.networks if not np.isnan(table.latency_ms[n.rows]).any())
     if profiled >= MIN_NETWORKS and prior is not None:
@@ -190,25 +131,25 @@ def fit_predictor(
         _check_sums(table, profiled, regressor)
         trained = _fit_sums(table, judged_ms, seed, say, prior, launch)
     known = trained.prior
-    anchors = kernel_sigmas(table, known.anchors, trained.log_error, trained.weight)
+    vocabulary = kernel_sigmas(table, known.vocabulary, trained.log_error, trained.weight)
     predictor = KernelPredictor(
         known.roofline,
-        anchors,
+        vocabulary,
         known.ensembles,
         trained.fallback_sigma,
-        _UNCALIBRATED,
+        _NOT_FITTED,
         _fit_baselines(table, known.roofline),
-        *known.overheads,
+        *known.unobserved,
     )
     totals = coverage = None
     if np.count_nonzero(~np.isnan(judged_ms)) >= MIN_NETWORKS:
-        say("calibrating the intervals")
-        prices = _unobserved(table, known, anchors, trained.unseen, trained.fallback_sigma)
-        inference_ms = known.overheads.inference_ms
-        predictor.intervals, predicted, coverage = calibrate_totals(table, prices, inference_ms, judged_ms)
+        say("fitting the intervals")
+        prices = _unobserved_prices(table, known, vocabulary, trained.unseen, trained.fallback_sigma)
+        intervals, predicted, coverage = fit_total_intervals(table, prices, known.unobserved.overhead_ms, judged_ms)
+        predictor = replace(predictor, intervals=intervals)
         judges = ~np.isnan(judged_ms)
         totals = compute_metrics(predicted[judges].tolist(), judged_ms[judges].tolist())
-    return predictor, _report(table, trained, anchors, totals, coverage)
+    return predictor, _report(table, trained, totals, coverage)
 
 
 def _judged(measurements: Sequence[Measurement]) -> np.ndarray:
@@ -255,13 +196,13 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
     presets, by_family = fit.choose_presets(folds[table.network], say)
     unseen = fit.cross_validate(presets, unseen_folds[table.network])
     say("fitting the families")
-    ensembles, anchors = fit.fit(presets)
+    ensembles, vocabulary = fit.fit(presets)
     say("measuring the fallback")
     fallback_sigma = fit.fallback_sigma()
     priced_ms = roofline.latencies_ms(table.flops, table.moved, table.item_bits)[table.kernel] * np.exp(
         unseen.log_ratio
     )
-    prior = Prior(roofline, anchors, ensembles, fit_overheads(table, priced_ms))
+    prior = Prior(roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms))
     report = None
     unprofiled = sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
     if unprofiled >= MIN_NETWORKS:
@@ -285,9 +226,9 @@ def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: 
     say("leaving networks out")
     unseen = fit.held_out(interval_folds(table.networks, seed)[table.network])
     say("fitting the families")
-    ensembles, anchors = fit.fit()
+    ensembles, vocabulary = fit.fit()
     priced_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio)
-    prior = Prior(fit.prior.roofline, anchors, ensembles, fit_overheads(table, priced_ms))
+    prior = Prior(fit.prior.roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms))
     log_error = fit.target - (unseen.log_ratio - fit.before[table.kernel])
     return _Trained(prior, unseen, unseen, log_error, fit.weight, start.fallback_sigma, {}, None)
 
@@ -332,16 +273,16 @@ def _fit_sums(
     return _Trained(prior, by_family, unseen, disagreement, fit.shares(log_ratio), fallback_sigma, {}, report)
 
 
-def _unobserved(
-    table: KernelTable, prior: Prior, anchors: dict[str, Anchor], held_out: HeldOut, fallback_sigma: float
+def _unobserved_prices(
+    table: KernelTable, prior: Prior, vocabulary: dict[Kind, Sampled], held_out: HeldOut, fallback_sigma: float
 ) -> HeldOutPrices:
     """Out-of-fold prices of all rows as they run unobserved."""
     roofline_ms = prior.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
     profiled = roofline_ms[table.kernel] * np.exp(held_out.log_ratio)
-    scale, per_kernel_ms, _ = prior.overheads
-    known = np.array([name in anchors for name in table.anchors])[table.anchor[table.kernel]] & held_out.trained
-    latency = np.maximum(scale * profiled + per_kernel_ms, 0.1 * prior.roofline.overhead_ms)
-    return HeldOutPrices(latency, *row_sigmas(table, anchors, known, fallback_sigma))
+    scale, per_kernel_ms, _ = prior.unobserved
+    known = table.among_kinds(vocabulary)[table.kind[table.kernel]] & held_out.trained
+    latency = np.maximum(scale * profiled + per_kernel_ms, 0.1 * prior.roofline.launch_ms)
+    return HeldOutPrices(latency, *row_sigmas(table, vocabulary, known, fallback_sigma))
 
 
 def _fit_baselines(table: KernelTable, roofline: Roofline) -> Baselines:
@@ -355,7 +296,6 @@ def _fit_baselines(table: KernelTable, roofline: Roofline) -> Baselines:
 def _report(
     table: KernelTable,
     trained: _Trained,
-    anchors: dict[str, Anchor],
     totals: Metrics | None,
     coverage: float | None,
 ) -> TrainingReport:
@@ -367,7 +307,7 @@ def _report(
         errors = {f: float(np.median(np.abs(trained.log_error[timed & (family == f)]))) for f in trained.presets}
         inside = kernel_coverage(
             table,
-            trained.prior.anchors,
+            trained.prior.vocabulary,
             trained.by_family.trained,
             trained.log_error,
             trained.weight,
@@ -382,6 +322,6 @@ def _report(
         totals,
         coverage,
         inside,
-        trained.prior.overheads,
+        trained.prior.unobserved,
         trained.additive,
     )

@@ -2,10 +2,9 @@
 
 Rules:
 
-1. What is known before is a prior: a roofline, ensembles, a vocabulary, and the overheads from kernels to wholes. With
-   no kernel's time it is the roofline alone, fitted to the whole networks, or the pack of another device; then every
-   operator gets rates of its own, to begin with.
-2. An operator that the prior lacks joins the vocabulary if it occurs in `MIN_ANCHOR_NETWORKS` networks or more. Its
+1. What is known before is a prior (`priors`). Where no kernel has a time of its own, every operator gets rates of its
+   own, to begin with.
+2. An operator that the prior lacks joins the vocabulary if it occurs in `MIN_KIND_NETWORKS` networks or more. Its
    code follows those of the prior; new ones are ranked by the factors that the whole networks give them.
 3. Additive boosting (`additive`) starts from the prior's prices. Where the prior was trained on the networks' own
    kernels, those are its out-of-fold prices, so that what is learned is the error on networks it has not seen.
@@ -14,19 +13,15 @@ Rules:
    than two standard errors of that difference. A network whose halves agree teaches more than one whose halves differ.
 6. Without kernels' times the uncertainty of an operator is how far predictors that were fitted without a network
    disagree on its kernels with the one that was fitted to all. The fallback learns from the prices that boosting found.
-7. Whole networks tell a launch badly from work that small kernels do badly, and a roofline fitted to them calls both a
-   launch. A core calls a function where a GPU is sent a job: with a tenth of it, ten families of generated networks and
-   one of tiny ones, each left out in turn, gain 5 points within 10 % on a phone's CPU, and lose 5 on its GPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from nnmeter.errors import DeviceError
 from nnmeter.lab.training.additive import (
     AdditiveFit,
     AdditiveHeldOut,
@@ -36,102 +31,28 @@ from nnmeter.lab.training.additive import (
     fit_additive,
 )
 from nnmeter.lab.training.folds import FOLDS
-from nnmeter.lab.training.kernels import HeldOut, Progress, fallback_sigma, fit_fallback, make_anchor
-from nnmeter.lab.training.overheads import Overheads
+from nnmeter.lab.training.kernels import HeldOut, Progress, fallback_sigma, fit_fallback, sampled_as
+from nnmeter.lab.training.priors import Prior, own_rates
 from nnmeter.lab.training.table import KernelTable
-from nnmeter.predictor.kernel_predictor import FALLBACK, Anchor, KernelPredictor
-from nnmeter.predictor.roofline import EVEN, Roofline, dtype_classes, fit_log_factors, fit_roofline_to_totals
+from nnmeter.predictor.kernel_predictor import FALLBACK
+from nnmeter.predictor.roofline import fit_log_factors
 from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
 
-MIN_ANCHOR_NETWORKS = 8  # an operator that fewer networks have is priced by the fallback
+MIN_KIND_NETWORKS = 8  # an operator that fewer networks have is priced by the fallback
 _STEADY = 0.05  # error of a network's time that no difference of its halves shows
 MANY_NETWORKS = 5000  # from here on one held-out fold tells presets and rounds apart, in a fifth of the time
 _FLOOR = 0.1  # of the roofline's launch overhead: no kernel is priced below it (`KernelPredictor`, rule 1)
 
 PRESETS = (AdditivePreset(leaves=8), AdditivePreset(leaves=24))
 PRESETS_OF_MANY = (AdditivePreset(leaves=24, rounds=1000),)
-LAUNCH_OF_A_CORE = 0.1  # of what whole networks call a launch, the part that is one on a CPU (rule 7)
 PRESETS_OVER_KERNELS = (AdditivePreset(leaves=8, least_share=30.0, learning_rate=0.05),)  # a slight hand
-
-
-def launch_of(kind: str) -> float:
-    """Of what whole networks call a launch, the part that is one (rule 7), on a device of this kind: cpu, gpu, vpu."""
-    return LAUNCH_OF_A_CORE if kind == "cpu" else 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """What is known before whole networks are looked at (rule 1)."""
-
-    roofline: Roofline
-    anchors: dict[str, Anchor]
-    ensembles: dict[str, TreeEnsemble]
-    overheads: Overheads
-
-
-def roofline_prior(table: KernelTable, launch: float = LAUNCH_OF_A_CORE) -> Prior:
-    """A prior from whole networks alone.
-
-    Args:
-        table: all measurements.
-        launch: of what they call a launch, the part that is one (rule 7).
-    """
-    classes = dtype_classes(table.item_bits)
-    total_ms = np.array([n.latency_ms for n in table.networks])
-    roofline, inference_ms = fit_roofline_to_totals(
-        {name: table.sums(np.where(classes == name, table.flops, 0.0)) for name in sorted(set(classes.tolist()))},
-        table.sums(table.moved),
-        table.sums(np.ones(len(table.flops))),
-        total_ms,
-    )
-    roofline = replace(roofline, overhead_ms=roofline.overhead_ms * launch)
-    return Prior(roofline, {}, {}, Overheads(1.0, 0.0, inference_ms))
-
-
-def pack_prior(table: KernelTable, predictor: KernelPredictor) -> tuple[Prior, np.ndarray, np.ndarray]:
-    """A prior from the predictor of another device, brought to the speed of this one by the median network.
-
-    Returns:
-        The prior; its log ratio to the roofline of each row; whether it was trained on the row's operator.
-
-    Raises:
-        DeviceError: the predictor was calibrated, so that its prices are not those of its ensembles.
-    """
-    if predictor.corrections:
-        raise DeviceError("a calibrated pack cannot be trained further; give the pack that it was calibrated from")
-    codes = np.array([a.code if (a := predictor.anchors.get(name)) else -1.0 for name in table.anchors])
-    trained = np.array([name in predictor.anchors for name in table.anchors])[table.anchor]
-    ratio = np.zeros(len(table.flops))
-    for name in [*table.features, FALLBACK]:
-        mine = np.flatnonzero(~trained if name == FALLBACK else trained & (table.family == name))
-        if len(mine):
-            rows = table.common[mine] if name == FALLBACK else table.features[name][table.place[mine]]
-            rows[:, 0] = codes[table.anchor[mine]]
-            ratio[mine] = predictor.ensembles[name].predict(rows)
-    terms_ms = predictor.roofline.terms_ms(table.flops, table.moved, table.item_bits)
-    roofline_ms = terms_ms.sum(axis=1)
-    ratio += np.log((terms_ms * _rates(table, predictor.anchors)).sum(axis=1) / roofline_ms)
-    price = np.maximum(predictor.scale * roofline_ms * np.exp(ratio) + predictor.per_kernel_ms, 0.0)
-    measured_ms = np.array([n.latency_ms for n in table.networks])
-    speed = float(np.median(measured_ms / (table.sums(price) + predictor.inference_ms)))
-    overheads = Overheads(
-        predictor.scale * speed, predictor.per_kernel_ms * speed, max(predictor.inference_ms, 0.0) * speed
-    )
-    prior = Prior(predictor.roofline, dict(predictor.anchors), dict(predictor.ensembles), overheads)
-    return prior, ratio[table.kernel], trained[table.kernel]
-
-
-def _rates(table: KernelTable, anchors: Mapping[str, Anchor]) -> np.ndarray:
-    """Rates of each distinct kernel's operator [kernels, 3]."""
-    rates = [anchors[name].rates if name in anchors else EVEN for name in table.anchors]
-    return np.array(rates)[table.anchor]
 
 
 class WholeFit:
     """The additive problem that a table and a prior pose, and what its solution makes of the prior.
 
     Attributes:
-        anchors: vocabulary of the prior and the operators that joined it (rule 2).
+        vocabulary: of the prior and the operators that joined it (rule 2).
         log_ratio: log ratio to the roofline of each row before boosting [rows].
     """
 
@@ -158,39 +79,39 @@ class WholeFit:
         self.terms_ms = prior.roofline.terms_ms(table.flops, table.moved, table.item_bits)
         self.roofline_ms = self.terms_ms.sum(axis=1)
         joining = self._joining()
-        self.free = np.zeros(len(table.anchors), bool)
+        self.free = np.zeros(len(table.kinds), bool)
         self.free[joining] = True
         if sums:
-            self.free |= np.array([name in prior.anchors for name in table.anchors])
-        self.anchors = dict(prior.anchors)
+            self.free |= table.among_kinds(prior.vocabulary)
+        self.vocabulary = dict(prior.vocabulary)
         self._join(joining)
         self.problem = self._pose(judged_ms[self.used])
 
     def _joining(self) -> np.ndarray:
-        """Numbers of the anchors that join the vocabulary (rule 2)."""
+        """Numbers of the kinds that join the vocabulary (rule 2)."""
         table = self.table
-        size = len(table.anchors)
-        pairs = np.unique(table.network * size + table.anchor[table.kernel])
+        size = len(table.kinds)
+        pairs = np.unique(table.network * size + table.kind[table.kernel])
         counts = np.bincount(pairs[np.isin(pairs // size, self.used)] % size, minlength=size)
-        known = np.array([name in self.prior.anchors for name in table.anchors])
-        return np.flatnonzero((counts >= MIN_ANCHOR_NETWORKS) & ~known)
+        known = table.among_kinds(self.prior.vocabulary)
+        return np.flatnonzero((counts >= MIN_KIND_NETWORKS) & ~known)
 
     def _join(self, joining: np.ndarray) -> None:
-        """Enter anchors into the vocabulary, codes by rank of their factors, and set their rows' ratio to the prior."""
+        """Enter kinds into the vocabulary, codes by rank of their factors, and set their rows' ratio to the prior."""
         table = self.table
-        rows_of = np.bincount(table.anchor[table.kernel], minlength=len(table.anchors))
-        family_of = {int(a): str(f) for a, f in zip(table.anchor, table.family, strict=True)}
+        rows_of = np.bincount(table.kind[table.kernel], minlength=len(table.kinds))
+        family_of = {int(a): str(f) for a, f in zip(table.kind, table.family, strict=True)}
         order = joining[np.argsort(self._first_factors(joining), kind="stable")]
         last: dict[str, float] = {}
-        for anchor in self.prior.anchors.values():
-            last[anchor.family] = max(last.get(anchor.family, -1.0), anchor.code)
+        for kind, sampled in self.prior.vocabulary.items():
+            last[kind.family] = max(last.get(kind.family, -1.0), sampled.code)
         for number in order.tolist():
             family = family_of[number]
             code = last[family] = last.get(family, -1.0) + 1.0
-            members = np.flatnonzero(table.anchor == number)
-            self.anchors[table.anchors[number]] = make_anchor(table, family, members, code, int(rows_of[number]))
+            members = np.flatnonzero(table.kind == number)
+            self.vocabulary[table.kinds[number]] = sampled_as(table, members, code, int(rows_of[number]))
         for family in sorted({family_of[a] for a in joining.tolist()}):
-            joined = np.isin(table.anchor, joining) & (table.family == family)
+            joined = np.isin(table.kind, joining) & (table.family == family)
             kernels = np.flatnonzero(joined)
             ensemble = self.prior.ensembles.get(family)
             ratio = np.zeros(len(table.flops))
@@ -200,50 +121,50 @@ class WholeFit:
             self.log_ratio[mine] = ratio[table.kernel[mine]]
 
     def _first_factors(self, joining: np.ndarray) -> np.ndarray:
-        """Log factors of anchors that whole networks suggest, all else being the prior's."""
+        """Log factors of kinds that whole networks suggest, all else being the prior's."""
         if not len(joining):
             return np.zeros(0)
         base, fixed = self._prices()
-        network, anchor = self.table.network, self.table.anchor[self.table.kernel]
-        slot = np.full(len(self.table.anchors), len(joining))
+        network, kind = self.table.network, self.table.kind[self.table.kernel]
+        slot = np.full(len(self.table.kinds), len(joining))
         slot[joining] = np.arange(len(joining))
         size = (len(self.table.networks), len(joining) + 1)
         terms = np.zeros(size)
-        np.add.at(terms, (network, slot[anchor]), base)
-        rest = terms[:, -1] + np.bincount(network, fixed, size[0]) + self.prior.overheads.inference_ms
+        np.add.at(terms, (network, slot[kind]), base)
+        rest = terms[:, -1] + np.bincount(network, fixed, size[0]) + self.prior.unobserved.overhead_ms
         return fit_log_factors(terms[self.used, :-1], self.measured_ms, PRESETS[0].ridge, rest[self.used])
 
     def _prices(self) -> tuple[np.ndarray, np.ndarray]:
         """What factors scale, and what they do not, of each row's price."""
-        scale, per_kernel_ms, _ = self.prior.overheads
+        scale, per_kernel_ms, _ = self.prior.unobserved
         base = scale * self.roofline_ms[self.table.kernel] * np.exp(self.log_ratio)
-        return base, np.maximum(per_kernel_ms, _FLOOR * self.prior.roofline.overhead_ms - base)
+        return base, np.maximum(per_kernel_ms, _FLOOR * self.prior.roofline.launch_ms - base)
 
     def _rows(self, family: str, kernels: np.ndarray) -> np.ndarray:
-        names = self.table.anchors
+        kinds = self.table.kinds
         rows = self.table.features[family][self.table.place[kernels]]
-        rows[:, 0] = [self.anchors[names[a]].code for a in self.table.anchor[kernels]]
+        rows[:, 0] = [self.vocabulary[kinds[number]].code for number in self.table.kind[kernels]]
         return rows
 
     def _pose(self, judged_ms: np.ndarray) -> AdditiveProblem:
         from scipy import sparse
 
         table = self.table
-        known = np.array([name in self.anchors for name in table.anchors])[table.anchor]
+        known = table.among_kinds(self.vocabulary)[table.kind]
         members = {f: np.flatnonzero(known & (table.family == f)) for f in table.features}
         members = {family: kernels for family, kernels in members.items() if len(kernels)}
         base, fixed = self._prices()
         shape = (len(table.networks), len(table.flops))
-        own_ms = self.terms_ms * _rates(table, self.anchors)
+        own_ms = self.terms_ms * own_rates(table, self.vocabulary)
         return AdditiveProblem(
             {family: self._rows(family, kernels) for family, kernels in members.items()},
             members,
-            table.anchor,
+            table.kind,
             self.free,
             own_ms / own_ms.sum(axis=1, keepdims=True),
             sparse.coo_matrix((base, (table.network, table.kernel)), shape).tocsr()[self.used],
             np.bincount(table.network, fixed, shape[0])[self.used],
-            self.prior.overheads.inference_ms,
+            self.prior.unobserved.overhead_ms,
             self.measured_ms,
             self._weights(),
             judged_ms if np.count_nonzero(~np.isnan(judged_ms)) >= 2 * FOLDS else self.measured_ms,
@@ -276,7 +197,7 @@ class WholeFit:
     def helps(self, outcome: AdditiveHeldOut) -> bool:
         """Whether the held-out error fell by more than two standard errors (rule 5)."""
         problem = self.problem
-        start = problem.base_ms @ np.ones(len(problem.anchor)) + problem.fixed_ms + problem.inference_ms
+        start = problem.base_ms @ np.ones(len(problem.kind)) + problem.fixed_ms + problem.overhead_ms
         before, after = (np.abs(np.log(ms / problem.judged_ms)) for ms in (start, outcome.total_ms))
         gain = (before - after)[~np.isnan(problem.judged_ms)]
         return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
@@ -290,19 +211,19 @@ class WholeFit:
         ensembles = dict(self.prior.ensembles)
         for family, learned in fit.ensembles.items():
             ensembles[family] = add_ensembles([*([ensembles[family]] if family in ensembles else []), learned])
-        learned_rates = {name: fit.rates[i] for i, name in enumerate(self.table.anchors) if self.free[i]}
-        anchors = {
-            name: replace(a, rates=tuple((np.array(a.rates) * learned_rates.get(name, 1.0)).tolist()))
-            for name, a in self.anchors.items()
-        }
-        overheads = self.prior.overheads._replace(inference_ms=fit.inference_ms)
-        return replace(self.prior, anchors=anchors, ensembles=ensembles, overheads=overheads)
+        learned_rates = {kind: fit.rates[i] for i, kind in enumerate(self.table.kinds) if self.free[i]}
+        vocabulary = {}
+        for kind, sampled in self.vocabulary.items():
+            flops, moved, launch = (np.array(sampled.rates) * learned_rates.get(kind, 1.0)).tolist()
+            vocabulary[kind] = replace(sampled, rates=(flops, moved, launch))
+        unobserved = self.prior.unobserved._replace(overhead_ms=fit.overhead_ms)
+        return replace(self.prior, vocabulary=vocabulary, ensembles=ensembles, unobserved=unobserved)
 
     def held_out(self, outcome: AdditiveHeldOut, fold: np.ndarray, trained: np.ndarray) -> HeldOut:
         """Log ratio to the roofline of each row out of fold; `trained` is what the prior's training had."""
         table = self.table
         factors = outcome.log_factor[fold[table.network], table.kernel]
-        free = self.free[table.anchor[table.kernel]]
+        free = self.free[table.kind[table.kernel]]
         return HeldOut(self.log_ratio + factors, trained | (free & self._seen(fold)))
 
     def held_out_with_fallback(self, outcome: AdditiveHeldOut, fold: np.ndarray, trained: np.ndarray) -> HeldOut:
@@ -324,17 +245,17 @@ class WholeFit:
         return held_out
 
     def _seen(self, fold: np.ndarray) -> np.ndarray:
-        """Whether each row's anchor occurs outside of the row's fold."""
+        """Whether each row's kind occurs outside of the row's fold."""
         table = self.table
-        anchor = table.anchor[table.kernel]
+        kind = table.kind[table.kernel]
         used = np.isin(table.network, self.used)
-        places = fold[table.network[used]] * len(table.anchors) + anchor[used]
-        counts = np.bincount(places, minlength=FOLDS * len(table.anchors)).reshape(FOLDS, -1)
-        return (counts.sum(axis=0) - counts)[fold[table.network], anchor] > 0
+        places = fold[table.network[used]] * len(table.kinds) + kind[used]
+        counts = np.bincount(places, minlength=FOLDS * len(table.kinds)).reshape(FOLDS, -1)
+        return (counts.sum(axis=0) - counts)[fold[table.network], kind] > 0
 
     def taught(self) -> np.ndarray:
-        """Whether each row's anchor has a factor of its own, and its network is learned from."""
-        return self.free[self.table.anchor[self.table.kernel]] & np.isin(self.table.network, self.used)
+        """Whether each row's kind has a factor of its own, and its network is learned from."""
+        return self.free[self.table.kind[self.table.kernel]] & np.isin(self.table.network, self.used)
 
     def shares(self, log_ratio: np.ndarray) -> np.ndarray:
         """Root of the share of each row in its network, at prices of these log ratios."""
@@ -350,7 +271,7 @@ class WholeFit:
     def fallback_sigma(self, log_ratio: np.ndarray, rows: np.ndarray) -> float:
         """How far the fallback is from learned prices of operators that it was not taught."""
         kernels, target, weight = self._distil(log_ratio, rows)
-        names = np.array(self.table.anchors)[self.table.anchor[kernels]]
+        names = self.table.kind_names[self.table.kind[kernels]]
         return fallback_sigma(self.table.common[kernels], names, target, weight, "lightgbm", self.seed)
 
     def _distil(self, log_ratio: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

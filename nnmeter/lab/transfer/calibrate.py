@@ -1,14 +1,10 @@
 """Making a device pack for a near device from the pack of another and few measurements: what `nnmeter calibrate` does.
 
 1. All measurements are of one device. It may differ from the first one in clock, threads, version, machine or runtime.
-2. The rules are the first pack's where the runtime is the same, else those of the measurements' runtime; either way set
-   to the measured processor (`nnmeter/fusion/for_machine.py`).
-3. Prices are real milliseconds of the machine that was measured, in the nominal state of its measurements; the report's
-   errors are of these. Only where that is the first device's own machine, with its runtime and version, prices are of
-   the same state of the machine as its are. A reference time never carries a time from one machine to another.
-4. The learning curve is over all measurements; the pack is calibrated on those that were chosen.
-5. The card names the pack that was calibrated, and the measurements.
-6. The sampled range of an operator that the first pack was trained on grows by the kernels that the pack is calibrated
+2. Its fusion rules, and the state of the machine that its prices are of, are as `near_device` has them.
+3. The learning curve is over all measurements; the pack is calibrated on those that were chosen.
+4. The card names the pack that was calibrated, and the measurements.
+5. The sampled range of an operator that the first pack was trained on grows by the kernels that the pack is calibrated
    on.
 """
 
@@ -16,39 +12,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.identity import match_measurements
 from nnmeter.devices.pack import DevicePack, check_place, save_pack
-from nnmeter.errors import DeviceError, MeasurementError, ModelError
-from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.training.build import make_card, read_all
+from nnmeter.lab.transfer.near_device import (
+    at_one_reference,
+    candidate_kernels,
+    choose_measurements,
+    choose_rules,
+)
 from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
 
 if TYPE_CHECKING:
-    from nnmeter.fusion.engine.rules import FusionRules
+    from nnmeter.kernels.anchor import Kind
     from nnmeter.kernels.kernel import KernelSignature
     from nnmeter.lab.measuring.measurement import Measurement
-    from nnmeter.lab.training.train import TrainingReport
     from nnmeter.lab.transfer.calibration import Calibration
     from nnmeter.lab.transfer.plan import Suggestion
     from nnmeter.lab.transfer.problem import CalibrationProblem
-    from nnmeter.predictor.kernel_predictor import Anchor, KernelPredictor
-
-
-@dataclass(frozen=True)
-class _TrainedOn:
-    """What the card says of a calibration in place of a training."""
-
-    content: Mapping[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        return dict(self.content)
+    from nnmeter.predictor.baselines import Baselines
+    from nnmeter.predictor.kernel_predictor import KernelPredictor
+    from nnmeter.predictor.vocabulary import Sampled
 
 
 def calibrate_pack(
@@ -76,7 +66,7 @@ def calibrate_pack(
         limit: calibrate on the first so many of them.
         candidates: folder of models that could be measured next; if not given, measurements that were not chosen, or
             else the kernel types of the first device.
-        rules: fusion rules of the new pack, a file or the name of a rule set (rule 2).
+        rules: fusion rules of the new pack, a file or the name of a rule set.
         device_id: name of the device; made from processor, runtime and threads if not given.
         repeats: draws for each point of the learning curve; 0 for no curve.
         seed: of the draws.
@@ -89,7 +79,7 @@ def calibrate_pack(
         ModelError: a candidate cannot be read.
         DeviceError: the rules are faulty, or `output` is something else than a pack.
     """
-    from nnmeter.fusion.engine.rules import rules_to_dict
+    from nnmeter.fusion.loading import rules_to_dict
     from nnmeter.lab.transfer.calibration import fit_calibration
     from nnmeter.lab.transfer.curve import REPEATS, learning_curve
     from nnmeter.lab.transfer.problem import pose_problem
@@ -98,12 +88,12 @@ def calibrate_pack(
     check_place(output)
     raw, fingerprint = read_all(sources, say)
     machine = match_measurements(prior.card, fingerprint)
-    measurements = on_one_scale(raw, prior.card.reference_ms if machine.same_reference else None)
+    measurements = at_one_reference(raw, prior.card.reference_ms if machine.same_reference else None)
     predictor = prior.predictor
     chosen = choose_measurements(measurements, only, limit)
     target_rules = choose_rules(prior, fingerprint, rules)
     say("pricing the measured kernels")
-    pool = _candidate_kernels(candidates, target_rules, {m.network for m in measurements}, dims, shapes)
+    pool = candidate_kernels(candidates, target_rules, {m.network for m in measurements}, dims, shapes)
     foreign = target_rules.runtime != prior.card.runtime
     problem = pose_problem(predictor, measurements, pool, foreign)
     draws = REPEATS if repeats is None else repeats
@@ -112,7 +102,7 @@ def calibrate_pack(
     calibration = fit_calibration(problem, chosen)
     calibrated, left_out = _calibrated_predictor(calibration, predictor)
     taken = [k for m, used in zip(measurements, chosen, strict=True) if used for k in m.kernels]
-    calibrated = replace(calibrated, anchors=_with_ranges(calibrated.anchors, taken), _cache={})
+    calibrated = replace(calibrated, vocabulary=_with_ranges(calibrated, taken))
     suggestions, suggested_from = _suggest(calibration, prior, predictor, candidates)
     used = [m for m, taken in zip(measurements, chosen, strict=True) if taken]
     kernels = sum(1 if m.granularity == "kernel" else len(m.kernel_ms) for m in used)
@@ -143,111 +133,22 @@ def calibrate_pack(
     return pack, report
 
 
-def on_one_scale(measurements: Sequence[Measurement], reference_ms: float | None = None) -> list[Measurement]:
-    """Measurements in one state of their machine (rule 3).
-
-    Args:
-        measurements: of the near device.
-        reference_ms: time of the reference kernel in that state; the median of theirs if not given.
-
-    Raises:
-        MeasurementError: there are none.
-    """
-    if not measurements:
-        raise MeasurementError("there is no measurement to calibrate on; take some: nnmeter measure MODEL... --out F")
-    nominal_ms = reference_ms or float(np.median([m.reference_ms for m in measurements]))
-    return [m.at_reference(nominal_ms) for m in measurements]
-
-
-def choose_measurements(
-    measurements: Sequence[Measurement], only: Sequence[str] = (), limit: int | None = None
-) -> np.ndarray[Any, Any]:
-    """Which measurements to calibrate on: those of `only`, of these the first `limit`.
-
-    Raises:
-        MeasurementError: a name was not measured.
-    """
-    names = [m.network for m in measurements]
-    wanted = {name.removesuffix(".onnx") for name in only}
-    unknown = sorted(wanted - {name.removesuffix(".onnx") for name in names})
-    if unknown:
-        raise MeasurementError(f"{unknown[0]!r} was not measured; there are {', '.join(names[:5])}, ...")
-    chosen = np.array([not wanted or name.removesuffix(".onnx") in wanted for name in names])
-    if limit is not None:
-        chosen &= np.cumsum(chosen) <= limit
-    return chosen
-
-
-def choose_rules(
-    prior: DevicePack, fingerprint: Mapping[str, Any], rules: str | os.PathLike[str] | None = None
-) -> FusionRules:
-    """The fusion rules of the near device (rule 2).
-
-    Raises:
-        DeviceError: the rules are faulty, or of another runtime than was measured.
-    """
-    from nnmeter.fusion.engine.rules import load_rules
-    from nnmeter.fusion.for_machine import rules_for_machine
-    from nnmeter.fusion.ruleset_index import rule_set_of
-
-    runtime = str(fingerprint.get("runtime", prior.card.runtime))
-    if rules is not None:
-        loaded = load_rules(rules)
-    elif runtime == prior.card.runtime:
-        loaded = prior.rules
-    else:
-        loaded = load_rules(rule_set_of(runtime).id)
-    loaded = rules_for_machine(loaded, str(fingerprint.get("isa", "")))
-    if loaded.runtime != runtime:
-        raise DeviceError(f"{rules}: rules of {loaded.runtime}, measured was {runtime}; give its rules with --rules")
-    return loaded
-
-
-def _candidate_kernels(
-    folder: str | os.PathLike[str] | None,
-    rules: FusionRules,
-    measured: set[str],
-    dims: Mapping[str, int] | None,
-    shapes: Mapping[str, Sequence[int]] | None,
-) -> dict[str, list[KernelSignature]]:
-    """Kernels of the models in a folder that were not measured, by the name that `nnmeter measure` gives a model."""
-    if folder is None:
-        return {}
-    from nnmeter.binding.bind import bind_shapes
-    from nnmeter.formats import read_model
-    from nnmeter.fusion.detect import detect_kernels
-
-    paths = sorted(Path(folder).glob("*.onnx"))
-    if not paths:
-        raise ModelError(f"{folder}: a folder without .onnx files; give another one with --candidates")
-    return {
-        path.stem: [
-            k.signature
-            for k in detect_kernels(bind_shapes(read_model(path), InputSizes().updated(dims, shapes)), rules)
-            for _ in range(k.count)
-        ]
-        for path in paths
-        if path.stem not in measured
-    }
-
-
 def _calibrated_predictor(
     calibration: Calibration, predictor: KernelPredictor
 ) -> tuple[KernelPredictor, dict[str, Any] | None]:
     """The predictor with its correction and intervals, and the metrics of networks predicted without themselves."""
     from nnmeter.lab.transfer.calibration import predict_left_out
-    from nnmeter.lab.transfer.intervals import calibrate_intervals_anew
+    from nnmeter.lab.transfer.intervals import fit_calibrated_intervals
 
     correction = calibration.to_correction()
     errors = predict_left_out(calibration)
-    intervals = calibrate_intervals_anew(calibration, correction, predictor.roofline, predictor.intervals, errors)
+    intervals = fit_calibrated_intervals(calibration, correction, predictor.roofline, predictor.intervals, errors)
     calibrated = replace(
         predictor,
         corrections=(*predictor.corrections, correction),
-        inference_ms=calibration.inference_ms,
+        overhead_ms=calibration.overhead_ms,
         intervals=intervals,
         baselines=_baselines(calibration, predictor),
-        _cache={},
     )
     if len(errors) < 2:
         return calibrated, None
@@ -256,24 +157,22 @@ def _calibrated_predictor(
     return calibrated, describe_errors(measured / np.exp(errors), measured)
 
 
-def _with_ranges(anchors: Mapping[str, Anchor], kernels: Sequence[KernelSignature]) -> dict[str, Anchor]:
-    """The vocabulary with ranges that hold these kernels too (rule 6)."""
-    from nnmeter.kernels.features import COMMON_NAMES, kernel_features
-    from nnmeter.predictor.kernel_predictor import RANGE_FEATURES
+def _with_ranges(predictor: KernelPredictor, kernels: Sequence[KernelSignature]) -> dict[Kind, Sampled]:
+    """The vocabulary with ranges that hold these kernels too (rule 5)."""
+    from nnmeter.predictor.vocabulary import RANGE_COLUMNS
 
-    columns = [COMMON_NAMES.index(name) for name in RANGE_FEATURES]
-    found = dict(anchors)
-    for features in map(kernel_features, dict.fromkeys(kernels)):
-        anchor = found.get(features.anchor)
-        if anchor is not None:
-            own = [features.values[column] for column in columns]
-            found[features.anchor] = replace(
-                anchor, low=tuple(map(min, anchor.low, own)), high=tuple(map(max, anchor.high, own))
+    found = dict(predictor.vocabulary)
+    for features in map(predictor.describe, dict.fromkeys(kernels)):
+        sampled = found.get(features.kind)
+        if sampled is not None:
+            own = [features.values[column] for column in RANGE_COLUMNS]
+            found[features.kind] = replace(
+                sampled, low=tuple(map(min, sampled.low, own)), high=tuple(map(max, sampled.high, own))
             )
     return found
 
 
-def _baselines(calibration: Calibration, predictor: KernelPredictor) -> Any:
+def _baselines(calibration: Calibration, predictor: KernelPredictor) -> Baselines:
     """The baselines of scorecards, fitted to the same networks; the first device's where there are none."""
     from nnmeter.kernels.features import COMMON_NAMES
     from nnmeter.predictor.baselines import fit_baselines, network_totals
@@ -308,11 +207,10 @@ def _suggest(
     if len(rows):
         names = [problem.names[problem.network_of[row]] for row in rows]
         return suggest_models(calibration, names, rows), "measurements that were not used"
-    return suggest_operators(calibration, predictor.anchors), f"kernel types of {prior.id}"
+    return suggest_operators(calibration, predictor.vocabulary), f"kernel types of {prior.id}"
 
 
 def _held_out(calibration: Calibration) -> dict[str, Any] | None:
-
     problem: CalibrationProblem = calibration.problem
     rows = np.flatnonzero(~calibration.chosen[problem.network_of])
     if not len(rows):
@@ -327,7 +225,7 @@ def _half_width(predictor: KernelPredictor, measurements: Sequence[Measurement])
     halves = []
     for measurement in measurements:
         prices = predictor.price(measurement.kernels)
-        total = sum(p.latency_ms for p in prices) + predictor.inference_ms
+        total = sum(p.latency_ms for p in prices) + predictor.overhead_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         halves.append(50.0 * (high - low) / total)
     return round(float(np.median(halves)), 2)
@@ -340,7 +238,7 @@ def _card(
     prior: DevicePack,
     device_id: str | None,
 ) -> Card:
-    card = make_card(used, fingerprint, cast("TrainingReport", _TrainedOn(facts)), device_id)
+    card = make_card(used, fingerprint, facts, device_id)
     if card.id == prior.id:
         card = replace(card, id=f"{card.id}-calibrated")
     count = len(used)

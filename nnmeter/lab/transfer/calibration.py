@@ -2,13 +2,13 @@
 
 Rules:
 
-1. Every coefficient of the correction (`calibration_problem`) is Gaussian around zero a priori, zero being the first
-   device: widths are those of `WIDTHS`, times one scale for offsets and one for slopes. With no measurement nothing
+1. Every coefficient of the correction (`problem`) is Gaussian around zero a priori, zero being the first
+   device: widths are those of `WIDTHS`, times one factor for offsets and one for slopes. With no measurement nothing
    changes; with each the coefficients move no further than it takes.
 2. A network's log time has the variance `noise^2 + (misfit x errors of its kernels)^2`; that of an operator's profiled
-   time is what `calibration_problem` says, times `profiled^2`.
-3. The five scales are those of the largest marginal likelihood (type-II; MacKay, Neural Computation 1992), held by
-   log-normal hyper-priors to what is usual: five measurements hardly move them, fifty do.
+   time is what `problem` says, times `profiled^2`.
+3. The five hyperparameters are those of the largest marginal likelihood (type-II; MacKay, Neural Computation 1992),
+   held by log-normal hyper-priors to what is usual: five measurements hardly move them, fifty do.
 4. The coefficients are the maximum a posteriori by Gauss-Newton, for a network's logarithm is not linear in them. Their
    covariance is that of the last linearisation.
 5. Outliers count less: errors are Student's, with `_FREEDOM` degrees of freedom, by reweighting (Lange et al. 1989).
@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.transfer.problem import (
-    INFERENCE,
+    OVERHEAD,
     PROFILER_COST,
     PROFILER_SCALE,
     WIDTH,
@@ -41,7 +42,7 @@ WIDTHS = {
     "family_slope": 0.15,
     "operator": 0.12,
     "stand_in": 0.35,  # an operator that the first device does not have
-    "inference": 0.7,
+    "overhead": 0.7,
     "profiler_scale": 0.2,
     "profiler_cost": 0.7,
 }
@@ -52,8 +53,8 @@ _LEARNED = 0.5  # an operator is learned when measurements have at least halved 
 
 
 @dataclass(frozen=True, slots=True)
-class Scales:
-    """The scales that measurements choose (rules 1 to 3), as logarithms of multiples of the usual."""
+class Hyperparameters:
+    """What measurements choose of widths and noise (rules 1 to 3), as logarithms of multiples of the usual."""
 
     offsets: float = 0.0
     slopes: float = 0.0
@@ -75,8 +76,8 @@ class Calibration:
         chosen: of each measurement whether it took part.
         coefficients: of shape (columns,).
         covariance: of the coefficients.
-        prior: standard deviations of the coefficients before any measurement, with the chosen scales.
-        scales: as the measurements chose them.
+        prior: standard deviations of the coefficients before any measurement, with the chosen hyperparameters.
+        hyper: as the measurements chose them.
         weights: of each network and of each operator observation; about 1 for one that fits well (rule 5).
     """
 
@@ -85,24 +86,24 @@ class Calibration:
     coefficients: Matrix
     covariance: Matrix
     prior: Matrix
-    scales: Scales
+    hyper: Hyperparameters
     weights: tuple[Matrix, Matrix]
 
     @property
-    def inference_ms(self) -> float:
-        """Time of an inference outside of its kernels."""
-        return float(self.problem.inference_ms * np.exp(self.coefficients[INFERENCE]))
+    def overhead_ms(self) -> float:
+        """Time of an inference that no kernel accounts for."""
+        return float(self.problem.overhead_ms * np.exp(self.coefficients[OVERHEAD]))
 
     @property
     def noise(self) -> float:
         """Standard deviation of a network's log time that no kernel explains."""
-        return float(_USUAL["noise"] * np.exp(self.scales.noise))
+        return float(_USUAL["noise"] * np.exp(self.hyper.noise))
 
     def predict(self, rows: Matrix) -> tuple[Matrix, Matrix]:
         """Milliseconds of networks (`rows` of the problem's `counts`), and standard deviations of their logarithms."""
         total, slopes = self.problem.totals(self.coefficients, rows)
         variance = np.einsum("ij,jk,ik->i", slopes, self.covariance, slopes)
-        return total, np.sqrt(variance + network_variance(self.problem, self.coefficients, rows, self.scales))
+        return total, np.sqrt(variance + network_variance(self.problem, self.coefficients, rows, self.hyper))
 
     def to_correction(self) -> Correction:
         """The correction as a pack stores it."""
@@ -111,14 +112,14 @@ class Calibration:
         variance = _kernel_variances(self.problem.design, self.covariance)
         before = _kernel_variances(self.problem.design[:, WIDTH:], np.diag(self.prior[WIDTH:] ** 2))
         operators = {}
-        for i, name in enumerate(columns.operators):
-            mine = [j for j, f in enumerate(self.problem.features) if f.anchor == name]
+        for i, kind in enumerate(columns.kinds):
+            mine = [j for j, f in enumerate(self.problem.features) if f.kind == kind]
             sigma2 = float(variance[mine].mean())
-            operators[name] = OperatorCorrection(
+            operators[kind] = OperatorCorrection(
                 float(values[columns.operator][i]),
                 float(np.sqrt(sigma2)),
                 sigma2 < _LEARNED * float(before[mine].mean()),
-                columns.stand_ins.get(name, ""),
+                columns.stand_ins.get(kind),
             )
         return Correction(
             _floats(values[:WIDTH]),
@@ -141,9 +142,9 @@ class Calibration:
 
     def _unmeasured_sigma(self, level: str) -> float:
         common = _kernel_variances(self.problem.design[:, :WIDTH], self.covariance[:WIDTH, :WIDTH]).mean()
-        scale = np.exp(self.scales.offsets)
-        own = WIDTHS["stand_in"] ** 2 if self.problem.foreign else (scale * WIDTHS["operator"]) ** 2
-        return float(np.sqrt(own if level == "operator" else common + own + (scale * WIDTHS["family"]) ** 2))
+        factor = np.exp(self.hyper.offsets)
+        own = WIDTHS["stand_in"] ** 2 if self.problem.foreign else (factor * WIDTHS["operator"]) ** 2
+        return float(np.sqrt(own if level == "operator" else common + own + (factor * WIDTHS["family"]) ** 2))
 
 
 def fit_calibration(problem: CalibrationProblem, chosen: Matrix | None = None) -> Calibration:
@@ -156,26 +157,26 @@ def fit_calibration(problem: CalibrationProblem, chosen: Matrix | None = None) -
     chosen = np.ones(len(problem.names), bool) if chosen is None else chosen
     networks = np.flatnonzero(chosen[problem.network_of]) if len(problem.network_of) else np.zeros(0, np.intp)
     groups = np.flatnonzero(chosen[problem.group_of]) if len(problem.group_of) else np.zeros(0, np.intp)
-    scales = Scales()
+    hyper = Hyperparameters()
     coefficients = np.zeros(problem.columns.count)
     weights = (np.ones(len(networks)), np.ones(len(groups)))
     for number in range(_ROUNDS):
         linear = Linearised(problem, coefficients, networks, groups, weights)
         if number in (1, 3):
-            scales = _choose_scales(linear, scales)
-        mean, covariance = linear.solve(scales)
+            hyper = _choose_hyperparameters(linear, hyper)
+        mean, covariance = linear.solve(hyper)
         step = problem.design @ (mean - coefficients)
         largest = float(np.abs(step).max(initial=0.0))
         coefficients = coefficients + (mean - coefficients) * min(1.0, _LARGEST_STEP / max(largest, 1e-12))
-        weights = linear.weights_at(coefficients, scales)
+        weights = linear.weights_at(coefficients, hyper)
     all_weights = (np.ones(len(problem.network_of)), np.ones(len(problem.group_of)))
     all_weights[0][networks], all_weights[1][groups] = weights
-    return Calibration(problem, chosen, coefficients, covariance, prior_sigma(problem, scales), scales, all_weights)
+    return Calibration(problem, chosen, coefficients, covariance, prior_sigma(problem, hyper), hyper, all_weights)
 
 
 def predict_left_out(calibration: Calibration) -> Matrix:
-    """log(measured / predicted) of each chosen network, by the fit without its measurement, the scales being kept."""
-    problem, scales = calibration.problem, calibration.scales
+    """log(measured / predicted) of each chosen network, by the fit without its measurement; hyperparameters stay."""
+    problem, hyper = calibration.problem, calibration.hyper
     networks = np.flatnonzero(calibration.chosen[problem.network_of])
     errors = np.zeros(len(networks))
     for place, row in enumerate(networks):
@@ -184,37 +185,39 @@ def predict_left_out(calibration: Calibration) -> Matrix:
         others = np.flatnonzero(rest[problem.network_of])
         groups = np.flatnonzero(rest[problem.group_of])
         weights = (calibration.weights[0][others], calibration.weights[1][groups])
-        mean, _ = Linearised(problem, calibration.coefficients, others, groups, weights).solve(scales)
+        mean, _ = Linearised(problem, calibration.coefficients, others, groups, weights).solve(hyper)
         total, _ = problem.totals(mean, np.array([row]))
         errors[place] = np.log(problem.measured_ms[row] / total[0])
     return errors
 
 
-def prior_sigma(problem: CalibrationProblem, scales: Scales) -> Matrix:
+def prior_sigma(problem: CalibrationProblem, hyper: Hyperparameters) -> Matrix:
     """Standard deviation of every coefficient a priori (rule 1)."""
     columns: Columns = problem.columns
-    offset, slope = np.exp(scales.offsets), np.exp(scales.slopes)
+    offset, slope = np.exp(hyper.offsets), np.exp(hyper.slopes)
     sigma = np.empty(columns.count)
     sigma[:WIDTH] = [WIDTHS["common"], *[WIDTHS["common_slope"] * slope] * (WIDTH - 1)]
     for i in range(len(columns.families)):
         sigma[columns.family(i)] = [WIDTHS["family"] * offset, *[WIDTHS["family_slope"] * slope] * (WIDTH - 1)]
-    widths = {
-        None: WIDTHS["operator"] * offset,
-        "": max(problem.unknown_sigma, WIDTHS["stand_in"]),
-    }
-    sigma[columns.operator] = [
-        widths.get(columns.stand_ins.get(name), WIDTHS["stand_in"]) for name in columns.operators
-    ]
-    sigma[INFERENCE] = WIDTHS["inference"]
+    sigma[columns.operator] = [_operator_width(problem, kind, offset) for kind in columns.kinds]
+    sigma[OVERHEAD] = WIDTHS["overhead"]
     sigma[PROFILER_SCALE] = WIDTHS["profiler_scale"]
     sigma[PROFILER_COST] = WIDTHS["profiler_cost"]
     return sigma
 
 
-def network_variance(problem: CalibrationProblem, coefficients: Matrix, rows: Matrix, scales: Scales) -> Matrix:
+def _operator_width(problem: CalibrationProblem, kind: Kind, offset: float) -> float:
+    """Standard deviation of a kind's own offset a priori: known, under a stand-in, or like nothing that is known."""
+    stand_ins = problem.columns.stand_ins
+    if kind not in stand_ins:
+        return WIDTHS["operator"] * offset
+    return WIDTHS["stand_in"] if stand_ins[kind] else max(problem.unknown_sigma, WIDTHS["stand_in"])
+
+
+def network_variance(problem: CalibrationProblem, coefficients: Matrix, rows: Matrix, hyper: Hyperparameters) -> Matrix:
     """Variance of the log times of networks that no coefficient explains (rule 2)."""
-    noise = _USUAL["noise"] * np.exp(scales.noise)
-    misfit = _USUAL["misfit"] * np.exp(scales.misfit)
+    noise = _USUAL["noise"] * np.exp(hyper.noise)
+    misfit = _USUAL["misfit"] * np.exp(hyper.misfit)
     return np.asarray(noise**2 + misfit**2 * problem.misfit(coefficients, rows))
 
 
@@ -242,27 +245,27 @@ class Linearised:
         self._squares = float(precision @ targets**2)
         self._log_precision = float(np.log(precision).sum())
 
-    def solve(self, scales: Scales) -> tuple[Matrix, Matrix]:
+    def solve(self, hyper: Hyperparameters) -> tuple[Matrix, Matrix]:
         """Mean and covariance of the coefficients."""
-        matrix, moment, _ = self._normal_equations(scales)
+        matrix, moment, _ = self._normal_equations(hyper)
         covariance = np.linalg.inv(matrix)
         return covariance @ moment, covariance
 
-    def log_evidence(self, scales: Scales) -> float:
-        """Logarithm of the marginal likelihood of the observations and of the scales' hyper-prior (rule 3)."""
-        matrix, moment, fit = self._normal_equations(scales)
+    def log_evidence(self, hyper: Hyperparameters) -> float:
+        """Logarithm of the marginal likelihood of the observations and of the hyper-prior (rule 3)."""
+        matrix, moment, fit = self._normal_equations(hyper)
         factor = np.linalg.cholesky(matrix)
         half = np.linalg.solve(factor, moment)
         logarithm = fit + 0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
-        penalty = sum((getattr(scales, name) / width) ** 2 for name, width in _HYPER_SIGMA.items())
+        penalty = sum((getattr(hyper, name) / width) ** 2 for name, width in _HYPER_SIGMA.items())
         return logarithm - 0.5 * penalty
 
-    def _normal_equations(self, scales: Scales) -> tuple[Matrix, Matrix, float]:
-        sigma = prior_sigma(self.problem, scales)
-        noise = _USUAL["noise"] * np.exp(scales.noise)
-        misfit = _USUAL["misfit"] * np.exp(scales.misfit)
+    def _normal_equations(self, hyper: Hyperparameters) -> tuple[Matrix, Matrix, float]:
+        sigma = prior_sigma(self.problem, hyper)
+        noise = _USUAL["noise"] * np.exp(hyper.noise)
+        misfit = _USUAL["misfit"] * np.exp(hyper.misfit)
         precision = self._weights[0] / (noise**2 + misfit**2 * self._misfit)
-        profiled = (_USUAL["profiled"] * np.exp(scales.profiled)) ** -2.0
+        profiled = (_USUAL["profiled"] * np.exp(hyper.profiled)) ** -2.0
         matrix = (self._rows * precision[:, None]).T @ self._rows + profiled * self._gram
         matrix[np.diag_indices_from(matrix)] += sigma**-2.0
         moment = self._rows.T @ (precision * self._targets) + profiled * self._moment
@@ -270,31 +273,31 @@ class Linearised:
         fit += 0.5 * (float(np.log(precision).sum()) + self._log_precision + len(self.groups) * np.log(profiled))
         return matrix, moment, fit - float(np.log(sigma).sum())
 
-    def weights_at(self, point: Matrix, scales: Scales) -> tuple[Matrix, Matrix]:
+    def weights_at(self, point: Matrix, hyper: Hyperparameters) -> tuple[Matrix, Matrix]:
         """Weights of networks and operators by how well they fit at `point` (rule 5)."""
         total, _ = self.problem.totals(point, self.networks)
-        variance = network_variance(self.problem, point, self.networks, scales)
+        variance = network_variance(self.problem, point, self.networks, hyper)
         shown, _ = self.problem.profiled(point, self.groups)
-        own = self.problem.group_variance[self.groups] * (_USUAL["profiled"] * np.exp(scales.profiled)) ** 2
+        own = self.problem.group_variance[self.groups] * (_USUAL["profiled"] * np.exp(hyper.profiled)) ** 2
         return (
             _student(np.log(self.problem.measured_ms[self.networks] / total) ** 2 / variance),
             _student(np.log(self.problem.group_ms[self.groups] / shown) ** 2 / own),
         )
 
 
-def _choose_scales(linear: Linearised, scales: Scales) -> Scales:
-    """Climb the evidence, a scale at a time, with steps that shrink."""
-    best = linear.log_evidence(scales)
+def _choose_hyperparameters(linear: Linearised, hyper: Hyperparameters) -> Hyperparameters:
+    """Climb the evidence, one at a time, with steps that shrink."""
+    best = linear.log_evidence(hyper)
     for step in (0.6, 0.3, 0.15):
         for name in _HYPER_SIGMA:
             for sign in (1.0, -1.0):
                 while True:
-                    trial = replace(scales, **{name: getattr(scales, name) + sign * step})
+                    trial = replace(hyper, **{name: getattr(hyper, name) + sign * step})
                     value = linear.log_evidence(trial)
                     if not value > best:
                         break
-                    best, scales = value, trial
-    return scales
+                    best, hyper = value, trial
+    return hyper
 
 
 def _student(squares: Matrix) -> Matrix:

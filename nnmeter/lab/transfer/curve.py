@@ -2,8 +2,8 @@
 
 Rules:
 
-1. A point draws that many of the given measurements at random, calibrates on them alone, scales included, and predicts
-   all the others. With nothing drawn the first device's predictor is scored as it is.
+1. A point draws that many of the given measurements at random, calibrates on them alone, hyperparameters included, and
+   predicts all the others. With nothing drawn the first device's predictor is scored as it is.
 2. Every point is repeated with other draws; mean and standard error are over the repeats. Repeats share models, so the
    standard error tells what the choice of measurements makes, not what other models would.
 3. At least `LEAST_TESTED` measurements must be left to predict, or the point is left out.

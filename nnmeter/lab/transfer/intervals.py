@@ -2,11 +2,11 @@
 
 Rules:
 
-1. The scale of a network's log error is that of all predictors (`nnmeter.predictor.intervals`), of the corrected
+1. The spread of a network's log error is that of all predictors (`nnmeter.predictor.intervals`), of the corrected
    prices, whose standard deviations hold the uncertainty of the correction; `base` is the noise that calibration found.
 2. With `CONFORMAL` networks or more the multipliers are conformal: quantiles of the scores of networks that were left
    out, each predicted without its own measurement (the jackknife+ of Barber et al., Annals of Statistics 2021).
-3. With fewer they are the quantiles of Student's distribution, times what makes the scale that of the predictive
+3. With fewer they are the quantiles of Student's distribution, times what makes the spread that of the predictive
    distribution. Where the measurements are too few for a quantile of rule 2, the larger of both holds.
 """
 
@@ -19,14 +19,14 @@ import numpy as np
 
 from nnmeter.lab.transfer.calibration import Calibration
 from nnmeter.lab.transfer.problem import Matrix
-from nnmeter.predictor.intervals import IntervalModel, log_scale, normal_quantile, unsampled_scale
+from nnmeter.predictor.intervals import IntervalModel, log_spread, normal_quantile, unsampled_spread
 from nnmeter.predictor.price_correction import Correction
 from nnmeter.predictor.roofline import Roofline
 
 CONFORMAL = 10
 
 
-def calibrate_intervals_anew(
+def fit_calibrated_intervals(
     calibration: Calibration, correction: Correction, roofline: Roofline, prior: IntervalModel, left_out: Matrix
 ) -> IntervalModel:
     """The intervals of a calibrated predictor.
@@ -49,14 +49,14 @@ def calibrate_intervals_anew(
         [prices[k] for k in np.flatnonzero(problem.counts[row]) for _ in range(int(problem.counts[row, k]))]
         for row in rows
     ]
-    scales = np.array([log_scale(kernels, calibration.noise, prior.jitter_ms) for kernels in networks])
-    unsampled = np.array([unsampled_scale(kernels) for kernels in networks])
+    spreads = np.array([log_spread(kernels, calibration.noise, prior.jitter_ms) for kernels in networks])
+    unsampled = np.array([unsampled_spread(kernels) for kernels in networks])
     _, predictive = calibration.predict(rows)
-    usual = float(np.median(np.sqrt(np.maximum(predictive**2 - unsampled**2, 0.0)) / scales))
+    usual = float(np.median(np.sqrt(np.maximum(predictive**2 - unsampled**2, 0.0)) / spreads))
     multipliers = {}
     for confidence in prior.multipliers:
         rest = np.maximum(left_out**2 - (normal_quantile(confidence) * unsampled) ** 2, 0.0)
-        scores = np.sort(np.sqrt(rest) / scales)
+        scores = np.sort(np.sqrt(rest) / spreads)
         expected = usual * float(student.ppf(0.5 + confidence / 2, len(rows)))
         rank = ceil((len(rows) + 1) * confidence)
         if len(rows) < CONFORMAL:

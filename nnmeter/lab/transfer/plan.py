@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.transfer.calibration import WIDTHS, Calibration, network_variance
 from nnmeter.lab.transfer.problem import WIDTH, Matrix
-from nnmeter.predictor.kernel_predictor import Anchor
+from nnmeter.predictor.vocabulary import Sampled
 
 COUNT = 10
 _KERNEL_NOISE = 0.1  # log error with which a kernel alone tells of its operator
@@ -60,37 +61,39 @@ def suggest_models(
         count: how many are wanted.
     """
     _, slopes = calibration.problem.totals(calibration.coefficients, rows)
-    noise = network_variance(calibration.problem, calibration.coefficients, rows, calibration.scales)
+    noise = network_variance(calibration.problem, calibration.coefficients, rows, calibration.hyper)
     return _greedy(slopes, noise, calibration.covariance, names, "model", count)
 
 
-def suggest_operators(calibration: Calibration, known: Mapping[str, Anchor], count: int = COUNT) -> list[Suggestion]:
+def suggest_operators(calibration: Calibration, known: Mapping[Kind, Sampled], count: int = COUNT) -> list[Suggestion]:
     """The kernel types to measure next, of those that the first device knows and those measured (rule 3)."""
     problem, columns = calibration.problem, calibration.problem.columns
-    measured = {name: columns.operator.start + i for i, name in enumerate(columns.operators)}
+    measured = {kind: columns.operator.start + i for i, kind in enumerate(columns.kinds)}
     family_columns = {name: columns.family(i) for i, name in enumerate(columns.families)}
-    family = {**{name: known[name].family for name in sorted(known)}, **{n: n.partition(":")[0] for n in measured}}
-    strange = [name for name in family if name not in measured]
-    strange_families = sorted({family[name] for name in strange} - set(family_columns))
-    extra = {name: columns.count + i for i, name in enumerate([*strange, *strange_families])}
-    scale = float(np.exp(calibration.scales.offsets))
-    covariance = np.zeros((columns.count + len(extra),) * 2)
+    kinds = list(dict.fromkeys([*sorted(known, key=str), *measured]))
+    strange = [kind for kind in kinds if kind not in measured]
+    strange_families = sorted({kind.family for kind in strange} - set(family_columns))
+    own = {kind: columns.count + i for i, kind in enumerate(strange)}
+    own_of_family = {name: columns.count + len(own) + i for i, name in enumerate(strange_families)}
+    factor = float(np.exp(calibration.hyper.offsets))
+    covariance = np.zeros((columns.count + len(own) + len(own_of_family),) * 2)
     covariance[: columns.count, : columns.count] = calibration.covariance
-    for name, position in extra.items():
-        width = WIDTHS["operator"] if name in family else WIDTHS["family"]
-        covariance[position, position] = (width * scale) ** 2
+    for position in own.values():
+        covariance[position, position] = (WIDTHS["operator"] * factor) ** 2
+    for position in own_of_family.values():
+        covariance[position, position] = (WIDTHS["family"] * factor) ** 2
     basis = problem.design[:, :WIDTH]
     family_of = np.array([f.family for f in problem.features])
     typical = {name: basis[family_of == name].mean(axis=0) for name in family_columns}
-    slopes = np.zeros((len(family), len(covariance)))
-    for row, (name, own_family) in enumerate(family.items()):
-        slopes[row, :WIDTH] = typical.get(own_family, basis.mean(axis=0))
-        if own_family in family_columns:
-            slopes[row, family_columns[own_family]] = typical[own_family]
+    slopes = np.zeros((len(kinds), len(covariance)))
+    for row, kind in enumerate(kinds):
+        slopes[row, :WIDTH] = typical.get(kind.family, basis.mean(axis=0))
+        if kind.family in family_columns:
+            slopes[row, family_columns[kind.family]] = typical[kind.family]
         else:
-            slopes[row, extra[own_family]] = 1.0
-        slopes[row, measured[name] if name in measured else extra[name]] = 1.0
-    names = [name.partition(":")[2].replace("|", ", ") for name in family]
+            slopes[row, own_of_family[kind.family]] = 1.0
+        slopes[row, measured[kind] if kind in measured else own[kind]] = 1.0
+    names = [f"{kind.anchor.operator}, {kind.anchor.element_type}" for kind in kinds]
     return _greedy(slopes, np.full(len(names), _KERNEL_NOISE**2), covariance, names, "kernel", count)
 
 

@@ -4,8 +4,8 @@ Rules:
 
 1. Every distinct kernel of the measurements and of the candidates is priced once by the first device's predictor. The
    columns of its row of `design` are the coefficients of a `Correction`: common, by family, by operator; behind them
-   come three that belong to no kernel: the time of an inference outside of kernels, the profiler's scale and its cost.
-2. A network that was timed whole observes the logarithm of `sum of its kernels + inference`.
+   come three that belong to no kernel: the overhead of an inference, the profiler's scale and its cost.
+2. A network that was timed whole observes the logarithm of `sum of its kernels + overhead`.
 3. Kernels that were timed one by one, inside of their network by the runtime's profiler, are observed operator by
    operator: the logarithm of `(sum of the prices + cost of the profiler for each) x scale of the profiler`; cost and
    scale are known of the first device and may differ here. A kernel that was timed alone is observed likewise.
@@ -23,17 +23,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nnmeter.kernels.features import KernelFeatures, kernel_features
+from nnmeter.kernels.anchor import Anchor, Kind
+from nnmeter.kernels.features import KernelFeatures
 from nnmeter.kernels.kernel import KernelSignature
-from nnmeter.predictor.kernel_predictor import Anchor, KernelPredictor
+from nnmeter.operators.table import GENERIC
+from nnmeter.predictor.kernel_predictor import KernelPredictor
 from nnmeter.predictor.price import KernelPrice
-from nnmeter.predictor.price_correction import TERMS, Correction, OperatorCorrection, alias_of, kernel_terms
+from nnmeter.predictor.price_correction import TERMS, Correction, OperatorCorrection, kernel_terms
+from nnmeter.predictor.vocabulary import Sampled
 
 if TYPE_CHECKING:
     from nnmeter.lab.measuring.measurement import Measurement
 
 WIDTH = 1 + len(TERMS)  # coefficients of a family: offset and slopes
-INFERENCE, PROFILER_SCALE, PROFILER_COST = -3, -2, -1  # columns behind those of kernels
+OVERHEAD, PROFILER_SCALE, PROFILER_COST = -3, -2, -1  # columns behind those of kernels
 _LEAST_OVERHEAD_MS = 0.002
 _SHORTEST_MS = 2e-4  # profilers count whole microseconds
 _OPERATOR_ERROR = 0.05  # log error of an operator's profiled time, beside spread and the prices' own
@@ -47,18 +50,18 @@ class Columns:
     """Which coefficient is where (rule 1).
 
     Attributes:
-        families, operators: those of the kernels, sorted.
-        stand_ins: what operators that are not priced as themselves stand under, "" if nothing is alike (rule 4).
+        families, kinds: those of the kernels, sorted by name.
+        stand_ins: what kinds that are not priced as themselves stand under, None if nothing is alike (rule 4).
     """
 
     families: tuple[str, ...]
-    operators: tuple[str, ...]
-    stand_ins: Mapping[str, str]
+    kinds: tuple[Kind, ...]
+    stand_ins: Mapping[Kind, Anchor | None]
 
     @property
     def count(self) -> int:
         """Coefficients in all."""
-        return WIDTH * (1 + len(self.families)) + len(self.operators) + 3
+        return WIDTH * (1 + len(self.families)) + len(self.kinds) + 3
 
     def family(self, number: int) -> slice:
         """Offset and slopes of a family."""
@@ -66,9 +69,9 @@ class Columns:
 
     @property
     def operator(self) -> slice:
-        """Offsets of the operators."""
+        """Offsets of the kinds."""
         first = WIDTH * (1 + len(self.families))
-        return slice(first, first + len(self.operators))
+        return slice(first, first + len(self.kinds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class CalibrationProblem:
         group_of: of each operator observation the measurement.
         group_ms: of each operator observation the time.
         group_variance: of each operator observation the variance of its logarithm, by its weight.
-        inference_ms: of the first device.
+        overhead_ms: of the first device.
         profiler_ms, profiler_log_scale: cost and scale of the first device's profiler (rule 3).
         unknown_sigma: log error of the first device's fallback.
         foreign: whether the near device has another runtime.
@@ -107,7 +110,7 @@ class CalibrationProblem:
     group_of: Matrix
     group_ms: Matrix
     group_variance: Matrix
-    inference_ms: float
+    overhead_ms: float
     profiler_ms: float
     profiler_log_scale: float
     unknown_sigma: float
@@ -124,17 +127,17 @@ class CalibrationProblem:
 
     def totals(self, coefficients: Matrix, rows: Matrix) -> tuple[Matrix, Matrix]:
         """Milliseconds of networks (`rows` of `counts`), and the derivatives of their logarithms (rule 2)."""
-        overhead = self.inference_ms * np.exp(coefficients[INFERENCE])
+        overhead = self.overhead_ms * np.exp(coefficients[OVERHEAD])
         times = self.counts[rows] * self.corrected_ms(coefficients)
         total = times.sum(axis=1) + overhead
         slopes = (times / total[:, None]) @ self.design
-        slopes[:, INFERENCE] = overhead / total
+        slopes[:, OVERHEAD] = overhead / total
         return total, slopes
 
     def misfit(self, coefficients: Matrix, rows: Matrix) -> Matrix:
         """Variance of a network's logarithm from the errors of its kernels' prices, each kernel on its own."""
         times = self.counts[rows] * self.corrected_ms(coefficients)
-        shares = times / (times.sum(axis=1) + self.inference_ms)[:, None]
+        shares = times / (times.sum(axis=1) + self.overhead_ms)[:, None]
         return np.asarray((shares**2) @ np.array([p.sigma**2 for p in self.prices]))
 
     def profiled(self, coefficients: Matrix, observations: Matrix) -> tuple[Matrix, Matrix]:
@@ -155,7 +158,7 @@ def pose_problem(
     candidates: Mapping[str, Sequence[KernelSignature]] | None = None,
     foreign: bool = False,
 ) -> CalibrationProblem:
-    """Arrange measurements of a near device, on one scale of time, and what could be measured next.
+    """Arrange measurements of a near device, at one reference time, and what could be measured next.
 
     Args:
         predictor: of the first device.
@@ -167,12 +170,12 @@ def pose_problem(
     networks = [*(m.kernels for m in measurements), *pool.values()]
     signatures = list(dict.fromkeys(k for kernels in networks for k in kernels))
     place = {signature: i for i, signature in enumerate(signatures)}
-    features = [kernel_features(s) for s in signatures]
-    stand_ins = find_stand_ins(predictor, sorted({f.anchor for f in features}), foreign)
+    features = [predictor.describe(s) for s in signatures]
+    stand_ins = find_stand_ins(predictor, sorted({f.kind for f in features}, key=str), foreign)
     prices = with_stand_ins(predictor, stand_ins).price(signatures)
     columns = Columns(
         tuple(sorted({f.family for f in features})),
-        tuple(sorted({f.anchor for f in features})),
+        tuple(sorted({f.kind for f in features}, key=str)),
         stand_ins,
     )
     whole = [i for i, m in enumerate(measurements) if m.granularity != "kernel"]
@@ -191,7 +194,7 @@ def pose_problem(
         group_of=np.array([o.measurement for o in observed], dtype=np.intp),
         group_ms=np.array([o.milliseconds for o in observed]),
         group_variance=np.array([o.variance for o in observed]),
-        inference_ms=max(predictor.inference_ms, _LEAST_OVERHEAD_MS),
+        overhead_ms=max(predictor.overhead_ms, _LEAST_OVERHEAD_MS),
         profiler_ms=max(-predictor.per_kernel_ms, _RESOLUTION_MS),
         profiler_log_scale=-float(np.log(predictor.scale)),
         unknown_sigma=predictor.fallback_sigma,
@@ -199,35 +202,30 @@ def pose_problem(
     )
 
 
-def find_stand_ins(predictor: KernelPredictor, anchors: Iterable[str], foreign: bool) -> dict[str, str]:
-    """What each operator stands under that is not priced as itself, "" if nothing is alike (rule 4)."""
-    return {
-        name: stand_in(name, predictor.anchors)
-        for name in anchors
-        if foreign or alias_of(name, predictor.corrections) not in predictor.anchors
-    }
+def find_stand_ins(predictor: KernelPredictor, kinds: Iterable[Kind], foreign: bool) -> dict[Kind, Anchor | None]:
+    """What kinds that are not priced as themselves stand under (rule 4); None where nothing is alike."""
+    return {kind: stand_in(kind, predictor.vocabulary) for kind in kinds if foreign or predictor.sampled(kind) is None}
 
 
-def with_stand_ins(predictor: KernelPredictor, stand_ins: Mapping[str, str]) -> KernelPredictor:
+def with_stand_ins(predictor: KernelPredictor, stand_ins: Mapping[Kind, Anchor | None]) -> KernelPredictor:
     """The predictor with operators priced as their stand-ins, by a correction that changes nothing else."""
-    operators = {name: OperatorCorrection(0.0, 0.0, False, alias) for name, alias in stand_ins.items()}
+    operators = {kind: OperatorCorrection(0.0, 0.0, False, alias) for kind, alias in stand_ins.items()}
     correction = Correction((0.0,) * WIDTH, {}, operators, {}, 0.0)
-    return replace(predictor, corrections=(*predictor.corrections, correction), _cache={})
+    return replace(predictor, corrections=(*predictor.corrections, correction))
 
 
-def stand_in(anchor: str, known: Mapping[str, Anchor]) -> str:
-    """The known operator that an unknown one is priced as; "" if none is alike (rule 4)."""
-    family, _, rest = anchor.partition(":")
-    operator, _, dtype = rest.partition("|")
-    best: tuple[bool, bool, int, str] | None = None
-    for name, entry in known.items():
-        if entry.family != family:
+def stand_in(kind: Kind, known: Mapping[Kind, Sampled]) -> Anchor | None:
+    """The known operator that an unknown one is priced as; None if none is alike (rule 4)."""
+    best: tuple[bool, bool, int, str, Anchor] | None = None
+    for other, entry in known.items():
+        if other.family != kind.family:
             continue
-        own, _, own_dtype = name.partition(":")[2].partition("|")
-        same_name, same_type = _bare(own) == _bare(operator), own_dtype == dtype
-        if same_name or (same_type and family != "generic"):
-            best = max(best or (False, False, -1, ""), (same_name, same_type, entry.count, name))
-    return best[3] if best else ""
+        same_name = _bare(other.anchor.operator) == _bare(kind.anchor.operator)
+        same_type = other.anchor.element_type == kind.anchor.element_type
+        if same_name or (same_type and kind.family != GENERIC):
+            found = (same_name, same_type, entry.count, str(other), other.anchor)
+            best = found if best is None else max(best, found)
+    return best[-1] if best else None
 
 
 def _bare(operator: str) -> str:
@@ -239,10 +237,10 @@ def _design(columns: Columns, features: Sequence[KernelFeatures], terms: Matrix)
     design = np.zeros((len(features), columns.count))
     design[:, :WIDTH] = basis
     family = {name: columns.family(i) for i, name in enumerate(columns.families)}
-    operator = {name: columns.operator.start + i for i, name in enumerate(columns.operators)}
+    operator = {kind: columns.operator.start + i for i, kind in enumerate(columns.kinds)}
     for row, feature in enumerate(features):
         design[row, family[feature.family]] = basis[row]
-        design[row, operator[feature.anchor]] = 1.0
+        design[row, operator[feature.kind]] = 1.0
     return design
 
 
@@ -267,10 +265,10 @@ def _operator_observations(
     single = measurement.granularity == "kernel"
     times = (measurement.latency_ms,) if single else measurement.kernel_ms
     relative = (0.0,) if single else measurement.kernel_spread
-    members: dict[str, list[tuple[int, float, float]]] = {}
+    members: dict[Kind, list[tuple[int, float, float]]] = {}
     for signature, time_ms, spread in zip(measurement.kernels, times, relative, strict=False):
         kernel = place[signature]
-        members.setdefault(prices[kernel].anchor, []).append((kernel, max(time_ms, _SHORTEST_MS), spread))
+        members.setdefault(prices[kernel].kind, []).append((kernel, max(time_ms, _SHORTEST_MS), spread))
     found = []
     for own in members.values():
         index, milliseconds, spreads = (np.array(column) for column in zip(*own, strict=True))

@@ -56,7 +56,7 @@ class SetupReport:
         networks, kernels: measured in all, earlier calls included.
         elapsed_s: seconds that this call took.
         totals: metrics of networks that were left out, as `nnmeter.lab.evaluation.metrics.Metrics.to_dict` has them.
-        coverage: share of networks inside the 90 % interval that the other half of them calibrated, in per cent.
+        coverage: share of networks inside the 90 % interval that was fitted to the other half of them, in per cent.
         half_width: mean half width of the 90 % interval of the measured networks, relative.
         foreseen: mean error of networks left out that a budget of so many seconds would bring, by seconds (rule 4).
     """
@@ -116,10 +116,11 @@ def setup_device(
     )
     measurements, fingerprint = read_all([campaign])
     tell("choosing the pack to start from")
-    table = build_table(measurements)
     packs = {device.id: load_pack(device.path) for device in priors}
-    errors = {name: out_of_fold_error(table, pack) for name, pack in packs.items()}
+    tables = {name: build_table(measurements, pack.predictor.describe) for name, pack in packs.items()}
+    errors = {name: out_of_fold_error(tables[name], pack) for name, pack in packs.items()}
     best = min(errors, key=lambda name: (errors[name], name))
+    table = tables[best]
     tell("training")
     name = device_id or default_id(fingerprint)
     place = output or user_directory() / "packs" / name
@@ -196,7 +197,7 @@ def _half_width(pack: DevicePack, measurements: Sequence[Measurement]) -> float:
     widths = []
     for measurement in measurements:
         prices = predictor.price(measurement.kernels)
-        total = sum(price.latency_ms for price in prices) + predictor.inference_ms
+        total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         widths.append((high - low) / (2 * total))
     return float(np.mean(widths))

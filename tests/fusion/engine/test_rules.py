@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
+from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
 
 RULE: dict[str, Any] = {
     "name": "product and sum",
@@ -76,7 +76,7 @@ def test_fault_names_rule_and_fault(change: Any, fault: str) -> None:
     [
         (lambda d: d.update(schema_version=2), "schema_version 2"),
         (lambda d: d.pop("name"), "needs a 'name'"),
-        (lambda d: d.update(stages={}), "needs a list 'stages'"),
+        (lambda d: d.update(stages={}), "'stages' is {}, not a list"),
         (lambda d: d["stages"][0]["passes"][0].update(kind="magic"), "unknown kind 'magic'"),
     ],
 )

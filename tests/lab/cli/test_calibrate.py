@@ -66,7 +66,7 @@ def test_a_pack_is_calibrated_and_says_from_what(
     assert "calibrated from test-onnxruntime-1t with 20 measurements" in card.limits[0]
     assert pack.rules.parameters["block"] == 8, "the block of channels of AVX2"
     for row in rows[20:]:
-        total = sum(p.latency_ms for p in pack.predictor.price(row.kernels)) + pack.predictor.inference_ms
+        total = sum(p.latency_ms for p in pack.predictor.price(row.kernels)) + pack.predictor.overhead_ms
         assert total == pytest.approx(row.latency_ms, rel=0.1)
     assert "calibrated from" in cli("devices", "show", tmp_path / "near").out
     scorecard = cli("evaluate", tmp_path / "near", "--measurements", measured, "--format", "json").out

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from nnmeter.kernels.anchor import Kind
+from nnmeter.kernels.features import kernel_features
 from nnmeter.lab.evaluation.kernel_scores import score_kernels
 from tests.predictor.conftest import addition, convolution, true_latency_ms
 
@@ -14,6 +16,7 @@ from tests.predictor.conftest import addition, convolution, true_latency_ms
 @dataclass
 class Price:
     latency_ms: float
+    kind: Kind
 
 
 class WrongBy:
@@ -23,7 +26,9 @@ class WrongBy:
         self.factors = factors
 
     def price(self, signatures):
-        return [Price(self.factors.get(s.op_type, 1.0) * true_latency_ms(s)) for s in signatures]
+        return [
+            Price(self.factors.get(s.op_type, 1.0) * true_latency_ms(s), kernel_features(s).kind) for s in signatures
+        ]
 
 
 NETS = [

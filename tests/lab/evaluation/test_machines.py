@@ -14,7 +14,7 @@ import nnmeter
 from nnmeter.devices import DevicePack, load_pack, save_pack
 from nnmeter.devices.identity import Verdict
 from nnmeter.errors import MeasurementError
-from nnmeter.fusion.engine.rules import rules_to_dict
+from nnmeter.fusion.loading import rules_to_dict
 from nnmeter.lab.evaluation.evaluate import evaluate_pack
 from nnmeter.lab.evaluation.scorecard import Scorecard
 from nnmeter.lab.measuring.correction import correct

@@ -14,7 +14,7 @@ from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.training.additive import AdditivePreset
 from nnmeter.lab.training.regressors import Preset
 from nnmeter.lab.training.train import TrainingReport, fit_predictor
-from nnmeter.predictor import KernelPredictor
+from nnmeter.predictor import KernelPredictor, read_predictor_of, write_predictor
 from nnmeter.predictor.roofline import fit_log_factors, fit_roofline_to_totals
 from tests.predictor.conftest import addition, convolution, true_latency_ms
 
@@ -97,14 +97,14 @@ def test_sums_alone_predict_networks(from_sums: tuple[KernelPredictor, TrainingR
     predictor, _ = from_sums
     errors = []
     for unseen in draw(100, 1):
-        total = sum(p.latency_ms for p in predictor.price(unseen.kernels)) + predictor.inference_ms
+        total = sum(p.latency_ms for p in predictor.price(unseen.kernels)) + predictor.overhead_ms
         errors.append(abs(total / unseen.latency_ms - 1))
     assert np.mean(np.array(errors) < 0.1) > 0.9
 
 
 def test_the_time_of_an_inference_is_learned(from_sums: tuple[KernelPredictor, TrainingReport]) -> None:
-    assert from_sums[0].inference_ms == pytest.approx(INFERENCE_MS, rel=0.25)
-    assert from_sums[1].overheads.inference_ms == from_sums[0].inference_ms
+    assert from_sums[0].overhead_ms == pytest.approx(INFERENCE_MS, rel=0.25)
+    assert from_sums[1].unobserved.overhead_ms == from_sums[0].overhead_ms
 
 
 def test_the_report_of_sums_is_out_of_sample(from_sums: tuple[KernelPredictor, TrainingReport]) -> None:
@@ -122,8 +122,8 @@ def test_the_report_of_sums_is_out_of_sample(from_sums: tuple[KernelPredictor, T
 
 
 def test_what_sums_taught_survives_the_disk(from_sums: tuple[KernelPredictor, TrainingReport], tmp_path: Path) -> None:
-    from_sums[0].save(tmp_path)
-    loaded = KernelPredictor.load(tmp_path).price(UNSEEN)
+    write_predictor(from_sums[0], tmp_path)
+    loaded = read_predictor_of(tmp_path).price(UNSEEN)
     assert [p.latency_ms for p in loaded] == pytest.approx([p.latency_ms for p in from_sums[0].price(UNSEEN)], rel=1e-6)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 3_000_000
 
@@ -132,7 +132,7 @@ def test_sums_are_fitted_the_same_each_time(tmp_path: Path) -> None:
     measurements = draw(60, 0)
     for name in "ab":
         (tmp_path / name).mkdir()
-        fit_predictor(measurements, seed=5)[0].save(tmp_path / name)
+        write_predictor(fit_predictor(measurements, seed=5)[0], tmp_path / name)
     assert (tmp_path / "a/predictor.json").read_text() == (tmp_path / "b/predictor.json").read_text()
     with np.load(tmp_path / "a/trees.npz") as first, np.load(tmp_path / "b/trees.npz") as second:
         assert all((first[name] == second[name]).all() for name in first)
@@ -159,7 +159,7 @@ def test_an_operator_that_only_whole_networks_have_gets_a_trained_price() -> Non
 
 def test_sums_are_not_fitted_where_every_network_was_profiled() -> None:
     predictor, report = fit_predictor([profiled(m) for m in draw(60, 0)])
-    assert report.overheads.inference_ms == pytest.approx(INFERENCE_MS, rel=0.1)
+    assert report.unobserved.overhead_ms == pytest.approx(INFERENCE_MS, rel=0.1)
     assert report.additive is None
     assert worst_error(predictor, UNSEEN) < 0.15
 
@@ -200,11 +200,11 @@ def test_a_roofline_is_read_off_totals() -> None:
     flops, moved = 10.0 ** generator.uniform(7, 10, 300), 10.0 ** generator.uniform(5, 8, 300)
     kernels = generator.integers(5, 200, 300).astype(float)
     total_ms = flops / 40e6 + moved / 8e6 + 0.01 * kernels + 0.5
-    roofline, inference_ms = fit_roofline_to_totals({"float": flops}, moved, kernels, total_ms)
+    roofline, overhead_ms = fit_roofline_to_totals({"float": flops}, moved, kernels, total_ms)
     assert roofline.peak_gflops["float"] == pytest.approx(40, rel=0.1)
     assert roofline.bandwidth_gbs == pytest.approx(8, rel=0.1)
-    assert roofline.overhead_ms == pytest.approx(0.01, rel=0.1)
-    assert inference_ms == pytest.approx(0.5, rel=0.2)
+    assert roofline.launch_ms == pytest.approx(0.01, rel=0.1)
+    assert overhead_ms == pytest.approx(0.5, rel=0.2)
 
 
 def test_factors_that_nothing_tells_stay_at_one() -> None:
@@ -215,7 +215,7 @@ def test_factors_that_nothing_tells_stay_at_one() -> None:
 
 def test_operators_get_rates_of_their_own(from_sums: tuple[KernelPredictor, TrainingReport]) -> None:
     """What the roofline says of the whole device is far from what its additions and convolutions take apart."""
-    rates = np.array([anchor.rates for anchor in from_sums[0].anchors.values()])
+    rates = np.array([sampled.rates for sampled in from_sums[0].vocabulary.values()])
     assert rates.shape == (2, 3)
     assert (rates > 0).all()
     assert np.abs(np.log(rates)).max() > 0.2
@@ -229,7 +229,7 @@ def test_the_pack_of_another_device_is_a_start(from_sums: tuple[KernelPredictor,
     assert [p.price([kernel])[0].source for p in (alone, started)] == ["fallback", "trained"]
     assert started.price([kernel])[0].latency_ms == pytest.approx(2.5 * true_latency_ms(kernel), rel=0.3)
     errors = [
-        abs((sum(p.latency_ms for p in started.price(m.kernels)) + started.inference_ms) / (2.5 * m.latency_ms) - 1)
+        abs((sum(p.latency_ms for p in started.price(m.kernels)) + started.overhead_ms) / (2.5 * m.latency_ms) - 1)
         for m in draw(80, 8)
     ]
     assert np.mean(errors) < 0.08

@@ -14,10 +14,10 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.training.folds import assign_folds, interval_folds
-from nnmeter.lab.training.overheads import fit_overheads
 from nnmeter.lab.training.table import build_table
 from nnmeter.lab.training.train import TrainingReport, fit_predictor
-from nnmeter.predictor import KernelPredictor
+from nnmeter.lab.training.unobserved import fit_unobserved
+from nnmeter.predictor import KernelPredictor, read_predictor_of, write_predictor
 from tests.predictor.conftest import addition, convolution, true_latency_ms
 
 pytest.importorskip("lightgbm")
@@ -54,8 +54,8 @@ def test_an_operator_that_was_not_sampled_gets_the_fallback(trained: tuple[Kerne
 
 def test_a_kernel_beyond_the_sampled_range_is_less_certain(trained: tuple[KernelPredictor, TrainingReport]) -> None:
     inside, beyond = trained[0].price([convolution(128, 128, 28), convolution(2048, 2048, 224)])
-    assert inside.outside == 0
-    assert beyond.outside > 3
+    assert inside.distance == 0
+    assert beyond.distance > 3
     assert beyond.sigma > inside.sigma
     assert beyond.latency_ms > 100 * inside.latency_ms  # the roofline carries what trees cannot extrapolate
 
@@ -76,7 +76,7 @@ def test_training_is_deterministic(measurements: list[Measurement], tmp_path: Pa
     stored = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        fit_predictor(measurements[:30], seed=3)[0].save(tmp_path / name)
+        write_predictor(fit_predictor(measurements[:30], seed=3)[0], tmp_path / name)
         with np.load(tmp_path / name / "trees.npz") as arrays:
             stored.append({k: arrays[k].tolist() for k in arrays})
     assert stored[0] == stored[1]
@@ -101,23 +101,23 @@ def test_measurements_without_kernels_are_an_error() -> None:
 
 def test_the_correction_from_profiled_to_whole_is_found(measurements: list[Measurement]) -> None:
     table = build_table(measurements)
-    scale, per_kernel_ms, inference_ms = fit_overheads(table, np.zeros(len(table.kernel)))
+    scale, per_kernel_ms, overhead_ms = fit_unobserved(table, np.zeros(len(table.kernel)))
     assert scale == pytest.approx(0.97, abs=0.01)
     assert per_kernel_ms == pytest.approx(0.0, abs=0.001)
-    assert inference_ms == pytest.approx(0.02, abs=0.02)
+    assert overhead_ms == pytest.approx(0.02, abs=0.02)
 
 
-def test_kernels_and_wholes_that_were_timed_apart_tell_the_overheads(measurements: list[Measurement]) -> None:
+def test_kernels_and_wholes_that_were_timed_apart_tell_one_from_the_other(measurements: list[Measurement]) -> None:
     """Wholes without kernels' times, prices of their kernels, and pairs of kernels, which are no inference."""
     wholes = [replace(m, kernel_ms=(), kernel_spread=(), kernel_runs=0) for m in measurements]
     pairs = [replace(m, kernels=m.kernels[:2], latency_ms=sum(m.kernel_ms[:2])) for m in measurements[:20]]
     pairs = [replace(m, kernel_ms=(), kernel_spread=(), kernel_runs=0) for m in pairs]
     table = build_table([*wholes, *pairs])
     prices = np.array([t for m in measurements for t in m.kernel_ms] + [0.0] * 2 * len(pairs))
-    scale, per_kernel_ms, inference_ms = fit_overheads(table, prices)
+    scale, per_kernel_ms, overhead_ms = fit_unobserved(table, prices)
     assert scale == pytest.approx(0.97, abs=0.01)
     assert per_kernel_ms == pytest.approx(0.0, abs=0.001)
-    assert inference_ms == pytest.approx(0.02, abs=0.02)
+    assert overhead_ms == pytest.approx(0.02, abs=0.02)
 
 
 def test_folds_keep_families_together() -> None:
@@ -140,10 +140,10 @@ def test_known_models_are_held_out_by_family_and_random_ones_one_by_one(measurem
 
 
 def test_a_predictor_survives_the_disk(trained: tuple[KernelPredictor, TrainingReport], tmp_path: Path) -> None:
-    trained[0].save(tmp_path)
+    write_predictor(trained[0], tmp_path)
     signatures = [convolution(48, 80, 28), addition(1, 3, 5, 7)]
-    assert KernelPredictor.load(tmp_path).price(signatures) == KernelPredictor.load(tmp_path).price(signatures)
-    for a, b in zip(KernelPredictor.load(tmp_path).price(signatures), trained[0].price(signatures), strict=True):
+    assert read_predictor_of(tmp_path).price(signatures) == read_predictor_of(tmp_path).price(signatures)
+    for a, b in zip(read_predictor_of(tmp_path).price(signatures), trained[0].price(signatures), strict=True):
         assert a.latency_ms == pytest.approx(b.latency_ms, rel=1e-6)
 
 
@@ -156,9 +156,9 @@ def _edit(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 3}, "upgrade nnmeter"),
+        ({"schema_version": 4}, "upgrade nnmeter"),
         ({"common_features": ["anchor"]}, "other features"),
-        ({"fallback_sigma": "NaN"}, "not finite"),
+        ({"fallback_sigma": float("nan")}, "not finite"),
         ({"roofline": {}}, "damaged"),
         ({"ensembles": {}}, "damaged"),
     ],
@@ -166,18 +166,18 @@ def _edit(path: Path, **changes: object) -> None:
 def test_a_damaged_predictor_is_refused_in_one_line(
     trained: tuple[KernelPredictor, TrainingReport], tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    trained[0].save(tmp_path)
+    write_predictor(trained[0], tmp_path)
     _edit(tmp_path / "predictor.json", **changes)
     with pytest.raises(DeviceError, match=message) as caught:
-        KernelPredictor.load(tmp_path)
+        read_predictor_of(tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_pickle_in_the_trees_is_not_run(trained: tuple[KernelPredictor, TrainingReport], tmp_path: Path) -> None:
-    trained[0].save(tmp_path)
+    write_predictor(trained[0], tmp_path)
     with np.load(tmp_path / "trees.npz") as stored:
         arrays = {k: stored[k] for k in stored}
     arrays["value"] = np.array([{"a": 1}], dtype=object)
     np.savez(tmp_path / "trees.npz", **arrays)
     with pytest.raises(DeviceError, match="damaged"):
-        KernelPredictor.load(tmp_path)
+        read_predictor_of(tmp_path)

@@ -13,14 +13,15 @@ import pytest
 from nnmeter.devices import load_pack
 from nnmeter.errors import DeviceError
 from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.transfer.calibration import fit_calibration, predict_left_out
 from nnmeter.lab.transfer.curve import learning_curve, predict_rest
-from nnmeter.lab.transfer.intervals import calibrate_intervals_anew
+from nnmeter.lab.transfer.intervals import fit_calibrated_intervals
 from nnmeter.lab.transfer.plan import suggest_models, suggest_operators
 from nnmeter.lab.transfer.problem import CalibrationProblem, pose_problem, stand_in
-from nnmeter.predictor import KernelPredictor
+from nnmeter.predictor import KernelPredictor, read_predictor_of, write_predictor
 from nnmeter.predictor.price_correction import TERMS, Correction
 from tests.predictor.conftest import addition, convolution
 
@@ -166,7 +167,7 @@ def test_intervals_hold_what_was_not_measured(problem: CalibrationProblem, predi
     calibration = fit_calibration(problem, first(problem, 25))
     correction = calibration.to_correction()
     left_out = predict_left_out(calibration)
-    intervals = calibrate_intervals_anew(calibration, correction, predictor.roofline, predictor.intervals, left_out)
+    intervals = fit_calibrated_intervals(calibration, correction, predictor.roofline, predictor.intervals, left_out)
     assert intervals.networks == len(left_out) == 25
     multipliers = [intervals.multipliers[c] for c in sorted(intervals.multipliers)]
     assert multipliers == sorted(multipliers)
@@ -174,18 +175,19 @@ def test_intervals_hold_what_was_not_measured(problem: CalibrationProblem, predi
     inside = []
     for row in range(25, 60):
         own = [prices[k] for k in np.flatnonzero(problem.counts[row]) for _ in range(int(problem.counts[row, k]))]
-        total = sum(p.latency_ms for p in own) + calibration.inference_ms
+        total = sum(p.latency_ms for p in own) + calibration.overhead_ms
         low, high = intervals.interval_ms(total, own, 0.9)
         inside.append(low <= problem.measured_ms[row] <= high)
     assert np.mean(inside) >= 0.8
 
 
 def test_an_unknown_operator_stands_under_its_relative(predictor: KernelPredictor) -> None:
-    known = {"convolution:nchwc.Conv|float32": predictor.anchors["convolution:nchwc.Conv|float32"]}
-    assert stand_in("convolution:Conv|float32", known) == "convolution:nchwc.Conv|float32"
-    assert stand_in("convolution:Other|float32", known) == "convolution:nchwc.Conv|float32"
-    assert stand_in("convolution:QLinearConv|uint8", known) == ""
-    assert stand_in("pooling:MaxPool|float32", known) == ""
+    nchwc = Kind.parse("convolution:nchwc.Conv|float32")
+    known = {nchwc: predictor.vocabulary[nchwc]}
+    assert stand_in(Kind.parse("convolution:Conv|float32"), known) == nchwc.anchor
+    assert stand_in(Kind.parse("convolution:Other|float32"), known) == nchwc.anchor
+    assert stand_in(Kind.parse("convolution:QLinearConv|uint8"), known) is None
+    assert stand_in(Kind.parse("pooling:MaxPool|float32"), known) is None
 
 
 def test_another_runtime_is_learned_from_its_own_kernels(predictor: KernelPredictor) -> None:
@@ -197,39 +199,41 @@ def test_another_runtime_is_learned_from_its_own_kernels(predictor: KernelPredic
 
     rows = measure(make_networks(40, 9, other_runtime), predictor, price, 10)
     problem = pose_problem(predictor, rows, foreign=True)
-    name = "convolution:Convolution|float32"
-    assert problem.columns.stand_ins[name] in predictor.anchors
+    kind = Kind.parse("convolution:Convolution|float32")
+    stand_in_of_it = problem.columns.stand_ins[kind]
+    assert stand_in_of_it is not None
+    assert Kind("convolution", stand_in_of_it) in predictor.vocabulary
     calibration = fit_calibration(problem, first(problem, 20))
     correction = calibration.to_correction()
-    assert correction.operators[name].learned
-    near = replace(predictor, corrections=(correction,), inference_ms=calibration.inference_ms, _cache={})
+    assert correction.operators[kind].learned
+    near = replace(predictor, corrections=(correction,), overhead_ms=calibration.overhead_ms)
     prices = near.price(rows[30].kernels)
-    total = sum(p.latency_ms for p in prices) + near.inference_ms
+    total = sum(p.latency_ms for p in prices) + near.overhead_ms
     assert total == pytest.approx(rows[30].latency_ms, rel=0.1)
-    assert {p.source for p in prices if p.anchor == name} == {"trained"}
+    assert {p.source for p in prices if p.kind == kind} == {"trained"}
 
 
 def test_the_predictor_prices_as_the_fit_does_and_is_stored_with_it(
     problem: CalibrationProblem, predictor: KernelPredictor, tmp_path: Path
 ) -> None:
     calibration = fit_calibration(problem, first(problem, 20))
-    near = replace(predictor, corrections=(calibration.to_correction(),), _cache={})
+    near = replace(predictor, corrections=(calibration.to_correction(),))
     kernels = make_networks(3, 0)[2]
     place = {feature: i for i, feature in enumerate(problem.features)}
     from nnmeter.kernels.features import kernel_features
 
     expected = problem.corrected_ms(calibration.coefficients)[[place[kernel_features(k)] for k in kernels]]
     assert [p.latency_ms for p in near.price(kernels)] == pytest.approx(expected.tolist())
-    near.save(tmp_path)
-    loaded = KernelPredictor.load(tmp_path)
+    write_predictor(near, tmp_path)
+    loaded = read_predictor_of(tmp_path)
     assert loaded.corrections == near.corrections
     assert [p.latency_ms for p in loaded.price(kernels)] == [p.latency_ms for p in near.price(kernels)]
 
 
 def test_a_pack_without_corrections_is_read_as_before(predictor: KernelPredictor, tmp_path: Path) -> None:
-    predictor.save(tmp_path)
+    write_predictor(predictor, tmp_path)
     assert "corrections" not in json.loads((tmp_path / "predictor.json").read_text())
-    assert KernelPredictor.load(tmp_path).corrections == ()
+    assert read_predictor_of(tmp_path).corrections == ()
 
 
 @pytest.mark.parametrize(
@@ -238,8 +242,8 @@ def test_a_pack_without_corrections_is_read_as_before(predictor: KernelPredictor
         (("common",), [0.0]),
         (("common", 0), float("nan")),
         (("families", "convolution", 1), float("inf")),
-        (("operators", "convolution:nchwc.Conv|float32", 1), -1.0),
-        (("operators", "convolution:nchwc.Conv|float32"), [1.0]),
+        (("operators", "nchwc.Conv|float32", "convolution", 1), -1.0),
+        (("operators", "nchwc.Conv|float32", "convolution"), [1.0]),
         (("sigma",), "wide"),
         (("terms",), ["other"]),
     ],
@@ -248,7 +252,7 @@ def test_a_damaged_correction_is_refused(
     problem: CalibrationProblem, predictor: KernelPredictor, tmp_path: Path, path: tuple, value: object
 ) -> None:
     correction = fit_calibration(problem, first(problem, 5)).to_correction()
-    replace(predictor, corrections=(correction,), _cache={}).save(tmp_path)
+    write_predictor(replace(predictor, corrections=(correction,)), tmp_path)
     document = json.loads((tmp_path / "predictor.json").read_text())
     owner = document["corrections"][0]
     for key in path[:-1]:
@@ -256,18 +260,18 @@ def test_a_damaged_correction_is_refused(
     owner[path[-1]] = value
     (tmp_path / "predictor.json").write_text(json.dumps(document))
     with pytest.raises(DeviceError, match="damaged"):
-        KernelPredictor.load(tmp_path)
+        read_predictor_of(tmp_path)
 
 
 def test_a_calibrated_predictor_is_calibrated_again(predictor: KernelPredictor) -> None:
     networks = make_networks(40, 11)
     near = pose_problem(predictor, measure(networks, predictor, two_threads, 12))
     correction = fit_calibration(near).to_correction()
-    second = replace(predictor, corrections=(correction,), _cache={})
+    second = replace(predictor, corrections=(correction,))
     slower = measure(networks, second, lambda _, price: 1.5 * price, 13)
     problem = pose_problem(second, slower)
     assert np.mean(errors_of_rest(problem, 5)) < 0.03
-    third = replace(second, corrections=(correction, fit_calibration(problem).to_correction()), _cache={})
+    third = replace(second, corrections=(correction, fit_calibration(problem).to_correction()))
     ratio = third.price(networks[0])[0].latency_ms / second.price(networks[0])[0].latency_ms
     assert ratio == pytest.approx(1.5, rel=0.03)
 
@@ -298,7 +302,7 @@ def test_what_to_measure_next_is_what_is_least_known(predictor: KernelPredictor)
 
 
 def test_kernel_types_to_measure_are_named(problem: CalibrationProblem, predictor: KernelPredictor) -> None:
-    found = suggest_operators(fit_calibration(problem), predictor.anchors)
+    found = suggest_operators(fit_calibration(problem), predictor.vocabulary)
     names = [s.name for s in found]
     assert len(names) == len(set(names)) == 4
     assert names[0] in ("Gemm, float32", "Conv, float32"), "known to the first device, not measured on the near one"
@@ -317,4 +321,5 @@ def test_terms_are_bounded(predictor: KernelPredictor) -> None:
 
 def test_a_correction_survives_its_own_description(problem: CalibrationProblem) -> None:
     correction = fit_calibration(problem, first(problem, 20)).to_correction()
-    assert Correction.from_dict(json.loads(json.dumps(correction.to_dict()))) == correction
+    stored = json.loads(json.dumps(correction.to_dict()))
+    assert Correction.from_dict(stored, correction.operators) == correction

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nnmeter.devices import DevicePack, load_pack, save_pack
-from nnmeter.fusion.engine.rules import rules_to_dict
+from nnmeter.fusion.loading import rules_to_dict
 from nnmeter.lab.evaluation.evaluate import evaluate_pack
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.measurement import Measurement
@@ -56,7 +56,7 @@ def calibrated(
 
 
 def predicted_ms(pack: DevicePack, row: Measurement) -> float:
-    return sum(p.latency_ms for p in pack.predictor.price(row.kernels)) + pack.predictor.inference_ms
+    return sum(p.latency_ms for p in pack.predictor.price(row.kernels)) + pack.predictor.overhead_ms
 
 
 def test_another_machine_is_predicted_in_its_own_milliseconds(calibrated: Callable, rows: list[Measurement]) -> None:

@@ -1,6 +1,6 @@
 """From profiled kernels to whole runs: what a profiler adds to a kernel, and what an inference costs beyond kernels.
 
-`whole = scale x sum of profiled kernels + per_kernel x count + inference`, a robust fit to the networks' unobserved
+`whole = scale x sum of profiled kernels + per_kernel x count + overhead`, a robust fit to the networks' unobserved
 times, relative errors counting. `per_kernel` may be negative: it takes off what the profiler adds to each kernel.
 Where kernels and whole networks were timed apart from each other, as on phones, a network's kernels are taken at their
 out-of-fold prices. (Six phones' GPUs: the sum of kernels is 55 to 92 % of the whole in the median, a third of it in
@@ -20,16 +20,16 @@ _CLIP = 0.03  # relative error beyond which a network counts linearly
 _STEPS = 100
 
 
-class Overheads(NamedTuple):
+class Unobserved(NamedTuple):
     """What turns prices of profiled kernels into the time of a whole run (module docstring)."""
 
     scale: float = 1.0
     per_kernel_ms: float = 0.0
-    inference_ms: float = 0.0
+    overhead_ms: float = 0.0
 
 
-def fit_overheads(table: KernelTable, price_ms: np.ndarray) -> Overheads:
-    """Scale, per-kernel and per-inference milliseconds, from the networks that were both profiled and timed whole.
+def fit_unobserved(table: KernelTable, price_ms: np.ndarray) -> Unobserved:
+    """From profiled kernels to whole runs, fitted to the networks that were both profiled and timed whole.
 
     Args:
         table: all measurements; where too few networks are both, those that were only timed whole count.
@@ -41,7 +41,7 @@ def fit_overheads(table: KernelTable, price_ms: np.ndarray) -> Overheads:
     if len(measured) < 2 * FOLDS:
         measured = wholes
     if len(measured) < 2 * FOLDS:
-        return Overheads()
+        return Unobserved()
     whole = np.array([table.networks[i].latency_ms for i in measured])
     sums = np.bincount(table.network, np.where(timed, table.latency_ms, price_ms), len(table.networks))[measured]
     counts = np.bincount(table.network, minlength=len(table.networks))[measured]
@@ -49,7 +49,7 @@ def fit_overheads(table: KernelTable, price_ms: np.ndarray) -> Overheads:
     solution = _robust(design, [0, 1, 2])
     if solution[2] < 0:  # an overhead of the inference below zero is dropped
         solution = _robust(design, [0, 1])
-    return Overheads(*(float(v) for v in solution))
+    return Unobserved(*(float(v) for v in solution))
 
 
 def _robust(design: np.ndarray, columns: list[int]) -> np.ndarray:

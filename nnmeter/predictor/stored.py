@@ -1,0 +1,243 @@
+"""How a predictor is stored: predictor.json and trees.npz of a device pack.
+
+Rules:
+
+1. Reading runs no code, and checks every value once, as it is read (`nnmeter.predictor.checks`).
+2. A document of an older schema is brought to this one first (`nnmeter.predictor.older_schemas`).
+3. What was sampled, and the operators of a correction, are stored by anchor and, below it, by family.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from nnmeter.errors import DeviceError
+from nnmeter.files import parse_json, read_limited
+from nnmeter.kernels.anchor import Anchor, Kind
+from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES
+from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
+from nnmeter.predictor.baselines import Baselines
+from nnmeter.predictor.checks import RESTORE, count, damaged, mapping, member, number, numbers, sequence, text
+from nnmeter.predictor.intervals import IntervalModel
+from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
+from nnmeter.predictor.older_schemas import upgraded
+from nnmeter.predictor.price_correction import LARGEST_COEFFICIENT, Correction, OperatorCorrection
+from nnmeter.predictor.roofline import EVEN, Rates, Roofline
+from nnmeter.predictor.tree_arrays import read_arrays
+from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_ensembles
+from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
+
+SCHEMA_VERSION = 3
+# What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
+# milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
+_LARGEST_SIGMA, _LARGEST_LOG_SIZE, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e4, 1e9, 16
+_LARGEST_RATE = 1e9  # how much cheaper or dearer an operator is than the device's even rates
+_LARGEST_CODE = 1e6
+_LARGEST_BIAS = 1e3  # of the logarithm of a ratio
+
+T = TypeVar("T")
+
+
+def write_predictor(predictor: KernelPredictor, directory: Path) -> None:
+    """Write predictor.json and trees.npz into an existing directory."""
+    arrays, sizes = concatenate_ensembles(predictor.ensembles)
+    text_ = json.dumps(_document(predictor, sizes), indent=1, allow_nan=False)
+    (directory / "predictor.json").write_text(f"{text_}\n")
+    np.savez_compressed(directory / "trees.npz", allow_pickle=False, **arrays)
+
+
+def read_predictor_of(directory: Path) -> KernelPredictor:
+    """The predictor that `write_predictor` wrote to a directory; see `read_predictor`."""
+    try:
+        document = read_limited(directory / "predictor.json", MAX_JSON_BYTES)
+        trees = read_limited(directory / "trees.npz", MAX_TREES_BYTES)
+    except OSError as error:
+        raise DeviceError(f"{directory}: the predictor cannot be read ({error}); {RESTORE}") from error
+    return read_predictor(document, trees, str(directory))
+
+
+def read_predictor(document: bytes, trees: bytes, where: str) -> KernelPredictor:
+    """The predictor in the contents of predictor.json and trees.npz; runs no code from them.
+
+    Args:
+        document: of predictor.json.
+        trees: of trees.npz.
+        where: what errors call the pack.
+
+    Raises:
+        DeviceError: they are damaged, or of another schema.
+    """
+    try:
+        return _predictor(_content(document), read_arrays(trees))
+    except DeviceError as error:
+        raise DeviceError(f"{where}: {error}") from None
+
+
+def _content(document: bytes) -> Mapping[str, Any]:
+    """The checked and upgraded document (rule 2)."""
+    try:
+        parsed = parse_json(document)
+    except ValueError as error:
+        raise damaged(f"predictor.json is no JSON: {error}") from error
+    content = mapping(parsed, "predictor.json")
+    version = member(content, "schema_version")
+    if isinstance(version, bool) or version not in range(1, SCHEMA_VERSION + 1):
+        raise DeviceError(
+            f"the predictor has schema {version!r:.40}, this nnmeter reads up to {SCHEMA_VERSION}; "
+            + ("upgrade nnmeter" if isinstance(version, int) and version > SCHEMA_VERSION else "train the pack anew")
+        )
+    stored = mapping(member(content, "features"), "features")
+    changed = sorted(f for f, names in stored.items() if f not in FEATURE_NAMES or names != list(FEATURE_NAMES[f]))
+    if changed or member(content, "common_features") != list(COMMON_NAMES):
+        raise DeviceError(
+            f"the predictor was trained on other features ({', '.join(changed)[:200] or 'common'}); train it anew"
+        )
+    return upgraded(content, int(version))
+
+
+def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "features": {family: list(FEATURE_NAMES[family]) for family in predictor.ensembles if family != FALLBACK},
+        "common_features": list(COMMON_NAMES),
+        "roofline": predictor.roofline.to_dict(),
+        "anchors": _by_anchor(predictor.vocabulary, _sampled_values),
+        "ensembles": {name: {"sizes": sizes[name], "bias": predictor.ensembles[name].bias} for name in sizes},
+        "fallback_sigma": predictor.fallback_sigma,
+        "scale": predictor.scale,
+        "per_kernel_ms": predictor.per_kernel_ms,
+        "overhead_ms": predictor.overhead_ms,
+        "intervals": predictor.intervals.to_dict(),
+        "baselines": predictor.baselines.to_dict(),
+    }
+    if predictor.corrections:
+        document["corrections"] = [
+            {**correction.to_dict(), "operators": _by_anchor(correction.operators, _operator_values)}
+            for correction in predictor.corrections
+        ]
+    return document
+
+
+def _predictor(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KernelPredictor:
+    ensembles = _ensembles(mapping(member(document, "ensembles"), "ensembles"), arrays)
+    vocabulary = _by_kind(member(document, "anchors"), "anchors", _sampled)
+    if FALLBACK not in ensembles or any(kind.family not in ensembles for kind in vocabulary):
+        raise damaged("an ensemble is missing")
+    corrections = sequence(document.get("corrections", []), "corrections")
+    if len(corrections) > _MOST_CORRECTIONS:
+        raise damaged(f"it was calibrated more than {_MOST_CORRECTIONS} times")
+    return KernelPredictor(
+        Roofline.from_dict(mapping(member(document, "roofline"), "roofline")),
+        vocabulary,
+        ensembles,
+        number(member(document, "fallback_sigma"), "fallback_sigma", 0.0, _LARGEST_SIGMA),
+        IntervalModel.from_dict(mapping(member(document, "intervals"), "intervals")),
+        Baselines.from_dict(mapping(member(document, "baselines"), "baselines")),
+        number(member(document, "scale"), "scale", 0.0, 1e6),
+        number(member(document, "per_kernel_ms"), "per_kernel_ms", -_LARGEST_MS, _LARGEST_MS),
+        number(member(document, "overhead_ms"), "overhead_ms", 0.0, _LARGEST_MS),
+        tuple(map(_correction, corrections)),
+    )
+
+
+def _ensembles(entries: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, TreeEnsemble]:
+    sizes: dict[str, tuple[int, int]] = {}
+    biases: dict[str, float] = {}
+    for name, entry in entries.items():
+        if name != FALLBACK and name not in FEATURE_NAMES:
+            raise damaged(f"there is no kernel family '{name}'")
+        trees, nodes = sequence(member(mapping(entry, name), "sizes"), f"sizes of '{name}'", 2)
+        sizes[name] = count(trees, f"sizes of '{name}'"), count(nodes, f"sizes of '{name}'")
+        biases[name] = number(member(entry, "bias"), f"bias of '{name}'", -_LARGEST_BIAS, _LARGEST_BIAS)
+    ensembles = split_ensembles(arrays, sizes, biases)
+    for name, ensemble in ensembles.items():
+        ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
+    return ensembles
+
+
+def _by_anchor(entries: Mapping[Kind, T], values: Callable[[T], list[Any]]) -> dict[str, dict[str, list[Any]]]:
+    """Entries as they are stored (rule 3)."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    for kind in sorted(entries, key=lambda kind: (kind.anchor, kind.family)):
+        found.setdefault(str(kind.anchor), {})[kind.family] = values(entries[kind])
+    return found
+
+
+def _by_kind(stored: Any, place: str, read: Callable[[Any, str], T]) -> dict[Kind, T]:
+    """What `_by_anchor` wrote."""
+    found: dict[Kind, T] = {}
+    for name, families in mapping(stored, place).items():
+        anchor = _anchor(name, place)
+        for family, values in mapping(families, name).items():
+            if family not in FEATURE_NAMES:
+                raise damaged(f"there is no kernel family '{family}'")
+            found[Kind(family, anchor)] = read(values, f"{name} in '{place}'")
+    return found
+
+
+def _anchor(name: str, place: str) -> Anchor:
+    try:
+        return Anchor.parse(name)
+    except ValueError as fault:
+        raise damaged(f"{place}: {fault}") from None
+
+
+def _sampled_values(sampled: Sampled) -> list[Any]:
+    ranges = [[limit if isfinite(limit) else None for limit in limits] for limits in (sampled.low, sampled.high)]
+    rates = [] if sampled.rates == EVEN else [list(sampled.rates)]
+    return [sampled.code, sampled.count, sampled.sigma, *ranges, *rates]
+
+
+def _sampled(values: Any, place: str) -> Sampled:
+    code, kernels, sigma, low, high, *rates = sequence(values, place, 5, 6)
+    return Sampled(
+        number(code, place, -_LARGEST_CODE, _LARGEST_CODE),
+        count(kernels, place),
+        number(sigma, place, 0.0, _LARGEST_SIGMA),
+        _limits(low, place, -inf),
+        _limits(high, place, inf),
+        *map(_rates, rates),
+    )
+
+
+def _limits(values: Any, place: str, unknown: float) -> tuple[float, ...]:
+    """One end of a sampled range; null where it is not known."""
+    return tuple(
+        unknown if value is None else number(value, place, -_LARGEST_LOG_SIZE, _LARGEST_LOG_SIZE)
+        for value in sequence(values, f"the sampled range of {place}", len(RANGE_FEATURES))
+    )
+
+
+def _rates(values: Any) -> Rates:
+    flops, moved, launch = numbers(values, "the rates of an operator", 3, 0.0, _LARGEST_RATE)
+    return flops, moved, launch
+
+
+def _correction(stored: Any) -> Correction:
+    data = mapping(stored, "a correction")
+    return Correction.from_dict(data, _by_kind(member(data, "operators"), "corrections", _operator))
+
+
+def _operator_values(operator: OperatorCorrection) -> list[Any]:
+    return [
+        operator.offset,
+        operator.sigma,
+        int(operator.learned),
+        "" if operator.alias is None else str(operator.alias),
+    ]
+
+
+def _operator(values: Any, place: str) -> OperatorCorrection:
+    offset, sigma, learned, alias = sequence(values, place, 4)
+    return OperatorCorrection(
+        number(offset, place, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT),
+        number(sigma, place, 0.0, LARGEST_COEFFICIENT),
+        bool(number(learned, place, 0, 1)),
+        _anchor(alias, place) if text(alias, place) else None,
+    )
