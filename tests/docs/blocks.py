@@ -2,15 +2,15 @@
 
 Rules:
 
-1. A block is what stands between two fences. Its language is the word behind the first one; a block without a language
-   is an error, for nobody could tell what to do with it.
+1. A block is what stands between two fences. Its language is the word behind the first one. A block without a language
+   is an error: nobody could tell what to do with it.
 2. The blocks of a page are tried in the order of the page, in one folder of its own that has the repository's data.
    `python` blocks share one namespace.
 3. Of a `sh` block every command is tried. A verb of nnmeter that only reads runs. Of one that measures or trains the
    options are parsed. A script, a module, a path of tests and a target of make must be there. A command of another
    program must be one that the tests know.
-4. `<!-- parsed, not run -->` before a block is for what takes minutes or needs another machine: commands are parsed, and
-   of Python the imports run and the calls of nnmeter are checked against its signatures.
+4. `<!-- parsed, not run -->` before a block is for what takes minutes or needs another machine: commands are parsed;
+   of Python the imports run, and the calls of nnmeter are checked against its signatures.
 5. `<!-- needs: NAME, ... -->` before a block names the packages that it needs; without one of them it is parsed only.
    Behind a semicolon, `takes minutes` says the same as rule 4. The development environment has all of them.
 6. `toml` and `json` blocks are parsed. `text` and `console` blocks show output, and what a `$` begins in the latter is

@@ -59,13 +59,17 @@ def test_the_blocks_of_a_page_are_true(page: Path, inside: Path) -> None:
 
 
 def test_the_development_environment_has_all_that_blocks_need() -> None:
-    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
 
     def brought(extra: str) -> set[str]:
         names: set[str] = set()
         for requirement in extras[extra]:
             nested = re.fullmatch(r"nnmeter\[(.*)\]", requirement)
-            names |= set().union(*map(brought, nested[1].split(","))) if nested else {re.split(r"[<>=]", requirement)[0]}
+            names |= (
+                set().union(*map(brought, nested[1].split(","))) if nested else {re.split(r"[<>=]", requirement)[0]}
+            )
         return names
 
     needed = {DISTRIBUTIONS.get(name, name) for page in PAGES for block in blocks_of(page) for name in block.needs}
@@ -77,9 +81,11 @@ def test_the_development_environment_has_all_that_blocks_need() -> None:
 def test_no_block_hides_in_an_indentation(page: Path) -> None:
     """Text that is indented by four is a block without a language, unless it goes on with a list."""
     fenced = False
-    for number, (before, line) in enumerate(zip(lines := page.read_text(encoding="utf-8").splitlines(), lines[1:])):
-        fenced ^= before.lstrip().startswith("```")
-        assert fenced or before or not line.startswith("    "), f"{page.name}:{number + 2}: put it between fences"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        hidden = line.startswith("    ") and number > 0 and not lines[number - 1]
+        assert fenced or not hidden, f"{page.name}:{number + 1}: put it between fences"
+        fenced ^= line.lstrip().startswith("```")
 
 
 @EVERY_PAGE

@@ -95,7 +95,9 @@ def _try_nnmeter(block: Block, words: list[str]) -> None:
     fault = fault_of(command, verb, words[1:])
     if fault is not None and "does not exist" in fault:
         # A file that is made on the way is not there; one of the repository must be.
-        named = [word for word in words if word.startswith(("data/", "docs/", "predictors/")) and not Path(word).exists()]
+        named = [
+            word for word in words if word.startswith(("data/", "docs/", "predictors/")) and not Path(word).exists()
+        ]
         fault = f"there is no {', '.join(named)}" if named else None
     assert fault is None, f"{block}: {fault}"
 

@@ -1,4 +1,4 @@
-"""`python -m nnmeter.fusion.rulesets`: compile the rule sets of the package to JSON and index them, after a change of a rule."""
+"""`python -m nnmeter.fusion.rulesets`: compile the rule sets to JSON and index them, after a change of a rule."""
 
 from __future__ import annotations
 
