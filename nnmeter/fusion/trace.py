@@ -211,7 +211,7 @@ class _Tracer:
                 continue
             anchor = _named([node], prefix)[0]
             fired = ""
-            for rule in by_anchor[node.kind]:
+            for rule in prepared.index.rules_at(node.kind):
                 key = stage.name, item.name, rule.name, anchor.name
                 if fired:
                     if rule.name in self.wanted and rule.name != fired:

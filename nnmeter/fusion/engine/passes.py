@@ -51,11 +51,14 @@ class Field:
 
 @dataclass(frozen=True)
 class PassKind:
-    """One kind of pass (rule 1)."""
+    """One kind of pass (rule 1); `check` looks at strangers' fields together, where readers of one see too little."""
 
     name: str
     prepare: Callable[[Fields], Prepared]
     fields: Mapping[str, Field] = field(default_factory=dict)
+    check: Callable[[Fields], None] = lambda fields: (
+        None
+    )  # what readers of single fields cannot see; of strangers' rules
 
     def read_fields(self, data: Mapping[str, Any]) -> Fields:
         """The values of all fields, defaults included.

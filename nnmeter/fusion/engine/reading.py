@@ -19,7 +19,7 @@ _FREE = frozenset({"_", "..."})  # names in a pattern that bind nothing
 
 
 def read_rule(data: Any) -> RewriteRule:
-    """One rewrite rule.
+    """One rewrite rule; `check_rule` looks at what its parts say of each other.
 
     Raises:
         RuleFault: what is wrong with it.
@@ -100,7 +100,7 @@ def _read(data: Mapping[str, Any], name: str) -> RewriteRule:
     forward = _object(data, "forward")
     if not all(isinstance(new, str) for new in forward.values()):
         raise RuleFault(f"'forward' is {dict(forward)!r:.80}, not an object of outputs and the inputs read for them")
-    rule = RewriteRule(
+    return RewriteRule(
         name,
         _pattern(data),
         items(data, "where"),
@@ -112,8 +112,6 @@ def _read(data: Mapping[str, Any], name: str) -> RewriteRule:
         _text(data, "why"),
         _text(data, "source"),
     )
-    _check(rule)
-    return rule
 
 
 def _pattern(data: Mapping[str, Any]) -> tuple[PatternNode, ...]:
@@ -207,6 +205,18 @@ class _Names:
                 raise RuleFault(f"{name!r} is not bound by the pattern")
             if (name in self.nodes) != (function in ON_NODES):
                 raise RuleFault(f"{function!r} takes a {'node' if function in ON_NODES else 'tensor'}, not {name!r}")
+
+
+def check_rule(rule: RewriteRule) -> None:
+    """Whether the names, expressions and results of a rule go together.
+
+    Raises:
+        RuleFault: what does not.
+    """
+    try:
+        _check(rule)
+    except RuleFault as fault:
+        raise RuleFault(f"rule {rule.name!r}: {fault}") from None
 
 
 def _check(rule: RewriteRule) -> None:

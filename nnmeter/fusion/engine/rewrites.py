@@ -236,15 +236,31 @@ def _is_element_type(value: Any) -> bool:
 
 
 class RuleIndex:
-    """The rules of one rewrite pass by the kinds of their anchors."""
+    """The rules of one rewrite pass by the kinds of their anchors; each is compiled when its anchor is met."""
 
     def __init__(self, rules: Sequence[RewriteRule]) -> None:
-        self.rules = [CompiledRule(rule) for rule in rules]
-        self.by_anchor: dict[str, list[CompiledRule]] = {}
-        for rule in self.rules:
-            for kind in rule.anchors:
-                self.by_anchor.setdefault(kind, []).append(rule)
-        self.kinds = frozenset(kind for rule in self.rules for kind in rule.kinds)
+        self._rules = tuple(rules)
+        self._compiled: dict[int, CompiledRule] = {}
+        self.by_anchor: dict[str, list[int]] = {}
+        for number, rule in enumerate(self._rules):
+            for kind in dict.fromkeys(rule.match[0].op):
+                self.by_anchor.setdefault(kind, []).append(number)
+        self.kinds = frozenset(kind for rule in self._rules for node in rule.match for kind in node.op)
+
+    @property
+    def rules(self) -> list[CompiledRule]:
+        """All rules, in order."""
+        return [self._rule(number) for number in range(len(self._rules))]
+
+    def rules_at(self, kind: str) -> list[CompiledRule]:
+        """The rules whose anchor may be of this kind, in order."""
+        return [self._rule(number) for number in self.by_anchor[kind]]
+
+    def _rule(self, number: int) -> CompiledRule:
+        rule = self._compiled.get(number)
+        if rule is None:
+            rule = self._compiled[number] = CompiledRule(self._rules[number])
+        return rule
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Visit the nodes in order, apply at each the first rule that fits; whether any did."""
@@ -256,7 +272,7 @@ class RuleIndex:
                 continue
             rules = possible.get(node.kind)
             if rules is None:
-                rules = possible[node.kind] = [rule for rule in by_anchor[node.kind] if rule.may_fit(graph)]
+                rules = possible[node.kind] = [rule for rule in self.rules_at(node.kind) if rule.may_fit(graph)]
             for rule in rules:
                 if rule.glance(graph, node) and rule.apply(graph, node):
                     changed = True

@@ -8,13 +8,21 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.engine.passes import Field, PassKind, list_of
-from nnmeter.fusion.engine.reading import read_elimination, read_rule
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, list_of
+from nnmeter.fusion.engine.reading import check_rule, read_elimination, read_rule
 from nnmeter.fusion.engine.rewrites import prepare_rules
 
+
+def _check(fields: Fields) -> None:
+    for rule in (*fields.get("rules", ()), *fields.get("operators", ())):
+        check_rule(rule)
+
+
+def _prepare(fields: Fields) -> Prepared:
+    return prepare_rules(fields["rules"] if "rules" in fields else fields["operators"])
+
+
 PASSES = (
-    PassKind("rewrite", lambda fields: prepare_rules(fields["rules"]), {"rules": Field(list_of(read_rule))}),
-    PassKind(
-        "eliminate", lambda fields: prepare_rules(fields["operators"]), {"operators": Field(list_of(read_elimination))}
-    ),
+    PassKind("rewrite", _prepare, {"rules": Field(list_of(read_rule))}, _check),
+    PassKind("eliminate", _prepare, {"operators": Field(list_of(read_elimination))}, _check),
 )
