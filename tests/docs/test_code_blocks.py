@@ -1,4 +1,4 @@
-"""Every code block of the README and of the documents is true: it runs, or at least is what the program takes."""
+"""Every code block of the README, the documents and the data cards is true: it runs, or at least is what the program takes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,15 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-EVERY_PAGE = pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+PAGES = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "CHANGELOG.md",
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+    *sorted((REPOSITORY / "data").glob("*/README.md")),
+]
+EVERY_PAGE = pytest.mark.parametrize(
+    "page", [pytest.param(page, id=page.relative_to(REPOSITORY).as_posix()) for page in PAGES]
+)
 # Modules by the name of the distribution, where they differ.
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
