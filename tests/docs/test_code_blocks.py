@@ -1,4 +1,4 @@
-"""Every code block of the README, the documents and the data cards is true: it runs, or at least is what the program takes."""
+"""Every code block of README, documents and data cards is true: it runs, or at least is what the program takes."""
 
 from __future__ import annotations
 
