@@ -32,5 +32,6 @@ def setup_to_dict(report: SetupReport) -> dict[str, Any]:
         "left_out": None if report.totals is None else dict(report.totals),
         "interval_coverage": report.coverage,
         "interval_half_width": report.half_width,
+        "restlessness": report.restlessness,
         "foreseen_error": {f"{seconds:g}": error for seconds, error in report.foreseen.items()},
     }

@@ -10,6 +10,8 @@ from nnmeter.report.text import Text
 if TYPE_CHECKING:
     from nnmeter.lab.transfer.setup import SetupReport
 
+RESTLESS = 0.1  # half the distance of the quartiles of the reference's runs, relative to their median
+
 
 def render(report: SetupReport, layout: Layout) -> str:
     """What was measured, how good the pack is, and what a longer budget would bring."""
@@ -31,6 +33,9 @@ def render(report: SetupReport, layout: Layout) -> str:
     if report.foreseen:
         longer = ", ".join(f"{100 * error:.1f} % with {_minutes(s)}" for s, error in report.foreseen.items())
         lines.append(f"a longer budget would bring about: {longer} (now {100 * report.candidates[report.prior]:.1f} %)")
+    if report.is_thin or report.restlessness > RESTLESS:
+        why = "few networks were measured" if report.is_thin else "the machine was restless"
+        lines.append(f"take it with care, {why}: let nothing else run, and say `nnmeter setup` again, which goes on")
     lines.append("predictions take this pack from now on: nnmeter predict MODEL")
     text = Text(layout.width, layout.colour)
     for line in lines:

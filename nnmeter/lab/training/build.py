@@ -217,11 +217,17 @@ def _missing(kinds: Collection[Kind]) -> list[str]:
 
 
 def default_id(fingerprint: Mapping[str, Any]) -> str:
-    """`xeon-8380-onnxruntime1.32-1t` from a fingerprint; the device's own name where it has one."""
+    """`xeon-8380-onnxruntime1.32-1t` from a fingerprint; the device's own name where it has one.
+
+    A name that names no model, as clouds show it, is told apart by the core's numbers: `epyc-f25m1-...`.
+    """
     if is_pack_id(fingerprint.get("device")):
         return str(fingerprint["device"])
     words = re.sub(r"\((r|tm)\)|\b(cpu|processor|intel|amd|core)\b|@", " ", str(fingerprint.get("cpu", "")).lower())
     cpu = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.") or str(fingerprint.get("architecture") or "cpu")
+    family, model = fingerprint.get("cpu_family"), fingerprint.get("cpu_model")
+    if not re.search(r"\d{3}", cpu) and family and model:
+        cpu = f"{cpu}-f{family}m{model}"
     version = ".".join(str(fingerprint.get("runtime_version", "")).split(".")[:2])
     return f"{cpu}-{fingerprint.get('runtime', 'onnxruntime')}{version}-{fingerprint.get('threads', 1)}t"
 
