@@ -14,7 +14,8 @@ Rules:
 5. `<!-- needs: NAME, ... -->` before a block names the packages that it needs; without one of them it is parsed only.
    Behind a semicolon, `takes minutes` says the same as rule 4. The development environment has all of them.
 6. `toml` and `json` blocks are parsed. `text` and `console` blocks show output, and what a `$` begins in the latter is
-   a command. `diff` blocks are of pages that have a test of their own (`applying`).
+   a command. Where it names a device, what is shown must be what it prints: `...` stands for any lines, and what the
+   device is to this machine is not compared. `diff` blocks are of pages that have a test of their own (`applying`).
 """
 
 from __future__ import annotations
@@ -75,3 +76,9 @@ def commands_of(block: Block) -> list[str]:
         lines = [line[2:] for line in lines if line.startswith("$ ")]
     commands = [re.sub(r"\s+#\s.*$", "", line).strip() for line in lines]
     return [re.sub(r"\s+", " ", command) for command in commands if command and not command.startswith("#")]
+
+
+def shown_by(block: Block) -> list[str]:
+    """The output that a `console` block shows, without lines that depend on the machine and without `...`."""
+    lines = [line.rstrip() for line in block.text.splitlines() if not line.startswith("$ ")]
+    return [line for line in lines if line and line != "..." and not line.startswith("machine: ")]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import inspect
+import io
 import re
 import shlex
 from pathlib import Path
@@ -15,7 +17,7 @@ import nnmeter
 from nnmeter.cli.main import nnmeter as group
 from nnmeter.cli.main import run
 from tests.conftest import REPOSITORY
-from tests.docs.blocks import Block, commands_of
+from tests.docs.blocks import Block, commands_of, shown_by
 
 # Verbs that read alone; all others measure, train, write into the user's folders, or take a minute.
 READING = ("predict", "kernels", "devices")
@@ -90,7 +92,10 @@ def _try_nnmeter(block: Block, words: list[str]) -> None:
     command = group.get_command(click.Context(group), verb)
     assert command is not None, f"{block}: there is no verb {verb}"
     if verb in READING and not block.parsed_only and not set(words) & set(WRITING):
-        assert run(words) == 0, f"{block}: nnmeter {' '.join(words)}"
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            assert run(words) == 0, f"{block}: nnmeter {' '.join(words)}"
+        if block.language == "console" and "--device" in words:
+            _compare(block, printed.getvalue())
         return
     fault = fault_of(command, verb, words[1:])
     if fault is not None and "does not exist" in fault:
@@ -100,6 +105,13 @@ def _try_nnmeter(block: Block, words: list[str]) -> None:
         ]
         fault = f"there is no {', '.join(named)}" if named else None
     assert fault is None, f"{block}: {fault}"
+
+
+def _compare(block: Block, printed: str) -> None:
+    """All lines that the block shows are printed, in that order."""
+    lines = iter([line.rstrip() for line in printed.splitlines()])
+    for shown in shown_by(block):
+        assert shown in lines, f"{block}: it does not print {shown!r}, or not there"
 
 
 def fault_of(command: click.Command, verb: str, arguments: list[str]) -> str | None:
