@@ -49,7 +49,7 @@ def write_predictor(predictor: KernelPredictor, directory: Path) -> None:
     arrays, sizes = concatenate_ensembles(predictor.ensembles)
     text_ = json.dumps(_document(predictor, sizes), indent=1, allow_nan=False)
     (directory / "predictor.json").write_text(f"{text_}\n")
-    # Before 2.0, NumPy takes every keyword for the name of an array, `allow_pickle` too; the stubs know only later ones.
+    # Before 2.0, NumPy takes every keyword for the name of an array, `allow_pickle` too; its stubs know only later ones
     np.savez_compressed(directory / "trees.npz", **arrays)  # type: ignore[arg-type]
 
 
