@@ -33,6 +33,7 @@ from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 from nnmeter.operators.attributes import wrong_attribute
 from nnmeter.operators.classical import NOTED
 from nnmeter.operators.cost import NESTED_COST, operator_cost
+from nnmeter.operators.noted import noted
 from nnmeter.operators.shape_rules import RULES
 from nnmeter.operators.shape_rules.common import (
     Body,
@@ -237,6 +238,7 @@ class Inference:
                         node = replace(node, attributes=noted)
                     if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
                         outputs = self._refined(node, outputs, context, warned)
+                    node = self._noted(node, inputs, context)
             except NnmeterError:
                 raise
             except UnknownShapeError as fault:
@@ -269,6 +271,16 @@ class Inference:
                 propagate(node, inputs, outputs, values)
             result.append(node)
         return result
+
+    def _noted(self, node: Node, inputs: Sequence[TensorType | None], context: Context) -> Node:
+        """The node with what the values of its inputs say of its cost (`nnmeter.operators.noted`)."""
+        found = noted(node.op_type, node.attributes, inputs, lambda position: context.value(node, position))
+        if found.warning:
+            context.note(node, found.warning)
+        if not found.attributes:
+            return node
+        attributes = {**node.attributes, **found.attributes}
+        return Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, attributes)
 
     def _refined(
         self, node: Node, outputs: Sequence[TensorType], context: Context, warned: int

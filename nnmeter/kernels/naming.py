@@ -35,6 +35,7 @@ from nnmeter.kernels.features.families import FAMILIES
 from nnmeter.kernels.kernel import Attribute, KernelSignature
 from nnmeter.operators.attributes import wrong_value
 from nnmeter.operators.cost import operator_cost
+from nnmeter.operators.noted import noted
 from nnmeter.operators.table import KNOWN_DOMAINS
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -104,6 +105,9 @@ def kernel_signature(
     if anchor != op_type:
         domain = ""
     own = domain not in KNOWN_DOMAINS
+    if values and not own:
+        told = noted(anchor, attributes, inputs, lambda i: values[i] if i < len(values) else None).attributes
+        attributes = {**attributes, **told} if told else attributes
     name = f"nchwc.{anchor}" if domain == BLOCKED_DOMAIN and anchor not in _REORDERS else anchor
     if own:
         name = f"{domain}.{anchor.replace('+', '_')}"
