@@ -70,7 +70,7 @@ def test_the_wheel_holds_packs_rules_and_types_and_nothing_else(wheel: Path) -> 
             assert f"nnmeter/_packs/{pack.name}/{file.name}" in names
     assert "nnmeter/_packs" in {"/".join(name.split("/")[:2]) for name in names}, "no device pack in the wheel"
     assert "nnmeter/py.typed" in names
-    assert "nnmeter/fusion/rulesets/onnxruntime_cpu.json" in names
+    assert "nnmeter/fusion/rulesets/compiled/onnxruntime_cpu.json" in names
     assert "nnmeter/_networks/networks.json.xz" in names
 
 

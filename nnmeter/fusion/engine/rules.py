@@ -41,7 +41,9 @@ A rule set is a JSON object. It is data only: no code, no model names, and the e
     `only` those that it merges); constants of one element are equal if their values are.
 11. `eliminate` is short for rewrite rules that forward the first input: `operators`: a list of
     `{"op", "inputs", "where", "outputs"}`; the input is called `x`, the output `y`, the node `n`.
-12. `{"include": name}` in place of a stage stands for the stages of a rule set of the package, so that devices share
+12. Rules, and passes that are no rewrite rules, may have a `why` (what the runtime does, and when) and a `source` (its
+    file and version that shows it). They change nothing.
+13. `{"include": name}` in place of a stage stands for the stages of a rule set of the package, so that devices share
     what they have in common. It is resolved when rules are read: a pack's own copy holds all of its rules.
 """
 
@@ -62,7 +64,7 @@ from nnmeter.limits import MAX_JSON_BYTES
 SCHEMA_VERSION = 1
 MAX_REPEAT = 1000
 MAX_PATTERN = 64
-RULESETS = Path(__file__).parents[1] / "rulesets"
+RULESETS = Path(__file__).parents[1] / "rulesets" / "compiled"
 
 
 class RuleFault(Exception):
@@ -126,6 +128,8 @@ class RewriteRule:
     forward: Mapping[str, str] = field(default_factory=dict)
     outputs: bool = False
     unless: tuple[Surroundings, ...] = ()
+    why: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ class Pass:
     only_with: tuple[str, ...] = ()
     repeat: int = 1
     only_if: str = ""
+    why: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,7 +236,7 @@ def _parse(data: Any, where: str) -> FusionRules:
 
 
 def _with_included(stages: Sequence[Any]) -> list[Any]:
-    """Stages, those of other rule sets of the package in the places that name them (rule 12)."""
+    """Stages, those of other rule sets of the package in the places that name them (rule 13)."""
     found: list[Any] = []
     for stage in stages:
         name = stage.get("include") if isinstance(stage, Mapping) else None
@@ -265,10 +271,11 @@ def _pass(data: Any, stage: str) -> Pass:
         rules = tuple(_rule(_elimination(item), name) for item in items)
         return Pass(name, "rewrite", rules, {}, only_with, repeat, only_if)
     fields = {key: value for key, value in data.items() if key not in _PASS_FIELDS}
-    return Pass(name, kind, (), fields, only_with, repeat, only_if)
+    why, source = str(data.get("why", "")), str(data.get("source", ""))
+    return Pass(name, kind, (), fields, only_with, repeat, only_if, why, source)
 
 
-_PASS_FIELDS = frozenset({"name", "kind", "only_with", "only_if", "repeat"})
+_PASS_FIELDS = frozenset({"name", "kind", "only_with", "only_if", "repeat", "why", "source"})
 
 
 def _repeat(data: Mapping[str, Any], where: str) -> int:
@@ -347,6 +354,8 @@ def _rule(data: Any, owner: str) -> RewriteRule:
             )
             for item in data.get("unless", ())
         ),
+        str(data.get("why", "")),
+        str(data.get("source", "")),
     )
     _check_names(rule, label)
     return rule
