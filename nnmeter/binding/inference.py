@@ -11,6 +11,7 @@ Rules:
    (`nnmeter.binding.assumptions`). Where the file declares a smaller static shape than the bound, that one counts.
 6. An operator that no table knows has the shapes that its package declares (`nnmeter.operators.custom`), else those of
    rule 3, and a warning; one that cannot be priced is an error (`nnmeter.operators.table.REFUSED`).
+7. The value of an initializer that may be overridden serves to infer shapes; it is no constant, nor is what follows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from nnmeter.binding.values import propagate
 from nnmeter.errors import ModelError, NnmeterError, brief
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.notes import Note
-from nnmeter.graph.unbound import DeclaredType, UnboundGraph
+from nnmeter.graph.unbound import DeclaredType, UnboundGraph, UnboundModel
 from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 from nnmeter.operators.attributes import wrong_attribute
 from nnmeter.operators.classical import NOTED
@@ -86,6 +87,7 @@ class Inference:
         self._trips = dict(trips or {})
         self._asked: set[str] = set()
         self._bodies = self._body_nodes = 0
+        self._overridable: set[str] = set()  # constants that may be overridden, and values that follow from them
         self._unknown: set[tuple[str, str]] = set()
         self.warnings: list[Note] = []
 
@@ -140,12 +142,17 @@ class Inference:
         if BLOCKED_DOMAIN in self._opsets:
             context.block, context.blocks = block_of(graph.nodes, types)
         initializers = set(graph.constants)
+        if isinstance(graph, UnboundModel):
+            initializers -= graph.overridable
+            self._overridable.update(graph.overridable)
         with np.errstate(all="ignore"):
             nodes = self._infer(graph.nodes, context, graph, initializers)
         if outer:
             types, values = own_tensors(graph, nodes, types, values)
         if context.bounded:
             values = {name: value for name, value in values.items() if name not in context.bounded}
+        if self._overridable:
+            values = {name: value for name, value in values.items() if name not in self._overridable}
         bound = Graph(
             graph.name,
             nodes,
@@ -269,6 +276,9 @@ class Inference:
                     types[name] = kind
             if not node.domain:
                 propagate(node, inputs, outputs, values)
+                if self._overridable and node.op_type not in _OF_TYPES:
+                    if not self._overridable.isdisjoint(node.inputs):
+                        self._overridable.update(name for name in named if name in values)
             result.append(node)
         return result
 
@@ -381,6 +391,7 @@ class Inference:
         return ModelError(f"{self._source}: node '{name}' ({operator}): {brief(fault)}; {remedy}")
 
 
+_OF_TYPES = frozenset({"Shape", "Size"})  # their values follow from types alone
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 

@@ -23,7 +23,7 @@ from nnmeter.formats.build import build_graph
 from nnmeter.formats.functions import inline_functions
 from nnmeter.formats.scan import ScannedModel, Scanner
 from nnmeter.formats.wire import WireError
-from nnmeter.graph.unbound import UnboundModel
+from nnmeter.graph.unbound import UnboundGraph, UnboundModel
 from nnmeter.limits import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
@@ -93,6 +93,16 @@ def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> Unboun
 _REMEDY = "give a complete ONNX file, or export the model again"
 
 
+_OPTIONAL_INPUTS = 4  # version of the file format from which on an initializer need not be an input
+
+
+def _overridable(scanned: ScannedModel, built: UnboundGraph) -> frozenset[str]:
+    """Initializers that are inputs, too: before version 4 all had to be, since then those that may be overridden."""
+    if scanned.graph is None or scanned.ir_version < _OPTIONAL_INPUTS:
+        return frozenset()
+    return frozenset(d.name for d in scanned.graph.inputs if d.name in built.constants)
+
+
 def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
     graph = scanned.graph
     if graph is None:
@@ -115,6 +125,7 @@ def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
         source,
         scanned.opsets,
         scanned.ir_version,
+        overridable=_overridable(scanned, built),
     )
 
 

@@ -52,7 +52,8 @@ _COST_ATTRIBUTES = (
     "select_first_index batch_dims batch_axis time_axis approximate reduction upper nearest_mode antialias "
     "exclude_outside align_corners padding_mode output_height output_width sampling_ratio num_outputs interleaved "
     "rotary_embedding_dim size offset_group gather_axis quantize_axis stash_type nested_flops nested_bytes_read "
-    "nested_bytes_written k expert_weight_bits update_rule window d_state"
+    "nested_bytes_written k expert_weight_bits update_rule window d_state total_sequence_length training "
+    "max_output_boxes dft_length"
 )
 
 COST_ATTRIBUTES: frozenset[str] = frozenset(_COST_ATTRIBUTES.split()).union(

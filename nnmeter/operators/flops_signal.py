@@ -33,8 +33,7 @@ def _dft(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -
     rank = len(x)
     if rank < 2 or len(y) != rank:
         return float(out_elements(outputs))
-    axis = attributes.get("axis", 1 if rank < 3 or "dft_length" not in attributes else -2)
-    axis = int(axis) % rank
+    axis = int(attributes.get("axis", -2)) % rank
     length = int(attributes.get("dft_length", 0)) or max(x[axis], y[axis])
     lines = product([size for position, size in enumerate(x[:-1]) if position != axis])
     return lines * transform_flops(length)

@@ -148,7 +148,8 @@ def _fourier(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTyp
     x = present(inputs, 0)
     given = context.integers(node, 2)
     rank = len(x.shape)
-    axis = axis_of(given[0] if given else node.attributes.get("axis", -2 if rank > 2 else 0), rank)
+    usual = 1 if context.opsets.get("", 20) < 20 else -2
+    axis = axis_of(given[0] if given else node.attributes.get("axis", usual if rank > 2 else 0), rank)
     length = context.integers(node, 1)
     size = length[0] if length else x.shape[axis]
     inverse = node.attributes.get("inverse", 0)
