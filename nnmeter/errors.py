@@ -24,6 +24,13 @@ class ModelError(NnmeterError):
     """A model that cannot be read, or whose shapes cannot be determined."""
 
 
+class OperatorFaultError(RuntimeError):
+    """A fault of nnmeter: its rule for an operator failed on a node that passed every check (exit code 3).
+
+    It is no `NnmeterError`, for nothing is wrong with what the caller gave.
+    """
+
+
 class DeviceError(NnmeterError):
     """A device pack that is unknown, damaged or made by a newer version."""
 

@@ -1,4 +1,12 @@
-"""Files written whole or not at all, read only where they are regular and not too large, and hashed."""
+"""Files written whole or not at all, read only where they are regular and not too large, and hashed.
+
+Rules of writing:
+
+1. A regular file is replaced in one step: a reader sees the old file or the new one, never a part. It keeps its mode.
+2. A symbolic link stays: what it leads to is written.
+3. A device, a pipe or an open descriptor (`/dev/stdout`, `/dev/fd/3`) is never replaced. `write_output`, for a place
+   that the user named for a report, writes to it; `write_whole` refuses it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import IO, Any
@@ -14,34 +23,78 @@ from nnmeter.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
 
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_DESCRIPTOR = re.compile(r"/dev/fd/\d+|/proc/\w+(/task/\d+)?/fd/\d+")
+_MOST_LINKS = 40  # as Linux has it
 
 
 def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Write `content` to `path` in one step: a reader sees the old file or the new one, never a part.
 
-    The content goes to a temporary file in the same directory, which then replaces `path`.
+    The content goes to a temporary file in the same directory, which then replaces `path`, or what a link leads to.
 
     Raises:
         OSError: the directory is missing or cannot be written, or `path` is a device, a pipe or a directory, which is
             not to be replaced by a file; `path` is as it was.
     """
+    if _is_special(path):
+        raise OSError(None, "is there and is no regular file, so it is not replaced", os.fspath(path))
+    _replace(path, content)
+
+
+def write_output(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a report to the place that the user named: as `write_whole`, but a device or a pipe is written to.
+
+    A pipe that nobody reads is waited for, as by any program.
+
+    Raises:
+        OSError: the directory is missing or cannot be written, or `path` is a directory or a socket.
+    """
+    if not _is_special(path):
+        _replace(path, content)
+        return
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb") as stream:
+        stream.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
     import tempfile  # here, for half of what it imports is of no use to a prediction
 
-    target = Path(path)
-    if target.exists() and not target.is_file():
-        raise OSError(None, "is there and is no regular file, so it is not replaced", os.fspath(path))
+    target = Path(os.path.realpath(path))
     data = content.encode("utf-8") if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
-        # mkstemp makes the file private; a written report has the mode that open() would have given it.
-        os.chmod(temporary, 0o666 & ~_umask())
+        # mkstemp makes the file private; a written report has the mode that it had, or that open() would give it.
+        os.chmod(temporary, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether a path leads to something that is there and must not be replaced (rule 3)."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) or _is_descriptor(path)
+
+
+def _is_descriptor(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of an open file, which another name cannot take the place of."""
+    place = os.path.abspath(path)
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(place)
+        place = os.path.join(os.path.realpath(folder), name)
+        if _DESCRIPTOR.fullmatch(place):
+            return True
+        if not os.path.islink(place):
+            return False
+        place = os.path.abspath(os.path.join(os.path.dirname(place), os.readlink(place)))
+    return False
 
 
 def open_regular(path: str | os.PathLike[str], follow: bool = True) -> IO[bytes]:

@@ -1,10 +1,12 @@
 import os
 import stat
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nnmeter.files import open_regular, parse_json, read_limited, write_whole
+from nnmeter.files import open_regular, parse_json, read_limited, write_output, write_whole
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
@@ -48,6 +50,67 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
             write_whole(tmp_path / name, "x")
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
     assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+
+
+@pytest.mark.parametrize("write", [write_whole, write_output])
+def test_of_a_link_the_target_is_replaced(tmp_path: Path, write: Callable) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("old")
+    (tmp_path / "link").symlink_to(Path("folder") / "file")
+    (tmp_path / "new").symlink_to(Path("folder") / "made")
+    for name in ("link", "new"):
+        write(tmp_path / name, name)
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "folder" / "file").read_text() == "link"
+    assert (tmp_path / "folder" / "made").read_text() == "new"
+    assert sorted(os.listdir(tmp_path)) == ["folder", "link", "new"]
+
+
+def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "file").chmod(0o640)
+    write_whole(tmp_path / "file", "new")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_a_report_goes_through_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write_output(tmp_path / "pipe", "report")
+    reader.join()
+    assert found == [b"report"]
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+
+
+def test_a_report_to_a_device_leaves_the_device(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/null")
+    for place in (Path("/dev/null"), tmp_path / "link"):
+        write_output(place, "report")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("place", ["/dev/fd/{}", "/proc/self/fd/{}", "link"])
+def test_an_open_descriptor_is_written_to_and_its_file_not_replaced(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "file"
+    with open(path, "wb") as stream:
+        name = Path(place.format(stream.fileno()))
+        if place == "link":
+            name = tmp_path / "link"
+            name.symlink_to(f"/proc/self/fd/{stream.fileno()}")
+        before = os.fstat(stream.fileno()).st_ino
+        write_output(name, "report")
+        assert os.stat(path).st_ino == before
+        with pytest.raises(OSError, match="no regular file"):
+            write_whole(name, "other")
+    assert path.read_text() == "report"
+
+
+def test_a_report_to_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        write_output(tmp_path, "report")
 
 
 def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:

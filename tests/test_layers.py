@@ -16,7 +16,14 @@ PACKAGE = REPOSITORY / "nnmeter"
 
 # From the ground up: a module may import from its own layer and from those above it in this list, never from one below.
 CORE = (
-    ("nnmeter._version", "nnmeter.errors", "nnmeter.limits", "nnmeter.collector", "nnmeter.wording"),
+    (
+        "nnmeter._version",
+        "nnmeter.errors",
+        "nnmeter.limits",
+        "nnmeter.collector",
+        "nnmeter.wording",
+        "nnmeter.children",
+    ),
     ("nnmeter.files",),
     ("nnmeter.graph",),
     ("nnmeter.operators",),

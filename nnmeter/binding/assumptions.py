@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 
 from nnmeter.errors import ModelError
 from nnmeter.graph.ir import Node, TensorType
@@ -132,7 +133,8 @@ class Assumptions:
         if not self.bounded:
             return ""
         name = next(iter(self.bounded))
-        return f"or assume other shapes for tensors that data decide ({self.name_bounded()}) with --assume {name}=AxB"
+        option = f"--assume {quote(name + '=')}AxB"
+        return f"or assume other shapes for tensors that data decide ({self.name_bounded()}) with {option}"
 
 
 def empty_tensors(

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
+from shlex import quote
 from typing import Any
 
 import numpy as np
 
 from nnmeter.binding.assumptions import Assumptions, empty_tensors
 from nnmeter.binding.inference import Inference
-from nnmeter.errors import ModelError
+from nnmeter.errors import ModelError, brief
 from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph, TensorType
@@ -105,20 +106,22 @@ def bind_shapes(
             )
         else:
             types[declared.name] = kind
+    named = {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
     if free:
-        raise ModelError(f"{model.source}: {_remaining(free, known_sizes)}")
+        strange = sorted(set(sizes.dims) - named)
+        wrong = f"it has no dimension '{brief(strange[0], 80)}'; " if strange else ""
+        raise ModelError(f"{model.source}: {wrong}{_remaining(free, known_sizes)}")
     assumptions = Assumptions(model.source, sizes.assume)
     inference = Inference(model.source, model.opsets, known_sizes, assumptions, sizes.trips)
     fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
     graph = inference.run(model, types, values=fitting, sequences=elements)
     assumptions.check_met()
-    unused = sorted(
-        set(sizes.dims) - {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
-    )
+    unused = sorted(set(sizes.dims) - named)
+    has = f" (there are {', '.join(sorted(named))})" if named else ""
     graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))
     graph.warnings[:] = dict.fromkeys(graph.warnings)  # a body that is inferred twice says all twice
     graph.warnings.extend(
-        Note(f"no input has a dimension '{name}'; its size was not used", "unused", name) for name in unused
+        Note(f"no input has a dimension '{name}'; its size was not used{has}", "unused", name) for name in unused
     )
     graph.warnings.extend(
         Note(f"no Loop '{name}' asks for a trip count; that given was not used", "unused", name)
@@ -224,16 +227,16 @@ def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
             alike.setdefault(f"no known length, being a {declared.container}", []).append(declared.name)
             dims = () if declared.container == "map" else declared.dims or ()
             whole = [2, *(d if isinstance(d, int) else _example(d or "", i, len(dims)) for i, d in enumerate(dims))]
-            options.append(f"--shape {declared.name}={'x'.join(map(str, whole))}")
+            options.append(f"--shape {quote(declared.name + '=' + 'x'.join(map(str, whole)))}")
             continue
         if declared.dims is None:
             alike.setdefault("no declared shape", []).append(declared.name)
-            options.append(f"--shape {declared.name}=1x3x224x224")
+            options.append(f"--shape {quote(declared.name + '=')}AxBxC, its sizes")
             continue
         names = list(dict.fromkeys(d for d in declared.dims if isinstance(d, str) and d not in sizes))
         alike.setdefault(f"free dimensions ({', '.join(names)})", []).append(declared.name)
         rank = len(declared.dims)
-        options += [f"--dim {name}={_example(name, declared.dims.index(name), rank)}" for name in names]
+        options += [f"--dim {quote(f'{name}={_example(name, declared.dims.index(name), rank)}')}" for name in names]
     parts = [f"{_name_inputs(names)} {what}" for what, names in alike.items()]
     return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}"
 

@@ -11,13 +11,18 @@ Rules:
    (`nnmeter.binding.assumptions`). Where the file declares a smaller static shape than the bound, that one counts.
 6. An operator that no table knows has the shapes that its package declares (`nnmeter.operators.custom`), else those of
    rule 3, and a warning; one that cannot be priced is an error (`nnmeter.operators.table.REFUSED`).
-7. The value of an initializer that may be overridden serves to infer shapes; it is no constant, nor is what follows.
+7. A node is checked before its rule is asked: kinds of attributes, what must be there, how many inputs and outputs. A
+   rule says what else does not fit (`ShapeError`). Where it fails in another way, ONNX's own checks decide: what they
+   refuse is a fault of the model; what they accept is one of nnmeter (`OperatorFaultError`); of an operator that they
+   do not know, it may be either, and the error says so.
+8. The value of an initializer that may be overridden serves to infer shapes; it is no constant, nor is what follows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -26,11 +31,12 @@ from nnmeter.binding.assumptions import Assumptions
 from nnmeter.binding.branches import inline_branch, own_tensors, taken_branch
 from nnmeter.binding.layers import Layer
 from nnmeter.binding.values import propagate
-from nnmeter.errors import ModelError, NnmeterError, brief
+from nnmeter.errors import ModelError, NnmeterError, OperatorFaultError, brief
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph, UnboundModel
 from nnmeter.limits import MAX_EXPANDED_CHARACTERS
+from nnmeter.operators.arity import wrong_arity
 from nnmeter.operators.attributes import wrong_attribute
 from nnmeter.operators.classical import NOTED
 from nnmeter.operators.cost import NESTED_COST, operator_cost
@@ -47,15 +53,17 @@ from nnmeter.operators.shape_rules.common import (
     show,
 )
 from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, block_of
+from nnmeter.operators.shape_rules.fitting import check_fit
 from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 
-# What a rule meets in a node whose inputs or attributes are not what its operator has.
+# What a rule meets in a node whose inputs or attributes do not fit, or where it has a fault of its own (rule 7).
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 _NO_RULES: dict[str, Any] = {}
 _REFUSED_DOMAINS = frozenset(domain for domain, _ in REFUSED)
 _MAX_BODIES = 4096  # nested graphs that are inferred, each as often as it is: what a small file can ask for is bounded
 _MAX_BODY_NODES = 1_000_000
+_MAX_KNOWN_BYTES = 256 << 20  # of computed values; what comes behind is not known
 _CHECK = "check the model, or the shapes given for its inputs"
 
 
@@ -81,6 +89,7 @@ class Inference:
         self._source = source
         self._declarations: dict[int, tuple[UnboundGraph, dict[str, DeclaredType]]] = {}
         self._characters = 0
+        self._known_bytes = 0
         self._opsets = opsets
         self._sizes = sizes
         self._assumptions = Assumptions(source) if assumptions is None else assumptions
@@ -232,12 +241,14 @@ class Inference:
             rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             warned = len(self.warnings)
             try:
-                wrong = wrong_attribute(node)
+                wrong = wrong_attribute(node) or (wrong_arity(node, self._opsets) if rule is not None else None)
                 if wrong is not None:
                     raise ShapeError(wrong)
                 if rule is None:
                     outputs = self._without_rule(node, inputs, context)
                 else:
+                    if not node.domain:
+                        check_fit(node, inputs, context)
                     outputs = rule(node, inputs, context)
                     if node.op_type in NOTED:
                         cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, outputs)
@@ -253,9 +264,7 @@ class Inference:
             except ShapeError as fault:
                 raise self._fault(node, str(fault)) from fault
             except _MISFITS as fault:
-                raise self._fault(
-                    node, f"its inputs or attributes do not fit the operator ({_seen(inputs)})"
-                ) from fault
+                raise self._misfit(node, inputs, context, fault) from fault
             if bounded and not bounded.keys().isdisjoint(node.inputs):
                 context.mark_bounded(node)
             if assumptions:
@@ -274,8 +283,9 @@ class Inference:
                         except ShapeError as fault:
                             raise self._fault(node, str(fault)) from fault
                     types[name] = kind
-            if not node.domain:
+            if not node.domain and self._known_bytes < _MAX_KNOWN_BYTES:
                 propagate(node, inputs, outputs, values)
+                self._known_bytes += sum(values[n].nbytes for n in named if n in values)
                 if self._overridable and node.op_type not in _OF_TYPES:
                     if not self._overridable.isdisjoint(node.inputs):
                         self._overridable.update(name for name in named if name in values)
@@ -371,11 +381,33 @@ class Inference:
                 raise self._fault(
                     node,
                     f"the shape of '{name}' cannot be determined: {why}",
-                    f"give it with --assume {name}=AxBxC, or declare it in the model (value_info)",
+                    f"give it with --assume {quote(name + '=')}AxBxC, or declare it in the model (value_info)",
                 )
             types.append(kind)
         context.bound(node, f"has the shape that the file declares, because {why}")
         return types
+
+    def _misfit(
+        self, node: Node, inputs: Sequence[TensorType | None], context: Context, fault: Exception
+    ) -> ModelError | OperatorFaultError:
+        """Whose fault it is that a rule failed (rule 7)."""
+        from nnmeter.binding.onnx_inference import ask_onnx
+
+        verdict, reason = ask_onnx(node, inputs, context.values, self._opsets)
+        if verdict == "refused":
+            return self._fault(node, f"its inputs or attributes do not fit the operator ({_seen(inputs)}): {reason}")
+        what = f"{type(fault).__name__}: {fault}"
+        if verdict == "unknown":
+            return self._fault(
+                node,
+                f"its inputs or attributes do not fit the operator ({_seen(inputs)}; {what})",
+                "check the model; if a runtime runs it, please report it as a fault of nnmeter",
+            )
+        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        return OperatorFaultError(
+            f"{self._source}: node '{brief(node.name, 200)}': the rule of {brief(name, 200)} failed on inputs that fit "
+            f"the operator ({brief(_seen(inputs))}): {what}"
+        )
 
     def _static(self, declared: DeclaredType | None) -> TensorType | None:
         if declared is None or declared.dims is None:

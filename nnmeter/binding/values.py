@@ -212,6 +212,13 @@ def _expand(node: Node, v: Values) -> Any:
     return v[0] * np.ones(v[1].tolist(), v[0].dtype) if v[0].dtype != bool else v[0] & np.ones(v[1].tolist(), bool)
 
 
+def _tile(node: Node, v: Values) -> Any:
+    repeats = v[1].tolist()
+    if max(v[0].size, 1) * prod(max(count, 1) for count in repeats) > MAX_KNOWN_ELEMENTS:
+        raise ValueError("NumPy repeats axis by axis, and a 0 may come last")
+    return np.tile(v[0], repeats)
+
+
 def _clip(node: Node, v: Values) -> Any:
     low = node.attributes.get("min") if len(v) < 2 else v[1]
     high = node.attributes.get("max") if len(v) < 3 else v[2]
@@ -274,7 +281,7 @@ VALUES: dict[str, ValueRule] = {
     "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Reshape": _reshape, "Flatten": _flatten,
     "Transpose": lambda node, v: np.transpose(v[0], node.attributes.get("perm")),
     "Slice": _slice, "Split": _split, "Range": _range, "ConstantOfShape": _constant_of_shape, "Expand": _expand,
-    "Tile": lambda node, v: np.tile(v[0], v[1].tolist()),
+    "Tile": _tile,
     "ReduceSum": _reduce(np.sum), "ReduceProd": _reduce(np.prod), "ReduceMax": _reduce(np.max),
     "ReduceMin": _reduce(np.min), "ReduceMean": _reduce(np.mean),
     "ArgMax": _arg(np.argmax), "ArgMin": _arg(np.argmin),

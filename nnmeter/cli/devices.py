@@ -19,7 +19,7 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
     if context.invoked_subcommand is not None:
         return
     from nnmeter.devices import list_devices, nearest_device
-    from nnmeter.devices.catalog import in_groups
+    from nnmeter.devices.catalog import damaged_devices, in_groups
     from nnmeter.devices.identity import match_this_machine
     from nnmeter.devices.nearest import is_candidate
     from nnmeter.report.devices import render_list
@@ -27,8 +27,9 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
     devices = in_groups(list_devices())
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
+    notice = "; ".join(f"left out: {fault}" for fault in damaged_devices().values())
     machines = {device.id: match_this_machine(device.card) for device in devices}
-    write_report(render_list(devices, report_format, layout_for(output), nearest, machines), output)
+    write_report(render_list(devices, report_format, layout_for(output), nearest, machines), output, notice)
 
 
 @command.command("show")

@@ -5,7 +5,7 @@ Exit codes:
 - 0: done.
 - 1: a check failed, or `--strict` found a kernel without a trained price.
 - 2: bad input or usage; one line on stderr names the thing, the fault and the remedy, and nothing was written.
-- 3: a fault of nnmeter itself; NNMETER_TRACEBACK=1 shows where.
+- 3: a fault of nnmeter itself; the line says how to report it, and NNMETER_TRACEBACK=1 shows where it is.
 - 130: interrupted. 141: the reader of the output went away, as for any program in a pipe.
 """
 
@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from nnmeter._version import __version__
 from nnmeter.cli.failures import CheckFailed
-from nnmeter.errors import CoverageError, NnmeterError
+from nnmeter.errors import CoverageError, NnmeterError, brief
 from nnmeter.lab_door import LAB_VERBS
 
 # verb -> (module that holds the command of that name, what it does). A verb's module is imported when it is used: the
@@ -52,6 +54,10 @@ EXTRAS: dict[str, str] = {
 }
 
 
+class ReaderGoneError(Exception):
+    """Who read our output went away."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports the one that is used."""
 
@@ -66,6 +72,13 @@ class LazyGroup(click.Group):
         module = importlib.import_module(VERBS[cmd_name][0])
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; click would turn a broken pipe into exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as fault:
+            raise ReaderGoneError from fault
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing their modules."""
@@ -95,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code (see the module)."""
+    _open_closed_streams()
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         code = nnmeter.main(args=given, prog_name="nnmeter", standalone_mode=False, obj=tuple(given))
@@ -104,13 +118,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(_text_of(error), 1)
     except (NnmeterError, click.ClickException) as error:
         return _fail(_text_of(error), 2)
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         # The interpreter flushes stdout once more at exit; without a reader that would print a second complaint.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _fail(f"{name}{error.strerror or error}; check the path and its permissions", 2)
+    except MemoryError:
+        return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:
@@ -120,8 +136,43 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if missing.partition(".")[0] in EXTRAS:
             extra = EXTRAS[missing.partition(".")[0]]
             return _fail(f"this needs {missing}, which is not installed; pip install 'nnmeter[{extra}]'", 2)
-        kind = type(error).__name__
-        return _fail(f"internal error: {kind}: {error}; please report it with what NNMETER_TRACEBACK=1 shows", 3)
+        return _fail(_report_of(error), 3)
+
+
+def _report_of(error: Exception) -> str:
+    """What to do about a fault of nnmeter itself."""
+    return (
+        f"internal error: {type(error).__name__}: {brief(error)}; this is a fault of nnmeter, not of what you gave: "
+        "please open an issue of nnmeter with the command, the file if you may share it, and what the command prints "
+        "with NNMETER_TRACEBACK=1"
+    )
+
+
+class _ClosedStream(io.TextIOBase):
+    """Stands for a standard output that was closed before we began: nothing can be written to it."""
+
+    encoding = "utf-8"
+
+    def fileno(self) -> int:
+        return 1
+
+    def write(self, text: str) -> int:
+        if text:
+            raise OSError(None, "is closed", "stdout")
+        return 0
+
+
+def _open_closed_streams() -> None:
+    """Keep the places of closed standard streams, which the next file would take and be written to by libraries."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+    if sys.stdout is None:
+        sys.stdout = _ClosedStream()
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays open as long as we run
 
 
 def _text_of(error: NnmeterError | click.ClickException) -> str:

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 
 import click
 
-from nnmeter.errors import ModelError
+from nnmeter.errors import ModelError, brief
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LARGEST_DIMENSION = 2**40
+_MOST_DIGITS = 20  # Python refuses to read a number of some thousands
+_MOST_THREADS = 4096
 
 
 def dims_and_shapes(function: F) -> F:
@@ -132,7 +134,11 @@ def devices(function: F) -> F:
 def runtime(function: F) -> F:
     """Add `--runtime` and `--threads`."""
     threads = click.option(
-        "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads that execute one model."
+        "--threads",
+        type=click.IntRange(1, _MOST_THREADS),
+        default=1,
+        show_default=True,
+        help="Threads that execute one model.",
     )
     name = click.option(
         "--runtime", default="onnxruntime", show_default=True, metavar="NAME", help="Runtime that executes the models."
@@ -192,7 +198,9 @@ def _parse_dims(context: click.Context, parameter: click.Parameter, values: Sequ
     for value in values:
         name, _, size = value.rpartition("=")
         if not name or not _is_size(size):
-            raise click.BadParameter(f"{value!r} is not NAME=N with a positive integer N", context, parameter)
+            raise click.BadParameter(
+                f"{brief(repr(value), 80)} is not NAME=N with a positive integer N", context, parameter
+            )
         if dims.setdefault(name, int(size)) != int(size):
             raise click.BadParameter(f"{name!r} is given twice with different values", context, parameter)
     return dims
@@ -207,7 +215,7 @@ def _parse_sizes(
         sizes = text.split(",")
         if not name or not all(map(_is_size, sizes)):
             raise click.BadParameter(
-                f"{value!r} is not NAME=N, or NAME=N,N,..., with positive integers N", context, parameter
+                f"{brief(repr(value), 80)} is not NAME=N, or NAME=N,N,..., with positive integers N", context, parameter
             )
         several = tuple(dict.fromkeys(map(int, sizes)))
         found = several if len(several) > 1 else several[0]
@@ -228,7 +236,9 @@ def _parse_values(
             numbers = []
         if not name or not numbers or not all(map(isfinite, numbers)) or name in found:
             raise click.BadParameter(
-                f"{value!r} is not INPUT=V, or INPUT=V,V,..., with numbers V, once for each input", context, parameter
+                f"{brief(repr(value), 80)} is not INPUT=V, or INPUT=V,V,..., with numbers V, once for each input",
+                context,
+                parameter,
             )
         found[name] = [int(n) for n in numbers] if all(n.is_integer() for n in numbers) else numbers
     return found
@@ -251,7 +261,9 @@ def _parse_shapes(
         name, _, text = value.rpartition("=")
         sizes = text.replace(",", "x").split("x")
         if not name or not all(map(_is_size, sizes)):
-            raise click.BadParameter(f"{value!r} is not {parameter.metavar} with positive integers", context, parameter)
+            raise click.BadParameter(
+                f"{brief(repr(value), 80)} is not {parameter.metavar} with positive integers", context, parameter
+            )
         shape = tuple(map(int, sizes))
         if shapes.setdefault(name, shape) != shape:
             raise click.BadParameter(f"{name!r} is given twice with different shapes", context, parameter)
@@ -259,4 +271,4 @@ def _parse_shapes(
 
 
 def _is_size(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 0 < int(text) <= _LARGEST_DIMENSION
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and 0 < int(text) <= _LARGEST_DIMENSION

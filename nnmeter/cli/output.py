@@ -1,4 +1,4 @@
-"""Where reports go: stdout, or a file that is written whole or not at all."""
+"""Where reports go: stdout, or a file that is written whole or not at all, or a device or pipe that is written to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nnmeter.files import write_whole
+from nnmeter.files import write_output
 from nnmeter.report.render import Layout
 
 if TYPE_CHECKING:
@@ -54,12 +54,13 @@ def write_report(text: str, output: Path | None, notice: str | None = None) -> N
     """
     if output is not None:
         check_directory(output, "--output")
-        write_whole(output, text.encode("utf-8", "replace"))
+        write_output(output, text.encode("utf-8", "replace"))
     if notice:
         click.echo(f"nnmeter: {notice}", err=True)
     if output is None:
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()  # a reader that is gone is seen here, before an error line
 
 
 def check_directory(output: Path, option: str) -> None:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @options.devices
 @options.input_sizes(several=True)
 @options.output_format("table", "json", "csv", "md")
-@click.option("--strict", is_flag=True, help="Exit with code 1 if a kernel is outside of the trained range.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with code 1, behind the report, if a kernel is outside of the trained range."
+)
 @click.option("--explain", is_flag=True, help="Say of each kernel outside of the trained range what is missing.")
 @options.kernels_from
 @click.option("--here", is_flag=True,
@@ -57,6 +59,7 @@ def command(
     Several devices, or several values of a dimension, give a row each.
     """
     from nnmeter.prediction.predict import LatencyPredictor, predict_on
+    from nnmeter.prediction.pricing import outside_error
     from nnmeter.report import render
     from nnmeter.report.groups import GroupReport
     from nnmeter.report.render import render_groups
@@ -76,7 +79,7 @@ def command(
         for done, path in enumerate(paths):
             status.show_bar("predicting", done, len(paths))
             detectors = _ask_runtime(path, packs[0], sizes) if kernels_from == "runtime" else None
-            found = predict_on(predictors, path, sizes, strict, detectors=detectors)
+            found = predict_on(predictors, path, sizes, detectors=detectors)
             predictions += [p if state is None else p.rescaled(state.factor, state.note) for p in found]
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain)
@@ -85,6 +88,10 @@ def command(
     else:
         text = render_groups(GroupReport(predictions, by, depth or 2), report_format, layout)
     write_report(text, output, chosen[0].notice)
+    if strict:
+        for prediction in predictions:
+            if prediction.outside:
+                raise outside_error(prediction)
 
 
 def _check_single(packs: Sequence[DevicePack], sizes: InputSizes, kernels_from: str, here: bool) -> None:

@@ -6,7 +6,9 @@ Packs are looked for in these places; each holds directories that bear the id of
 2. the directories in the environment variable NNMETER_PACKS, separated like PATH;
 3. `~/.local/share/nnmeter/packs` (under $XDG_DATA_HOME where that is set).
 
-Two packs of one id are an error: which of them priced a model must never depend on the order of places.
+Two packs of one id are an error: which of them priced a model must never depend on the order of places. A damaged pack
+is left out of lists, which say so, and is an error for who asks for it. A home that is not there, or that cannot be
+read, has no packs.
 
 Several are chosen by `all`, or by patterns with the wildcards of a shell (`adreno*`). They come in groups: by what they
 are a part of (server, phone, stick), then by kind (cpu, gpu, vpu), then by id.
@@ -24,7 +26,7 @@ from typing import Any
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, read_manifest
-from nnmeter.devices.pack import DevicePack, read_card, read_pack, read_scorecard
+from nnmeter.devices.pack import DevicePack, read_card, read_pack, read_scorecard, read_settled
 from nnmeter.errors import DeviceError
 
 ALL = "all"
@@ -48,12 +50,28 @@ class DeviceInfo:
 
 
 def list_devices() -> list[DeviceInfo]:
-    """All device packs that can be found, sorted by id.
+    """All device packs that can be found, sorted by id; damaged ones are left out (`damaged_devices`).
 
     Raises:
-        DeviceError: a pack is damaged, or two have the same id.
+        DeviceError: two have the same id.
     """
-    return [_describe_found(path) for _, path in sorted(_find_packs().items())]
+    return _sorted_out()[0]
+
+
+def damaged_devices() -> dict[str, DeviceError]:
+    """What is wrong with the packs that `list_devices` leaves out, by the name of their directory."""
+    return _sorted_out()[1]
+
+
+def _sorted_out() -> tuple[list[DeviceInfo], dict[str, DeviceError]]:
+    found: list[DeviceInfo] = []
+    damaged: dict[str, DeviceError] = {}
+    for name, path in sorted(_find_packs().items()):
+        try:
+            found.append(_describe_found(path))
+        except DeviceError as fault:
+            damaged[name] = fault
+    return found, damaged
 
 
 def find_device(id_or_path: str | os.PathLike[str]) -> DeviceInfo:
@@ -84,8 +102,11 @@ def find_devices(patterns: Sequence[str | os.PathLike[str]]) -> list[DeviceInfo]
         if text != ALL and not _has_wildcards(pattern):
             chosen = [find_device(pattern)]
         else:
-            listed = list_devices()
+            listed, damaged = _sorted_out()
             chosen = in_groups([d for d in listed if text == ALL or fnmatchcase(d.id, text)])
+            for name, fault in damaged.items():
+                if text != ALL and fnmatchcase(name, text):
+                    raise fault
             if not chosen:
                 known = ", ".join(d.id for d in listed[:_NAMED]) or "none"
                 raise DeviceError(f"no device matches {text!r}; there are {known} (see `nnmeter devices`)")
@@ -118,9 +139,26 @@ def load_pack(id_or_path: str | os.PathLike[str]) -> DevicePack:
 
 def pack_directories() -> list[Path]:
     """The places where packs are looked for, in the order of this module's rules; those that exist."""
-    chosen = [Path(part).expanduser() for part in os.environ.get("NNMETER_PACKS", "").split(os.pathsep) if part]
-    places = dict.fromkeys(path.absolute() for path in [*_shipped_directories(), *chosen, user_directory() / "packs"])
+    chosen = [_named_place(part) for part in os.environ.get("NNMETER_PACKS", "").split(os.pathsep) if part]
+    places = dict.fromkeys(path.absolute() for path in [*_shipped_directories(), *chosen, *_own_place()])
     return [path for path in places if path.is_dir()]
+
+
+def _named_place(part: str) -> Path:
+    try:
+        return Path(part).expanduser()
+    except RuntimeError as fault:
+        raise DeviceError(f"NNMETER_PACKS: {part!r} is the home of nobody; give a directory of packs") from fault
+
+
+def _own_place() -> list[Path]:
+    """The place in the user's home, if there is one that can be read."""
+    try:
+        place = user_directory() / "packs"
+        next(iter(os.scandir(place)), None)
+    except (OSError, RuntimeError):
+        return []
+    return [place]
 
 
 def user_directory() -> Path:
@@ -151,7 +189,7 @@ def _find_packs() -> dict[str, Path]:
 
 
 def _describe(path: Path) -> DeviceInfo:
-    card = read_card(path, read_manifest(path))
+    card = read_settled(path, lambda: read_card(path, read_manifest(path)))
     return DeviceInfo(card.id, path, card)
 
 

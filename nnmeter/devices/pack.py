@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, parse_json, read_manifest, read_verified, verify_files, write_manifest
@@ -17,6 +18,11 @@ from nnmeter.errors import DeviceError
 if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
     from nnmeter.predictor import KernelPredictor
+
+
+Read = TypeVar("Read")
+
+_MOST_REPLACED = 20  # so often may a pack be replaced while it is read
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,38 @@ def read_pack(directory: str | os.PathLike[str]) -> DevicePack:
         DeviceError: a file is missing, extra, damaged or of a newer schema; one line names it and the remedy.
     """
     path = Path(directory).absolute()
-    hashes = read_manifest(path)
-    verify_files(path, hashes)
-    card = read_card(path, hashes)
-    return DevicePack(card.id, path, card, read_scorecard(path, hashes), hashes)
+
+    def read() -> DevicePack:
+        hashes = read_manifest(path)
+        verify_files(path, hashes)
+        card = read_card(path, hashes)
+        return DevicePack(card.id, path, card, read_scorecard(path, hashes), hashes)
+
+    return read_settled(path, read)
+
+
+def read_settled(directory: Path, read: Callable[[], Read]) -> Read:
+    """What `read` gives; it is asked again where the pack was replaced by another one meanwhile.
+
+    Raises:
+        DeviceError: as `read`, of a pack that stayed where it was.
+    """
+    for _ in range(_MOST_REPLACED):
+        before = _identity(directory)
+        try:
+            return read()
+        except DeviceError:
+            if _identity(directory) == before:
+                raise
+    return read()
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def read_card(directory: Path, hashes: Mapping[str, str]) -> Card:
@@ -137,12 +171,25 @@ def save_scorecard(pack: DevicePack, scorecard: Mapping[str, Any]) -> DevicePack
     return _write_pack(pack.path, fill)
 
 
+def check_place(directory: str | os.PathLike[str]) -> None:
+    """Refuse a place where no pack can be written; verbs that take long ask before they begin.
+
+    Raises:
+        DeviceError: `directory` holds something else, or cannot be made.
+    """
+    target = Path(directory).absolute()
+    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise DeviceError(f"{target}: exists and is no device pack; give another place for the pack")
+    above = next(place for place in target.parents if place.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise DeviceError(f"{target}: cannot be made in {above}; give another place for the pack")
+
+
 def _write_pack(target: Path, fill: Callable[[Path], None]) -> DevicePack:
     import shutil
     import tempfile
 
-    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise DeviceError(f"{target}: exists and is no device pack; give another place for the pack")
+    check_place(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -159,6 +206,8 @@ def _write_pack(target: Path, fill: Callable[[Path], None]) -> DevicePack:
 
 def _replace_directory(fresh: Path, target: Path, aside: Path) -> None:
     """Put `fresh` in the place of `target`; put the old one back if that fails."""
+    if target.exists() and _exchange(fresh, target):
+        return
     if target.exists():
         os.rename(target, aside)
     try:
@@ -167,6 +216,20 @@ def _replace_directory(fresh: Path, target: Path, aside: Path) -> None:
         if aside.exists():
             os.rename(aside, target)
         raise
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two directories in one step, so that a reader always finds one; False where the system cannot.
+
+    Linux can since 3.15, on most file systems.
+    """
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of <fcntl.h> and <linux/fs.h>
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Readers of model files and objects.
 
 A file is told by its content, not by its name: one that begins with a brace is a JSON graph of nn-Meter (no ONNX file
-can), any other is ONNX.
+can), any other is ONNX. A file that is neither is named by what it begins with, where that tells.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nnmeter.errors import ModelError
 from nnmeter.files import open_regular
+from nnmeter.formats.foreign import LOOK, what_else
 from nnmeter.formats.onnx_reader import NEWEST_OPSET, OLDEST_OPSET, read_bytes, read_file, read_proto
 from nnmeter.graph.unbound import UnboundModel
 from nnmeter.limits import MAX_JSON_BYTES
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "UnboundModel", "read_model"]
 
 _SPACE = b" \t\r\n\xef\xbb\xbf"  # what may come before the brace: white space, the mark of UTF-8
-_LOOK = 64
 _MEMORY = "model"  # what errors call a model without a path and a name
 
 
@@ -53,7 +53,10 @@ def _read(source: Any, name: str | None) -> UnboundModel:
     if isinstance(source, str | os.PathLike):
         if _begins_json(_first_bytes(source)):
             return _read_json(source)
-        return read_file(source)
+        try:
+            return read_file(source)
+        except ModelError as fault:
+            raise _named(os.fspath(source), _first_bytes(source), fault) from fault
     called = name or _MEMORY
     if isinstance(source, bytes | bytearray | memoryview):
         return _read_bytes(bytes(source), called)
@@ -71,11 +74,20 @@ def _read(source: Any, name: str | None) -> UnboundModel:
 
 
 def _read_bytes(data: bytes, called: str) -> UnboundModel:
-    if _begins_json(data[:_LOOK]):
+    if _begins_json(data[:LOOK]):
         from nnmeter.formats.nnmeter_ir import read_nnmeter_ir
 
         return read_nnmeter_ir(data, called, called)
-    return read_bytes(data, called)
+    try:
+        return read_bytes(data, called)
+    except ModelError as fault:
+        raise _named(called, data[:LOOK], fault) from fault
+
+
+def _named(source: str, first: bytes, fault: ModelError) -> ModelError:
+    """The fault of a file that is no ONNX model: by its first bytes, where they tell what it is."""
+    found = what_else(first)
+    return fault if found is None else ModelError(f"{source}: {found}")
 
 
 def _is_proto(source: Any) -> bool:
@@ -85,7 +97,7 @@ def _is_proto(source: Any) -> bool:
 def _first_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
         with open_regular(path) as stream:
-            return stream.read(_LOOK)
+            return stream.read(LOOK)
     except (OSError, ValueError):
         return b""  # the reader of ONNX says what is wrong
 

@@ -30,7 +30,6 @@ from nnmeter.operators.shape_rules.common import ShapeError
 
 MAX_NODES = 100_000
 
-_MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, ShapeError, TypeError, ValueError)
 _REMEDY = "give a graph as nn-Meter's `get_ir` writes it"
 
 
@@ -81,12 +80,13 @@ class IrReader(IrGraph):
                 )
             self.assembly.stem = name
             try:
-                self.results[name] = rule(self, node, self._read(node))
-            except _MISFITS as fault:
-                if isinstance(fault, ModelError):
-                    raise
+                tensors = self._read(node)
+                if not tensors and node.type not in INPUTS | CONSTANTS:
+                    raise ShapeError("it reads no result of another node")
+                self.results[name] = rule(self, node, tensors)
+            except ShapeError as fault:
                 raise ModelError(
-                    f"{self.source}: node '{name}' ({node.type}) lacks what its operator needs ({brief(repr(fault))}); "
+                    f"{self.source}: node '{name}' ({node.type}) lacks what its operator needs ({brief(fault)}); "
                     f"{_REMEDY}"
                 ) from fault
         read = {source for node in self.nodes.values() for source in node.inbounds}
@@ -143,10 +143,9 @@ class IrReader(IrGraph):
                 continue
             try:
                 stated, found = self.out_shape(node), types[written[0]].shape
-            except _MISFITS as fault:
+            except ShapeError as fault:
                 raise ModelError(
-                    f"{self.source}: node '{name}' ({node.type}) has no proper output_shape ({brief(repr(fault))}); "
-                    f"{_REMEDY}"
+                    f"{self.source}: node '{name}' ({node.type}) has no proper output_shape ({brief(fault)}); {_REMEDY}"
                 ) from fault
             if node.type not in INPUTS and math.prod(stated) != math.prod(found):
                 raise ModelError(

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from nnmeter.formats.nnmeter_graph import MAP_RANK, IrGraph, IrNode
+from nnmeter.formats.nnmeter_graph import MAP_RANK, IrGraph, IrNode, whole
+from nnmeter.operators.shape_rules.common import ShapeError
 
 _MOST_PARTS = 10_000
 
@@ -21,7 +22,7 @@ def _simple(op_type: str, **attributes: Any) -> _Rule:
 
 
 def _input(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    shapes = node.output_shapes or (node.attributes["shape"],)
+    shapes = node.output_shapes or (node.attributes.get("shape"),)
     return (reader.add_input(node.shape_of(shapes, 0)),)
 
 
@@ -33,35 +34,39 @@ def _nothing(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     return ()
 
 
+def _channels(reader: IrGraph, node: IrNode) -> tuple[int, int]:
+    return reader.channels(node, reader.in_shape(node)), reader.channels(node, reader.out_shape(node))
+
+
 def _conv(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    channels, outputs = reader.in_shape(node)[1], reader.out_shape(node)[1]
+    channels, outputs = _channels(reader, node)
     attributes = reader.window(node)
-    groups = int(node.attributes.get("group", 1))
+    groups = node.count("group", default=1)
     weight = reader.assembly.weight((outputs, channels // groups, *attributes["kernel_shape"]))
     return (reader.assembly.add("Conv", [x[0], weight], {**attributes, "group": groups}),)
 
 
 def _dwconv(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    channels, outputs = reader.in_shape(node)[1], reader.out_shape(node)[1]
+    channels, outputs = _channels(reader, node)
     attributes = reader.window(node)
     weight = reader.assembly.weight((outputs, 1, *attributes["kernel_shape"]))
     return (reader.assembly.add("Conv", [x[0], weight], {**attributes, "group": channels}),)
 
 
 def _normalization(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    channels = reader.in_shape(node)[1]
+    channels = reader.channels(node, reader.in_shape(node))
     statistics = [reader.assembly.weight((channels,)) for _ in range(4)]
     return (reader.assembly.add("BatchNormalization", [x[0], *statistics]),)
 
 
 def _bias(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     shape = reader.in_shape(node)
-    weight = reader.assembly.weight((shape[1], *[1] * (len(shape) - 2)))
+    weight = reader.assembly.weight((reader.channels(node, shape), *[1] * (len(shape) - 2)))
     return (reader.assembly.add("Add", [x[0], weight]),)
 
 
 def _relu6(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    low, high = float(node.attributes.get("min", 0)), float(node.attributes.get("max", 6))
+    low, high = node.number("min", 0), node.number("max", 6)
     return (reader.assembly.add("Clip", [x[0], reader.assembly.scalar(low), reader.assembly.scalar(high)]),)
 
 
@@ -84,7 +89,7 @@ def _mean(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
 
 
 def _product_with_matrix(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    shape, outputs = reader.in_shape(node), reader.out_shape(node)[1]
+    shape, outputs = reader.in_shape(node), reader.channels(node, reader.out_shape(node))
     data = x[0] if len(shape) == 2 else reader.assembly.add("Flatten", x[:1], {"axis": 1})
     weight = reader.assembly.weight((outputs, prod(shape[1:])))
     return (reader.assembly.add("Gemm", [data, weight], {"transB": 1}),)
@@ -104,12 +109,13 @@ def _concat(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
 
 
 def _split(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    channels = [reader.turned(node.shape_of(node.output_shapes, i))[1] for i in range(len(node.output_shapes))]
+    shapes = [reader.turned(node.shape_of(node.output_shapes, i)) for i in range(len(node.output_shapes))]
+    channels = [reader.channels(node, shape) for shape in shapes]
     if len(channels) < 2:
-        total = reader.in_shape(node)[1]
+        total = reader.channels(node, reader.in_shape(node))
         part = channels[0] if channels else total // 2
-        if total // part > _MOST_PARTS:
-            raise ValueError(f"{total // part} parts")
+        if not 0 < total // max(part, 1) <= _MOST_PARTS:
+            raise ShapeError(f"{total} channels in parts of {part}")
         channels = [part] * (total // part)
     return reader.assembly.add_all("Split", [x[0], reader.assembly.integers(channels)], {"axis": 1}, len(channels))
 
@@ -120,21 +126,26 @@ def _reshape(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
 
 def _transpose(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
     before, after = reader.in_shape(node), reader.out_shape(node)
-    perm = node.attributes.get("perm")
+    perm = node.numbers("perm")
     if perm is None:  # TensorFlow's converter leaves it out: a shuffle turns the two dimensions of channels
-        if len(before) != MAP_RANK + 1 or (before[1], before[2]) != (after[2], after[1]):
-            raise ValueError("perm")
+        if len(before) != MAP_RANK + 1 or before[1:3] != after[2:0:-1]:
+            raise ShapeError("it has no perm")
         perm = (0, 2, 1, 3, 4)
+    elif sorted(perm) != list(range(len(before))):
+        raise ShapeError(f"perm {list(perm)} does not fit {len(before)} dimensions")
     elif not reader.channels_first and len(perm) >= MAP_RANK:
         place = {old: new for new, old in enumerate((0, *range(3, len(perm)), 1, 2))}
         turned = [perm[old] for old in (0, *range(3, len(perm)), 1, 2)]
-        perm = [place[old] for old in turned]
+        perm = tuple([place[old] for old in turned])
     return (reader.assembly.add("Transpose", x[:1], {"perm": tuple(perm)}),)
 
 
 def _shuffle(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    batch, channels, height, width = reader.in_shape(node)
-    groups = int(node.attributes.get("groups") or node.attributes.get("group") or 2)
+    shape = reader.in_shape(node)
+    if len(shape) != MAP_RANK:
+        raise ShapeError(f"it has an input of {len(shape)} dimensions, not {MAP_RANK}")
+    batch, channels, height, width = shape
+    groups = node.count("groups", "group", default=2)
     assembly = reader.assembly
     apart = assembly.add("Reshape", [x[0], assembly.integers((batch, groups, channels // groups, height, width))])
     turned = assembly.add("Transpose", [apart], {"perm": (0, 2, 1, 3, 4)})
@@ -142,12 +153,21 @@ def _shuffle(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
 
 
 def _pad(reader: IrGraph, node: IrNode, x: list[str]) -> tuple[str, ...]:
-    pairs = node.attributes.get("paddings")
-    flat = list(node.attributes["pads"]) if pairs is None else [p[side] for side in (0, 1) for p in pairs]
+    flat = list(node.numbers("pads") or ()) if node.attributes.get("paddings") is None else _from_pairs(node)
+    if not flat or len(flat) % 2:
+        raise ShapeError(f"pads are {flat}, not two for each axis")
     rank = len(flat) // 2
     if not reader.channels_first and rank == MAP_RANK:
         flat = [flat[side * rank + axis] for side in (0, 1) for axis in (0, 3, 1, 2)]
     return (reader.assembly.add("Pad", [x[0], reader.assembly.integers(flat)], {"mode": "constant"}),)
+
+
+def _from_pairs(node: IrNode) -> list[int]:
+    """Padding before the axes, then behind them, from pairs of both."""
+    pairs = node.attributes["paddings"]
+    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
+        raise ShapeError(f"paddings are {pairs!r:.40}, no pairs")
+    return [whole(pair[side], "paddings") for side in (0, 1) for pair in pairs]
 
 
 INPUTS = frozenset({"Placeholder", "input", "Input"})

@@ -136,12 +136,14 @@ def _from_raw(name: str, buffer: Buffer, start: int, stop: int, kind: TensorType
         if kind.dtype in ("string",):
             return None
         raise WireError(f"tensor '{name}' stores {stop - start} bytes, its type {kind} has {kind.bytes}")
-    if kind.dtype == "bfloat16":
+    if kind.dtype == "bfloat16" and kind.elements:
         bits = np.frombuffer(buffer[start:stop], "<u2").astype(np.uint32) << 16
         return bits.view(np.float32).reshape(kind.shape)
     dtype = NUMPY_OF_DTYPE.get(kind.dtype)
     if dtype is None:
         return None
+    if not kind.elements:
+        return _empty(kind)
     return np.frombuffer(buffer[start:stop], dtype).reshape(kind.shape)
 
 
@@ -169,6 +171,8 @@ def _from_typed(
         numbers = [complex(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=False)]
     if len(numbers) != kind.elements:
         raise WireError(f"tensor '{name}' stores {len(numbers)} elements, its type {kind} has {kind.elements}")
+    if not kind.elements:
+        return _empty(kind)
     if kind.dtype in _16_BIT_FLOATS and integral:
         bits = np.array([n & 0xFFFF for n in numbers], np.uint16)
         values = bits.view(np.float16) if kind.dtype == "float16" else (bits.astype(np.uint32) << 16).view(np.float32)

@@ -46,6 +46,9 @@ def wrong_attribute(node: Node) -> str | None:
     """What is wrong with the kinds of a node's attributes, or None where nothing is; own operators have own kinds."""
     if node.domain not in KNOWN_DOMAINS:
         return None
+    empty = next((name for name, value in node.attributes.items() if value is None), None)
+    if empty is not None:
+        return f"attribute {empty} has no value"
     return next((wrong for item in node.attributes.items() if (wrong := wrong_value(*item)) is not None), None)
 
 

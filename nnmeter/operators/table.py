@@ -283,6 +283,7 @@ def worst_case_ns(
     rule = OPERATORS[op_type].worst_ns
     return 0.0 if rule is None else rule.evaluate(attributes, inputs, outputs)
 
+
 _DECODING = "it generates text with a decoder of its own, step by step; predict that decoder as a model of its own"
 _COMPILED = "it holds a program that was compiled for one accelerator; predict the model that it was made of"
 _PREVIEW = "operators of {domain} have no settled meaning yet; export the model with operators of ai.onnx"

@@ -82,14 +82,8 @@ def price_model(
         from nnmeter.devices.advice import how_to_train
 
         advice = how_to_train(pack, path, dims or {})
-    if strict and outside:
-        names = sorted({_why(k) for k in priced if k.gaps})
-        raise CoverageError(
-            f"{model}: outside the trained range on '{pack.id}': {', '.join(names)}; predict without --strict "
-            f"(--explain says what is missing), or train it: {'; '.join(advice)}"
-        )
     low, high = predictor.intervals.interval_ms(total, prices, confidence)
-    return Prediction(
+    prediction = Prediction(
         model,
         pack.id,
         total,
@@ -101,6 +95,18 @@ def price_model(
         (*warnings, *_coverage_notes(priced)),
         dict(dims or {}),
         advice,
+    )
+    if strict and outside:
+        raise outside_error(prediction)
+    return prediction
+
+
+def outside_error(prediction: Prediction) -> CoverageError:
+    """What `strict` raises: which kernels of a prediction are outside of the trained range, and what trains them."""
+    names = sorted({_why(kernel) for kernel in prediction.outside})
+    return CoverageError(
+        f"{prediction.model}: outside the trained range on '{prediction.device}': {', '.join(names)}; predict without "
+        f"--strict (--explain says what is missing), or train it: {'; '.join(prediction.advice)}"
     )
 
 

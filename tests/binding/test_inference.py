@@ -124,7 +124,7 @@ def test_shapes_are_those_that_onnx_runtime_sees() -> None:
         (8, 3, {"strides": [2]}, 3),
         (8, 3, {"strides": [2], "ceil_mode": 1}, 4),
         (7, 2, {"strides": [2], "ceil_mode": 1, "pads": [0, 1]}, 4),
-        (7, 1, {"strides": [3], "ceil_mode": 1, "pads": [0, 2]}, 3),
+        (7, 3, {"strides": [4], "ceil_mode": 1, "pads": [0, 2]}, 2),
         (7, 3, {"dilations": [2]}, 3),
         (7, 3, {"auto_pad": "SAME_UPPER", "strides": [2]}, 4),
         (7, 3, {"auto_pad": "VALID", "strides": [2]}, 3),

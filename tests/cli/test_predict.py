@@ -176,12 +176,15 @@ def test_what_cannot_be_several_is_bad_usage(
     assert words in outcome.error_line
 
 
-def test_strict_refuses_fallback_prices_with_code_1(cli: Callable, small_model: Path, small_pack: Path) -> None:
-    outcome = cli("predict", small_model, "--device", small_pack, "--strict", "--output", "out.txt")
-    assert outcome.code == 1
-    assert outcome.out == ""
-    assert "GlobalAveragePool" in outcome.error_line
-    assert not os.path.exists("out.txt")
+def test_strict_is_code_1_behind_the_whole_report(cli: Callable, small_model: Path, small_pack: Path) -> None:
+    plain = cli("predict", small_model, "--device", small_pack, "--format", "json")
+    strict = cli("predict", small_model, "--device", small_pack, "--format", "json", "--strict")
+    assert (strict.code, strict.out) == (1, plain.out)
+    assert "GlobalAveragePool" in strict.error_line
+    written = cli(
+        "predict", small_model, "--device", small_pack, "--format", "json", "--strict", "--output", "out.json"
+    )
+    assert (written.code, written.out, Path("out.json").read_text()) == (1, "", plain.out)
 
 
 def test_output_goes_to_a_file_whole(cli: Callable, small_model: Path, small_pack: Path) -> None:

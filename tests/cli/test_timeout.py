@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 
+from nnmeter.children import child_environment, python_command
 from nnmeter.cli.limited import run_limited, without_options
 from nnmeter.errors import ModelError
 
@@ -47,8 +55,9 @@ def test_a_fault_of_the_child_is_that_of_the_verb(cli: Callable, tmp_path: Path,
 
 
 def test_strictness_keeps_its_exit_code(cli: Callable, small_model: Path, small_pack: Path) -> None:
+    plain = cli("predict", small_model, "--device", small_pack)
     outcome = cli("predict", small_model, "--device", small_pack, "--strict", "--timeout", 60)
-    assert outcome.code == 1
+    assert (outcome.code, outcome.out) == (1, plain.out)
     assert "outside the trained range" in outcome.error_line
 
 
@@ -81,3 +90,43 @@ def test_own_options_are_left_out_of_the_childs_command_line() -> None:
     given = ["predict", "--timeout", "5", "a.onnx", "--output=o", "--dim", "n=1", "--output", "p", "--", "--timeout"]
     expected = ["predict", "a.onnx", "--dim", "n=1", "--", "--timeout"]
     assert without_options(given, ("--timeout", "--output")) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_a_model_that_needs_more_memory_than_it_is_given_is_one_line(
+    cli: Callable, tmp_path: Path, small_pack: Path
+) -> None:
+    names = [f"a{i}" for i in range(120_000)]
+    nodes = [helper.make_node("Relu", [a], [b]) for a, b in pairwise(names)]
+    value = [helper.make_tensor_value_info(name, 1, [1]) for name in (names[0], names[-1])]
+    graph = helper.make_graph(nodes, "chain", value[:1], value[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "chain.onnx")
+    outcome = cli("kernels", tmp_path / "chain.onnx", "--device", small_pack, "--memory", 128, "--output", "out.txt")
+    assert outcome.code == 2
+    assert "not enough memory" in outcome.error_line
+    assert (outcome.out, os.listdir()) == ("", [])
+
+
+def test_a_terminated_parent_ends_its_child(tmp_path: Path) -> None:
+    """The child waits for ever, in a script that the test puts in the place of the verb."""
+    waiting = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    script = (
+        f"import nnmeter.cli.limited as limited; limited._SCRIPT = {waiting!r}; "
+        "limited.run_limited(['predict', 'x.onnx'], 600, None)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    while parent.poll() is None and not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
+        time.sleep(0.02)
+    parent.terminate()
+    assert parent.wait(60) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_child_whose_parent_was_killed_ends() -> None:
+    """It sees the end of its standard input."""
+    script = "import time; from nnmeter.cli import limited; limited.watch_parent(); time.sleep(600)"
+    child = subprocess.Popen(python_command(script), stdin=subprocess.PIPE, env=child_environment())
+    assert child.stdin
+    child.stdin.close()
+    assert child.wait(60) == 2

@@ -17,22 +17,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nnmeter.errors import MeasurementError
-from nnmeter.files import write_whole
+from nnmeter.errors import MeasurementError, brief
+from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.measuring.fingerprint import identity, take_fingerprint
 from nnmeter.lab.measuring.lock import DirectoryLock
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.protocol import Stopwatch
 from nnmeter.lab.measuring.store import part_files, read_measurements
 from nnmeter.lab.runtimes.base import RuntimeAdapter
+from nnmeter.limits import MAX_JSON_BYTES
 
 STATE_FILE, REFUSED_FILE, IN_HAND_FILE = "campaign.json", "refused.jsonl", "in_hand"
 _SCHEMA_VERSION = 1
+_MOST_IN_HAND = 64  # bytes of a number
 
 
 class CampaignDirectory:
@@ -114,7 +117,10 @@ class CampaignDirectory:
 
     def log_refused(self, seed: int, reason: str) -> None:
         """Notes a seed that gives no measurement. A torn last line is ended first."""
-        with open(self.path / REFUSED_FILE, "ab+") as stream:
+        path = self.path / REFUSED_FILE
+        if path.exists() and not path.is_file():
+            raise MeasurementError(f"{path}: is no regular file; remove it")
+        with open(path, "ab+") as stream:
             torn = stream.tell() > 0 and stream.seek(-1, os.SEEK_END) >= 0 and stream.read(1) != b"\n"
             line = json.dumps({"seed": seed, "reason": reason})
             stream.write(f"{chr(10) if torn else ''}{line}\n".encode())
@@ -126,7 +132,7 @@ class CampaignDirectory:
     def _skip_seed_in_hand(self) -> None:
         path = self.path / IN_HAND_FILE
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_limited(path, _MOST_IN_HAND).decode("utf-8", "replace")
         except FileNotFoundError:
             return
         if text.isdigit() and int(text) not in self.refused_seeds():
@@ -137,29 +143,40 @@ class CampaignDirectory:
 def refused_seeds(directory: Path) -> set[int]:
     """The seeds in a campaign's `refused.jsonl`; lines that were cut off are passed over."""
     try:
-        lines = (directory / REFUSED_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_limited(directory / REFUSED_FILE, MAX_JSON_BYTES).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return set()
     found = set()
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            found.add(int(json.loads(line)["seed"]))
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        seed = entry.get("seed") if isinstance(entry, dict) else None
+        if isinstance(seed, int):
+            found.add(seed)
     return found
 
 
 def _read_state(path: Path) -> dict[str, Any]:
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        if state["schema_version"] != _SCHEMA_VERSION:
-            raise MeasurementError(
-                f"{path}: schema {state['schema_version']}, this version reads {_SCHEMA_VERSION}; update nnmeter"
-            )
-        if not isinstance(state["seed"], int) or not state["fingerprint"]["reference_ms"] > 0:
-            raise ValueError("seed or reference_ms")
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        if isinstance(fault, MeasurementError):
-            raise
+        state = parse_json(read_limited(path, MAX_JSON_BYTES))
+    except (OSError, ValueError) as fault:
+        raise _damaged(path, str(fault)) from fault
+    if not isinstance(state, dict):
+        raise _damaged(path, "it is no object")
+    if state.get("schema_version") != _SCHEMA_VERSION:
         raise MeasurementError(
-            f"{path}: missing or damaged ({fault}); restore it, or begin in a new directory"
-        ) from fault
-    return dict(state)
+            f"{path}: schema {state.get('schema_version')!r:.40}, this version reads {_SCHEMA_VERSION}; update nnmeter"
+        )
+    fingerprint = state.get("fingerprint")
+    nominal_ms = fingerprint.get("reference_ms") if isinstance(fingerprint, dict) else None
+    if not isinstance(state.get("seed"), int):
+        raise _damaged(path, "its seed is no whole number")
+    if not isinstance(nominal_ms, int | float) or not 0 < nominal_ms < math.inf:
+        raise _damaged(path, "its fingerprint has no reference_ms")
+    return state
+
+
+def _damaged(path: Path, fault: str) -> MeasurementError:
+    return MeasurementError(f"{path}: missing or damaged ({brief(fault)}); restore it, or begin in a new directory")

@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import MeasurementError
-from nnmeter.files import write_whole
+from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.campaign.coverage import Cell, Coverage, describe
 from nnmeter.lab.campaign.ensemble import CrossValidation, cross_validate
 from nnmeter.lab.campaign.samples import SampleArrays, Samples
+from nnmeter.limits import MAX_JSON_BYTES
 
 PLAN_FILE = "plan.json"
 SCHEMA_VERSION = 1
@@ -195,7 +196,7 @@ def read_plans(directory: Path) -> list[Plan]:
     """
     path = directory / PLAN_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_limited(path, MAX_JSON_BYTES))
         if content["schema_version"] != SCHEMA_VERSION:
             raise MeasurementError(
                 f"{path}: schema {content['schema_version']}, this version reads {SCHEMA_VERSION}; update nnmeter"

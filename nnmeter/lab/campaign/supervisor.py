@@ -14,14 +14,15 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from nnmeter.children import child_environment, python_command
 from nnmeter.errors import MeasurementError
+from nnmeter.files import read_limited
 from nnmeter.lab.campaign.campaign import CampaignProgress
 from nnmeter.lab.campaign.directory import IN_HAND_FILE
 from nnmeter.lab.campaign.worker import INTERRUPTED
@@ -92,22 +93,22 @@ def run_supervised_campaign(
 
 def _seed_in_hand(out_dir: str | os.PathLike[str]) -> str | None:
     try:
-        return (Path(out_dir) / IN_HAND_FILE).read_text(encoding="utf-8")
+        return read_limited(Path(out_dir) / IN_HAND_FILE, 64).decode("utf-8", "replace")
     except OSError:
         return None
 
 
 def _run_worker(job: dict[str, Any], tell: Tell) -> tuple[CampaignProgress, bool, int]:
     """Runs one worker; the last progress that it told, whether it came to its end, and its exit code."""
-    # The worker finds its modules where this process does, wherever it was started.
-    script = f"import sys; sys.path[:] = {sys.path!r}; from nnmeter.lab.campaign.worker import main; main()"
+    # The worker finds its modules where this process does, wherever it was started, and none where it was started.
     worker = subprocess.Popen(
-        [sys.executable, "-c", script, json.dumps(job)],
+        python_command("from nnmeter.lab.campaign.worker import main; main()", json.dumps(job)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, **dict.fromkeys(VARIABLES, "1")},
+        env=child_environment(**dict.fromkeys(VARIABLES, "1")),
         text=True,
         encoding="utf-8",
+        errors="replace",
     )
     assert worker.stdin and worker.stdout
     latest = CampaignProgress(0, 0, 0, 0.0, job["budget_s"], "")
@@ -126,10 +127,7 @@ def _run_worker(job: dict[str, Any], tell: Tell) -> tuple[CampaignProgress, bool
 
 def _listen(stream: IO[str], latest: CampaignProgress, tell: Tell) -> tuple[CampaignProgress, bool]:
     for line in stream:
-        try:
-            ((kind, content),) = json.loads(line).items()
-        except (ValueError, AttributeError):
-            continue  # a runtime's own talk, or a line that death cut off
+        kind, content = _told(line)
         if kind == "error":
             raise MeasurementError(content)
         if kind in ("progress", "done"):
@@ -138,6 +136,15 @@ def _listen(stream: IO[str], latest: CampaignProgress, tell: Tell) -> tuple[Camp
         if kind == "done":
             return latest, True
     return latest, False
+
+
+def _told(line: str) -> tuple[str, Any]:
+    """What a line of the worker says; nothing where it is a runtime's own talk, or a line that death cut off."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return "", None
+    return next(iter(said.items())) if isinstance(said, dict) and len(said) == 1 else ("", None)
 
 
 def _together(parts: list[CampaignProgress], elapsed_s: float, budget_s: float) -> CampaignProgress:

@@ -2,9 +2,9 @@
 
 1. Every file can be read, is of this schema, and all are of one device.
 2. Ids are unique, and agree with granularity and network.
-3. Every time is finite and positive, a kernel's at least zero (a runtime may list what it skips); the minimum, median
-   and 90th percentile are in order; runs, threads and batch are positive.
-4. A row has kernels, and times of all of them or of none.
+3. Rows are what every verb asks of them (`nnmeter.lab.measuring.validation`).
+4. Here they were taken, too: there are runs, both halves have a time, and the minimum, median and 90th percentile are
+   in order.
 5. The parts of a campaign follow each other without gap or overlap. Each seed of their ranges is a row or stands in
    `refused.jsonl`, not both; rows are in the order of their seeds, and each has the recipe that the plan has for it,
    unless it was cut out of a model (`nnmeter.lab.campaign.cuts`).
@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,8 @@ from nnmeter.lab.campaign.directory import refused_seeds
 from nnmeter.lab.campaign.planning import Plan, plan_for, read_plans
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.store import part_files, part_range, read_measurements
+from nnmeter.lab.measuring.store import part_files, part_range, read_unchecked
+from nnmeter.lab.measuring.validation import faults_of_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def verify_measurements(path: str | os.PathLike[str]) -> VerificationReport:
     devices = set()
     for file in files:
         try:
-            rows, fingerprint = read_measurements(file)
+            rows, fingerprint = read_unchecked(file)
         except MeasurementError as fault:
             problems.append(str(fault))
             rows = []
@@ -83,26 +83,19 @@ def verify_measurements(path: str | os.PathLike[str]) -> VerificationReport:
         problems.append(f"{place}: its parts are of {len(devices)} devices")
     problems += [f"{name}: stands {count} times" for name, count in ids.items() if count > 1]
     refused = len(campaign.refused) if campaign else 0
-    return VerificationReport(str(place), len(files), ids.total(), kernels, refused, tuple(problems))
+    lines = tuple(["".join(c if c.isprintable() else " " for c in problem) for problem in problems])
+    return VerificationReport(str(place), len(files), ids.total(), kernels, refused, lines)
 
 
 def _faults_of_row(row: Measurement) -> Iterator[str]:
     """Rules 2 to 4."""
     if row.id != f"{row.granularity}:{row.network}":
         yield f"is of the network {row.network!r}"
-    times_ms = (row.latency_ms, row.min_ms, row.median_ms, row.p90_ms, row.reference_ms, *row.half_ms)
-    if not all(math.isfinite(time) and time > 0 for time in times_ms):
-        yield "a time is not finite and positive"
-    elif not row.min_ms <= row.median_ms <= row.p90_ms:
+    yield from faults_of_row(row)
+    if row.runs < 1 or not all(time > 0 for time in row.half_ms):
+        yield f"it has {row.runs} runs and halves of {row.half_ms[0]} and {row.half_ms[1]} ms"
+    if not row.min_ms <= row.median_ms <= row.p90_ms:
         yield "minimum, median and 90th percentile are out of order"
-    if not all(math.isfinite(time) and time >= 0 for time in row.kernel_ms):
-        yield "the time of a kernel is negative or not finite"
-    if row.runs < 1 or row.threads < 1 or row.batch < 1:
-        yield f"{row.runs} runs on {row.threads} threads with batch {row.batch}"
-    if not row.kernels:
-        yield "no kernels"
-    if len(row.kernel_ms) not in (0, len(row.kernels)) or len(row.kernel_spread) != len(row.kernel_ms):
-        yield f"{len(row.kernel_ms)} times and {len(row.kernel_spread)} spreads of {len(row.kernels)} kernels"
     if (row.kernel_runs > 0) != bool(row.kernel_ms):
         yield f"{row.kernel_runs} profiled runs with {len(row.kernel_ms)} times of kernels"
 

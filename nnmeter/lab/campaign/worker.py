@@ -19,7 +19,7 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnmeter.errors import NnmeterError
 from nnmeter.lab.measuring.library_threads import fix_library_threads
@@ -32,14 +32,28 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Measures, and ends the process."""
+    """Measures, and ends the process: never by a traceback beside the line that says why."""
+    try:
+        job = json.loads(sys.argv[1])
+        threading.Thread(target=_stop_when_alone, daemon=True).start()
+        _measure(job)
+    except NnmeterError as fault:
+        _say("error", str(fault))
+    except BrokenPipeError:
+        _leave(INTERRUPTED)  # the supervisor is gone, and nobody reads why
+    except OSError as fault:
+        path = fault.filename or job["out_dir"]
+        _say("error", f"{path}: {fault.strerror or fault}; check the path and its permissions")
+    except KeyboardInterrupt:
+        _leave(INTERRUPTED)
+
+
+def _measure(job: dict[str, Any]) -> None:
     fix_library_threads()  # before anything imports NumPy
     from nnmeter.lab.campaign.campaign import run_campaign
     from nnmeter.lab.measuring.memory import LIMIT_BYTES
     from nnmeter.lab.runtimes import load_runtime
 
-    job = json.loads(sys.argv[1])
-    threading.Thread(target=_stop_when_alone, daemon=True).start()
     told = time.monotonic()
     like = job.get("like")
 
@@ -49,32 +63,29 @@ def main() -> None:
             told = time.monotonic()
             _say("progress", dataclasses.asdict(progress))
 
-    try:
-        network_of, limit_bytes = None, LIMIT_BYTES
-        if like:
-            from nnmeter.lab.campaign.cuts import CUTS_LIMIT_BYTES, cut_networks
+    network_of, limit_bytes = None, LIMIT_BYTES
+    if like:
+        from nnmeter.lab.campaign.cuts import CUTS_LIMIT_BYTES, cut_networks
 
-            network_of, limit_bytes = cut_networks(**like), CUTS_LIMIT_BYTES
-        done = run_campaign(
-            job["out_dir"],
-            load_runtime(job["runtime"]),
-            job["threads"],
-            job["budget_s"],
-            job["seed"],
-            tell,
-            job["resume"],
-            until=job["until"],
-            network_of=network_of,
-            memory_limit_bytes=limit_bytes,
-        )
-        _say("done", dataclasses.asdict(done))
-    except NnmeterError as fault:
-        _say("error", str(fault))
-    except OSError as fault:
-        path = fault.filename or job["out_dir"]
-        _say("error", f"{path}: {fault.strerror or fault}; check the path and its permissions")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        network_of, limit_bytes = cut_networks(**like), CUTS_LIMIT_BYTES
+    done = run_campaign(
+        job["out_dir"],
+        load_runtime(job["runtime"]),
+        job["threads"],
+        job["budget_s"],
+        job["seed"],
+        tell,
+        job["resume"],
+        until=job["until"],
+        network_of=network_of,
+        memory_limit_bytes=limit_bytes,
+    )
+    _say("done", dataclasses.asdict(done))
+
+
+def _leave(code: int) -> None:
+    """End without the interpreter's own end, which would flush to a pipe that nobody reads, and complain."""
+    os._exit(code)
 
 
 def _say(kind: str, content: object) -> None:

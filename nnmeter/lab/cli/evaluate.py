@@ -59,7 +59,7 @@ def command(
         check_plot_file(plot)
         check_directory(plot, "--plot")
     pack = load_pack(device)
-    rows, fingerprint = read_all(measurements)
+    rows, fingerprint = read_all(measurements, lambda line: click.echo(f"nnmeter: {line}", err=True))
     of_model = read_families(families) if families is not None else None
     with StatusLine() as status:
         card = evaluate_pack(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ _DEVICES = (
     PublishedDevice("myriadvpu_openvino2019r2", "Myriad X VPU (Intel Neural Compute Stick 2)", "vpu",
                     "openvino-myriad", "2019R2", "openvino2019r2_myriad"),
 )  # fmt: skip
+
+_LONGEST_MS = 1e9
 
 Progress = Callable[[str, int], None]
 
@@ -94,7 +96,7 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             yield from lines
-    except (OSError, EOFError, UnicodeDecodeError) as fault:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as fault:
         raise MeasurementError(f"{path}: cannot be read as a list of networks ({fault}); restore the file") from fault
 
 
@@ -112,11 +114,12 @@ def _import_network(
 
     try:
         entry = json.loads(line)
-        name, family, latency = str(entry["id"]), str(entry["family"]), entry["latency_ms"]
-        if not isinstance(latency, Mapping):
-            raise TypeError("latency_ms")
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, RecursionError):
+        entry = None
+    latency = entry.get("latency_ms") if isinstance(entry, dict) else None
+    if not isinstance(latency, dict) or not {"id", "family"} <= entry.keys():
         return refuse_all("the line is no network with id, family and latency_ms", where)
+    name, family = f"{entry['id']:.200}", f"{entry['family']:.200}"
     if name in seen:
         return refuse_all("a network of that id came before", name)
     seen.add(name)
@@ -133,13 +136,14 @@ def _import_network(
         for device in timed:
             imported.refuse(device.name, reason, name)
         return None
-    repeats = entry.get("repeat_measurements_ms") or {}
+    repeats = entry.get("repeat_measurements_ms")
     for device in timed:
         time_ms = latency[device.name]
-        if not isinstance(time_ms, int | float) or not math.isfinite(time_ms) or time_ms <= 0:
+        if not _is_time(time_ms):
             imported.refuse(device.name, "the latency is no positive number", name)
             continue
-        again = [float(t) for t in repeats.get(device.name, ()) if isinstance(t, int | float) and t > 0]
+        times = repeats.get(device.name) if isinstance(repeats, dict) else None
+        again = [float(t) for t in times if _is_time(t)] if isinstance(times, list) else []
         imported.accept(
             device.name,
             published_measurement(
@@ -147,6 +151,11 @@ def _import_network(
             ),
         )
     return None
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a value of the file is a time in milliseconds; a whole number may be too large for a float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LONGEST_MS
 
 
 def _graph(name: str, entry: Mapping[str, Any]) -> Graph:
@@ -158,7 +167,7 @@ def _graph(name: str, entry: Mapping[str, Any]) -> Graph:
             str(params["arch_str"]), int(params["C"]), int(params["N"]), int(params["num_classes"]),
             int(entry["input_nhwc"][1]),
         )  # fmt: skip
-    except (KeyError, TypeError, IndexError, ValueError) as fault:
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as fault:
         if isinstance(fault, ModelError):
             raise
         raise ModelError(f"{name}: has neither nodes nor the parameters of a NAS-Bench-201 network") from fault

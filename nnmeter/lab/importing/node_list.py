@@ -23,6 +23,8 @@ from nnmeter.graph.unbound import UnboundModel
 
 NodeList = Sequence[Sequence[Any]]
 
+_LARGEST = 1 << 31  # size of a dimension
+
 _RELU6_BOUNDS = (0.0, 6.0)
 
 
@@ -32,7 +34,7 @@ def read_node_list(name: str, nodes: NodeList) -> UnboundModel:
     Raises:
         ModelError: an operator is unknown, reads a node that is not before it, or lacks an attribute.
     """
-    return _Reader(name, nodes).model()
+    return _Reader(name, _checked(name, nodes)).model()
 
 
 def graph_of_node_list(name: str, nodes: NodeList) -> Graph:
@@ -41,7 +43,7 @@ def graph_of_node_list(name: str, nodes: NodeList) -> Graph:
     Raises:
         ModelError: as `read_node_list`, or a shape is not what the list states.
     """
-    reader = _Reader(name, nodes)
+    reader = _Reader(name, _checked(name, nodes))
     graph = bind_shapes(reader.model())
     types = graph.types
     for number, (node, tensor) in enumerate(zip(nodes, reader.tensors, strict=True)):
@@ -55,6 +57,33 @@ def graph_of_node_list(name: str, nodes: NodeList) -> Graph:
                     f"{'x'.join(map(str, found))} (batch, channels first); check the description"
                 )
     return graph
+
+
+def _checked(name: str, nodes: Any) -> NodeList:
+    """The list itself, if each of its nodes has the form that the module says."""
+    if not isinstance(nodes, Sequence) or isinstance(nodes, str):
+        raise ModelError(f"{name}: its nodes are no list; check the description")
+    for number, node in enumerate(nodes):
+        if not _is_node(node):
+            raise ModelError(
+                f"{name}: node {number} is not [operator, inputs, attributes, shape H W C]; check the description"
+            )
+    return nodes
+
+
+def _is_node(node: Any) -> bool:
+    if not isinstance(node, Sequence) or len(node) != 4:
+        return False
+    operator, inputs, attributes, shape = node
+    return (
+        isinstance(operator, str)
+        and isinstance(attributes, Mapping)
+        and isinstance(inputs, Sequence)
+        and isinstance(shape, Sequence)
+        and len(shape) in (1, 3)
+        and all(isinstance(size, int) and not isinstance(size, bool) for size in (*inputs, *shape))
+        and all(0 < size <= _LARGEST for size in shape)
+    )
 
 
 class _Reader:
@@ -80,7 +109,7 @@ class _Reader:
                 if any(not 0 <= source < number for source in inputs):
                     raise ModelError(f"{self.name}: node {number} reads a node that is not before it; sort the list")
                 tensor = rule(self, [self.tensors[source] for source in inputs], inputs, attributes, shape)
-            except (KeyError, TypeError, ValueError, IndexError) as fault:
+            except (KeyError, TypeError, ValueError, IndexError, ArithmeticError) as fault:
                 if isinstance(fault, ModelError):
                     raise
                 raise ModelError(

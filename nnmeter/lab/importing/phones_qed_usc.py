@@ -19,6 +19,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -266,7 +267,7 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             reader = csv.DictReader(text)
             lines = list(reader)
             header = list(reader.fieldnames or ())
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as fault:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as fault:
         raise MeasurementError(f"{path}: cannot be read as a table ({fault}); restore the file") from fault
     if not header or header[0] != "model":
         raise MeasurementError(f"{path}: is no table of the phones' data set: its first column is not 'model'")

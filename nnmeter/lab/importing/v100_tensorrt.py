@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -178,5 +179,5 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             yield from lines
-    except (OSError, EOFError, UnicodeDecodeError) as fault:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as fault:
         raise MeasurementError(f"{path}: cannot be read as a list of convolutions ({fault}); restore it") from fault

@@ -6,7 +6,7 @@
 3. All sittings of a file share the nominal time of the reference kernel, that of the first: `reference_of` says what to
    measure with.
 4. The new file replaces the old one whole, or not at all. What another process added meanwhile is read again at that
-   moment, so that it is kept.
+   moment, so that it is kept; a lock is held from then until the file is replaced.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.measuring.fingerprint import identity
+from nnmeter.lab.measuring.lock import locked_file
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements, write_measurements
 
@@ -57,19 +58,20 @@ def append_measurements(
     Raises:
         MeasurementError: as `check_appendable`; the file is as it was.
     """
-    earlier: list[Measurement] = []
-    kept: Mapping[str, Any] = fingerprint
-    renamed: dict[str, str] = {}
-    if Path(path).exists():
-        earlier, own = _read(path, fingerprint)
-        taken = {m.sitting for m in earlier}
-        renamed = {m.sitting: _free_name(m.sitting, taken) for m in measurements}
-        told = {renamed.get(name, name): facts for name, facts in fingerprint.get("sittings", {}).items()}
-        kept = {**own, "sittings": {**own.get("sittings", {}), **told}}
-    fresh = [replace(m, sitting=renamed.get(m.sitting, m.sitting)) for m in measurements]
-    added = with_unique_ids(fresh, {m.id for m in earlier})
-    write_measurements(path, [*earlier, *added], kept)
-    return added
+    with locked_file(Path(path).absolute()):
+        earlier: list[Measurement] = []
+        kept: Mapping[str, Any] = fingerprint
+        renamed: dict[str, str] = {}
+        if Path(path).exists():
+            earlier, own = _read(path, fingerprint)
+            taken = {m.sitting for m in earlier}
+            renamed = {m.sitting: _free_name(m.sitting, taken) for m in measurements}
+            told = {renamed.get(name, name): facts for name, facts in fingerprint.get("sittings", {}).items()}
+            kept = {**own, "sittings": {**own.get("sittings", {}), **told}}
+        fresh = [replace(m, sitting=renamed.get(m.sitting, m.sitting)) for m in measurements]
+        added = with_unique_ids(fresh, {m.id for m in earlier})
+        write_measurements(path, [*earlier, *added], kept)
+        return added
 
 
 def with_unique_ids(measurements: Sequence[Measurement], taken: Collection[str] = ()) -> list[Measurement]:

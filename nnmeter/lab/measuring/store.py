@@ -7,29 +7,37 @@
 4. A store that grows is a directory of part files `part-<first>-<next>.parquet`, each a range of seeds; a directory is
    read as one store, and all of its parts must come from one device.
 5. What a file would fill of the memory is asked of it before it is read (`_MOST_VALUES`, `_MOST_BYTES`).
+6. What is read is checked, once and for every verb (`nnmeter.lab.measuring.validation`).
+7. Damage is told before Parquet's reader sees it, which some damaged footers would abort: between the data and the
+   footer, where that reader does not look, lies a mark and the SHA-256 of all else. A file of an older version, which
+   has no mark, is read without.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from nnmeter.errors import MeasurementError
-from nnmeter.files import open_regular, parse_json, write_whole
-from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.measuring.fingerprint import identity
-from nnmeter.lab.measuring.measurement import GRANULARITIES, Measurement
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.validation import faults_of_fingerprint, faults_of_rows, read_signature
 
 SCHEMA_VERSION = 1
 _DICTIONARY_BYTES = 64 << 20  # rule 2: beyond this Parquet would write every signature in full
 _VERSION_KEY, _FINGERPRINT_KEY = b"nnmeter.measurements", b"nnmeter.fingerprint"
 _MOST_GROUPS, _MOST_VALUES, _MOST_BYTES = 10_000, 20_000_000, 1 << 30  # rule 5; what ships has 318,000 at most
-_FAULTS = (ArithmeticError, AttributeError, IndexError, KeyError, MemoryError, TypeError, ValueError)
+_MARK = b"\0nnmeter.sha256\0"
+_HASH_BYTES, _END_BYTES = 32, 8  # the end of a Parquet file: four bytes for the length of the footer, and PAR1
+_FEW = 3  # faults that a message names
 _PART = re.compile(r"part-(\d+)-(\d+)\.parquet")
 _TEXTS = ("id", "granularity", "network", "family", "sitting")
 _TIMES = ("latency_ms", "min_ms", "median_ms", "p90_ms", "reference_ms")
@@ -65,7 +73,7 @@ def write_measurements(
     parquet.write_table(
         table, buffer, compression="zstd", compression_level=15, dictionary_pagesize_limit=_DICTIONARY_BYTES
     )
-    write_whole(path, buffer.getvalue())
+    write_whole(path, _marked(buffer.getvalue()))
     _settle(Path(path))
 
 
@@ -73,7 +81,8 @@ def read_measurements(path: str | os.PathLike[str]) -> tuple[list[Measurement], 
     """The measurements of a file, or of all parts of a directory, and the fingerprint of their machine.
 
     Raises:
-        MeasurementError: nothing is there, a file is damaged or of another schema, or parts are of several devices.
+        MeasurementError: nothing is there, a file is damaged or of another schema, a row is no measurement, or parts
+            are of several devices.
     """
     place = Path(path)
     if place.is_file():
@@ -149,34 +158,122 @@ def _parts(directory: Path) -> Iterable[re.Match[str]]:
 
 
 def _read_file(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
+    rows, fingerprint = read_unchecked(path)
+    found = list(islice(faults_of_rows(rows), _FEW + 1))
+    if found:
+        more = " and more (`nnmeter profile --verify` names all)" if len(found) > _FEW else ""
+        raise MeasurementError(f"{path}: {'; '.join(found[:_FEW])}{more}; take these rows out, or measure again")
+    return rows, fingerprint
+
+
+def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
+    """The rows of one file and its fingerprint; their numbers may be any (`faults_of_rows` tells).
+
+    Raises:
+        MeasurementError: the file is damaged, or holds no rows of measurements.
+    """
     pa, parquet = _import_pyarrow()
     try:
-        with open_regular(path) as stream:
-            _check_size(path, parquet.ParquetFile(stream).metadata)
-            stream.seek(0)
-            table = parquet.read_table(stream)
-        metadata = table.schema.metadata or {}
-        version = metadata.get(_VERSION_KEY)
-        if version is None:
-            raise MeasurementError(
-                f"{path}: holds no measurements of nnmeter; give a file that `nnmeter profile` or `measure` wrote"
-            )
-        if version != str(SCHEMA_VERSION).encode():
-            raise MeasurementError(
-                f"{path}: measurements of schema {version.decode(errors='replace')}, "
-                f"this version reads {SCHEMA_VERSION}; update nnmeter"
-            )
-        fingerprint = parse_json(metadata[_FINGERPRINT_KEY])
-        if not isinstance(fingerprint, dict):
-            raise ValueError("its fingerprint is no object")
-        return _rows(table), fingerprint
-    except (pa.ArrowException, OSError, *_FAULTS) as fault:
+        data = read_limited(path, _MOST_BYTES)
+        if _is_damaged(data):
+            raise ValueError("its checksum is another")
+        _check_size(path, parquet.ParquetFile(io.BytesIO(data)).metadata)
+        table = parquet.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError, MemoryError, ValueError) as fault:  # of bytes that are no Parquet file
         if isinstance(fault, MeasurementError):
             raise
-        reason = str(fault).splitlines()[0][:120] if str(fault) else type(fault).__name__
+        raise _damaged(path, str(fault)) from fault
+    metadata = table.schema.metadata or {}
+    version = metadata.get(_VERSION_KEY)
+    if version is None:
         raise MeasurementError(
-            f"{path}: damaged, or not a measurement file ({reason}); measure again or restore it"
-        ) from fault
+            f"{path}: holds no measurements of nnmeter; give a file that `nnmeter profile` or `measure` wrote"
+        )
+    if version != str(SCHEMA_VERSION).encode():
+        raise MeasurementError(
+            f"{path}: measurements of schema {version.decode(errors='replace')}, "
+            f"this version reads {SCHEMA_VERSION}; update nnmeter"
+        )
+    told = metadata.get(_FINGERPRINT_KEY, b"null")
+    try:
+        fingerprint = parse_json(told)
+    except ValueError as fault:
+        raise _damaged(path, f"its fingerprint is {fault}") from fault
+    wrong = next(faults_of_fingerprint(fingerprint), None) or _wrong_column(pa, table)
+    if wrong:
+        raise _damaged(path, wrong)
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    try:
+        return _rows(columns), fingerprint
+    except (ValueError, pa.ArrowException) as fault:
+        raise _damaged(path, str(fault)) from fault
+
+
+def _damaged(path: Path, reason: str) -> MeasurementError:
+    line = next(iter(reason.splitlines()), "")[:120]
+    return MeasurementError(f"{path}: damaged, or not a measurement file ({line}); measure again or restore it")
+
+
+def _marked(data: bytes) -> bytes:
+    """A Parquet file with the mark and the hash of rule 7."""
+    place = _footer_of(data)
+    return data[:place] + _MARK + hashlib.sha256(data).digest() + data[place:]
+
+
+def _is_damaged(data: bytes) -> bool:
+    """Whether a file has a mark (rule 7) and is not what was marked."""
+    mark = data.rfind(_MARK)
+    if mark < 0:
+        return False
+    start = mark + len(_MARK)
+    end = start + _HASH_BYTES
+    if end != _footer_of(data):
+        return True
+    found = hashlib.sha256(memoryview(data)[:mark])
+    found.update(memoryview(data)[end:])
+    return found.digest() != data[start:end]
+
+
+def _footer_of(data: bytes) -> int:
+    """Where the footer of a Parquet file begins."""
+    return len(data) - _END_BYTES - int.from_bytes(data[-_END_BYTES : -_END_BYTES // 2], "little")
+
+
+def _wrong_column(pa: Any, table: Any) -> str | None:
+    """What is wrong with the columns: one is missing, stands twice, is of another type, or lacks a value."""
+    for name, kind in _column_types(pa).items():
+        if table.column_names.count(name) != 1:
+            return f"its column '{name}' is missing or stands twice"
+        column = table[name]
+        if not _is_like(pa, column.type, kind):
+            return f"its column '{name}' is of {column.type}, not of {kind}"
+        if column.null_count or (pa.types.is_list(kind) and any(c.flatten().null_count for c in column.chunks)):
+            return f"its column '{name}' lacks a value"
+    return None
+
+
+def _column_types(pa: Any) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(_TEXTS, pa.string()),
+        **dict.fromkeys((*_TIMES, "half_a_ms", "half_b_ms"), pa.float32()),
+        **dict.fromkeys(_COUNTS, pa.int32()),
+        **dict.fromkeys(("kernel_ms", "kernel_spread"), pa.list_(pa.float32())),
+        "kernels": pa.list_(pa.string()),
+    }
+
+
+def _is_like(pa: Any, kind: Any, wanted: Any) -> bool:
+    """Whether a type is of the same sort: any width of numbers, either size of texts and lists."""
+    types = pa.types
+    if types.is_list(wanted):
+        return bool(types.is_list(kind) or types.is_large_list(kind)) and _is_like(
+            pa, kind.value_type, wanted.value_type
+        )
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    if types.is_string(wanted):
+        return bool(types.is_string(kind) or types.is_large_string(kind))
+    return bool(types.is_floating(kind) if types.is_floating(wanted) else types.is_integer(kind))
 
 
 def _check_size(path: Path, metadata: Any) -> None:
@@ -189,22 +286,20 @@ def _check_size(path: Path, metadata: Any) -> None:
         )
 
 
-def _rows(table: Any) -> list[Measurement]:
-    plain = {name: table[name].to_pylist() for name in table.column_names if name != "kernels"}
-    signatures = [tuple(map(KernelSignature.from_json, texts)) for texts in table["kernels"].to_pylist()]
-    rows = []
-    for position, kernels in enumerate(signatures):
-        row = {name: column[position] for name, column in plain.items()}
-        half_ms = (row.pop("half_a_ms"), row.pop("half_b_ms"))
-        for name in ("kernel_ms", "kernel_spread"):
-            row[name] = tuple(row[name])
-        measurement = Measurement(kernels=kernels, half_ms=half_ms, **row)
-        if measurement.granularity not in GRANULARITIES:
-            raise ValueError(f"granularity {measurement.granularity!r}")
-        if row["kernel_ms"] and not len(row["kernel_ms"]) == len(row["kernel_spread"]) == len(kernels):
-            raise ValueError(f"row {position} has {len(kernels)} kernels and {len(row['kernel_ms'])} times")
-        rows.append(measurement)
-    return rows
+def _rows(columns: Mapping[str, Sequence[Any]]) -> list[Measurement]:
+    known = {text: read_signature(text) for text in {text for texts in columns["kernels"] for text in texts}}
+    signatures = [tuple([known[text] for text in texts]) for texts in columns["kernels"]]
+    plain = {name: columns[name] for name in (*_TEXTS, *_TIMES, *_COUNTS)}
+    return [
+        Measurement(
+            kernels=kernels,
+            half_ms=(columns["half_a_ms"][position], columns["half_b_ms"][position]),
+            kernel_ms=tuple(columns["kernel_ms"][position]),
+            kernel_spread=tuple(columns["kernel_spread"][position]),
+            **{name: column[position] for name, column in plain.items()},
+        )
+        for position, kernels in enumerate(signatures)
+    ]
 
 
 def _import_pyarrow() -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnmeter.devices.card import Card, is_pack_id
 from nnmeter.devices.machine import channel_block
-from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def build_pack(
     from nnmeter.lab.training.priors import launch_of
     from nnmeter.lab.training.train import fit_predictor
 
-    measurements, fingerprint = read_all(sources)
+    check_place(output)
+    measurements, fingerprint = read_all(sources, progress)
     document = _rules_for(rules, fingerprint)
     start = None if prior is None else load_pack(prior)
     predictor, report = fit_predictor(
@@ -98,8 +99,12 @@ def build_pack(
     return save_pack(output, card, document, predictor)
 
 
-def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measurement], dict[str, Any]]:
+def read_all(
+    sources: Sequence[str | os.PathLike[str]], tell: Callable[[str], None] | None = None
+) -> tuple[list[Measurement], dict[str, Any]]:
     """The measurements of several sources, in the first one's state of the machine, and their one fingerprint (rule 1).
+
+    Rows with times that their kernels cannot have taken are left out; `tell` is told which.
 
     Raises:
         MeasurementError: they are of several devices.
@@ -107,6 +112,7 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
     from nnmeter.devices.identity import describe_setting
     from nnmeter.lab.measuring.fingerprint import identity
     from nnmeter.lab.measuring.store import read_measurements
+    from nnmeter.lab.measuring.validation import split_outliers
 
     found: list[Measurement] = []
     fingerprint: dict[str, Any] = {}
@@ -121,7 +127,11 @@ def read_all(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Measuremen
         fingerprint = fingerprint or own
         nominal_ms = found[0].reference_ms if found else None
         found += rows if nominal_ms is None else [row.at_reference(nominal_ms) for row in rows]
-    return found, fingerprint
+    kept, left_out = split_outliers(found)
+    if left_out and tell is not None:
+        names = ", ".join(row.id for row in left_out[:5])
+        tell(f"left out {len(left_out)} of {len(found)} rows, whose times are absurd for their kernels: {names}")
+    return kept, fingerprint
 
 
 def make_card(

@@ -19,7 +19,7 @@ import numpy as np
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.identity import match_measurements
-from nnmeter.devices.pack import DevicePack, save_pack
+from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.lab.training.build import make_card, read_all
 from nnmeter.lab.transfer.near_device import (
     at_one_reference,
@@ -85,7 +85,8 @@ def calibrate_pack(
     from nnmeter.lab.transfer.problem import pose_problem
 
     say = progress or (lambda _: None)
-    raw, fingerprint = read_all(sources)
+    check_place(output)
+    raw, fingerprint = read_all(sources, say)
     machine = match_measurements(prior.card, fingerprint)
     measurements = at_one_reference(raw, prior.card.reference_ms if machine.same_reference else None)
     predictor = prior.predictor

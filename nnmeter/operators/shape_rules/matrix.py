@@ -118,6 +118,11 @@ def _attention(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorT
     """Attention of ai.onnx (opset 23): Q, K, V of rank 3 or 4, past keys and values to append to."""
     q, k, v = present(inputs, 0), present(inputs, 1), present(inputs, 2)
     past = optional(inputs, 4)
+    ranks = {len(kind.shape) for kind in (q, k, v)}
+    if ranks not in ({3}, {4}) or (past is not None and len(past.shape) != 4):
+        raise ShapeError(
+            "its queries, keys and values are not all of rank 3 or of rank 4, or its past is not of rank 4"
+        )
     if len(q.shape) == 4:
         batch, heads, rows, _ = q.shape
         kv_heads, columns, key_width = k.shape[1:]

@@ -225,7 +225,9 @@ def _upsample(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTy
         value = context.value(node, 1)
         if value is None:
             raise UnknownShapeError("its scales are not known")
-        scales = value.tolist()
+        scales = value.ravel().tolist()
+    if len(scales) != len(x.shape):
+        raise ShapeError(f"{len(scales)} scales do not fit the input {show(x.shape)}")
     return (TensorType(x.dtype, scaled(x.shape, scales)),)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.measuring.append import append_measurements, check_appendable, with_unique_ids
 from nnmeter.lab.measuring.store import read_measurements
+from tests.conftest import REPOSITORY
 from tests.lab.measuring.test_store import FINGERPRINT, make_measurement
 
 pytest.importorskip("pyarrow")
@@ -94,3 +98,20 @@ def test_later_sittings_share_the_nominal_reference_of_the_first(tmp_path: Path)
     assert check_appendable(path, fingerprint("monday")) is None
     append_measurements(path, sitting("monday"), fingerprint("monday"))
     assert check_appendable(path, fingerprint("tuesday")) == pytest.approx(make_measurement(0).reference_ms)
+
+
+def test_processes_that_add_at_once_lose_no_row(tmp_path):
+    """Six processes, ten rows each."""
+    path = tmp_path / "m.parquet"
+    script = (
+        f"import sys; sys.path[:0] = [{str(REPOSITORY)!r}]\n"
+        "from tests.lab.measuring.test_store import FINGERPRINT, make_measurement\n"
+        "from nnmeter.lab.measuring.append import append_measurements\n"
+        "for number in range(10):\n"
+        f"    append_measurements({str(path)!r}, [make_measurement(10 * int(sys.argv[1]) + number)], FINGERPRINT)\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", script, str(number)]) for number in range(6)]
+    assert [process.wait() for process in running] == [0] * 6
+    rows, _ = read_measurements(path)
+    assert {row.network for row in rows} == {f"residual-{number}" for number in range(60)}
+    assert os.listdir(tmp_path) == ["m.parquet"]

@@ -188,3 +188,120 @@ def test_corrected_times_move_to_another_nominal_reference():
     assert moved.median_ms == measurement.median_ms
     assert moved.kernel_ms[0] == pytest.approx(factor * measurement.kernel_ms[0])
     assert moved.at_reference(measurement.reference_ms).latency_ms == pytest.approx(measurement.latency_ms)
+
+
+# --- What is read is checked, once for every verb
+
+
+def damaged(**changes):
+    return dataclasses.replace(make_measurement(1), **changes)
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (damaged(latency_ms=0.0), "its latency is 0.0 ms"),
+        (damaged(latency_ms=float("nan")), "its latency is nan ms"),
+        (damaged(latency_ms=float("inf")), "its latency is inf ms"),
+        (damaged(latency_ms=-1.0), "its latency is -1.0 ms"),
+        (damaged(reference_ms=0.0), "that of the reference 0.0 ms"),
+        (damaged(min_ms=float("nan")), "its minimum is nan ms"),
+        (damaged(half_ms=(float("nan"), 1.0)), "the time of a half or of a kernel"),
+        (damaged(kernels=()), "no kernels"),
+        (damaged(granularity="network"), "has the granularity 'network'"),
+        (damaged(threads=0), "on 0 threads"),
+        (damaged(kernel_ms=(1.0,), kernel_spread=(0.1,)), "1 times and 1 spreads of 3 kernels"),
+        (damaged(kernel_ms=(1.0, -1.0, 1.0), kernel_spread=(0.1, 0.1, 0.1)), "the time of a half or of a kernel"),
+        (damaged(network="\x1b[31mred"), "its names have control characters"),
+    ],
+)
+def test_a_row_that_is_no_measurement_is_refused_and_named(tmp_path, row, fault):
+    write_measurements(tmp_path / "m.parquet", [make_measurement(0), row], FINGERPRINT)
+    with pytest.raises(MeasurementError, match=r"m\.parquet: block:residual-1: .*" + fault) as caught:
+        read_measurements(tmp_path / "m.parquet")
+    assert str(caught.value).isprintable()
+
+
+def test_two_rows_of_one_id_are_refused(tmp_path):
+    write_measurements(tmp_path / "m.parquet", [make_measurement(0), make_measurement(0)], FINGERPRINT)
+    with pytest.raises(MeasurementError, match="residual-0: stands 2 times"):
+        read_measurements(tmp_path / "m.parquet")
+
+
+@pytest.mark.parametrize(
+    "fingerprint",
+    [
+        {**FINGERPRINT, "threads": "one"},
+        {**FINGERPRINT, "runtime": "../../rules"},
+        {**FINGERPRINT, "cpu": ["Some CPU"]},
+        {**FINGERPRINT, "reference_ms": float("nan")},
+        {**FINGERPRINT, "cpu": "\x1b[31m"},
+        {**FINGERPRINT, "sittings": {"s": 1}},
+    ],
+)
+def test_a_fingerprint_of_another_form_is_refused(tmp_path, fingerprint):
+    write_measurements(tmp_path / "m.parquet", [make_measurement(0)], fingerprint)
+    with pytest.raises(MeasurementError, match=r"damaged, or not a measurement file \(its fingerprint"):
+        read_measurements(tmp_path / "m.parquet")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("latency_ms", ["slow"]),
+        ("latency_ms", [None]),
+        ("kernels", [["[" * 5000]]),
+        ("kernels", [['["Conv", "Conv", "", [["float99", 1]], [false], [], {}]']]),
+        ("kernels", [[None]]),
+        ("id", [1]),
+    ],
+)
+def test_a_column_of_another_form_is_refused(tmp_path, column, value):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    write_measurements(tmp_path / "m.parquet", [make_measurement(0)], FINGERPRINT)
+    table = parquet.read_table(tmp_path / "m.parquet")
+    place = table.column_names.index(column)
+    table = table.set_column(place, column, pa.array(value))
+    parquet.write_table(table, tmp_path / "m.parquet")
+    with pytest.raises(MeasurementError, match="damaged, or not a measurement file"):
+        read_measurements(tmp_path / "m.parquet")
+
+
+def test_no_damaged_file_reads_as_other_numbers(tmp_path):
+    """Every byte in turn is changed in one bit: the file reads as it was, or is refused."""
+    path = tmp_path / "m.parquet"
+    rows = [make_measurement(number) for number in range(3)]
+    write_measurements(path, rows, FINGERPRINT)
+    whole = path.read_bytes()
+    expected = read_measurements(path)
+    refused = 0
+    for place in range(0, len(whole), 7):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        try:
+            found = read_measurements(path)
+        except MeasurementError:
+            refused += 1
+        else:  # only a byte of the mark itself, without which it is a file of an older version
+            assert found == expected, place
+    assert refused >= len(whole) // 7 - 3
+
+
+def test_a_file_without_checksums_is_read(tmp_path):
+    from pyarrow import parquet
+
+    write_measurements(tmp_path / "new.parquet", [make_measurement(0)], FINGERPRINT)
+    parquet.write_table(parquet.read_table(tmp_path / "new.parquet"), tmp_path / "old.parquet")
+    assert read_measurements(tmp_path / "old.parquet") == read_measurements(tmp_path / "new.parquet")
+
+
+def test_a_row_of_an_absurd_time_is_left_out():
+    from nnmeter.lab.measuring.validation import split_outliers
+
+    rows = [make_measurement(number) for number in range(20)]
+    outliers = [dataclasses.replace(make_measurement(20), latency_ms=latency_ms) for latency_ms in (1e-6, 1e7)]
+    assert split_outliers([*rows, *outliers]) == (rows, outliers)
+    assert split_outliers([*rows[:3], outliers[0]]) == ([*rows[:3], outliers[0]], [])

@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import TensorType
 
@@ -112,9 +110,7 @@ def _replace(
     graph.types[blocks] = graph.types[output]
     graph.add_node(fields["becomes"], node.name, [root], [blocks], {"blocksize": size}, position, sources)
     if not sorted_already:
-        channels = kind.shape[1]
-        indices = (np.array(order)[:, None] * channels + np.arange(channels)).ravel()
-        tensor = graph.add_weight("channels", TensorType("int64", indices.shape))
+        tensor = graph.add_weight("channels", TensorType("int64", (len(order) * kind.shape[1],)))
         graph.add_node(
             fields["gather"], graph.fresh("gather"), [blocks, tensor], [output], {"axis": 1}, position + 1e-6
         )

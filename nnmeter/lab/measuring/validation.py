@@ -1,0 +1,184 @@
+"""What a measurement must be before anything is done with it; every verb that reads measurements asks here, once.
+
+Rules:
+
+1. Columns have the types that a writer gives them, and no value is missing.
+2. A latency and a reference time are finite and above 0; so are the other times of a run, which may be unknown (NaN)
+   where the row has no runs, as times that others published. Halves and times of kernels may be 0.
+3. A row has kernels, and of profiled ones a time and a spread each (one of a kernel that takes no time may be no
+   number); counts are not negative, threads and batch above 0.
+4. A kernel's signature has known element types, sizes of 0 and more, and attributes that are numbers, words or lists of
+   them.
+5. Texts have no control characters. The runtime's name is a plain word: rules are looked for under it.
+6. Ids are unique.
+7. A fingerprint is an object whose fields have the types that a writer gives them.
+8. A row whose time is `_ABSURD` times more or less than that of the other rows for a like amount of work is not that of
+   its kernels (`split_outliers`). The amount is what a plain machine would take: a start, operations and bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from statistics import median
+from typing import Any
+
+from nnmeter.graph.dtypes import CODE_OF_DTYPE
+from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
+from nnmeter.kernels.features import signature_cost
+from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.lab.measuring.measurement import GRANULARITIES, Measurement
+
+LONGEST_MS = 1e9  # eleven days
+_MOST_COUNT = 2**31 - 1
+_RUNTIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_START_MS, _OPERATIONS, _BYTES = 1e-3, 1e8, 1e7  # rule 8: of a kernel; a millisecond
+_ABSURD = 300.0  # in the data that ship, the largest factor is 33
+_FEWEST = 8  # rows that tell what is usual
+
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(
+        ("cpu", "vendor", "architecture", "isa", "runtime", "runtime_version", "precision", "date", "kind", "hardware"),
+        str,
+    ),
+    "threads": int,
+    "reference_ms": (int, float),
+    **dict.fromkeys(("settings", "sittings", "published", "fusion_parameters"), dict),
+}  # fmt: skip
+
+
+def faults_of_fingerprint(fingerprint: Any) -> Iterator[str]:
+    """What is wrong with a fingerprint (rules 5 and 7)."""
+    if not isinstance(fingerprint, dict):
+        yield "its fingerprint is no object"
+        return
+    for name, kinds in _FIELDS.items():
+        value = fingerprint.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            yield f"its fingerprint says {value!r:.60} of '{name}'"
+        elif isinstance(value, str) and not value.isprintable():
+            yield f"its fingerprint has control characters in '{name}'"
+    nominal_ms, threads = fingerprint.get("reference_ms"), fingerprint.get("threads")
+    if isinstance(nominal_ms, int | float) and not _is_time(nominal_ms):
+        yield f"its fingerprint says {nominal_ms!r:.60} of 'reference_ms'"
+    if isinstance(threads, int) and not 0 < threads <= _MOST_COUNT:
+        yield f"its fingerprint says {threads!r:.60} of 'threads'"
+    runtime = fingerprint.get("runtime")
+    if isinstance(runtime, str) and not _RUNTIME.fullmatch(runtime):
+        yield f"its fingerprint has the runtime {runtime!r:.60}, which is no name of one"
+    sittings = fingerprint.get("sittings")
+    if isinstance(sittings, dict) and not all(isinstance(facts, dict) for facts in sittings.values()):
+        yield "its fingerprint has sittings that are no objects"
+
+
+def faults_of_rows(rows: Sequence[Measurement]) -> Iterator[str]:
+    """What is wrong with rows, each fault with the row's id (rules 2, 3, 5 and 6)."""
+    for name, count in Counter(row.id for row in rows).items():
+        if count > 1:
+            yield f"{name}: stands {count} times"
+    for row in rows:
+        for fault in faults_of_row(row):
+            yield f"{row.id}: {fault}"
+
+
+def faults_of_row(row: Measurement) -> Iterator[str]:
+    """What is wrong with a row (rules 2, 3 and 5)."""
+    if not all(text.isprintable() for text in (row.id, row.network, row.family, row.sitting)):
+        yield "its names have control characters"
+    if row.granularity not in GRANULARITIES:
+        yield f"has the granularity {row.granularity!r:.40}"
+    if not _is_time(row.latency_ms) or not _is_time(row.reference_ms):
+        yield f"its latency is {row.latency_ms} ms, that of the reference {row.reference_ms} ms"
+    unknown = row.runs == 0
+    for name, time_ms in (("minimum", row.min_ms), ("median", row.median_ms), ("90th percentile", row.p90_ms)):
+        if not (_is_time(time_ms) or (unknown and math.isnan(time_ms))):
+            yield f"its {name} is {time_ms} ms"
+    if not all(_is_time(time_ms) or time_ms == 0 for time_ms in (*row.half_ms, *row.kernel_ms)):
+        yield "the time of a half or of a kernel is negative or not finite"
+    if any(spread < 0 for spread in row.kernel_spread):
+        yield "the spread of a kernel is negative"
+    counts = (row.runs, row.kernel_runs, row.threads - 1, row.batch - 1)
+    if not all(0 <= count <= _MOST_COUNT for count in counts):
+        yield f"{row.runs} and {row.kernel_runs} runs on {row.threads} threads with batch {row.batch}"
+    if not row.kernels:
+        yield "no kernels"
+    if len(row.kernel_ms) not in (0, len(row.kernels)) or len(row.kernel_spread) != len(row.kernel_ms):
+        yield f"{len(row.kernel_ms)} times and {len(row.kernel_spread)} spreads of {len(row.kernels)} kernels"
+
+
+def _is_time(value: float) -> bool:
+    return 0 < value < LONGEST_MS
+
+
+def read_signature(text: str) -> KernelSignature:
+    """A signature from its text (rule 4).
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        parts = json.loads(text)
+    except RecursionError:
+        raise ValueError("a kernel is nested too deep") from None
+    if not isinstance(parts, list) or len(parts) != 7 or not _is_signature(*parts):
+        raise ValueError(f"a kernel is {text:.80}")
+    return KernelSignature.from_json(text)
+
+
+def _is_signature(kind: Any, op: Any, domain: Any, inputs: Any, constants: Any, outputs: Any, attributes: Any) -> bool:
+    return (
+        all(isinstance(word, str) and word.isprintable() for word in (kind, op, domain))
+        and all(isinstance(part, list) for part in (inputs, constants, outputs))
+        and all(kind is None or _is_type(kind) for kind in inputs)
+        and all(isinstance(constant, int) for constant in constants)
+        and len(constants) == len(inputs)
+        and all(map(_is_type, outputs))
+        and isinstance(attributes, dict)
+        and all(_is_attribute(value) for value in attributes.values())
+    )
+
+
+def _is_type(kind: Any) -> bool:
+    return (
+        isinstance(kind, list)
+        and 0 < len(kind) <= MAX_RANK + 1
+        and isinstance(kind[0], str)
+        and kind[0] in CODE_OF_DTYPE
+        and all(isinstance(size, int) and 0 <= size <= MAX_ELEMENTS for size in kind[1:])
+    )
+
+
+def _is_attribute(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, int | float | str) for item in value)
+    return value is None or isinstance(value, int | float | str)
+
+
+def split_outliers(rows: Sequence[Measurement]) -> tuple[list[Measurement], list[Measurement]]:
+    """Rows that can be what they say, and those whose time no machine took for their kernels (rule 8)."""
+    if len(rows) < _FEWEST:
+        return list(rows), []
+    logs = [math.log(row.latency_ms / _plain_ms(row)) for row in rows]
+    usual = median(logs)
+    far = [abs(value - usual) > math.log(_ABSURD) for value in logs]
+    return (
+        [row for row, is_far in zip(rows, far, strict=True) if not is_far],
+        [row for row, is_far in zip(rows, far, strict=True) if is_far],
+    )
+
+
+def _plain_ms(row: Measurement) -> float:
+    counts: Mapping[KernelSignature, int] = Counter(row.kernels)
+    return sum(count * _plain_kernel_ms(kernel) for kernel, count in counts.items())
+
+
+@lru_cache(maxsize=65536)
+def _plain_kernel_ms(kernel: KernelSignature) -> float:
+    cost = signature_cost(kernel)
+    return _START_MS + max(cost.flops / _OPERATIONS, (cost.bytes_read + cost.bytes_written) / _BYTES)

@@ -1,0 +1,120 @@
+"""Nodes that no runtime runs are refused, with the operator and the reason (each was refused by ONNX Runtime 1.32)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from nnmeter.binding.bind import bind_shapes
+from nnmeter.errors import ModelError, OperatorFaultError
+from nnmeter.formats import read_model
+
+FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+WEIGHT = np.ones((4, 1, 3, 3), np.float32)
+X = [1, 1, 8, 8]
+
+
+def model(
+    op: str, shapes: list[list[int]], attributes: dict[str, Any], constants: list[np.ndarray], opset: int, outputs: int,
+    types: list[int],
+) -> onnx.ModelProto:  # fmt: skip
+    names = [f"i{k}" for k in range(len(shapes))]
+    stored = [onnx.numpy_helper.from_array(value, f"c{k}") for k, value in enumerate(constants)]
+    written = [f"o{k}" for k in range(outputs)]
+    node = helper.make_node(op, [*names, *(t.name for t in stored)], written, "node", **attributes)
+    kinds = [*types, *[FLOAT] * len(shapes)]
+    given = [helper.make_tensor_value_info(n, k, s) for n, k, s in zip(names, kinds, shapes, strict=False)]
+    results = [onnx.ValueInfoProto(name=name) for name in written]
+    graph = helper.make_graph([node], "g", given, results, stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def case(op: str, shapes: list[list[int]], reason: str, *constants: Any, opset: int = 17, outputs: int = 1,
+         types: tuple[int, ...] = (), **attributes: Any) -> Any:  # fmt: skip
+    arrays = [c if isinstance(c, np.ndarray) else np.array(c, np.int64) for c in constants]
+    return pytest.param(
+        model(op, shapes, attributes, arrays, opset, outputs, list(types)), op, reason, id=f"{op}: {reason}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("proto", "op", "reason"),
+    [
+        case("Conv", [X], "attribute dilations is [0, 0]", WEIGHT, dilations=[0, 0]),
+        case("Conv", [X], "attribute pads is [-1, -1, -1, -1]", WEIGHT, pads=[-1] * 4),
+        case("Conv", [X], "kernel_shape is 2x2, its weights are 4x1x3x3", WEIGHT, kernel_shape=[2, 2]),
+        case("Conv", [X, [4, 1, 3, 3], [2]], "its bias is 2, it writes 4 channels"),
+        case("ConvTranspose", [[1, 2, 4, 4], [3, 2, 3, 3]], "weights 3x2x3x3 in 1 groups do not fit the input 1x2x4x4"),
+        case("ConvTranspose", [[1, 3, 4, 4], [3, 2, 3, 3], [5]], "its bias is 5, it writes 2 channels"),
+        case("MaxPool", [X], "attribute kernel_shape is [0, 2]", kernel_shape=[0, 2]),
+        case("MaxPool", [X], "pads [2, 2, 2, 2] are not smaller than the window",
+             kernel_shape=[2, 2], pads=[2] * 4),
+        case("AveragePool", [X], "attribute pads is [-1, 0, 0, 0]", kernel_shape=[2, 2], pads=[-1, 0, 0, 0]),
+        case("Unsqueeze", [[1, 3]], "axes [0, 0] name one twice", [0, 0]),
+        case("Slice", [[4, 3]], "axes [0, 0] name one twice", [0, 0], [1, 1], [0, 0]),
+        case("TopK", [[4]], "it selects 5 of 4", [5], outputs=2),
+        case("Split", [[5]], "an axis of 5 is not split evenly into 2", opset=13, outputs=2),
+        case("Split", [[6]], "parts [2, 2, 2] do not fit 2 outputs", [2, 2, 2], outputs=2),
+        case("DepthToSpace", [[1, 6, 2, 2]], "blocks of 2 do not fit the input 1x6x2x2", blocksize=2),
+        case("Einsum", [[2, 3], [4, 5]], "'j' of its equation is 3 in one input and 4 in another",
+             equation="ij,jk->ik"),
+        case("Gemm", [[2, 3], [3, 4], [5]], "shapes 2x4 and 5 do not broadcast"),
+        case("Softmax", [[2, 3]], "axis 5 is outside of a tensor of rank 2", axis=5),
+        case("Flatten", [[2, 3]], "axis 5 is outside of a tensor of rank 2", axis=5),
+        case("LayerNormalization", [[2, 3], [4]], "shapes 2x3 and 4 do not broadcast"),
+        case("Add", [[2], [2]], "its inputs are of float32 and int64", types=(FLOAT, INT64)),
+        case("Concat", [[2], [2]], "its inputs are of float32 and int64", types=(FLOAT, INT64), axis=0),
+        case("MatMul", [[2, 2], [2, 2]], "its inputs are of float32 and int64", types=(FLOAT, INT64)),
+        case("LSTM", [[3, 1, 4], [1, 20, 3], [1, 20, 5]], "its weights are 1x20x3, 5 hidden units need 1x20x4",
+             hidden_size=5),
+        case("LSTM", [[3, 1, 4], [1, 20, 4], [1, 24, 5]], "its recurrent weights are 1x24x5", hidden_size=5),
+        case("BatchNormalization", [[1, 3, 2, 2], [3], [2], [3], [3]], "its input 3 channels"),
+        case("InstanceNormalization", [[1, 3, 2, 2], [2], [3]], "its input 3 channels"),
+        case("Gather", [[2, 3], [1]], "axis 4 is outside of a tensor of rank 2", types=(FLOAT, INT64), axis=4),
+        case("Gather", [[2, 3]], "an index of 7 to 7 is outside of an axis of 2", [7]),
+        case("Relu", [[2], [2]], "it has 2 inputs, the operator takes 1 at most"),
+        case("Add", [[2]], "input 1 is missing, the operator needs 2"),
+        case("Concat", [[2]], "attribute axis is missing"),
+        case("NonMaxSuppression", [[1, 4, 4], [1, 2, 5]], "boxes 1x4x4 and scores 1x2x5 do not fit each other"),
+    ],
+)  # fmt: skip
+def test_what_cannot_run_is_refused(proto: onnx.ModelProto, op: str, reason: str) -> None:
+    with pytest.raises(ModelError, match=rf"node 'node' \({op}\): .*{re.escape(reason)}"):
+        bind_shapes(read_model(proto))
+
+
+@pytest.mark.parametrize(
+    "proto",
+    [
+        model("ReduceMean", [[2, 3]], {"axes": [0, 0]}, [], 13, 1, []),
+        model("Squeeze", [[1, 3]], {}, [np.array([0, 0])], 17, 1, []),
+        model("Split", [[5]], {"num_outputs": 2}, [], 18, 2, []),
+        model("Einsum", [[2, 1], [4, 5]], {"equation": "ij,jk->ik"}, [], 17, 1, []),
+        model("Gemm", [[2, 3], [3, 4], [1, 4]], {}, [], 17, 1, []),
+    ],
+)
+def test_what_runs_is_read(proto: onnx.ModelProto) -> None:
+    bind_shapes(read_model(proto))
+
+
+def test_a_rule_that_fails_on_a_sound_node_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object) -> None:
+        raise KeyError("size")
+
+    monkeypatch.setitem(__import__("nnmeter.operators.shape_rules", fromlist=["RULES"]).RULES[""], "Relu", faulty)
+    with pytest.raises(OperatorFaultError, match=r"the rule of Relu failed on inputs that fit .*KeyError: 'size'"):
+        bind_shapes(read_model(model("Relu", [[2]], {}, [], 17, 1, [])))
+
+
+def test_a_rule_that_fails_on_a_node_that_onnx_refuses_names_onnx_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object) -> None:
+        raise IndexError
+
+    monkeypatch.setitem(__import__("nnmeter.operators.shape_rules", fromlist=["RULES"]).RULES[""], "Transpose", faulty)
+    with pytest.raises(ModelError, match=r"do not fit the operator \(float32 2x3\): .*perm"):
+        bind_shapes(read_model(model("Transpose", [[2, 3]], {"perm": [0, 5]}, [], 17, 1, [])))

@@ -1,0 +1,135 @@
+"""Closed streams, readers that go away, homes that are not there, absurd numbers: exit codes 2 and 141, not 3."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nnmeter
+from nnmeter.cli.main import VERBS
+
+_COMMAND = [sys.executable, "-c", "from nnmeter.cli.main import main; main()"]
+_ROOT = Path(nnmeter.__file__).parent.parent
+
+
+def run_shell(redirection: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    quoted = " ".join(f"'{part}'" for part in map(str, [*_COMMAND, *arguments]))
+    return subprocess.run(
+        ["bash", "-c", f"{quoted} {redirection}"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_closed_stdout_is_one_line(small_model: Path, small_pack: Path) -> None:
+    done = run_shell(">&-", "predict", small_model, "--device", small_pack)
+    assert (done.returncode, done.stderr) == (2, "nnmeter: stdout: is closed; check the path and its permissions\n")
+
+
+def test_a_closed_stdout_is_not_needed_for_a_file(small_model: Path, small_pack: Path, tmp_path: Path) -> None:
+    done = run_shell(">&-", "predict", small_model, "--device", small_pack, "--output", tmp_path / "out.txt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ms" in (tmp_path / "out.txt").read_text()
+
+
+def test_closed_streams_of_any_kind_do_no_harm(small_model: Path, small_pack: Path) -> None:
+    done = run_shell("<&- 2>&-", "predict", small_model, "--device", small_pack)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ms" in done.stdout
+    assert run_shell("<&- >&- 2>&-", "predict", small_model, "--device", small_pack).returncode == 2
+
+
+def test_a_reader_that_goes_away_is_141(small_model: Path, small_pack: Path) -> None:
+    """Of much output: more than a pipe and the buffers before it hold."""
+    many = [str(small_model)] * 1500
+    done = run_shell("| true; exit ${PIPESTATUS[0]}", "predict", *many, "--device", small_pack, "--format", "json")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_without_a_home_there_are_the_packs_that_ship(small_model: Path) -> None:
+    for home in ("/nowhere", "/proc/1/nothing"):
+        done = run_shell("", "devices", "--format", "json", HOME=home)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_home_that_cannot_be_found_or_read_has_no_packs(
+    cli: Callable, small_model: Path, small_pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("nnmeter.devices.catalog.os.scandir", refuse)
+    assert cli("devices").code == 0
+    monkeypatch.undo()
+
+
+def test_a_user_that_is_nobody_is_one_line(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNMETER_PACKS", "~nobody-of-this-name/packs")
+    outcome = cli("devices")
+    assert outcome.code == 2
+    assert "NNMETER_PACKS: '~nobody-of-this-name/packs' is the home of nobody" in outcome.error_line
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--dim", "n={}"),
+        ("--shape", "input=1x{}"),
+        ("--assume", "t={}"),
+        ("--trips", "loop={}"),
+        ("--value", "input={}"),
+    ],
+)
+def test_a_number_of_thousands_of_digits_is_one_line(
+    cli: Callable, small_model: Path, small_pack: Path, option: tuple[str, str]
+) -> None:
+    outcome = cli("predict", small_model, "--device", small_pack, option[0], option[1].format("9" * 5000))
+    assert outcome.code == 2
+    assert len(outcome.error_line) < 400
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() & {"measure", "profile", "fusion"}))
+def test_more_threads_than_any_machine_has_are_refused(cli: Callable, small_model: Path, verb: str) -> None:
+    rest = {"measure": [small_model], "profile": ["--out", "x", "--budget", "1s"], "fusion": ["discover"]}[verb]
+    outcome = cli(verb, *rest, "--threads", 2147483648)
+    assert outcome.code == 2
+    assert "--threads" in outcome.error_line
+
+
+def test_a_fault_of_ours_is_code_3_and_says_what_to_report(
+    cli: Callable, small_model: Path, small_pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("conv")
+
+    monkeypatch.setattr("nnmeter.report.render", fail)
+    outcome = cli("predict", small_model, "--device", small_pack)
+    assert outcome.code == 3
+    for part in (
+        "KeyError: 'conv'",
+        "a fault of nnmeter, not of what you gave",
+        "open an issue",
+        "NNMETER_TRACEBACK=1",
+    ):
+        assert part in outcome.error_line
+    assert "check" not in outcome.error_line
+
+
+def test_too_little_memory_is_code_2(
+    cli: Callable, small_model: Path, small_pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("nnmeter.report.render", fail)
+    outcome = cli("predict", small_model, "--device", small_pack)
+    assert outcome.code == 2
+    assert "not enough memory" in outcome.error_line
