@@ -286,11 +286,13 @@ class Inference:
             if not node.domain and self._known_bytes < _MAX_KNOWN_BYTES:
                 propagate(node, inputs, outputs, values)
                 self._known_bytes += sum(values[n].nbytes for n in named if n in values)
-                if self._overridable and node.op_type not in _OF_TYPES:
-                    if not self._overridable.isdisjoint(node.inputs):
-                        self._overridable.update(name for name in named if name in values)
+                if self._overridable and self._follows_overridable(node):
+                    self._overridable.update(name for name in named if name in values)
             result.append(node)
         return result
+
+    def _follows_overridable(self, node: Node) -> bool:
+        return node.op_type not in _OF_TYPES and not self._overridable.isdisjoint(node.inputs)
 
     def _noted(self, node: Node, inputs: Sequence[TensorType | None], context: Context) -> Node:
         """The node with what the values of its inputs say of its cost (`nnmeter.operators.noted`)."""

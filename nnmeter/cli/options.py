@@ -197,9 +197,9 @@ def _parse_dims(context: click.Context, parameter: click.Parameter, values: Sequ
     dims: dict[str, int] = {}
     for value in values:
         name, _, size = value.rpartition("=")
-        if not name or not _is_size(size):
+        if not name or not (size == "0" or _is_size(size)):
             raise click.BadParameter(
-                f"{brief(repr(value), 80)} is not NAME=N with a positive integer N", context, parameter
+                f"{brief(repr(value), 80)} is not NAME=N with a whole number N", context, parameter
             )
         if dims.setdefault(name, int(size)) != int(size):
             raise click.BadParameter(f"{name!r} is given twice with different values", context, parameter)
@@ -213,7 +213,7 @@ def _parse_sizes(
     for value in values:
         name, _, text = value.rpartition("=")
         sizes = text.split(",")
-        if not name or not all(map(_is_size, sizes)):
+        if not name or not all(size == "0" or _is_size(size) for size in sizes):
             raise click.BadParameter(
                 f"{brief(repr(value), 80)} is not NAME=N, or NAME=N,N,..., with positive integers N", context, parameter
             )

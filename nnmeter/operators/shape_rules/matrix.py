@@ -8,6 +8,7 @@ from nnmeter.graph.ir import Node, TensorType
 from nnmeter.operators.shape_rules.common import (
     Context,
     Inputs,
+    MismatchError,
     Rule,
     ShapeError,
     axis_of,
@@ -28,7 +29,8 @@ def matmul_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     rows = a if len(a) > 1 else (1, *a)
     columns = b if len(b) > 1 else (*b, 1)
     if rows[-1] != columns[-2]:
-        raise ShapeError(f"shapes {show(a)} and {show(b)} cannot be multiplied")
+        message = f"shapes {show(a)} and {show(b)} cannot be multiplied"
+        raise MismatchError(message, (rows[-1], columns[-2]))
     batch = broadcast(rows[:-2], columns[:-2])
     return batch + (rows[-2:-1] if len(a) > 1 else ()) + (columns[-1:] if len(b) > 1 else ())
 
