@@ -8,10 +8,11 @@ Rules:
    shortest.
 2. What was not sampled is no part of `s`, for the networks that intervals are fitted to say nothing of it. It errs all
    in one direction in the worst case: `u = sum over kernels (share x unsampled sigma)`, where that of a kernel priced
-   by the fallback is all of its sigma, and that of one beyond the sampled sizes grows with the distance. So an interval
-   is the wider, the larger the share of what was not sampled.
+   by the fallback, or of a code path that was not sampled, is all of its sigma, and that of one beyond the sampled
+   sizes grows with the distance. So an interval is the wider, the larger the share of what was not sampled.
 3. The interval of confidence `c` is `predicted x exp(-+ sqrt((multiplier x s)^2 + (z u)^2))`, `z` being the quantile of
-   the normal distribution.
+   the normal distribution; its upper end is at least the
+   prediction with all kernels at their worst, where data decide how much is computed.
 4. The score of a network that intervals are fitted to is `sqrt(log(measured / predicted)^2 - (z u)^2) / s`. The
    `ceil((n + 1) c) / n` quantile is the multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
 5. `base` and `jitter_ms` are those, of a fixed grid, that give those networks the narrowest median interval.
@@ -52,7 +53,8 @@ class IntervalModel:
         """Low and high end around a total; KeyError if there is no multiplier of the confidence."""
         sampled = self.multipliers[confidence] * log_spread(prices, self.base, self.jitter_ms)
         half = min(hypot(sampled, normal_quantile(confidence) * unsampled_spread(prices)), _WIDEST)
-        return latency_ms * exp(-half), latency_ms * exp(half)
+        worst_ms = latency_ms + sum(max(p.worst_ms - p.latency_ms, 0.0) for p in prices)
+        return latency_ms * exp(-half), max(latency_ms * exp(half), worst_ms)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
