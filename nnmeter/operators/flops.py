@@ -192,7 +192,7 @@ def recurrent(gates: int) -> FlopRule:
         if len(x) < 3 or len(r) < 3:
             return float(out_elements(outputs))
         hidden = min(r[1:])  # DynamicQuantizeLSTM has its weights the other way round
-        steps, batch = (x[1], x[0]) if attributes.get("layout", 0) else (x[0], x[1])
+        steps, batch = (x[1], x[0]) if attributes.get("layout", 0) == 1 else (x[0], x[1])
         steps = int(attributes.get("steps", steps))
         return steps * batch * r[0] * gates * hidden * (2 * (x[2] + hidden) + 10)
 
