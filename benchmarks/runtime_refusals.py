@@ -65,10 +65,12 @@ def _no_kernel(schema: defs.OpSchema, names: list[str], allowed: dict[str, set[s
     for name in names:
         own = {_ONNX.get(t, t) for t in allowed.get(name, {name[7:-1]})} & _TYPES.keys()
         kinds.append(_TYPES[dtype] if name == names[0] else _TYPES[min(own, key=_usual)] if own else TensorProto.FLOAT)
-    attributes = {}
+    attributes: dict[str, Any] = {}
     for name, attribute in schema.attributes.items():
         if attribute.required:
-            attributes[name] = {"INT": 1, "INTS": [1, 1], "STRING": "ij->ij", "FLOAT": 1.0}.get(attribute.type.name, 1)
+            attributes[name] = {"INT": 1, "INTS": [1, 1], "STRING": "ij->ij", "FLOAT": 1.0}.get(
+                str(attribute.type).rpartition(".")[2], 1
+            )
     inputs = [f"x{i}" for i in range(len(kinds))]
     node = helper.make_node(schema.name, inputs, ["y"], **attributes)
     graph = helper.make_graph(
@@ -94,7 +96,9 @@ def main() -> None:
     version = ".".join(onnxruntime.__version__.split(".")[:2])
     forms = ",\n".join(f"  {json.dumps(form)}" for form in FORMS)
     body = ",\n".join(f'  "{op}": {json.dumps(types)}' for op, types in table.items())
-    click.echo(f'{{\n "runtime": "onnxruntime",\n "version": "{version}",\n "element_types": {{\n{body}\n }},\n "forms": [\n{forms}\n ]\n}}')
+    click.echo(
+        f'{{\n "runtime": "onnxruntime",\n "version": "{version}",\n "element_types": {{\n{body}\n }},\n "forms": [\n{forms}\n ]\n}}'
+    )
 
 
 def _safely(op_type: str) -> list[str]:

@@ -133,6 +133,12 @@ def bind_shapes(
     fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
     graph = inference.run(model, types, values=fitting, sequences=elements)
     assumptions.check_met()
+    if model.repeated_names:
+        name = brief(model.repeated_names[0], 80)
+        said = (
+            f"several nodes are named '{name}', for which ONNX Runtime refuses the model; give each a name of its own"
+        )
+        graph.warnings.append(Note(said, "runtime", name))
     unused = sorted(set(sizes.dims) - set(named))
     has = f" (there are {', '.join(sorted(named))})" if named else ""
     graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))

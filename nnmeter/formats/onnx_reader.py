@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +109,7 @@ def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
     if graph is None:
         raise WireError("is not an ONNX model: it has no graph")
     _check_opsets(scanned, source)
+    repeated = tuple(name for name, count in Counter(n.name for n in graph.nodes).items() if name and count > 1)
     inline_functions(scanned)
     if not graph.nodes and not graph.outputs:
         raise WireError("is not an ONNX model: its graph is empty")
@@ -126,6 +128,7 @@ def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
         scanned.opsets,
         scanned.ir_version,
         overridable=_overridable(scanned, built),
+        repeated_names=repeated,
     )
 
 

@@ -92,7 +92,7 @@ def price_model(
         Coverage(1.0 - fallback, fallback),
         priced,
         predictor.overhead_ms,
-        (*warnings, *_coverage_notes(priced)),
+        (*warnings, *_empty_notes(priced), *_coverage_notes(priced)),
         dict(dims or {}),
         advice,
     )
@@ -122,6 +122,13 @@ def _why(kernel: PricedKernel) -> str:
     gap = kernel.gaps[0]
     words = {"operator": "no such operator", "element_type": f"not in {gap.element_type}", "path": f"not {gap.path}"}
     return f"{kernel.type} ({words.get(gap.what, 'size' if kernel.source == 'trained' else 'not measured')})"
+
+
+def _empty_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
+    """A word where nothing runs: constants are computed once, when the model is loaded, and views cost nothing."""
+    if any(kernel.latency_ms > 0 for kernel in kernels):
+        return []
+    return [Note("nothing is left to run: the device's runtime computes the whole model when it is loaded", "empty")]
 
 
 def _coverage_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
