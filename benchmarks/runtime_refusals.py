@@ -36,6 +36,7 @@ FORMS: list[dict[str, Any]] = [
     {"operators": ["Resize"], "where": {"mode": "cubic"}, "kept_axes": [[0, 1], [0, -1]], "from_rank": 4,
      "why": "cubic scales spatial axes only"},
 ]  # fmt: skip
+_EXAMPLES: dict[str, Any] = {"INTS": [1, 1], "STRING": "ij->ij", "FLOAT": 1.0}  # of attributes that must be there
 _SKIPPED = frozenset({"If", "Loop", "Scan", "SequenceMap", "Constant"})
 
 
@@ -55,9 +56,9 @@ def refused(op_type: str) -> list[str]:
     return found if len(found) < len(known) else []  # where none is taken, it may be the model that is at fault
 
 
-def _usual(dtype: str) -> int:
+def _usual(dtype: str) -> tuple[int, str]:
     """Types that every operator takes for its other inputs come first."""
-    return {"float32": 0, "int64": 1, "bool": 2}.get(dtype, 3)
+    return {"float32": 0, "int64": 1, "bool": 2}.get(dtype, 3), dtype
 
 
 def _no_kernel(schema: defs.OpSchema, names: list[str], allowed: dict[str, set[str]], dtype: str) -> bool:
@@ -68,9 +69,7 @@ def _no_kernel(schema: defs.OpSchema, names: list[str], allowed: dict[str, set[s
     attributes: dict[str, Any] = {}
     for name, attribute in schema.attributes.items():
         if attribute.required:
-            attributes[name] = {"INT": 1, "INTS": [1, 1], "STRING": "ij->ij", "FLOAT": 1.0}.get(
-                str(attribute.type).rpartition(".")[2], 1
-            )
+            attributes[name] = _EXAMPLES.get(str(attribute.type).rpartition(".")[2], 1)
     inputs = [f"x{i}" for i in range(len(kinds))]
     node = helper.make_node(schema.name, inputs, ["y"], **attributes)
     graph = helper.make_graph(
@@ -96,9 +95,8 @@ def main() -> None:
     version = ".".join(onnxruntime.__version__.split(".")[:2])
     forms = ",\n".join(f"  {json.dumps(form)}" for form in FORMS)
     body = ",\n".join(f'  "{op}": {json.dumps(types)}' for op, types in table.items())
-    click.echo(
-        f'{{\n "runtime": "onnxruntime",\n "version": "{version}",\n "element_types": {{\n{body}\n }},\n "forms": [\n{forms}\n ]\n}}'
-    )
+    head = f'{{\n "runtime": "onnxruntime",\n "version": "{version}",\n'
+    click.echo(f'{head} "element_types": {{\n{body}\n }},\n "forms": [\n{forms}\n ]\n}}')
 
 
 def _safely(op_type: str) -> list[str]:

@@ -88,4 +88,4 @@ def _table(name: str) -> Mapping[str, Any]:
     if not name.replace("_", "").isalnum():
         return {}
     file = files("nnmeter.devices").joinpath("refused", f"{name}.json")
-    return json.loads(file.read_text()) if file.is_file() else {}  # type: ignore[no-any-return]
+    return json.loads(file.read_text()) if file.is_file() else {}

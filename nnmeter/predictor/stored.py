@@ -211,7 +211,7 @@ def _sampled(values: Any, place: str) -> Sampled:
         number(sigma, place, 0.0, _LARGEST_SIGMA),
         _limits(low, place, -inf),
         _limits(high, place, inf),
-        *map(_rates, rates),
+        _rates(rates[0]) if rates else EVEN,
     )
 
 
