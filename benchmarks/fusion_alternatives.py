@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.lab.importing.run import DATASETS, import_dataset
 from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.lab.training.additive import AdditivePreset, cross_validate_additive

@@ -43,7 +43,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.measuring.protocol import measure_models
 from nnmeter.lab.runtimes import load_runtime

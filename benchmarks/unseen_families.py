@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from nnmeter.devices import DevicePack
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.lab.evaluation.evaluate import evaluate_pack
 from nnmeter.lab.evaluation.scorecard import Scorecard
 from nnmeter.lab.importing.nn_meter_26k import devices

@@ -90,7 +90,7 @@ def make_small_predictor() -> KernelPredictor:
 def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A device pack whose prices are the roofline's; it was "trained" on convolutions and matrix products only."""
     from nnmeter.devices import Card, save_pack
-    from nnmeter.fusion.engine.rules import load_rules, rules_to_dict
+    from nnmeter.fusion.loading import load_rules, rules_to_dict
 
     fingerprint: dict[str, Any] = {"cpu": "Test CPU", "vendor": "Test", "architecture": "x86_64", "isa": "avx512"}
     card = Card(

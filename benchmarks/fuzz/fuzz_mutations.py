@@ -10,6 +10,7 @@ import io
 import json
 import random
 import zipfile
+import zlib
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -180,7 +181,7 @@ def _archive(data: bytes, chance: random.Random) -> bytes | None:
     try:
         with np.load(io.BytesIO(data)) as stored:
             arrays = dict(stored)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
         return None
     name = chance.choice(sorted(arrays))
     array = arrays[name].copy()

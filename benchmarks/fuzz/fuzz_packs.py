@@ -17,14 +17,14 @@ with atheris.instrument_imports(include=["nnmeter"]):
 
     import nnmeter.fusion.detect
     import nnmeter.predictor.kernel_predictor
-    import nnmeter.report.scorecard  # noqa: F401 - these are imported when used, which would be too late to look into
+    import nnmeter.report.pack_json
+    import nnmeter.report.pack_table  # noqa: F401 - these are imported when used, which would be too late to look into
     from nnmeter.api import load_model
     from nnmeter.devices.manifest import MANIFEST, write_manifest
     from nnmeter.devices.pack import read_pack
     from nnmeter.errors import NnmeterError
     from nnmeter.prediction.predict import LatencyPredictor
-    from nnmeter.report.devices import render_pack
-    from nnmeter.report.render import Layout
+    from nnmeter.report.registry import CORE, Layout
 
 _LAYOUT = Layout(False, 100)
 
@@ -52,8 +52,8 @@ def main() -> None:
                     low, high = prediction.interval_ms
                     if not 0 <= low <= prediction.latency_ms <= high < float("inf"):
                         raise RuntimeError(f"a price that is none: {prediction.latency_ms} {prediction.interval_ms}")
-                render_pack(loaded, "table", _LAYOUT)
-                render_pack(loaded, "json", _LAYOUT)
+                CORE.render("pack", loaded, "table", _LAYOUT)
+                CORE.render("pack", loaded, "json", _LAYOUT)
             except NnmeterError:
                 return
 

@@ -24,11 +24,11 @@ with atheris.instrument_imports(include=["nnmeter"]):
     from nnmeter.errors import NnmeterError
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
-    from nnmeter.fusion.engine.rules import load_rules
+    from nnmeter.fusion.loading import load_rules
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.report import render
-    from nnmeter.report.render import Layout
+    from nnmeter.report.registry import Layout
 
 _RULES = [load_rules(name) for name in ("onnxruntime_cpu", "openvino_cpu", "tflite21_cpu")]
 _SIZE = 2  # of every free dimension

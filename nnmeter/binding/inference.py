@@ -52,7 +52,7 @@ from nnmeter.operators.shape_rules.common import (
     check_size,
     show,
 )
-from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, block_of
+from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, padded_channels
 from nnmeter.operators.shape_rules.fitting import check_fit
 from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 
@@ -149,7 +149,7 @@ class Inference:
         context.value_info, context.declared = self._declared_by(graph)
         context.trips, context.asked = self._trips, self._asked
         if BLOCKED_DOMAIN in self._opsets:
-            context.block, context.blocks = block_of(graph.nodes, types)
+            context.padded_channels = padded_channels(graph.nodes, types)
         initializers = set(graph.constants)
         if isinstance(graph, UnboundModel):
             initializers -= graph.overridable

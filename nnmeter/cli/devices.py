@@ -1,4 +1,4 @@
-"""`nnmeter devices` and `nnmeter devices show`."""
+"""`nnmeter devices`, `nnmeter devices show` and `nnmeter devices refresh`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import click
 
 from nnmeter.cli import options
 from nnmeter.cli.output import layout_for, write_report
+from nnmeter.report.registry import CORE
 
 
 @click.group("devices", invoke_without_command=True)
-@options.output_format("table", "json")
+@options.output_format(*CORE.formats("devices"))
 @options.output_file
 @click.pass_context
 def command(context: click.Context, report_format: str, output: Path | None) -> None:
@@ -22,23 +23,68 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
     from nnmeter.devices.catalog import damaged_devices, in_groups
     from nnmeter.devices.identity import match_this_machine
     from nnmeter.devices.nearest import is_candidate
-    from nnmeter.report.devices import render_list
+    from nnmeter.report.devices import DeviceList
 
     devices = in_groups(list_devices())
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
     notice = "; ".join(f"left out: {fault}" for fault in damaged_devices().values())
     machines = {device.id: match_this_machine(device.card) for device in devices}
-    write_report(render_list(devices, report_format, layout_for(output), nearest, machines), output, notice)
+    listed = DeviceList(devices, nearest, machines)
+    write_report(CORE.render("devices", listed, report_format, layout_for(output)), output, notice)
 
 
 @command.command("show")
 @click.argument("device", metavar="ID_OR_PATH")
-@options.output_format("table", "json")
+@options.output_format(*CORE.formats("pack"))
 @options.output_file
 def show(device: str, report_format: str, output: Path | None) -> None:
     """Show the card and the scorecard of a device pack."""
     from nnmeter.devices import load_pack
-    from nnmeter.report.devices import render_pack
 
-    write_report(render_pack(load_pack(device), report_format, layout_for(output)), output)
+    write_report(CORE.render("pack", load_pack(device), report_format, layout_for(output)), output)
+
+
+@command.command("refresh")
+@click.argument("device", metavar="PACK")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--out", "directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Directory for the refreshed pack. Default: it takes the pack's place.")  # fmt: skip
+@click.option("--before", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Fusion rules to compare with. Default: those of the pack.")  # fmt: skip
+@options.dims_and_shapes
+@options.output_format(*CORE.formats("refresh"))
+@options.output_file
+def refresh(
+    device: str,
+    models: tuple[str, ...],
+    directory: Path | None,
+    before: Path | None,
+    dims: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    report_format: str,
+    output: Path | None,
+) -> None:
+    """Move a pack to the present fusion rules of its runtime, and say what that changes.
+
+    Kernels, the share of trained prices and predictions are shown for each MODEL, or for the models that ship.
+    """
+    from nnmeter.cli.progress import StatusLine
+    from nnmeter.devices import load_pack
+    from nnmeter.devices.catalog import shipped_models
+    from nnmeter.prediction.refresh import refresh_pack
+
+    paths, _ = options.expand_models(models or tuple(map(str, shipped_models())))
+    if not paths:
+        raise click.UsageError("no models are here to show what changes; name some")
+    with StatusLine() as status:
+        _, found = refresh_pack(
+            load_pack(device),
+            paths,
+            directory,
+            before,
+            dims,
+            shapes,
+            progress=lambda done, total: status.show_bar("predicting", done, total),
+        )
+    write_report(CORE.render("refresh", found, report_format, layout_for(output)), output)

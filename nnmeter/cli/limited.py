@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from typing import Any, TypeVar
 import click
 
 from nnmeter.children import child_environment, python_command
-from nnmeter.cli.output import check_directory, write_report
+from nnmeter.cli.output import check_directory, report_width, write_report
 from nnmeter.errors import ModelError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -106,7 +105,7 @@ def run_limited(
         check_directory(output, "--output")
     limit = (memory_mib or MEMORY_MIB) if _can_limit_memory() else 0
     command = python_command(_SCRIPT, str(limit), *without_options(arguments, _OWN_OPTIONS))
-    columns = str(shutil.get_terminal_size((100, 24)).columns) if output is None else "100"
+    columns = str((report_width() if output is None else None) or 0)  # 0: as wide as it is
     with _ended_with_us():
         child = subprocess.Popen(
             command,

@@ -43,14 +43,15 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-# Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does.
+# Package that a verb needs and `pip install nnmeter` does not bring -> the extra that does. Those of runtimes are known
+# by their rule sets.
 EXTRAS: dict[str, str] = {
-    "lightgbm": "train",
+    "lightgbm": "lab",
     "matplotlib": "plot",
-    "onnxruntime": "onnxruntime",
-    "psutil": "profile",
-    "pyarrow": "profile",
-    "sklearn": "train",
+    "pandas": "lab",
+    "pyarrow": "lab",
+    "scipy": "lab",
+    "sklearn": "lab",
 }
 
 
@@ -133,8 +134,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("NNMETER_TRACEBACK"):
             raise
         missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
-        if missing.partition(".")[0] in EXTRAS:
-            extra = EXTRAS[missing.partition(".")[0]]
+        package = missing.partition(".")[0]
+        if extra := _extra_of(package):
             return _fail(f"this needs {missing}, which is not installed; pip install 'nnmeter[{extra}]'", 2)
         return _fail(_report_of(error), 3)
 
@@ -173,6 +174,12 @@ def _open_closed_streams() -> None:
         sys.stdout = _ClosedStream()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays open as long as we run
+
+
+def _extra_of(package: str) -> str:
+    from nnmeter.fusion import ruleset_index
+
+    return EXTRAS.get(package) or ruleset_index.extra_of(package)
 
 
 def _text_of(error: NnmeterError | click.ClickException) -> str:

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 import click
 
 from nnmeter.files import write_output
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 
 if TYPE_CHECKING:
     from nnmeter.devices import DevicePack
     from nnmeter.devices.identity import MachineMatch
-
-_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,21 @@ class ChosenPack:
 def layout_for(output: Path | None, several: bool = False, explain: bool = False) -> Layout:
     """The layout that suits a file, a terminal or a pipe."""
     if output is not None:
-        return Layout(several, _WIDTH, explain=explain)
-    width = shutil.get_terminal_size((_WIDTH, 24)).columns
+        return Layout(several, explain=explain)
+    width = report_width()
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     return Layout(several, width, coloured, explain)
+
+
+def report_width() -> int | None:
+    """Columns of the terminal that reads stdout, or those that the variable COLUMNS asks for; None elsewhere.
+
+    Where nobody says how wide a line may be, nothing is cut.
+    """
+    asked = os.environ.get("COLUMNS", "")
+    if not sys.stdout.isatty() and not (asked.isdecimal() and int(asked)):
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def write_report(text: str, output: Path | None, notice: str | None = None) -> None:

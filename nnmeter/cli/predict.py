@@ -12,6 +12,7 @@ from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_packs, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab_door import from_lab
+from nnmeter.report.registry import CORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.devices
 @options.input_sizes(several=True)
-@options.output_format("table", "json", "csv", "md")
+@options.output_format(*CORE.formats("predictions"))
 @click.option(
     "--strict", is_flag=True, help="Exit with code 1, behind the report, if a kernel is outside of the trained range."
 )
@@ -61,15 +62,16 @@ def command(
     """
     from nnmeter.prediction.predict import LatencyPredictor, predict_on
     from nnmeter.prediction.pricing import outside_error
-    from nnmeter.report import render
     from nnmeter.report.groups import GroupReport
-    from nnmeter.report.render import render_groups
 
     paths, several = options.expand_models(models)
     chosen = choose_packs(devices)
     packs = [c.pack for c in chosen]
     if depth is not None and by != "module":
         raise click.UsageError("--depth is of --by module; give that too")
+    document = "predictions" if by is None else "groups"
+    if report_format not in CORE.formats(document):
+        raise click.UsageError(f"--format {report_format} is not of --by; take {', '.join(CORE.formats(document))}")
     _check_single(packs, sizes, kernels_from, here)
     state = None
     if here:
@@ -87,11 +89,8 @@ def command(
         click.echo(f"passed over: {fault}", err=True)
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain)
-    if by is None:
-        text = render(predictions, report_format, layout)
-    else:
-        text = render_groups(GroupReport(predictions, by, depth or 2), report_format, layout)
-    write_report(text, output, chosen[0].notice)
+    content = predictions if by is None else GroupReport(predictions, by, depth or 2)
+    write_report(CORE.render(document, content, report_format, layout), output, chosen[0].notice)
     if strict:
         for prediction in predictions:
             if prediction.outside:

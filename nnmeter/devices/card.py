@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nnmeter.errors import DeviceError
+from nnmeter.fusion.ruleset_index import find_rule_set
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,17 @@ class Card:
 
     @property
     def kind(self) -> str:
-        """What executes the models: `cpu`, `gpu`, `vpu`."""
-        return str(self.fingerprint.get("kind") or "cpu").lower()
+        """What executes the models: `cpu`, `gpu`, `vpu`; as the runtime's rule set has it if nothing else says."""
+        return str(self.fingerprint.get("kind") or self._rule_set_says("kind", "cpu")).lower()
 
     @property
     def place(self) -> str:
-        """What that is a part of: `server`, `phone`, `stick`; by the runtime where the fingerprint does not say."""
-        return str(self.fingerprint.get("place") or _PLACES.get(self.runtime, "server")).lower()
+        """What that is a part of: `server`, `phone`, `stick`; as the runtime's rule set has it if nothing else says."""
+        return str(self.fingerprint.get("place") or self._rule_set_says("place", "server")).lower()
+
+    def _rule_set_says(self, name: str, otherwise: str) -> str:
+        rule_set = find_rule_set(self.runtime)
+        return otherwise if rule_set is None else str(getattr(rule_set, name))
 
     @property
     def is_reported(self) -> bool:
@@ -89,9 +94,6 @@ class Card:
                 raise DeviceError(f"{where}: field {name!r} must be {expected}, not {value!r:.60}; rebuild the pack")
         return cls(**{**content, "limits": tuple(content.get("limits", ()))})
 
-
-# Runtimes of devices that are no servers.
-_PLACES: dict[str, str] = {"tflite": "phone", "tflite-gpu": "phone", "openvino-myriad": "stick"}
 
 _REQUIRED = ("id", "hardware", "runtime", "version", "threads", "precision", "date", "protocol")
 

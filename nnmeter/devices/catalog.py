@@ -144,6 +144,11 @@ def pack_directories() -> list[Path]:
     return [path for path in places if path.is_dir()]
 
 
+def is_shipped(path: Path) -> bool:
+    """Whether the pack in `path` is one of those that ship with nnmeter."""
+    return path.absolute().parent in _shipped_directories()
+
+
 def _named_place(part: str) -> Path:
     try:
         return Path(part).expanduser()
@@ -172,6 +177,12 @@ def _shipped_directories() -> list[Path]:
     if (package.parent / "pyproject.toml").is_file():
         return [package.parent / "predictors"]
     return [package / "_packs"]
+
+
+def shipped_models() -> list[Path]:
+    """The folders of models that ship beside the package in a checkout; none in an installed package."""
+    data = Path(__file__).parents[2] / "data"
+    return [place for place in (data / "zoo", data / "zoo-quantized") if place.is_dir()]
 
 
 def _find_packs() -> dict[str, Path]:

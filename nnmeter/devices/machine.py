@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from nnmeter.devices.processor import Processor, read_processor
+from nnmeter.fusion.ruleset_index import find_rule_set
 
 
 @dataclass(frozen=True)
@@ -126,17 +127,6 @@ def isa_level(flags: frozenset[str]) -> str:
     return next((name for name, needed in reversed(ISA_LEVELS.items()) if needed <= flags), "")
 
 
-def channel_block(isa: str) -> int | None:
-    """Channels in a block of the NCHWc layout that ONNX Runtime picks for these instructions; None if it has none.
-
-    16 where AVX-512 is used, else 8 (onnxruntime/core/mlas/lib/platform.cpp, NchwcBlockSize).
-    """
-    return _CHANNEL_BLOCKS.get(isa)
-
-
-_CHANNEL_BLOCKS: dict[str, int] = {"sse4.1": 8, "avx": 8, "avx2": 8, "avx512": 16, "avx512-vnni": 16, "amx": 16}
-
-
 def installed_version(distribution: str) -> str | None:
     """Version of an installed distribution, None if it is not there.
 
@@ -156,16 +146,7 @@ def installed_version(distribution: str) -> str | None:
 
 
 def runtime_version(runtime: str) -> str | None:
-    """Version of a runtime as installed here; None if it is not, or is none of those that nnmeter can look up."""
-    look_up = _RUNTIME_VERSIONS.get(runtime)
-    return look_up() if look_up else None
-
-
-def _onnxruntime_version() -> str | None:
-    return installed_version("onnxruntime") or installed_version("onnxruntime-gpu")
-
-
-_RUNTIME_VERSIONS: dict[str, Callable[[], str | None]] = {
-    "onnxruntime": _onnxruntime_version,
-    "openvino": lambda: installed_version("openvino"),
-}
+    """Version of a runtime as installed here; None if it is not, or no rule set says how it is installed."""
+    rule_set = find_rule_set(runtime)
+    versions = map(installed_version, rule_set.distributions if rule_set else ())
+    return next((version for version in versions if version), None)

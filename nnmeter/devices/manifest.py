@@ -24,7 +24,7 @@ from nnmeter.files import sha256_of
 from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # since 2 `rules.json` may name a rule set in place of holding rules
 
 _SUFFIXES = (".json", ".npz")
 _MOST_FILES = 32

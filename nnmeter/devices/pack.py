@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, parse_json, read_manifest, read_verified, verify_files, write_manifest
+from nnmeter.devices.pack_rules import REFERENCE, TRAINED_WITH, PackRules, embedded_rules, parse_pack_rules
 from nnmeter.errors import DeviceError
+from nnmeter.graph.notes import Note
 
 if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
@@ -50,13 +52,30 @@ class DevicePack:
     @cached_property
     def rules(self) -> FusionRules:
         """Which operators the device's runtime executes as one kernel."""
-        from nnmeter.fusion.engine.rules import load_rules
+        return self.rules_source.load()
 
+    @cached_property
+    def rules_source(self) -> PackRules:
+        """What `rules.json` says: the rules themselves, or which rule set of nnmeter they are."""
         where = f"{self.path.name}/rules.json"
-        content = parse_json(read_verified(self.path, "rules.json", self.hashes), where)
-        if not isinstance(content, dict):  # a text would be taken for the path of a file
-            raise DeviceError(f"{where}: must be a JSON object; reinstall or rebuild the pack")
-        return load_rules(content, where)
+        return parse_pack_rules(parse_json(read_verified(self.path, "rules.json", self.hashes), where), where)
+
+    @property
+    def rules_key(self) -> str:
+        """The same for packs whose devices execute the same kernels."""
+        return self.rules_source.runs_with if self.rules_source.is_reference else self.hashes["rules.json"]
+
+    @cached_property
+    def warnings(self) -> tuple[Note, ...]:
+        """What every reader of the pack's predictions should know, a sentence each."""
+        if not self.rules_source.changed:
+            return ()
+        name = self.rules_source.name
+        said = (
+            f"the fusion rules {name!r} have changed since this pack was last seen to work with them: "
+            f"`nnmeter devices refresh {self.id}` shows what that changes"
+        )
+        return (Note(said, "rules"),)
 
     @cached_property
     def predictor(self) -> KernelPredictor:
@@ -139,7 +158,8 @@ def save_pack(
     Args:
         directory: where the pack goes; must be new, empty, or a device pack.
         card: its card.
-        rules: its fusion rules, as `rules.json` holds them.
+        rules: its fusion rules, or a reference to a rule set that ships, as `rules.json` holds them. Where rules do not
+            say with which ones the predictor was trained, it is these.
         predictor: its predictor, which saves itself.
         scorecard: its scorecard, if one was made.
 
@@ -151,7 +171,8 @@ def save_pack(
 
     def fill(fresh: Path) -> None:
         _write_json(fresh / "card.json", card.to_dict())
-        _write_json(fresh / "rules.json", rules)
+        whole = REFERENCE in rules or TRAINED_WITH in rules
+        _write_json(fresh / "rules.json", rules if whole else embedded_rules(rules))
         if scorecard is not None:
             _write_json(fresh / "scorecard.json", scorecard)
         write_predictor(predictor, fresh)
@@ -169,6 +190,18 @@ def save_scorecard(pack: DevicePack, scorecard: Mapping[str, Any]) -> DevicePack
         _write_json(fresh / "scorecard.json", scorecard)
 
     return _write_pack(pack.path, fill)
+
+
+def save_rules(pack: DevicePack, rules: Mapping[str, Any], directory: str | os.PathLike[str]) -> DevicePack:
+    """A copy of a pack with other rules, in `directory` or in the pack's place. See `save_pack`."""
+    import shutil
+
+    def fill(fresh: Path) -> None:
+        for name in read_manifest(pack.path):
+            shutil.copyfile(pack.path / name, fresh / name)
+        _write_json(fresh / "rules.json", rules)
+
+    return _write_pack(Path(directory).absolute(), fill)
 
 
 def check_place(directory: str | os.PathLike[str]) -> None:

@@ -40,6 +40,7 @@ from nnmeter.operators.table import KNOWN_DOMAINS
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
 _LONGEST_LIST = 256
+_PLAIN = (int, float, str, tuple, type(None))
 _REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
 _UNFUSED: dict[str, str] = {"FusedConv": "Conv", "FusedGemm": "Gemm"}
 _RESIDUAL_INPUT: dict[str, int] = {"Conv": 3}
@@ -130,6 +131,7 @@ def kernel_signature(
     if position is not None and len(values) > position and values[position] is not None:
         axes = values[position]
         if axes is not None and axes.dtype.kind in "iu":
+            kept = [item for item in kept if item[0] not in ("k", "axes")]
             kept.append(("k" if anchor == "TopK" else "axes", tuple(int(v) for v in axes.ravel())))
     kept.sort(key=lambda item: item[0])
     count = len(inputs)
@@ -177,8 +179,8 @@ def _keys_by_rows(inputs: Sequence[TensorType | None]) -> Sequence[TensorType | 
     """Rule 9: the keys of an attention with one row a key, in whichever order they lie."""
     if len(inputs) < 3 or inputs[0] is None or inputs[1] is None:
         return inputs
-    keys, width = inputs[1].shape, inputs[0].shape[-1]
-    if len(keys) < 2 or keys[-1] == width or keys[-2] != width:
+    keys, width = inputs[1].shape, inputs[0].shape[-1:]
+    if len(keys) < 2 or not width or keys[-1] == width[0] or keys[-2] != width[0]:
         return inputs
     return [inputs[0], TensorType(inputs[1].dtype, (*keys[:-2], keys[-1], keys[-2])), *inputs[2:]]
 

@@ -335,7 +335,7 @@ def discover_fusion(
     import json
 
     from nnmeter.files import write_whole
-    from nnmeter.fusion.engine.rules import load_rules
+    from nnmeter.fusion.loading import load_rules
     from nnmeter.lab.discovery import campaign
     from nnmeter.lab.discovery.ruleset import rules_of
     from nnmeter.lab.runtimes import load_runtime

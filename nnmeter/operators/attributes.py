@@ -46,16 +46,15 @@ def wrong_attribute(node: Node) -> str | None:
     """What is wrong with the kinds of a node's attributes, or None where nothing is; own operators have own kinds."""
     if node.domain not in KNOWN_DOMAINS:
         return None
-    empty = next((name for name, value in node.attributes.items() if value is None), None)
-    if empty is not None:
-        return f"attribute {empty} has no value"
     return next((wrong for item in node.attributes.items() if (wrong := wrong_value(*item)) is not None), None)
 
 
 def wrong_value(name: str, value: Any) -> str | None:
-    """What is wrong with the kind of an attribute's value, or None where nothing is or nothing is known."""
+    """What is wrong with the value of an attribute, or None where nothing is or nothing is known."""
+    if value is None:
+        return f"attribute {name} has no value"
     kind = KINDS.get(name)
-    if kind is None or value is None or _is(kind, value):
+    if kind is None or _is(kind, value):
         return None
     shown = repr(value)
     return f"attribute {name} is {shown[:40]}{'...' * (len(shown) > 40)}, not {_WORDS[kind]}"

@@ -4,7 +4,7 @@ Rules:
 1. Every operator of ai.onnx and ai.onnx.ml, of any version, is here, and every one of com.microsoft (onnx and
    onnxruntime list theirs; tests/operators/test_table.py compares). An operator of one name has one entry, whatever its
    domain; where two domains mean different things by it, the rule tells them apart.
-2. `family` says which kernels share one trained function (`nnmeter.kernels.families`); `generic` is chosen where no
+2. `family` says which kernels share one trained function (`nnmeter.kernels.features`); `generic` is chosen where no
    family runs the same kind of loop: sorting, control flow, text, classical models, signal processing.
 3. `reads` is "all" inputs, only what is "taken" of the first (and all others), of the weights of experts those that are
    "chosen", or "nothing", for an operator that only gives a tensor another name or shape, and costs nothing.

@@ -57,9 +57,7 @@ class LatencyPredictor:
     @cached_property
     def rules_key(self) -> str:
         """What predictors have in common whose devices execute the same kernels for a model."""
-        from nnmeter.files import sha256_of
-
-        return sha256_of((self.pack.path / "rules.json").read_bytes())
+        return self.pack.rules_key
 
     def predict(
         self,

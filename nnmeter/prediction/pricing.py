@@ -92,7 +92,7 @@ def price_model(
         Coverage(1.0 - fallback, fallback),
         priced,
         predictor.overhead_ms,
-        (*warnings, *_empty_notes(priced), *_coverage_notes(priced)),
+        (*warnings, *pack.warnings, *_empty_notes(priced), *_coverage_notes(priced)),
         dict(dims or {}),
         advice,
     )

@@ -1,5 +1,6 @@
-"""Reports: one renderer a module, looked up by the name of its format and imported when used."""
+"""Reports: a renderer for each document and format, found by the name of its file (`nnmeter.report.registry`)."""
 
-from nnmeter.report.render import FORMATS, Layout, render
+from nnmeter.report.registry import CORE, Layout, Registry
+from nnmeter.report.render import render
 
-__all__ = ["FORMATS", "Layout", "render"]
+__all__ = ["CORE", "Layout", "Registry", "render"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 from nnmeter.prediction.prediction import Prediction
+from nnmeter.report.documents import to_json
 from nnmeter.report.groups import GroupReport
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 
 SCHEMA_VERSION = 1
 
@@ -17,7 +17,7 @@ def render(report: GroupReport, layout: Layout) -> str:
     """One object for one prediction, a list in order for several; see `docs/cli.md`."""
     documents = [_document(report, prediction) for prediction in report.predictions]
     content: Any = documents if layout.several else documents[0]
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return to_json(content)
 
 
 def _document(report: GroupReport, prediction: Prediction) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from nnmeter.report.columns import format_dims
 from nnmeter.report.groups import GroupReport
 from nnmeter.report.markdown import escape, markdown_table
 from nnmeter.report.numbers import format_count, format_ms, format_share
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 
 
 def render(report: GroupReport, layout: Layout) -> str:

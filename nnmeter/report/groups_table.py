@@ -7,7 +7,7 @@ from nnmeter.prediction.prediction import Prediction
 from nnmeter.report.columns import format_dims
 from nnmeter.report.groups import GroupReport
 from nnmeter.report.numbers import format_count, format_ms, format_share
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from nnmeter.kernels.features import signature_cost
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.report.machine import machine_words
 from nnmeter.report.numbers import format_count
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
 if TYPE_CHECKING:
@@ -43,11 +42,6 @@ def kernels_to_dict(
         "kernels": [_kernel_to_dict(kernel) for kernel in kernels],
         "warnings": list(warnings),
     }
-
-
-def render_json(document: dict[str, Any]) -> str:
-    """The document of `kernels_to_dict` as JSON."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def render_table(document: dict[str, Any], layout: Layout) -> str:

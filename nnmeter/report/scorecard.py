@@ -1,20 +1,15 @@
 """A scorecard: how good a device's predictions are, overall, beside baselines and the noise floor, and by family.
 
-The renderers read the object that `Scorecard.to_dict` made and `scorecard.json` holds. What an older scorecard lacks is
-left out, or shown as `-`.
+What its renderers share: facts and tables of the object that `Scorecard.to_dict` made and `scorecard.json` holds. What
+an older scorecard lacks is left out, or shown as `-`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnmeter.report.machine import measured_machine_words, warn_of_measured_machine
-from nnmeter.report.render import Layout
-from nnmeter.report.text import Text
+from nnmeter.report.machine import measured_machine_words
 
 # Column -> key of a metrics object; all but the count and the rank correlation are percentages.
 METRICS: dict[str, str] = {
@@ -49,77 +44,6 @@ BASELINE_NAMES: dict[str, str] = {
 }
 _COUNTS = ("models", "kernels")
 _SIGNED = ("bias",)
-
-
-def render_scorecard(scorecard: Mapping[str, Any], report_format: str, layout: Layout) -> str:
-    """The scorecard that `Scorecard.to_dict` made, in one of `SCORECARD_FORMATS`."""
-    return SCORECARD_FORMATS[report_format](scorecard, layout)
-
-
-def _json(scorecard: Mapping[str, Any], layout: Layout) -> str:
-    return json.dumps(scorecard, indent=2, ensure_ascii=False) + "\n"
-
-
-def _csv(scorecard: Mapping[str, Any], layout: Layout) -> str:
-    """A row a model."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    baselines = sorted(scorecard.get("baselines", {}))
-    columns = ["model", "family", "measured_ms", "predicted_ms", "low_ms", "high_ms", "fallback"]
-    verdict = (scorecard.get("machine") or {}).get("verdict", "")
-    behind = ["half_a_ms", "half_b_ms", *(f"{name}_ms" for name in baselines), "state_ms", "machine"]
-    writer.writerow([*columns, *behind])
-    for model in scorecard.get("models", ()):
-        priced = model.get("baselines_ms", {})
-        halves = model.get("halves_ms") or ("", "")
-        writer.writerow(
-            [
-                *(model.get(column, "") for column in columns),
-                *halves,
-                *(priced.get(name, "") for name in baselines),
-                model.get("state_ms") or "",
-                verdict,
-            ]
-        )
-    return stream.getvalue()
-
-
-def _markdown(scorecard: Mapping[str, Any], layout: Layout) -> str:
-    from nnmeter.report.markdown import markdown_table
-
-    warning = warn_of_measured_machine(scorecard.get("machine"))
-    lines = [*([f"> {warning}", ""] if warning else []), f"## Scorecard of {scorecard.get('device', '')}", ""]
-    lines += [f"- **{name}**: {text}" for name, text in scorecard_facts(scorecard)]
-    for heading, columns, rows in _tables(scorecard):
-        lines += ["", *markdown_table((heading, *columns), "l" + "r" * len(columns), rows)]
-    return "\n".join(lines) + "\n"
-
-
-def _table(scorecard: Mapping[str, Any], layout: Layout) -> str:
-    import textwrap
-
-    text = Text(layout.width, layout.colour)
-    warning = warn_of_measured_machine(scorecard.get("machine"))
-    if warning:
-        text.add_wrapped(warning)
-    text.add(f"scorecard of {text.bold(str(scorecard.get('device', '')))}")
-    text.add()
-    facts = scorecard_facts(scorecard)
-    column = max((len(name) for name, _ in facts), default=0) + 2
-    for name, fact in facts:
-        for number, line in enumerate(textwrap.wrap(fact, max(layout.width - column, 30))):
-            text.add(text.dim(("" if number else name).ljust(column)) + line)
-    for heading, columns, rows in _tables(scorecard):
-        text.add_table((heading, *columns), ("n" if heading else "l") + "r" * len(columns), [rows])
-    return str(text)
-
-
-SCORECARD_FORMATS: dict[str, Callable[[Mapping[str, Any], Layout], str]] = {
-    "table": _table,
-    "json": _json,
-    "csv": _csv,
-    "md": _markdown,
-}
 
 
 def scorecard_facts(scorecard: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -181,7 +105,7 @@ def _models(metrics: Mapping[str, Any]) -> str:
 _Table = tuple[str, Sequence[str], list[Sequence[str]]]
 
 
-def _tables(scorecard: Mapping[str, Any]) -> list[_Table]:
+def scorecard_tables(scorecard: Mapping[str, Any]) -> list[_Table]:
     """Heading of the first column, the other columns, and the rows of each table."""
     tables: list[_Table] = [("", tuple(METRICS), _rows(_overall(scorecard), METRICS))]
     families = _by_error(scorecard.get("families") or {})

@@ -17,13 +17,21 @@ GAP = "   "
 _BOLD, _DIM, _YELLOW, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[0m"
 _STYLES = re.compile(r"(\x1b\[(?:1|2|33|0)m)")
 _NARROWEST = 12
+_SENTENCE = 100  # where sentences are wrapped if there is no terminal whose width is known
 
 
 class Text:
     """Lines of a report; bold and colour only where `colour` says that a terminal reads them."""
 
-    def __init__(self, width: int, colour: bool) -> None:
-        self.width = width
+    def __init__(self, width: int | None, colour: bool) -> None:
+        """Begin a report.
+
+        Args:
+            width: columns that a line may take; None where nothing is cut, and only sentences are wrapped.
+            colour: whether a terminal reads it, with colour.
+        """
+        self.width = width or _SENTENCE
+        self._cut_at = width
         self._colour = colour
         self._lines: list[str] = []
 
@@ -65,6 +73,17 @@ class Text:
             self._lines += [_row(row, kinds, widths) for row in rows]
         self.add()
 
+    def add_facts(self, facts: Sequence[tuple[str, str]]) -> None:
+        """Add lines of a name and a text, wrapped behind the names; a name that repeats is written once."""
+        import textwrap
+
+        column = max((len(name) for name, _ in facts), default=0) + 2
+        last = ""
+        for name, fact in facts:
+            for line in textwrap.wrap(printable(" ".join(fact.split())), max(self.width - column, 30)) or [""]:
+                self.add(self.dim(("" if name == last else printable(name)).ljust(column)) + line)
+                last = name
+
     def bold(self, text: str) -> str:
         """`text` in bold."""
         return self._styled(text, _BOLD)
@@ -90,7 +109,9 @@ class Text:
 
     def _shrink(self, widths: list[int], kinds: str) -> None:
         """Narrow the widest columns of names and texts until the table fits, or they are as narrow as they may be."""
-        excess = sum(widths) + len(GAP) * (len(widths) - 1) - self.width
+        if self._cut_at is None:
+            return
+        excess = sum(widths) + len(GAP) * (len(widths) - 1) - self._cut_at
         flexible = [i for i, kind in enumerate(kinds) if kind in "nt"]
         while excess > 0 and flexible:
             widest = max(flexible, key=lambda i: widths[i])

@@ -15,7 +15,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 
 RULES = load_rules("onnxruntime_cpu")
 

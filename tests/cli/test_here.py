@@ -11,7 +11,7 @@ import pytest
 from nnmeter.devices import DevicePack, load_pack, save_pack
 from nnmeter.devices.machine import Machine
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import rules_to_dict
+from nnmeter.fusion.loading import rules_to_dict
 from nnmeter.lab.measuring import here
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.here import MachineState, present_state

@@ -17,7 +17,7 @@ import nnmeter
 from nnmeter.devices import DevicePack, load_pack, save_pack
 from nnmeter.devices.machine import Machine
 from nnmeter.devices.transfer import read_transfer
-from nnmeter.fusion.engine.rules import rules_to_dict
+from nnmeter.fusion.loading import rules_to_dict
 from tests.cli.test_predict import SCHEMA
 
 OWN = Machine("AMD EPYC", "AuthenticAMD", "x86_64", "avx512-vnni", "25", "17")

@@ -10,8 +10,8 @@ from nnmeter.devices import find_devices, list_devices, load_pack
 from nnmeter.devices.advice import how_to_train
 from nnmeter.devices.catalog import in_groups
 from nnmeter.errors import DeviceError
-from nnmeter.report.devices import render_list
-from nnmeter.report.render import Layout
+from nnmeter.report.devices import DeviceList
+from nnmeter.report.registry import CORE
 
 from .packs import copy_pack
 
@@ -54,7 +54,7 @@ def test_a_pattern_that_fits_none_names_some() -> None:
 
 
 def test_the_list_has_a_section_a_group() -> None:
-    lines = render_list(list_devices(), "table", Layout(width=160), "zeon-1t").splitlines()
+    lines = CORE.render("devices", DeviceList(list_devices(), "zeon-1t"), "table").splitlines()
     order = ["server CPU", "zeon-1t *", "server GPU", "v100_fp16", "phone CPU", "cortex", "phone GPU", "adreno630",
              "adreno640", "stick VPU", "myriad"]  # fmt: skip
     positions = [next(i for i, line in enumerate(lines) if line.startswith(name)) for name in order]

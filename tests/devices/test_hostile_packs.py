@@ -343,11 +343,11 @@ HOSTILE_RULES: dict[str, tuple[dict[str, Any], str]] = {
     "flipping": (repeated(flipping()), "do not come to an end"),
     "repeating": (repeated(rewriting(), 10**9), "from 1 to 1000"),
     "long list": (rewriting(where=[["len", ["range", 10**12]]]), "rule 'hostile' does not work"),
-    "long text": (rewriting(where=[["mod", "%1000000000d", 3]]), "rule 'hostile' does not work"),
-    "repeated list": (rewriting(where=[["repeat", ["shape", "x"], 10**9]]), "rule 'hostile' does not work"),
-    "product of lists": (rewriting(where=[["mul", ["shape", "x"], 10**10]]), "rule 'hostile' does not work"),
-    "wrong type": (rewriting(where=[["lt", ["shape", "x"], 3]]), "rule 'hostile' does not work"),
-    "tensor for node": (rewriting(where=[["kind", "x"]]), "rule 'hostile' does not work"),
+    "long text": (rewriting(where=[["mod", "%1000000000d", 3]]), "rule 'hostile': 'mod' takes a number"),
+    "repeated list": (rewriting(where=[["repeat", ["shape", "x"], 10**9]]), "rule 'hostile': 'repeat' takes a number"),
+    "product of lists": (rewriting(where=[["mul", ["shape", "x"], 10**10]]), "rule 'hostile': 'mul' takes a number"),
+    "wrong type": (rewriting(where=[["lt", ["shape", "x"], 3]]), "rule 'hostile': 'lt' takes a number"),
+    "tensor for node": (rewriting(where=[["kind", "x"]]), "rule 'hostile': 'kind' takes a node"),
     "deep": (rewriting(where=[deep(100)]), "more than 64 deep"),
     "long pattern": (
         rewriting(match=[{"id": f"n{i}", "op": "Relu", "inputs": ["x"], "outputs": [f"y{i}"]} for i in range(65)]),
@@ -365,15 +365,29 @@ HOSTILE_RULES: dict[str, tuple[dict[str, Any], str]] = {
         "there is no rule set",
     ),
     "stages of numbers": ({**rewriting(), "stages": [1, 2]}, "rules.json"),
-    "where is a number": (rewriting(where=5), "malformed"),
+    "where is a number": (rewriting(where=5), "rule 'hostile': 'where' is 5, not a list"),
     "attributes are a list": (
         rewriting(replace=[{"op": "Abs", "inputs": ["x"], "outputs": ["y"], "attributes": [1]}]),
-        "malformed",
+        "rule 'hostile': 'attributes' is [1], not an object",
+    ),
+    "circle": (
+        rewriting(replace=[{"op": "Abs", "inputs": ["y"], "outputs": ["y"]}]),
+        "'y' goes away, so that no new node can read it",
+    ),
+    "circle of new tensors": (
+        rewriting(
+            replace=[
+                {"op": "Abs", "inputs": ["t"], "outputs": ["y"]},
+                {"op": "Abs", "inputs": ["t"], "outputs": ["t"]},
+            ],
+            tensors={"t": {"like": "x"}},
+        ),
+        "wait for each other",
     ),
     "newer": ({**rewriting(), "schema_version": 2}, "update nnmeter"),
     "fields": (
         {**rewriting(), "stages": [{"name": "s", "passes": [{"name": "p", "kind": "layout", "operators": 3}]}]},
-        "pass 'p' of the fusion rules",
+        "pass 'p': unknown field 'operators'",
     ),
 }
 

@@ -24,7 +24,7 @@ def test_a_saved_pack_loads_as_it_was(pack: DevicePack) -> None:
 
 def test_the_manifest_lists_every_file_with_its_hash(pack: DevicePack) -> None:
     manifest = json.loads((pack.path / "manifest.json").read_text())
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     assert set(manifest["files"]) == {"card.json", "rules.json", "predictor.json", "trees.npz", "scorecard.json"}
     for name, entry in manifest["files"].items():
         data = (pack.path / name).read_bytes()
@@ -64,8 +64,8 @@ def test_a_link_is_refused_even_if_its_content_is_right(pack: DevicePack) -> Non
 
 
 def test_a_newer_schema_is_refused(pack: DevicePack) -> None:
-    edit_manifest(pack.path, lambda manifest: manifest.update(schema_version=2))
-    assert_refused(pack.path, "schema_version 2 is newer than this nnmeter reads (1); update nnmeter")
+    edit_manifest(pack.path, lambda manifest: manifest.update(schema_version=3))
+    assert_refused(pack.path, "schema_version 3 is newer than this nnmeter reads (2); update nnmeter")
 
 
 @pytest.mark.parametrize(

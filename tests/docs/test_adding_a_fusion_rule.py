@@ -13,7 +13,7 @@ from tests.docs.applying import AppliedPage
 PAGE = REPOSITORY / "docs" / "adding-a-fusion-rule.md"
 KERNELS = """
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from tests.fusion.models import make_graph
 graph = make_graph("m (bool[4] c, float[4] a, float[4] b) => (float[4] y, float[4] z) { BODY }")
 print(*(kernel.type for kernel in detect_kernels(graph, load_rules("onnxruntime_cpu"))))

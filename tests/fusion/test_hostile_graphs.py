@@ -13,7 +13,7 @@ from nnmeter.fusion.detect import detect_kernels, rewrite_graph
 from nnmeter.fusion.engine import rewriting
 from nnmeter.fusion.engine.readers import ManyReaders
 from nnmeter.fusion.engine.rewriting import WorkingGraph
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.fusion.passes.openvino.elementwise import MOST_NODES
 from nnmeter.graph.ir import Graph, Node, TensorType
 from tests.fusion.models import make_graph

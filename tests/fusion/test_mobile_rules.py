@@ -11,7 +11,7 @@ from nnmeter.binding.assembly import Assembly, same_pads
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import DeviceError
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import RULESETS, load_rules, rules_to_dict, with_parameters
+from nnmeter.fusion.loading import RULESETS, load_rules, rules_to_dict, with_parameters
 
 MOBILE = ("tflite21_cpu", "tflite21_gpu", "tflite_gpu", "openvino2019r2_myriad", "tensorrt_cuda")
 

@@ -9,7 +9,7 @@ import pytest
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules, with_parameters
+from nnmeter.fusion.loading import load_rules, with_parameters
 from nnmeter.kernels.kernel import Kernel
 from tests.fusion.convolution_cases import CONVOLUTION_CASES
 from tests.fusion.models import CONV, Case, make_graph

@@ -10,7 +10,7 @@ import pytest
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.kernels.kernel import Kernel
 from tests.fusion.models import Case, make_graph
 from tests.fusion.openvino_cases import OPENVINO_CASES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from nnmeter.fusion.detect import detect_kernels, rewrite_graph
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.graph.ir import Graph
 from tests.fusion.models import make_graph
 from tests.fusion.random_graphs import WEIGHTS, random_texts

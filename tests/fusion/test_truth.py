@@ -8,9 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from nnmeter.binding.bind import bind_shapes
+from nnmeter.devices.machine import this_machine
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import FusionRules, load_rules, with_parameters
+from nnmeter.fusion.engine.rules import FusionRules
+from nnmeter.fusion.for_machine import rules_for_machine
+from nnmeter.fusion.loading import load_rules
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.runtimes import load_runtime
 from nnmeter.lab.runtimes.executed import kernels_of_executed_graph
@@ -26,13 +29,8 @@ pytestmark = pytest.mark.needs_onnxruntime((1, 30))  # older ones fuse otherwise
 
 @pytest.fixture(scope="module")
 def rules() -> FusionRules:
-    """The rules with the block size of this machine; skips where the runtime has no blocked layout."""
-    model = make_model(f"agraph (float[1,3,8,8] x) => (float[1,4,8,8] y) {{ y={CONV}(x,w) }}", w=(4, 3, 3, 3))
-    kernels = executed_kernels(model)
-    blocked = [kernel for kernel in kernels if kernel.type == "nchwc.Conv"]
-    if not blocked:
-        pytest.skip("ONNX Runtime has no blocked layout on this machine")
-    return with_parameters(load_rules("onnxruntime_cpu"), block=blocked[0].signature.outputs[0].shape[1])
+    """The rules for this machine."""
+    return rules_for_machine(load_rules("onnxruntime_cpu"), this_machine().isa)
 
 
 def executed_kernels(model: object) -> list[Kernel]:
@@ -41,6 +39,13 @@ def executed_kernels(model: object) -> list[Kernel]:
 
 def described(kernels: list[Kernel]) -> Counter[tuple[object, ...]]:
     return Counter((k.type, k.signature.inputs, k.signature.outputs) for k in kernels)
+
+
+def test_the_block_of_this_machine_is_the_one_that_the_runtime_uses(rules: FusionRules) -> None:
+    """A convolution to four channels is padded to a block; where the runtime has no blocked layout a block is 1."""
+    model = make_model(f"agraph (float[1,3,8,8] x) => (float[1,4,8,8] y) {{ y={CONV}(x,w) }}", w=(4, 3, 3, 3))
+    blocked = [kernel for kernel in executed_kernels(model) if kernel.type == "nchwc.Conv"]
+    assert rules.parameters["block"] == (blocked[0].signature.outputs[0].shape[1] if blocked else 1)
 
 
 @pytest.mark.parametrize("case", [*CONVOLUTION_CASES, *OTHER_CASES, *QUANTIZED_CASES], ids=str)

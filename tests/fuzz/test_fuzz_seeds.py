@@ -25,7 +25,7 @@ from nnmeter.devices.pack import read_pack
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.prediction.predict import LatencyPredictor
 from tests.conftest import REPOSITORY

@@ -100,3 +100,15 @@ def test_channels_of_the_blocked_layout_are_padded_to_the_block(block: int, padd
         "a": blocked, "a2": blocked, "c": blocked, "p": (1, padded, 4, 4), "u": blocked, "g": (1, padded, 1, 1),
         "y": (1, 20, 8, 8), "z": (1, 1, 1, 20),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [24, 1000])
+def test_channels_that_no_convolution_reads_are_whole_blocks_and_not_padded(channels: int) -> None:
+    """Of 24 and 1000 channels blocks of 8 are whole, and those of 16 are not: then the runtime has no blocked pool."""
+    nodes = [
+        helper.make_node("ReorderInput", ["x"], ["a"], "in", domain=BLOCKED),
+        helper.make_node("MaxPool", ["a"], ["p"], "pool", domain=BLOCKED, kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("ReorderOutput", ["p"], ["y"], "out", domain=BLOCKED, channels=channels),
+    ]
+    graph = graph_of(nodes, {"x": (1, channels, 8, 8)}, ["y"], {})
+    assert [graph.types[name].shape for name in ("a", "p")] == [(1, channels, 8, 8), (1, channels, 4, 4)]

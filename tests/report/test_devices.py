@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nnmeter.devices import list_devices, load_pack, save_scorecard
-from nnmeter.report.devices import render_list, render_pack
-from nnmeter.report.render import Layout
+from nnmeter.report.devices import DeviceList
+from nnmeter.report.registry import CORE
 from tests.report.test_scorecards import make_scorecard
 
 
@@ -30,14 +30,14 @@ def scored(small_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_list_has_figures_and_noise_floor(scored: dict[str, Any]) -> None:
-    lines = render_list(list_devices(), "table", Layout(), None).splitlines()
+    lines = CORE.render("devices", DeviceList(list_devices()), "table").splitlines()
     heading = next(i for i, line in enumerate(lines) if "MAPE" in line)
     assert lines[heading].split() == "device models ±5 % ±10 % MAPE tau intervals noise".split()
     assert lines[heading + 2].split() == "test-onnxruntime-1t 5 60.0 % 60.0 % 10.0 % 0.800 80.0 % 2.9 %".split()
 
 
 def test_json_has_the_scorecard_without_its_rows(scored: dict[str, Any]) -> None:
-    (device,) = json.loads(render_list(list_devices(), "json", Layout(), None))["devices"]
+    (device,) = json.loads(CORE.render("devices", DeviceList(list_devices()), "json"))["devices"]
     assert device["scorecard"]["overall"] == scored["overall"]
     assert device["scorecard"]["noise_floor"] == scored["noise_floor"]
     assert not {"models", "families", "kernels"} & set(device["scorecard"])
@@ -47,12 +47,12 @@ def test_a_pack_without_a_scorecard_has_no_figures(small_pack: Path, monkeypatch
     monkeypatch.setattr("nnmeter.devices.catalog._shipped_directories", list)
     monkeypatch.setenv("NNMETER_PACKS", str(small_pack.parent))
     monkeypatch.setenv("XDG_DATA_HOME", str(small_pack / "none"))
-    assert "MAPE" not in render_list(list_devices(), "table", Layout(), None)
-    assert json.loads(render_list(list_devices(), "json", Layout(), None))["devices"][0]["scorecard"] is None
+    assert "MAPE" not in CORE.render("devices", DeviceList(list_devices()), "table")
+    assert json.loads(CORE.render("devices", DeviceList(list_devices()), "json"))["devices"][0]["scorecard"] is None
 
 
 @pytest.mark.usefixtures("scored")
 def test_a_pack_is_shown_with_its_whole_scorecard() -> None:
-    text = render_pack(load_pack("test-onnxruntime-1t"), "table", Layout())
+    text = CORE.render("pack", load_pack("test-onnxruntime-1t"), "table")
     for part in ("made for tests", "scorecard of", "noise floor", "worst kernel types", "all kernels"):
         assert part in text

@@ -9,12 +9,12 @@ import pytest
 
 from nnmeter.graph.notes import Note
 from nnmeter.prediction.prediction import Prediction
-from nnmeter.report import FORMATS, Layout, render
+from nnmeter.report import CORE, Layout, render
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "prediction.schema.json").read_text())
 
 
-@pytest.mark.parametrize("report_format", FORMATS)
+@pytest.mark.parametrize("report_format", CORE.formats("predictions"))
 @pytest.mark.parametrize("count", [1, 3])
 def test_every_format_ends_with_one_newline_and_names_model_and_latency(
     prediction: Prediction, report_format: str, count: int

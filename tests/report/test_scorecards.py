@@ -11,8 +11,7 @@ import pytest
 
 from nnmeter.lab.evaluation.kernel_scores import KernelScore, KernelScores
 from nnmeter.lab.evaluation.scorecard import ScoredModel, score_models
-from nnmeter.report.render import Layout
-from nnmeter.report.scorecard import render_scorecard
+from nnmeter.report.registry import CORE
 
 
 def make_scorecard() -> dict[str, Any]:
@@ -43,7 +42,7 @@ def scorecard() -> dict[str, Any]:
 
 @pytest.mark.parametrize("report_format", ["table", "md"])
 def test_all_figures_are_shown(scorecard: dict[str, Any], report_format: str) -> None:
-    text = " ".join(render_scorecard(scorecard, report_format, Layout()).split())
+    text = " ".join(CORE.render("scorecard", scorecard, report_format).split())
     for part in (
         "cpu-1t",
         "by family",
@@ -66,15 +65,15 @@ def test_all_figures_are_shown(scorecard: dict[str, Any], report_format: str) ->
 
 
 def test_baselines_stand_between_the_predictor_and_the_noise_floor_weak_to_strong(scorecard: dict[str, Any]) -> None:
-    lines = render_scorecard(scorecard, "table", Layout()).splitlines()
+    lines = CORE.render("scorecard", scorecard, "table").splitlines()
     names = [line.split("  ")[0] for line in lines]
     places = [names.index(name) for name in ("nnmeter", "FLOPs only", "nearest profiled kernel", "noise floor")]
     assert places == sorted(places)
 
 
 def test_json_is_the_scorecard_and_csv_has_a_row_a_model(scorecard: dict[str, Any]) -> None:
-    assert json.loads(render_scorecard(scorecard, "json", Layout())) == scorecard
-    rows = list(csv.DictReader(io.StringIO(render_scorecard(scorecard, "csv", Layout()))))
+    assert json.loads(CORE.render("scorecard", scorecard, "json")) == scorecard
+    rows = list(csv.DictReader(io.StringIO(CORE.render("scorecard", scorecard, "csv"))))
     assert [row["model"] for row in rows] == [f"net{i}" for i in range(5)]
     assert rows[0]["nearest_kernel_ms"] == "11.0"
     assert (rows[0]["half_a_ms"], rows[0]["half_b_ms"]) == ("10.0", "10.3")
@@ -84,5 +83,5 @@ def test_json_is_the_scorecard_and_csv_has_a_row_a_model(scorecard: dict[str, An
 def test_an_older_scorecard_is_shown(scorecard: dict[str, Any], report_format: str) -> None:
     for name in ("kernels", "notes", "trained", "worst_large_family", "noise_floor"):
         del scorecard[name]
-    assert render_scorecard(scorecard, report_format, Layout())
-    assert render_scorecard({"within_10": 90.0}, report_format, Layout())
+    assert CORE.render("scorecard", scorecard, report_format)
+    assert CORE.render("scorecard", {"within_10": 90.0}, report_format)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.errors import ModelError
+from nnmeter.errors import DeviceError, ModelError
 from nnmeter.fusion.engine.readers import LONG, ManyReaders
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.limits import BASE_EFFORT, EFFORT_PER_NODE
@@ -323,15 +323,22 @@ class WorkingGraph:
                 yield start
                 continue
             stack = [start]
+            path: set[WorkNode] = set()
             while stack:
                 node = stack[-1]
                 if node in done:
                     stack.pop()
                     continue
+                path.add(node)
                 ready = True
                 for tensor in node.inputs:
                     writer = producer.get(tensor)
                     if writer is not None and writer not in done:
+                        if writer in path:
+                            raise DeviceError(
+                                f"{self.name or 'model'}: the fusion rules make operators wait for each other around "
+                                f"'{writer.name}' ({writer.kind}); restore the rules of the device pack"
+                            )
                         stack.append(writer)
                         ready = False
                 if ready:

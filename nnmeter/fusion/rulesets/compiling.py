@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.fusion.rulesets import RULE_SETS
 from nnmeter.fusion.rulesets.builder import RuleSet, compile_rule_set
 

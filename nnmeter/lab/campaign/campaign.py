@@ -72,8 +72,8 @@ class CampaignProgress:
         elapsed_s, budget_s: seconds since its start, and those that it has.
         network: name of the last network.
         restlessness: relative spread of the latest reference runs (`Stopwatch.restlessness`).
-        error: latest cross-validated error of all networks of the campaign (`nnmeter.lab.campaign.ensemble`), None
-            where there are too few.
+        error: latest cross-validated error of all networks of the campaign, None where there are too few
+            (`nnmeter.lab.campaign.cross_validation`).
         plans: number of plans made, the prior not counted.
         planning_s: seconds spent on cross-validation and planning.
         peak_bytes: largest resident memory of the process.

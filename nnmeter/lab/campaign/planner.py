@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from nnmeter.lab.campaign.ensemble import LEAST_NETWORKS, cross_validate
+from nnmeter.lab.campaign.cross_validation import LEAST_NETWORKS, cross_validate, load_learner
 from nnmeter.lab.campaign.planning import SMALL_SHARE, Plan, make_plan, plan_for, prior_plan, read_plans, write_plans
 from nnmeter.lab.campaign.samples import Samples
 from nnmeter.lab.measuring.measurement import Measurement
@@ -115,6 +115,8 @@ class Planner:
 
     def _evaluate(self, next_seed: int | None) -> None:
         begin = self._clock()
+        load_learner()
+        loaded = self._clock()
         if next_seed is None:
             self.error = cross_validate(self._samples.arrays()).error
         else:
@@ -125,4 +127,4 @@ class Planner:
         self._judged = len(self._samples)
         self._last = self._clock()
         self.spent_s += self._last - begin
-        self._rate_s = (self._last - begin) / max(self._samples.kernel_count, 1)
+        self._rate_s = (self._last - loaded) / max(self._samples.kernel_count, 1)

@@ -29,7 +29,7 @@ import numpy as np
 from nnmeter.errors import MeasurementError
 from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.campaign.coverage import Cell, Coverage, describe
-from nnmeter.lab.campaign.ensemble import CrossValidation, cross_validate
+from nnmeter.lab.campaign.cross_validation import CrossValidation, cross_validate
 from nnmeter.lab.campaign.samples import SampleArrays, Samples
 from nnmeter.limits import MAX_JSON_BYTES
 
@@ -40,6 +40,7 @@ _PRIOR_SHARE, _ERROR_SHARE = 0.35, 0.45  # rule 3; the rest is the coverage's
 _LEAST_FACTOR, _LARGEST_FACTOR = 0.25, 4.0  # rule 6
 _SHRINKAGE = 6.0  # rule 4, networks
 _LEAST_SQUARE = 1e-4  # rule 4: errors below one per cent are all the same
+_LEAST_ERROR = 1e-4
 _FULL_IMPORTANCE = 0.03  # rule 5, share of time
 _GOLDEN, _ROOT_OF_TWO = 0.6180339887498949, 1.4142135623730951
 _TOLD = 12  # entries of the lists that explain a plan
@@ -56,7 +57,7 @@ class Plan:
         weights: share of the networks of each recipe; they add up to 1.
         small_share: share of the seeds that give small networks.
         networks: number of measured networks that it rests on; 0 for the prior.
-        error: their cross-validated error (`nnmeter.lab.campaign.ensemble`), None for the prior.
+        error: their cross-validated error (`nnmeter.lab.campaign.cross_validation`), None for the prior.
         worst: operators with the largest errors by share of time, to explain the plan.
         thin: cells of the coverage with the largest needs, to explain the plan.
     """
@@ -97,7 +98,7 @@ def make_plan(
         first_seed: seed from which it is in force.
         prior: weight of each recipe by rule 1.
         small_share: share of small networks.
-        samples: what is measured, at least `ensemble.LEAST_NETWORKS` networks.
+        samples: what is measured, at least `cross_validation.LEAST_NETWORKS` networks.
     """
     arrays = samples.arrays()
     validation = cross_validate(arrays)
@@ -153,6 +154,7 @@ def recipe_errors(
     """Error of each measured recipe relative to the mean of all networks (rule 4)."""
     whole = np.minimum(validation.network_log_error**2, 1.0) - arrays.noise**2
     kernels = np.bincount(arrays.network, validation.share * operators[arrays.group], len(whole))
+    kernels = np.maximum(kernels, _LEAST_ERROR)  # trees that fit all kernels exactly leave none
     usual, usual_kernels = max(float(whole.mean()), _LEAST_SQUARE), float(kernels.mean())
     names = np.array(recipes)
     errors = {}

@@ -1,4 +1,4 @@
-"""A campaign's measurements as arrays, for the ensemble that steers it.
+"""A campaign's measurements as arrays, for the cross-validation that steers it.
 
 1. Equal kernels of one network are one row, with their number and the mean of their times.
 2. Times are rounded as the store rounds them, so that it makes no difference whether a measurement comes from this
@@ -31,6 +31,8 @@ class Samples:
     def __init__(self) -> None:
         self.coverage = Coverage()
         self.groups: dict[Kind, int] = {}  # family, operator and element type -> number
+        self.families: dict[str, int] = {}  # kernel family -> number
+        self._family_of_group: list[int] = []
         self.recipes: list[str] = []
         self.kernel_count = 0
         self._networks: list[tuple[float, float, int]] = []
@@ -70,6 +72,8 @@ class Samples:
             moved = cost.bytes_read + cost.bytes_written
             roofline_ms = cost.flops / _FLOPS_PER_MS + moved / _BYTES_PER_MS + _OVERHEAD_MS
             group = self.groups.setdefault(features.kind, len(self.groups))
+            if group == len(self._family_of_group):
+                self._family_of_group.append(self.families.setdefault(features.family, len(self.families)))
             measured = float(np.log(kernel_ms[positions].mean())) if len(kernel_ms) else np.nan
             uncertain = float(spread[positions].mean() / np.sqrt(runs * len(positions))) if len(spread) else 0.0
             self._rows.append((number, len(positions), group, float(np.log(roofline_ms)), measured, uncertain))
@@ -95,7 +99,8 @@ class SampleArrays:
         network, count, group, log_roofline, log_ms, kernel_noise: of each row its network, the number of its kernels,
             its group, logarithm of the analytic price of one, of the measured time of one (NaN where the runtime has no
             profiler), and the uncertainty of that.
-        features: of shape (rows, features).
+        family: of each row the number of its kernel family; `family_of_group` of each group.
+        features: of shape (rows, features), those of the row's family first.
     """
 
     def __init__(self, samples: Samples) -> None:
@@ -106,3 +111,6 @@ class SampleArrays:
         self.log_roofline, self.log_ms, self.kernel_noise = rows[:, 3:].T
         self.features = np.concatenate(samples._features) if samples._features else np.empty((0, _WIDTH), np.float32)
         self.group_count = len(samples.groups)
+        self.family_count = len(samples.families)
+        self.family_of_group = np.array(samples._family_of_group, np.int64)
+        self.family = self.family_of_group[self.group]

@@ -48,6 +48,11 @@ class VerificationReport:
     refused: int
     problems: tuple[str, ...]
 
+    @property
+    def found(self) -> str:
+        """What there was to check, in words."""
+        return f"{self.files} files, {self.measurements} networks, {self.kernels} kernels, {self.refused} refused"
+
 
 def verify_measurements(path: str | os.PathLike[str]) -> VerificationReport:
     """Checks a measurement file, or the directory of a campaign, by the rules of this module.

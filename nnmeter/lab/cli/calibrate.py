@@ -9,6 +9,7 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.report import LAB
 
 
 @click.command("calibrate")
@@ -28,7 +29,7 @@ from nnmeter.cli.progress import StatusLine
 @click.option("--repeats", type=click.IntRange(0), default=20, show_default=True,
               help="Random draws for each point of the learning curve; 0 for no curve.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the draws.")
-@options.output_format("table", "json")
+@options.output_format(*LAB.formats("calibration"))
 @options.output_file
 def command(
     device: str,
@@ -51,7 +52,6 @@ def command(
     The near device may differ from that of PACK in clock, threads, version, machine or runtime.
     """
     from nnmeter.devices import load_pack
-    from nnmeter.lab.report.calibration import render_calibration
     from nnmeter.lab.transfer.calibrate import calibrate_pack
 
     if output is not None:
@@ -72,4 +72,5 @@ def command(
             shapes=shapes,
             progress=status.show,
         )
-    write_report(render_calibration(report.to_dict(), report_format, layout_for(output)), output, f"wrote {pack.path}")
+    text = LAB.render("calibration", report.to_dict(), report_format, layout_for(output))
+    write_report(text, output, f"wrote {pack.path}")

@@ -9,6 +9,7 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.report.registry import CORE
 
 
 @click.command("evaluate")
@@ -29,7 +30,7 @@ from nnmeter.cli.progress import StatusLine
 @click.option("--save", is_flag=True, help="Store the scorecard in the pack.")
 @click.option("--at-least", type=click.FloatRange(0, 100), metavar="PERCENT",
               help="Exit with code 1 if fewer models than this lie within ±10 %.")  # fmt: skip
-@options.output_format("table", "json", "csv", "md")
+@options.output_format(*CORE.formats("scorecard"))
 @options.output_file
 def command(
     device: str,
@@ -51,7 +52,6 @@ def command(
     from nnmeter.devices import load_pack, save_scorecard
     from nnmeter.lab.evaluation.evaluate import SPLIT, evaluate_pack, read_families
     from nnmeter.lab.training.build import read_all
-    from nnmeter.report.scorecard import render_scorecard
 
     if plot is not None:
         from nnmeter.lab.report.plot import check_plot_file
@@ -81,6 +81,6 @@ def command(
         from nnmeter.lab.report.plot import plot_scorecard
 
         plot_scorecard(document, plot)
-    write_report(render_scorecard(document, report_format, layout_for(output)), output)
+    write_report(CORE.render("scorecard", document, report_format, layout_for(output)), output)
     if at_least is not None and card.overall.within_10 < at_least:
         raise CheckFailed(f"{card.overall.within_10:.1f} % of the models lie within ±10 %, wanted were {at_least:g} %")

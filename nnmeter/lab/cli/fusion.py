@@ -14,6 +14,7 @@ from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.cli.times import parse_budget
+from nnmeter.lab.report import LAB
 
 if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--white-box", is_flag=True, help="From the runtime's own executed graph alone.")
 @click.option("--against", metavar="FILE", help="Rules to compare with. Default: those that ship for the runtime.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights, inputs and order.")
-@options.output_format("table", "json", "md")
+@options.output_format(*LAB.formats("fusion"))
 @options.output_file
 def command(
     runtime: str,
@@ -56,7 +57,6 @@ def command(
     from nnmeter.lab.discovery.campaign import discover_fusion
     from nnmeter.lab.discovery.catalogue import TESTS
     from nnmeter.lab.discovery.ruleset import rules_of
-    from nnmeter.lab.report.fusion import render_fusion
     from nnmeter.lab.runtimes import load_runtime
 
     check_directory(rules_file, "--out")
@@ -77,7 +77,7 @@ def command(
             progress=lambda text, done, total: status.show(f"[{done}/{total}] {text}"),
         )
     write_whole(rules_file, json.dumps(rules_of(discovery), indent=1) + "\n")
-    write_report(render_fusion(discovery, report_format, layout_for(output)), output)
+    write_report(LAB.render("fusion", discovery, report_format, layout_for(output)), output)
 
 
 def _chosen(tests: Sequence[FusionTest], only: Sequence[str]) -> list[FusionTest]:
@@ -104,9 +104,12 @@ def _short(test: FusionTest) -> str:
 
 
 def _rules_to_compare(runtime: str, against: str | None) -> FusionRules | None:
-    from nnmeter.fusion.engine.rules import RULESETS, load_rules
+    from nnmeter.devices.machine import this_machine
+    from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.loading import load_rules
+    from nnmeter.fusion.ruleset_index import find_rule_set
 
     if against is not None:
         return load_rules(against)
-    name = f"{runtime}_cpu"
-    return load_rules(name) if (RULESETS / f"{name}.json").is_file() else None
+    rule_set = find_rule_set(runtime)
+    return None if rule_set is None else rules_for_machine(load_rules(rule_set.id), this_machine().isa)

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from nnmeter.cli import options
-from nnmeter.cli.output import check_directory
+from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.report import LAB
 
 DATASETS = ("nn-meter-26k", "phones-qed-usc", "v100-tensorrt")
 
@@ -40,7 +41,7 @@ def _parse_parameters(context: click.Context, parameter: click.Parameter, values
 @click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", callback=_parse_parameters,
               help="A parameter of the fusion rules, for instance sums_join=false. Repeatable.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Read N rows of each file at most.")
-@options.output_format("table", "json")
+@options.output_format(*LAB.formats("imported"))
 def command(
     dataset: str,
     source: Path,
@@ -64,24 +65,4 @@ def command(
             dataset, source, output, devices, rules, parameters, limit,
             progress=lambda name, done: status.show(f"{name}: {done}"),
         )  # fmt: skip
-    text = json.dumps(report, indent=1) + "\n" if report_format == "json" else _table(report)
-    click.echo(text, nl=False)
-
-
-def _table(report: dict[str, Any]) -> str:
-    lines = [f"{'device':34} {'rows':>8} {'imported':>9} {'refused':>8} {'measurements':>13}"]
-    for name, counts in report["devices"].items():
-        refused = sum(counts["refused"].values())
-        lines.append(
-            f"{name:34} {counts['rows']:8,} {counts['imported_rows']:9,} {refused:8,} {counts['measurements']:13,}"
-        )
-    reasons: dict[str, int] = {}
-    for counts in report["devices"].values():
-        for reason, count in counts["refused"].items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    if reasons:
-        lines += ["", "refused rows"]
-        for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
-            lines.append(f"{count:8,}  {reason} (such as {', '.join(report['examples'][reason])})")
-    lines += [f"passed over: {name}: {reason}" for name, reason in report["passed_over"].items()]
-    return "\n".join([*lines, ""])
+    write_report(LAB.render("imported", report, report_format, layout_for(None)), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING
 
 import click
@@ -11,12 +10,11 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.report import LAB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nnmeter.lab.measuring.measurement import Measurement
-    from nnmeter.lab.runtimes.base import RuntimeAdapter
 
 INTERRUPTED = 130
 
@@ -37,7 +35,7 @@ INTERRUPTED = 130
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.4, show_default=True,
               help="Time for one model in one pass.")  # fmt: skip
 @click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read, in place of measuring none.")
-@options.output_format("table", "json", "csv", "md")
+@options.output_format(*LAB.formats("measurements"))
 def command(
     models: tuple[str, ...],
     runtime: str,
@@ -62,22 +60,15 @@ def command(
     """
     from nnmeter.cli.failures import CheckFailed
     from nnmeter.devices.identity import describe_setting
-    from nnmeter.errors import MeasurementError, NnmeterError
-    from nnmeter.lab.measuring.append import (
-        append_measurements,
-        check_appendable,
-        describe_sitting,
-    )
-    from nnmeter.lab.measuring.fingerprint import take_fingerprint
-    from nnmeter.lab.measuring.interruption import MeasuringInterrupted
-    from nnmeter.lab.measuring.protocol import measure_models
-    from nnmeter.lab.report.measurements import Sitting, render_sitting
+    from nnmeter.errors import NnmeterError
+    from nnmeter.graph.input_sizes import InputSizes
+    from nnmeter.lab.measuring.sitting import measure_sitting
+    from nnmeter.lab.report.measurements import Sitting
     from nnmeter.lab.runtimes import load_runtime
 
     check_directory(output, "--out")
     if output.exists() and not append:
         raise click.UsageError(f"--out {output}: exists already; add to it with --append, or give another file")
-    refused: list[tuple[str, str]] = []
     paths, _ = options.expand_models(models)
     if (taken_ms is None) != (device is None):
         raise click.UsageError("--taken and --on belong together: a time, and the pack of the device it was taken on")
@@ -85,48 +76,39 @@ def command(
         return _take_down(paths, device, taken_ms, dims, shapes, assume, _families(families), output)
     if assume:
         raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
-    readable = _readable(paths, dims, shapes, refused if keep_going else None)
-    of_model = _families(families)
     adapter = load_runtime(runtime)
-    fingerprint = take_fingerprint(adapter.name, adapter.version(), threads, adapter.device_settings(threads))
-    nominal_ms = check_appendable(output, fingerprint)
+    refused: list[tuple[str, str]] = []
 
     def refuse(path: str, reason: NnmeterError) -> None:
         refused.append((path, str(reason)))
 
-    interrupted = False
-    own_ms = [_reference_ms(adapter)] if nominal_ms is not None else []
     with StatusLine() as status:
-        try:
-            found: Sequence[Measurement] = measure_models(
-                readable,
-                adapter,
-                threads,
-                passes,
-                seconds,
-                families=of_model,
-                dims=dims,
-                shapes=shapes,
-                reference_ms=nominal_ms,
-                progress=lambda text, done, total: status.show(f"[{done}/{total}] {text}"),
-                refused=refuse,
-            )
-        except MeasuringInterrupted as stopped:
-            found, interrupted = stopped.measurements, True
-    if not found:
-        if interrupted:
-            return INTERRUPTED
-        raise MeasurementError("no model could be measured: " + "; ".join(reason for _, reason in refused))
-    fingerprint["reference_ms"] = found[0].reference_ms
-    if own_ms and not interrupted:
-        own_ms.append(_reference_ms(adapter))
-    own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
-    fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
-    added = append_measurements(output, found, fingerprint)
-    device = describe_setting(fingerprint, "an unknown machine")
-    report = Sitting(str(output), device, found[0].reference_ms, own_reference_ms, added, refused, interrupted)
-    write_report(render_sitting(report, report_format, layout_for(None)), None)
-    if interrupted:
+        done = measure_sitting(
+            paths,
+            adapter,
+            threads,
+            InputSizes(dims, shapes),
+            output,
+            append,
+            families=_families(families),
+            passes=passes,
+            seconds_per_pass=seconds,
+            progress=lambda text, at, total: status.show(f"[{at}/{total}] {text}"),
+            refused=refuse,
+            keep_going=keep_going,
+        )
+    if done.measurements:
+        report = Sitting(
+            str(output),
+            describe_setting(done.fingerprint, "an unknown machine"),
+            done.measurements[0].reference_ms,
+            done.own_reference_ms,
+            done.measurements,
+            refused,
+            done.interrupted,
+        )
+        write_report(LAB.render("measurements", report, report_format, layout_for(None)), None)
+    if done.interrupted:
         return INTERRUPTED
     if refused:
         path, reason = refused[0]
@@ -163,44 +145,6 @@ def _take_down(
         f"{len(measurement.kernels)} kernels"
     )
     return 0
-
-
-def _readable(
-    paths: Sequence[str],
-    dims: dict[str, int],
-    shapes: dict[str, tuple[int, ...]],
-    refused: list[tuple[str, str]] | None,
-) -> list[str]:
-    """The models that can be read; a bad one is known before an hour has gone into the good ones.
-
-    It is an error, unless there is a list of the refused to put it on.
-    """
-    from nnmeter.binding.bind import bind_shapes
-    from nnmeter.errors import NnmeterError
-    from nnmeter.formats import read_model
-    from nnmeter.graph.input_sizes import InputSizes
-
-    readable = []
-    for path in paths:
-        try:
-            bind_shapes(read_model(path), InputSizes(dims, shapes))
-            readable.append(path)
-        except (NnmeterError, OSError) as fault:
-            if refused is None:
-                raise
-            refused.append((path, str(fault)))
-    return readable
-
-
-def _reference_ms(adapter: RuntimeAdapter) -> float:
-    """The reference's own time now, where the nominal time is that of an earlier sitting."""
-    from nnmeter.lab.measuring.protocol import Stopwatch
-
-    stopwatch = Stopwatch(adapter)
-    try:
-        return stopwatch.nominal_ms()
-    finally:
-        stopwatch.close()
 
 
 def _families(path: Path | None) -> dict[str, str]:

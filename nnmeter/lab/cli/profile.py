@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from nnmeter.cli import options
 from nnmeter.cli.failures import CheckFailed
+from nnmeter.cli.output import layout_for, write_report
 from nnmeter.cli.progress import StatusLine
-from nnmeter.lab.cli.times import parse_budget
-
-if TYPE_CHECKING:
-    from nnmeter.lab.campaign.campaign import CampaignProgress
-
-_PROBLEMS_SHOWN = 20
-
-
-def _parse_error(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """A share from `3%`."""
-    if value is None:
-        return None
-    if not re.fullmatch(r"\d+(\.\d+)?%", value) or not 0 < float(value[:-1]) < 100:
-        raise click.BadParameter(f"{value!r} is not an error between 0% and 100%, such as 3%", context, parameter)
-    return float(value[:-1]) / 100
+from nnmeter.lab.cli.times import parse_budget, parse_error
+from nnmeter.lab.report import LAB
 
 
 @click.command("profile")
 @options.runtime
 @click.option("--budget", "budget_s", default="20m", show_default=True, callback=parse_budget, metavar="TIME",
               help="How long to measure: 20m, 1h30m, 90s.")  # fmt: skip
-@click.option("--until", callback=_parse_error, metavar="ERROR",
+@click.option("--until", callback=parse_error, metavar="ERROR",
               help="Stop earlier, when the cross-validated error of whole networks is reached: 3%.")  # fmt: skip
 @click.option("--out", "output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Directory for the measurements.")  # fmt: skip
@@ -80,6 +66,7 @@ def command(
 
     fix_library_threads()  # before anything imports NumPy; the worker inherits it
     from nnmeter.lab.campaign.supervisor import run_supervised_campaign
+    from nnmeter.lab.report.progress import last_line, progress_line
 
     with StatusLine() as status:
         done = run_supervised_campaign(
@@ -96,37 +83,10 @@ def command(
     click.echo(f"{output}: {last_line(done)}")
 
 
-def progress_line(progress: CampaignProgress) -> str:
-    """What a running campaign shows: time left and error first, the network last."""
-    left_s = max(progress.budget_s - progress.elapsed_s, 0.0)
-    error = "not known yet" if progress.error is None else f"{100 * progress.error:.1f} %"
-    return (
-        f"{left_s / 60:.1f} min left, cross-validated error {error}, {progress.networks} networks, "
-        f"{progress.kernels} kernels, {progress.refused} refused: {progress.network}"
-    )
-
-
-def last_line(done: CampaignProgress) -> str:
-    """What a campaign leaves behind: how much, in which time, how good, and in how much memory."""
-    left_s = max(done.budget_s - done.elapsed_s, 0.0)
-    if done.error is None:
-        error = "cross-validated error unknown (too few networks or too little time)"
-    else:
-        error = f"cross-validated error {100 * done.error:.1f} %{' as asked for' if done.reached else ''}"
-    return (
-        f"{done.networks} networks, {done.kernels} kernels, {done.refused} refused in {done.elapsed_s / 60:.1f} min, "
-        f"{left_s / 60:.1f} min left; {error}; {done.plans} plans in {done.planning_s:.1f} s; "
-        f"at most {done.peak_bytes / 1e9:.2f} GB of memory"
-    )
-
-
 def _verify(path: Path) -> None:
     from nnmeter.lab.campaign.verification import verify_measurements
 
     report = verify_measurements(path)
-    for problem in report.problems[:_PROBLEMS_SHOWN]:
-        click.echo(problem)
-    found = f"{report.files} files, {report.measurements} networks, {report.kernels} kernels, {report.refused} refused"
+    write_report(LAB.render("verification", report, "table", layout_for(None)), None)
     if report.problems:
-        raise CheckFailed(f"{path}: {len(report.problems)} problems in {found}; the first are printed above")
-    click.echo(f"{path}: {found}; no problems")
+        raise CheckFailed(f"{path}: {len(report.problems)} problems in {report.found}; the first are printed above")

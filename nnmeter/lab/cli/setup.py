@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.output import layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.cli.times import parse_budget
+from nnmeter.lab.report import LAB
 
 
 @click.command("setup")
@@ -18,7 +20,7 @@ from nnmeter.lab.cli.times import parse_budget
 @click.option("--out", "output", type=click.Path(path_type=Path), metavar="PACK",
               help="Directory of the pack. Default: the user's data folder, where predictions find it.")  # fmt: skip
 @click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")
-@options.output_format("table", "json")
+@options.output_format(*LAB.formats("setup"))
 def command(
     runtime: str, threads: int, budget_s: float, output: Path | None, device_id: str | None, report_format: str
 ) -> None:
@@ -30,7 +32,6 @@ def command(
     from nnmeter.lab.measuring.library_threads import fix_library_threads
 
     fix_library_threads()  # before anything imports NumPy; the worker inherits it
-    from nnmeter.lab.report.setup import render_setup
     from nnmeter.lab.transfer.setup import setup_device
 
     with StatusLine() as status:
@@ -42,4 +43,4 @@ def command(
             device_id,
             lambda what, share: status.show_share(what, share),
         )
-    click.echo(render_setup(report, report_format), nl=False)
+    write_report(LAB.render("setup", report, report_format, layout_for(None)), None)

@@ -1,4 +1,4 @@
-"""How long something may take, as the command line has it."""
+"""How long, and how good, in words: values of options of several verbs."""
 
 from __future__ import annotations
 
@@ -14,3 +14,12 @@ def parse_budget(context: click.Context, parameter: click.Parameter, value: str)
     if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", value):
         raise click.BadParameter(f"{value!r} is not a time such as 20m, 1h30m or 90s", context, parameter)
     return sum(float(number) * _UNITS_S[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)([hms])", value))
+
+
+def parse_error(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """A share from `3%`."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"\d+(\.\d+)?%", value) or not 0 < float(value[:-1]) < 100:
+        raise click.BadParameter(f"{value!r} is not an error between 0% and 100%, such as 3%", context, parameter)
+    return float(value[:-1]) / 100

@@ -14,7 +14,8 @@ from typing import Any
 
 from nnmeter.fusion.detect import detect_kernels, rewrite_graph
 from nnmeter.fusion.engine.rewriting import WorkingGraph, split_kind
-from nnmeter.fusion.engine.rules import FusionRules, load_rules, rules_to_dict, with_parameters
+from nnmeter.fusion.engine.rules import FusionRules
+from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
 from nnmeter.graph.ir import Graph, Node
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.importing.published import PublishedDevice

@@ -1,7 +1,9 @@
 """A sitting: models measured one after another, and added to a file. What `nnmeter.measure` does.
 
-1. Models are measured by the protocol. With a file, its nominal time of the reference is shared, so that all of its
-   sittings compare (`nnmeter.lab.measuring.append`); that the file is of this device is known before anything runs.
+1. Models are read first, so that a bad one is known before an hour has gone into the good ones. It is an error, or
+   with `keep_going` left out. The rest are measured by the protocol. With a file, its nominal time of the reference is
+   shared, so that all of its sittings compare (`nnmeter.lab.measuring.append`); that the file is of this device is
+   known before anything runs.
 2. A model that the runtime refuses is an error, unless there is someone to tell; then it is left out.
 3. After an interrupt, what was measured until then is written.
 """
@@ -13,8 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
-from nnmeter.errors import MeasurementError, NnmeterError
+from nnmeter.binding.bind import bind_shapes
+from nnmeter.errors import MeasurementError, ModelError, NnmeterError
+from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.measuring import protocol
 from nnmeter.lab.measuring.append import append_measurements, check_appendable, describe_sitting
@@ -32,12 +37,14 @@ class SittingResult:
     Attributes:
         measurements: in the order of the models; as they are in the file, where there is one.
         own_reference_ms: the reference's own time, in milliseconds; that of earlier sittings may be another.
+        fingerprint: of the machine and runtime that it was measured with.
         interrupted: whether it was ended before all models were measured.
     """
 
     measurements: tuple[Measurement, ...]
     own_reference_ms: float
     interrupted: bool
+    fingerprint: Mapping[str, Any]
 
 
 def measure_sitting(
@@ -53,6 +60,7 @@ def measure_sitting(
     seconds_per_pass: float = 0.4,
     progress: Progress | None = None,
     refused: Callable[[str, NnmeterError], None] | None = None,
+    keep_going: bool = False,
 ) -> SittingResult:
     """Measure models, and add the measurements to a file (rules 1 to 3).
 
@@ -68,6 +76,7 @@ def measure_sitting(
         seconds_per_pass: time for one model in one pass, in seconds.
         progress: called with a line of text, steps done and steps in all.
         refused: called with path and reason for a model that cannot be run (rule 2).
+        keep_going: leave out models that cannot be read as well, in place of measuring none (rule 1).
 
     Raises:
         ModelError: a model cannot be read.
@@ -76,6 +85,15 @@ def measure_sitting(
     if sizes.assume or sizes.values or sizes.trips:
         raise MeasurementError("what is measured has the shapes of its data; give dims and shapes alone")
     nominal_ms = None
+    reasons: list[str] = []
+
+    def refuse(path: str, fault: NnmeterError) -> None:
+        if refused is None:
+            raise fault
+        reasons.append(str(fault))
+        refused(path, fault)
+
+    readable = _readable(models, sizes, refuse if keep_going else None)
     fingerprint = take_fingerprint(adapter.name, adapter.version(), threads, adapter.device_settings(threads))
     if out is not None:
         if Path(out).exists() and not append:
@@ -87,7 +105,7 @@ def measure_sitting(
     interrupted = False
     try:
         found: Sequence[Measurement] = protocol.measure_models(
-            models,
+            readable,
             adapter,
             threads,
             passes,
@@ -97,12 +115,14 @@ def measure_sitting(
             shapes=sizes.shapes,  # type: ignore[arg-type]
             reference_ms=nominal_ms,
             progress=progress,
-            refused=refused,
+            refused=refuse,
         )
     except MeasuringInterrupted as stopped:
         found, interrupted = stopped.measurements, True
+    if not found and not interrupted:
+        raise MeasurementError("no model could be measured: " + "; ".join(reasons))
     if not found:
-        return SittingResult((), 0.0, interrupted)
+        return SittingResult((), 0.0, interrupted, fingerprint)
     if own_ms and not interrupted:
         own_ms.append(_reference_ms(adapter))
     own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
@@ -110,7 +130,23 @@ def measure_sitting(
         fingerprint["reference_ms"] = found[0].reference_ms
         fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
         found = append_measurements(out, found, fingerprint)
-    return SittingResult(tuple(found), own_reference_ms, interrupted)
+    return SittingResult(tuple(found), own_reference_ms, interrupted, fingerprint)
+
+
+def _readable(
+    models: Sequence[str | os.PathLike[str]], sizes: InputSizes, refuse: Callable[[str, NnmeterError], None] | None
+) -> list[str | os.PathLike[str]]:
+    """The models that can be read and whose shapes can be bound (rule 1)."""
+    readable = []
+    for path in models:
+        try:
+            bind_shapes(read_model(path), sizes)
+            readable.append(path)
+        except (NnmeterError, OSError) as fault:
+            if refuse is None:
+                raise
+            refuse(os.fspath(path), fault if isinstance(fault, NnmeterError) else ModelError(str(fault)))
+    return readable
 
 
 def _reference_ms(adapter: RuntimeAdapter) -> float:

@@ -308,6 +308,6 @@ def _import_pyarrow() -> tuple[Any, Any]:
         import pyarrow.parquet
     except ImportError as fault:
         raise MeasurementError(
-            "measurement files need pyarrow, which is not installed; pip install nnmeter[profile]"
+            "measurement files need pyarrow, which is not installed; pip install nnmeter[lab]"
         ) from fault
     return pyarrow, pyarrow.parquet

@@ -3,7 +3,7 @@
 1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
    version, threads and precision. Times are real milliseconds of it; several sittings are brought to one state.
 2. The rules are those that the measurements' kernels were detected with, where their fingerprint names them; else those
-   of the runtime (`nnmeter/fusion/rulesets`), set to this processor's block of channels.
+   of the runtime (`nnmeter/fusion/rulesets`). They are set to the measured processor (`nnmeter/fusion/for_machine.py`).
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
    on: how many measurements of which granularity, of which families, which operators with which element types, and the
    data set with its licence where the times were published. What it was not: what readers look for and its vocabulary
@@ -21,7 +21,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.devices.card import Card, is_pack_id
-from nnmeter.devices.machine import channel_block
 from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError
 
@@ -220,27 +219,33 @@ def _missing(kinds: Collection[Kind]) -> list[str]:
 
 
 def default_id(fingerprint: Mapping[str, Any]) -> str:
-    """`xeon-8380-onnxruntime1.32-1t` from a fingerprint; the device's own name where it has one."""
+    """`xeon-8380-onnxruntime1.32-1t` from a fingerprint; the device's own name where it has one.
+
+    A name that names no model, as clouds show it, is told apart by the core's numbers: `epyc-f25m1-...`.
+    """
     if is_pack_id(fingerprint.get("device")):
         return str(fingerprint["device"])
     words = re.sub(r"\((r|tm)\)|\b(cpu|processor|intel|amd|core)\b|@", " ", str(fingerprint.get("cpu", "")).lower())
     cpu = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.") or str(fingerprint.get("architecture") or "cpu")
+    family, model = fingerprint.get("cpu_family"), fingerprint.get("cpu_model")
+    if not re.search(r"\d{3}", cpu) and family and model:
+        cpu = f"{cpu}-f{family}m{model}"
     version = ".".join(str(fingerprint.get("runtime_version", "")).split(".")[:2])
     return f"{cpu}-{fingerprint.get('runtime', 'onnxruntime')}{version}-{fingerprint.get('threads', 1)}t"
 
 
 def _rules_for(rules: str | os.PathLike[str] | None, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The rules of the pack (rule 2)."""
-    from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
+    from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
+    from nnmeter.fusion.ruleset_index import rule_set_of
 
     detected = fingerprint.get("fusion_rules") if rules is None else None
-    named = rules or detected or f"{fingerprint.get('runtime', 'onnxruntime')}_cpu"
+    named = rules or detected or rule_set_of(str(fingerprint.get("runtime", "onnxruntime"))).id
     loaded = load_rules(named)
     if detected:
         loaded = with_parameters(loaded, **dict(fingerprint.get("fusion_parameters") or {}))
-    block = channel_block(str(fingerprint.get("isa", "")))
-    if "block" in loaded.parameters and block:
-        loaded = with_parameters(loaded, block=block)
+    loaded = rules_for_machine(loaded, str(fingerprint.get("isa", "")))
     if loaded.runtime != fingerprint.get("runtime", loaded.runtime):
         raise DeviceError(f"{named}: rules of {loaded.runtime}, measured was {fingerprint['runtime']}; give its rules")
     return rules_to_dict(loaded)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from nnmeter.predictor.trees import TreeEnsemble, round_down_to_float32
+from nnmeter.predictor.trees import MAX_LEAVES, TreeEnsemble, round_down_to_float32
 
 # A tree: the value of a leaf, or (feature, threshold, left, right).
 Node: TypeAlias = "float | tuple[int, float, Node, Node]"
@@ -25,9 +25,14 @@ class _Builder:
         self.node_counts: list[int] = []
 
     def add(self, root: Node) -> None:
+        """Add a tree; one with too many leaves for a word as the trees that it is the sum of."""
         if not isinstance(root, tuple):
             self.bias += root
             return
+        for tree in split_tree(root):
+            self._add_one(tree)
+
+    def _add_one(self, root: Any) -> None:
         leaves: list[float] = []
         nodes = 0
 
@@ -63,8 +68,64 @@ class _Builder:
         )
 
 
+def split_tree(root: Node, most_leaves: int = MAX_LEAVES) -> list[Node]:
+    """Trees of at most `most_leaves` leaves whose sum is `root`; itself, if it is small enough.
+
+    Each has the values of one run of its leaves, from left to right. What lies beside the run is one leaf of value 0
+    for every branch that leads there, so that a tree of L leaves and depth d becomes at most L / (most_leaves - 2d).
+
+    Args:
+        root: nested (feature, threshold, left, right) with numbers as leaves.
+        most_leaves: leaves of a part.
+
+    Raises:
+        ValueError: the tree is too deep for that.
+    """
+    sizes: dict[int, int] = {}
+
+    def count(node: Node) -> int:
+        if not isinstance(node, tuple):
+            return 1
+        size = sizes[id(node)] = count(node[2]) + count(node[3])
+        return size
+
+    def size_of(node: Node) -> int:
+        return sizes[id(node)] if isinstance(node, tuple) else 1
+
+    def leaves_within(node: Node, start: int, end: int) -> int:
+        """Leaves of the part for the leaves from `start` to `end`, counted from the node's first."""
+        size = size_of(node)
+        if end <= 0 or start >= size:
+            return 1
+        if not isinstance(node, tuple) or (start <= 0 and end >= size):
+            return size
+        middle = size_of(node[2])
+        return leaves_within(node[2], start, end) + leaves_within(node[3], start - middle, end - middle)
+
+    def part(node: Node, start: int, end: int) -> Node:
+        size = size_of(node)
+        if end <= 0 or start >= size:
+            return 0.0
+        if not isinstance(node, tuple) or (start <= 0 and end >= size):
+            return node
+        middle = size_of(node[2])
+        return (*node[:2], part(node[2], start, end), part(node[3], start - middle, end - middle))
+
+    total = count(root)
+    parts = []
+    start = 0
+    while start < total:
+        longest = range(min(start + most_leaves, total), start, -1)
+        end = next((end for end in longest if leaves_within(root, start, end) <= most_leaves), start)
+        if end == start:
+            raise ValueError(f"a tree deeper than {most_leaves - 1} nodes cannot be split")
+        parts.append(part(root, start, end))
+        start = end
+    return parts
+
+
 def ensemble_from_lightgbm(booster: Any) -> TreeEnsemble:
-    """A LightGBM booster of numeric features without missing values, at most 64 leaves a tree."""
+    """A LightGBM booster of numeric features without missing values."""
     builder = _Builder(0.0)
 
     def nested(node: dict[str, Any]) -> Node:
@@ -88,7 +149,7 @@ def ensemble_from_lightgbm(booster: Any) -> TreeEnsemble:
 
 
 def ensemble_from_forest(forest: Any) -> TreeEnsemble:
-    """A scikit-learn `RandomForestRegressor` whose trees have at most 64 leaves."""
+    """A scikit-learn `RandomForestRegressor`; its trees may have any number of leaves (`split_tree`)."""
     builder = _Builder(0.0)
     count = len(forest.estimators_)
     for estimator in forest.estimators_:

@@ -79,7 +79,7 @@ def calibrate_pack(
         ModelError: a candidate cannot be read.
         DeviceError: the rules are faulty, or `output` is something else than a pack.
     """
-    from nnmeter.fusion.engine.rules import rules_to_dict
+    from nnmeter.fusion.loading import rules_to_dict
     from nnmeter.lab.transfer.calibration import fit_calibration
     from nnmeter.lab.transfer.curve import REPEATS, learning_curve
     from nnmeter.lab.transfer.problem import pose_problem

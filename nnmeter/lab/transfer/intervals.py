@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil
-from statistics import NormalDist
 
 import numpy as np
 
@@ -39,6 +38,8 @@ def fit_calibrated_intervals(
         prior: intervals of the first device: their confidences, and the jitter of an inference.
         left_out: log errors of the networks that were left out, of `predict_left_out`.
     """
+    from scipy.stats import t as student
+
     problem = calibration.problem
     rows = np.flatnonzero(calibration.chosen[problem.network_of])
     if not len(rows):
@@ -56,7 +57,7 @@ def fit_calibrated_intervals(
     for confidence in prior.multipliers:
         rest = np.maximum(left_out**2 - (normal_quantile(confidence) * unsampled) ** 2, 0.0)
         scores = np.sort(np.sqrt(rest) / spreads)
-        expected = usual * _student_quantile(0.5 + confidence / 2, len(rows))
+        expected = usual * float(student.ppf(0.5 + confidence / 2, len(rows)))
         rank = ceil((len(rows) + 1) * confidence)
         if len(rows) < CONFORMAL:
             multipliers[confidence] = expected
@@ -68,9 +69,3 @@ def fit_calibrated_intervals(
     for confidence in sorted(multipliers):  # a wider confidence is never a narrower interval
         floor = multipliers[confidence] = max(floor, multipliers[confidence], 1e-3)
     return replace(prior, base=calibration.noise, multipliers=multipliers, networks=len(rows))
-
-
-def _student_quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's distribution, to second order (Abramowitz and Stegun 26.7.5)."""
-    z = NormalDist().inv_cdf(probability)
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

@@ -3,7 +3,7 @@
 Rules:
 
 1. The fusion rules are the first pack's where the runtime is the same, else those of the measurements' runtime; either
-   way set to the measured processor's block of channels.
+   way set to the measured processor (`nnmeter/fusion/for_machine.py`).
 2. Prices are real milliseconds of the machine that was measured, in the nominal state of its measurements; the report's
    errors are of these. Only where that is the first device's own machine, with its runtime and version, prices are of
    the same state of the machine as its are. A reference time never carries a time from one machine to another.
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnmeter.devices.machine import channel_block
 from nnmeter.devices.pack import DevicePack
 from nnmeter.errors import DeviceError, MeasurementError, ModelError
 from nnmeter.graph.input_sizes import InputSizes
@@ -72,20 +71,18 @@ def choose_rules(
     Raises:
         DeviceError: the rules are faulty, or of another runtime than was measured.
     """
-    from nnmeter.fusion.engine.rules import RULESETS, load_rules, with_parameters
+    from nnmeter.fusion.for_machine import rules_for_machine
+    from nnmeter.fusion.loading import load_rules
+    from nnmeter.fusion.ruleset_index import rule_set_of
 
     runtime = str(fingerprint.get("runtime", prior.card.runtime))
     if rules is not None:
         loaded = load_rules(rules)
     elif runtime == prior.card.runtime:
         loaded = prior.rules
-    elif (RULESETS / f"{runtime}_cpu.json").is_file():
-        loaded = load_rules(f"{runtime}_cpu")
     else:
-        raise DeviceError(f"{runtime}: no fusion rules of this runtime ship; give some with --rules")
-    block = channel_block(str(fingerprint.get("isa", "")))
-    if "block" in loaded.parameters and block:
-        loaded = with_parameters(loaded, block=block)
+        loaded = load_rules(rule_set_of(runtime).id)
+    loaded = rules_for_machine(loaded, str(fingerprint.get("isa", "")))
     if loaded.runtime != runtime:
         raise DeviceError(f"{rules}: rules of {loaded.runtime}, measured was {runtime}; give its rules with --rules")
     return loaded

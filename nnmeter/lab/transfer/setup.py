@@ -27,8 +27,10 @@ import numpy as np
 
 from nnmeter.devices import DevicePack, list_devices, load_pack
 from nnmeter.devices.catalog import DeviceInfo, user_directory
+from nnmeter.devices.machine import runtime_version
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign.supervisor import run_supervised_campaign
+from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.training.build import build_pack, default_id, read_all
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.folds import interval_folds
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 LEAST_S, DEFAULT_S = 30.0, 60.0
 _TRAINING_S, _TRAINING_SHARE = 16.0, 0.12
+ENOUGH = 40  # networks that a learning curve is read off, and that a pack rests on
 _LONGER = (300.0, 1200.0)  # budgets that the report foresees the error of, seconds
 
 Tell = Callable[[str, float], None]
@@ -59,6 +62,7 @@ class SetupReport:
         coverage: share of networks inside the 90 % interval that was fitted to the other half of them, in per cent.
         half_width: mean half width of the 90 % interval of the measured networks, relative.
         foreseen: mean error of networks left out that a budget of so many seconds would bring, by seconds (rule 4).
+        restlessness: relative spread of the reference kernel's latest runs; large where something else was running.
     """
 
     pack: DevicePack
@@ -71,6 +75,12 @@ class SetupReport:
     coverage: float | None
     half_width: float
     foreseen: dict[float, float]
+    restlessness: float = 0.0
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether too little was measured for a pack that can be relied on."""
+        return self.networks < ENOUGH
 
 
 def setup_device(
@@ -105,9 +115,10 @@ def setup_device(
 
     priors = candidates(runtime)
     measuring_s = budget_s - max(_TRAINING_S, _TRAINING_SHARE * budget_s)
-    campaign = user_directory() / "setup" / f"{runtime}-{threads}t"
     tell("starting")
-    run_supervised_campaign(
+    here = take_fingerprint(runtime, runtime_version(runtime) or "", threads, {})
+    campaign = user_directory() / "setup" / default_id(here)
+    measured = run_supervised_campaign(
         campaign,
         runtime,
         threads,
@@ -126,7 +137,7 @@ def setup_device(
     place = output or user_directory() / "packs" / name
     pack = build_pack([campaign], place, device_id=name, prior=packs[best].path)
     tell("looking ahead")
-    enough = len(table.networks) >= _ENOUGH
+    enough = len(table.networks) >= ENOUGH
     return SetupReport(
         pack,
         best,
@@ -138,10 +149,8 @@ def setup_device(
         pack.card.trained_on["interval_coverage"],
         _half_width(pack, measurements),
         foresee(table, packs[best], budget_s) if enough else {},
+        measured.restlessness,
     )
-
-
-_ENOUGH = 40  # networks that a learning curve is read off
 
 
 def _measuring(latest: CampaignProgress) -> str:

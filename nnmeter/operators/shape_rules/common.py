@@ -64,8 +64,7 @@ class Context:
         warnings: what the user should know of shapes that are only bounds.
         sequences: element types of the tensor sequences.
         held: how many tensors the sequences of the model have in all, as the only item of a list that bodies share.
-        block: channels in a block of the blocked layout.
-        blocks: padded channels of tensors in that layout, where a convolution's weights tell.
+        padded_channels: channels of tensors in a blocked layout, where a convolution's weights tell.
         infer_body: infers a nested graph from the types of its inputs and the elements of those that are sequences.
         bounded: tensors whose shapes depend on data (`nnmeter.binding.assumptions`).
         value_info: the types that the file declares, by tensor.
@@ -79,8 +78,7 @@ class Context:
     warnings: list[Note] = field(default_factory=list)
     sequences: dict[str, list[TensorType]] = field(default_factory=dict)
     held: list[int] = field(default_factory=lambda: [0])
-    block: int = 16
-    blocks: dict[str, int] = field(default_factory=dict)
+    padded_channels: dict[str, int] = field(default_factory=dict)
     infer_body: Callable[[UnboundGraph, Sequence[TensorType | None], Sequence[Elements]], Body] | None = None
     bounded: dict[str, None] = field(default_factory=dict)
     value_info: Callable[[], Mapping[str, DeclaredType]] = dict

@@ -2,8 +2,9 @@
 
 Rules of the blocked layout (com.microsoft.nchwc):
 1. Channels are padded to a multiple of the block: those of a convolution's result are dimension 0 of its weights.
-2. `ReorderInput` pads to the channels that the weights of the convolution behind it have, else to the graph's block;
-   `ReorderOutput` cuts down to its attribute `channels`.
+2. `ReorderInput` pads to the channels that the weights of the convolution behind it have. Before anything else it pads
+   nothing, for only convolutions take channels that are no whole blocks. `ReorderOutput` cuts down to its attribute
+   `channels`. So the size of a block, which is the machine's, need not be known.
 Source: the schemas in onnxruntime/core/graph/contrib_ops (1.2x).
 """
 
@@ -36,7 +37,6 @@ from nnmeter.operators.shape_rules.reduction import RULES as REDUCTION_RULES
 from nnmeter.operators.shape_rules.windows import convolution, global_pool, pool
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
-_WIDEST_BLOCK = 16
 
 
 def _skip_normalization(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
@@ -143,8 +143,7 @@ def _reorder_input(node: Node, inputs: Inputs, context: Context) -> Sequence[Ten
         batch, *spatial, channels = x.shape
     else:
         batch, channels, *spatial = x.shape
-    padded = context.blocks.get(node.outputs[0], 0) or -(-channels // context.block) * context.block
-    return (TensorType(x.dtype, (batch, padded, *spatial)),)
+    return (TensorType(x.dtype, (batch, context.padded_channels.get(node.outputs[0], channels), *spatial)),)
 
 
 def _reorder_output(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
@@ -159,12 +158,8 @@ def _blocked_upsample(node: Node, inputs: Inputs, context: Context) -> Sequence[
     return (TensorType(x.dtype, scaled(x.shape, node.attributes["scales"])),)
 
 
-def block_of(nodes: Sequence[Node], types: dict[str, TensorType]) -> tuple[int, dict[str, int]]:
-    """The block of a graph in blocked layout, and the padded channels of each tensor that feeds a convolution.
-
-    The block is the largest power of two to 16 that divides the output channels of all reordered weights.
-    """
-    block = _WIDEST_BLOCK
+def padded_channels(nodes: Sequence[Node], types: dict[str, TensorType]) -> dict[str, int]:
+    """The channels of each tensor in blocked layout that a convolution reads, by the convolution's weights (rule 2)."""
     channels: dict[str, int] = {}
     for node in nodes:
         if node.domain == BLOCKED_DOMAIN and node.op_type == "Conv" and len(node.inputs) > 1:
@@ -172,12 +167,12 @@ def block_of(nodes: Sequence[Node], types: dict[str, TensorType]) -> tuple[int, 
             if weights is None or len(weights.shape) < 2:
                 continue
             outputs, inner = weights.shape[:2]
-            while block > 1 and outputs % block:
-                block //= 2
             groups = node.attributes.get("group", 1)
             if isinstance(groups, int):
                 channels[node.inputs[0]] = outputs if groups > 1 and inner == 1 else inner * max(groups, 1)
-    return block, channels
+            if len(node.inputs) > 3:  # what is added to the result
+                channels[node.inputs[3]] = outputs
+    return channels
 
 
 MICROSOFT_RULES: dict[str, Rule] = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nnmeter.fusion.engine.expressions import ExpressionFault, compile_expression, names_in
-from nnmeter.fusion.engine.match import Match
+from nnmeter.fusion.engine.functions import Match
 from nnmeter.fusion.engine.rewriting import WorkingGraph
 from tests.fusion.models import f32, make_graph
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from tests.fusion.models import f32, make_graph
 
 

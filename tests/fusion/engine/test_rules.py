@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nnmeter.errors import DeviceError
-from nnmeter.fusion.engine.rules import load_rules, rules_to_dict, with_parameters
+from nnmeter.fusion.loading import RULESETS, check_rules, load_rules, rules_to_dict, with_parameters
 
 RULE: dict[str, Any] = {
     "name": "product and sum",
@@ -76,7 +77,7 @@ def test_fault_names_rule_and_fault(change: Any, fault: str) -> None:
     [
         (lambda d: d.update(schema_version=2), "schema_version 2"),
         (lambda d: d.pop("name"), "needs a 'name'"),
-        (lambda d: d.update(stages={}), "needs a list 'stages'"),
+        (lambda d: d.update(stages={}), "'stages' is {}, not a list"),
         (lambda d: d["stages"][0]["passes"][0].update(kind="magic"), "unknown kind 'magic'"),
     ],
 )
@@ -94,3 +95,16 @@ def test_file_that_is_missing_or_no_json_is_named(tmp_path: Path) -> None:
     damaged.write_text("{", encoding="utf-8")
     with pytest.raises(DeviceError, match=r"damaged\.json: fusion rules are not valid JSON"):
         load_rules(damaged)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RULESETS.glob("*.json")))
+def test_rule_sets_of_the_package_stand_the_checks_that_loading_spares_them(name: str) -> None:
+    check_rules(load_rules(name))
+
+
+def test_rules_of_strangers_are_checked_in_depth() -> None:
+    source = deepcopy(rules_to_dict(load_rules("onnxruntime_cpu")))
+    rule = next(r for s in source["stages"] for p in s["passes"] for r in p.get("rules", ()) if r.get("where"))
+    rule["where"] = [["eq", ["rank", "nothing-of-the-pattern"], 4]]
+    with pytest.raises(DeviceError, match="is not bound by the pattern"):
+        load_rules(source)

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnmeter.fusion.detect import rewrite_graph
 from nnmeter.fusion.engine.rewriting import WorkingGraph
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.fusion.rulesets.builder import Procedure, Rewrite, Rule, RuleSet, Stage, compile_rule_set
 from tests.fusion.models import make_graph
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nnmeter.fusion.engine.rules import RULESETS
+from nnmeter.fusion.loading import RULESETS
 from nnmeter.fusion.rulesets import RULE_SETS
 from nnmeter.fusion.rulesets.builder import compile_rule_set
 from nnmeter.fusion.rulesets.compiling import COMPILED, compile_all, compiled_text, rule_set

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from nnmeter.errors import MeasurementError
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.campaign.coverage import RANGE_CELLS, Coverage
-from nnmeter.lab.campaign.ensemble import cross_validate
+from nnmeter.lab.campaign.cross_validation import cross_validate
 from nnmeter.lab.campaign.planning import make_plan, plan_for, prior_plan, read_plans, write_plans
 from nnmeter.lab.campaign.recipes import FAMILIES, PRIOR
 from nnmeter.lab.campaign.samples import Samples
@@ -94,6 +95,49 @@ def test_cross_validation_is_the_same_bit_for_bit():
     one, other = (cross_validate(samples_of(campaign()).arrays()) for _ in range(2))
     assert one.error == other.error
     assert np.array_equal(one.disagreement, other.disagreement)
+
+
+def test_operator_that_a_fold_has_not_seen_is_worth_the_mean_of_all():
+    rows = campaign(60, wildness=0.01)
+    lone = product(64, 64, 64, "Einsum")
+    rows[7] = dataclasses.replace(rows[7], kernels=(*rows[7].kernels, lone), kernel_ms=(*rows[7].kernel_ms, 0.02),
+                                  kernel_spread=(*rows[7].kernel_spread, 0.01))  # fmt: skip
+    arrays = samples_of(rows).arrays()
+    validation = cross_validate(arrays)
+    (row,) = np.flatnonzero(arrays.group == np.bincount(arrays.group).argmin())
+    others = arrays.network % 5 != 7 % 5
+    share = np.exp(arrays.log_ms) * arrays.count
+    weight = np.sqrt(share / np.bincount(arrays.network, share)[arrays.network] * arrays.count)
+    mean = np.average((arrays.log_ms - arrays.log_roofline)[others], weights=weight[others])
+    assert validation.kernel_log_error[row] == pytest.approx(arrays.log_roofline[row] + mean - np.log(0.02))
+    assert validation.disagreement[row] == 0.0
+
+
+def test_kernels_are_told_apart_within_their_family_and_by_operator():
+    """MatMul and Gemm of one family, one three times as slow as the other: neither takes the other's price."""
+    rows = []
+    for row in campaign(100, wildness=0.01):
+        slow = [3.0 if kernel.op_type == "Gemm" else 1.0 for kernel in row.kernels]
+        times = tuple(ms * factor for ms, factor in zip(row.kernel_ms, slow, strict=True))
+        rows.append(dataclasses.replace(row, kernel_ms=times, latency_ms=sum(times), half_ms=(sum(times),) * 2))
+    arrays = samples_of(rows).arrays()
+    assert arrays.family_count == 1
+    assert arrays.group_count == 2
+    validation = cross_validate(arrays)
+    for group in (0, 1):
+        assert np.median(np.abs(validation.kernel_log_error[arrays.group == group])) < 0.15
+
+
+def test_cross_validation_leaves_the_threads_of_this_process_alone():
+    """scikit-learn's own pools would keep spinning behind the planning, beside what is timed next."""
+    import threading
+
+    arrays = samples_of(campaign()).arrays()
+    cross_validate(arrays)
+    tasks = Path("/proc/self/task")
+    before = (threading.active_count(), len(list(tasks.iterdir())) if tasks.is_dir() else 0)
+    cross_validate(arrays)
+    assert (threading.active_count(), len(list(tasks.iterdir())) if tasks.is_dir() else 0) == before
 
 
 def test_networks_without_kernel_times_are_told_apart_by_their_kernels():

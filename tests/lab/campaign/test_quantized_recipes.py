@@ -8,16 +8,18 @@ import onnx
 import pytest
 
 from nnmeter.binding.bind import bind_shapes
+from nnmeter.devices.machine import this_machine
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.for_machine import rules_for_machine
+from nnmeter.fusion.loading import load_rules
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.campaign.recipes import random_network
 from nnmeter.lab.campaign.recipes.network import PRIOR
 
 pytest.importorskip("onnxruntime")
 
-RULES = load_rules("onnxruntime_cpu")
+RULES = rules_for_machine(load_rules("onnxruntime_cpu"), this_machine().isa)
 SHARES = {
     "quantized_static": 0.11, "quantized_static_tokens": 0.05, "quantized_dynamic": 0.06,
     "quantized_dynamic_maps": 0.03, "half_precision": 0.10, "quantized_blocks": 0.05,

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nnmeter.lab.campaign.campaign import CampaignProgress
-from nnmeter.lab.cli.profile import last_line, progress_line
+from nnmeter.lab.report.progress import last_line, progress_line
 
 pytest.importorskip("pyarrow")
 

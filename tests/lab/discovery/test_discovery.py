@@ -10,7 +10,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.lab.discovery.bench import models_of
 from nnmeter.lab.discovery.campaign import ROUND_SWEEPS, discover_fusion
 from nnmeter.lab.discovery.catalogue import SIZES, TESTS, operators_of

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from nnmeter.cli.main import run
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.lab.discovery.campaign import discover_fusion
 from nnmeter.lab.discovery.catalogue import TESTS
 from nnmeter.lab.discovery.decision import Verdict

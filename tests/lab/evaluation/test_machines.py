@@ -14,14 +14,13 @@ import nnmeter
 from nnmeter.devices import DevicePack, load_pack, save_pack
 from nnmeter.devices.identity import Verdict
 from nnmeter.errors import MeasurementError
-from nnmeter.fusion.engine.rules import rules_to_dict
+from nnmeter.fusion.loading import rules_to_dict
 from nnmeter.lab.evaluation.evaluate import evaluate_pack
 from nnmeter.lab.evaluation.scorecard import Scorecard
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.training.build import read_all
-from nnmeter.report.render import Layout
-from nnmeter.report.scorecard import render_scorecard
+from nnmeter.report.registry import CORE, Layout
 
 ZEN_4: dict[str, Any] = {
     "cpu": "AMD EPYC", "vendor": "AuthenticAMD", "architecture": "x86_64", "isa": "avx512-vnni", "cpu_family": "25",
@@ -52,7 +51,7 @@ def measured(pack: DevicePack, small_model: Path) -> Measurement:
 
 
 def first_line(card: Scorecard, report_format: str) -> str:
-    return render_scorecard(card.to_dict(), report_format, Layout(width=400)).splitlines()[0]
+    return CORE.render("scorecard", card.to_dict(), report_format, Layout(width=400)).splitlines()[0]
 
 
 def test_another_machine_is_compared_in_its_own_milliseconds_and_told_first(
@@ -73,7 +72,7 @@ def test_another_machine_is_compared_in_its_own_milliseconds_and_told_first(
     document = card.to_dict()
     assert document["machine"]["verdict"] == "another_machine"
     assert document["models"][0]["measured_ms"] == MEASURED_MS
-    (told,) = csv.DictReader(io.StringIO(render_scorecard(document, "csv", Layout())))
+    (told,) = csv.DictReader(io.StringIO(CORE.render("scorecard", document, "csv")))
     assert (told["measured_ms"], told["state_ms"], told["machine"]) == ("20.3", "", "another_machine")
 
 
@@ -88,7 +87,7 @@ def test_the_packs_own_machine_is_compared_in_the_packs_state_and_measured_ms_st
     assert card.overall.mape == pytest.approx(100 * abs(row.predicted_ms / row.state_ms - 1))
     assert "measured_ms is what was measured, with the reference at 2 ms" in card.notes[0]
     assert first_line(card, "table").startswith("scorecard of")
-    words = " ".join(render_scorecard(card.to_dict(), "table", Layout(width=200)).split())
+    words = " ".join(CORE.render("scorecard", card.to_dict(), "table", Layout(width=200)).split())
     assert ("measured on the pack's machine: AMD EPYC" in words) is (threads == 1)
     assert ("another runtime version or threads (threads 1 there, 2 here)" in words) is (threads == 2)
 

@@ -8,7 +8,7 @@ import pytest
 
 from nnmeter.api import load_model
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.lab.importing.node_list import graph_of_node_list
 from tests.lab.importing.conftest import FAMILIES, excerpt
 from tests.lab.importing.pairs import as_onnx

@@ -9,7 +9,7 @@ import pytest
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules
+from nnmeter.fusion.loading import load_rules
 from nnmeter.lab.importing.network_catalog import network_names, read_network
 from nnmeter.lab.importing.phone_operations import joined_operators
 from nnmeter.lab.importing.phones_qed_usc import family_of

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nnmeter.api import load_model
 from nnmeter.errors import MeasurementError
 from nnmeter.fusion.detect import detect_kernels
-from nnmeter.fusion.engine.rules import load_rules, with_parameters
+from nnmeter.fusion.loading import load_rules, with_parameters
 from nnmeter.lab.importing.run import import_dataset
 from nnmeter.lab.importing.v100_tensorrt import convolution_signature
 from nnmeter.lab.measuring.store import read_measurements

@@ -9,8 +9,8 @@ import json
 import pytest
 
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.report.measurements import COLUMNS, Sitting, render_sitting
-from nnmeter.report.render import Layout
+from nnmeter.lab.report import LAB
+from nnmeter.lab.report.measurements import COLUMNS, Sitting
 
 
 def measured(network: str, latency_ms: float, other_half: float) -> Measurement:
@@ -29,7 +29,7 @@ def sitting() -> Sitting:
 
 @pytest.mark.parametrize("report_format", ["table", "md"])
 def test_all_is_told(sitting: Sitting, report_format: str) -> None:
-    text = render_sitting(sitting, report_format, Layout())
+    text = LAB.render("measurements", sitting, report_format)
     words = " ".join(text.replace("*", "").split())
     for part in (
         "onnxruntime 1.0, 1 thread",
@@ -46,14 +46,14 @@ def test_all_is_told(sitting: Sitting, report_format: str) -> None:
 
 
 def test_json_and_csv_have_every_figure(sitting: Sitting) -> None:
-    document = json.loads(render_sitting(sitting, "json", Layout()))
+    document = json.loads(LAB.render("measurements", sitting, "json"))
     assert document["schema_version"] == 1
     assert (document["reference_ms"], document["own_reference_ms"]) == (0.93, 1.21)
     assert document["noise_floor"]["within_5"] == 50.0
     assert document["refused"] == [{"model": "bad.onnx", "reason": "no model"}]
     assert [m["model"] for m in document["models"]] == ["small", "large"]
     assert tuple(document["models"][0]) == COLUMNS
-    rows = list(csv.DictReader(io.StringIO(render_sitting(sitting, "csv", Layout()))))
+    rows = list(csv.DictReader(io.StringIO(LAB.render("measurements", sitting, "csv"))))
     assert rows[1]["p90_ms"] == "260"
     assert rows[0]["runs"] == "30"
 
@@ -61,6 +61,6 @@ def test_json_and_csv_have_every_figure(sitting: Sitting) -> None:
 def test_a_model_without_halves_has_no_noise_floor() -> None:
     one = Sitting("m", "d", 1.0, 1.0, [measured("a", 1.0, 0.0)], interrupted=True)
     assert one.noise_floor is None
-    text = render_sitting(one, "table", Layout())
+    text = LAB.render("measurements", one, "table")
     assert "noise floor" not in text
     assert "interrupted" in text

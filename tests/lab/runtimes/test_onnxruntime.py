@@ -155,3 +155,14 @@ def test_model_without_weights_runs_on_ordinary_numbers(adapter, name):
     times = compiled.profile(2)
     assert times.shape[1] == len(compiled.kernels)
     compiled.close()
+
+
+@pytest.mark.parametrize("channels", [8, 24, 1000])
+def test_pools_in_blocks_that_no_convolution_is_near_are_profiled(adapter, channels):
+    """Of 24 and 1000 channels blocks of 8 are whole, those of 16 are not: what is executed is the machine's."""
+    pool = helper.make_node("MaxPool", ["x"], ["p"], "pool", kernel_shape=[2, 2])
+    relu = helper.make_node("Relu", ["p"], ["y"], "relu")
+    model = make_model([pool, relu], [("x", [1, channels, 8, 8])], [("y", [1, channels, 7, 7])])
+    compiled = adapter.compile(model, profiled=True)
+    assert compiled.profile(2).shape == (2, len(compiled.kernels))
+    compiled.close()

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from nnmeter.devices import DevicePack, load_pack, save_pack
-from nnmeter.fusion.engine.rules import rules_to_dict
+from nnmeter.fusion.loading import rules_to_dict
 from nnmeter.lab.evaluation.evaluate import evaluate_pack
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.report.calibration import render_calibration
+from nnmeter.lab.report import LAB
 from nnmeter.lab.transfer.calibrate import calibrate_pack
-from nnmeter.report.render import Layout
+from nnmeter.report.registry import Layout
 from tests.lab.evaluation.test_machines import ZEN_4, ZEN_5
 from tests.lab.transfer.test_calibration import make_networks, measure
 
@@ -65,7 +65,7 @@ def test_another_machine_is_predicted_in_its_own_milliseconds(calibrated: Callab
     assert pack.card.reference_ms == REFERENCE_MS
     assert pack.card.fingerprint == {**ZEN_5, **pack.card.fingerprint}
     assert report.left_out["within_5"] > 90
-    text = render_calibration(report.to_dict(), "table", Layout(width=400))
+    text = LAB.render("calibration", report.to_dict(), "table", Layout(width=400))
     assert text.startswith("ANOTHER MACHINE than the pack's was measured (family 25 model 17 there, family 26 model 2")
     assert report.to_dict()["machine"]["verdict"] == "another_machine"
 
@@ -85,4 +85,4 @@ def test_the_same_machine_keeps_the_state_of_the_first_pack(calibrated: Callable
     assert predicted_ms(pack, rows[-1]) == pytest.approx(expected_ms, rel=0.05)
     assert pack.card.reference_ms == 1.0
     assert report.to_dict()["machine"]["verdict"] == "this_machine_other_settings"
-    assert "ANOTHER MACHINE" not in render_calibration(report.to_dict(), "table", Layout(width=400))
+    assert "ANOTHER MACHINE" not in LAB.render("calibration", report.to_dict(), "table", Layout(width=400))

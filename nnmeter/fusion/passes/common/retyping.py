@@ -8,13 +8,13 @@ the caller, is cast once in every run).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, element_type, list_of, map_of, procedure, text
 from nnmeter.fusion.engine.rewriting import WorkingGraph
 from nnmeter.graph.ir import TensorType
 
 
-def retype(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def retype(graph: WorkingGraph, fields: Fields) -> bool:
     """Replace element types; whether any tensor had one of them."""
     becomes: Mapping[str, str] = fields["types"]
     given = frozenset(fields["given"])
@@ -37,3 +37,16 @@ def retype(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
         elif tensor not in graph.inputs or kind.dtype not in given:
             graph.types[tensor] = inner
     return bool(changed)
+
+
+PASSES = (
+    PassKind(
+        "retype",
+        procedure(retype),
+        {
+            "types": Field(map_of(element_type, key=element_type)),
+            "cast": Field(text),
+            "given": Field(list_of(element_type), ()),
+        },
+    ),
+)

@@ -12,12 +12,11 @@ of another split may be split, no by default).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, count, flag, procedure, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import TensorType
 
@@ -31,10 +30,10 @@ class _Piece:
     squeezes: bool
 
 
-def split_slices(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def split_slices(graph: WorkingGraph, fields: Fields) -> bool:
     """Turn slices into splits; whether any were."""
     slices, gathers = frozenset(fields["slices"]), frozenset(fields["gathers"])
-    if graph.opsets.get("", 1) < int(fields["opset"]):
+    if graph.opsets.get("", 1) < fields["opset"]:
         return False
     sources: dict[str, list[WorkNode]] = {}
     for node in graph.of_kinds((*slices, *gathers)):
@@ -44,7 +43,7 @@ def split_slices(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
         writer = graph.producer.get(tensor)
         if len(readers) < 2 or tensor in graph.constants:
             continue
-        if writer is not None and len(writer.outputs) > 1 and not fields.get("of_pieces"):
+        if writer is not None and len(writer.outputs) > 1 and not fields["of_pieces"]:
             continue
         pieces = [_slice(graph, node) if node.kind in slices else _gather(graph, node) for node in readers]
         known = [piece for piece in pieces if piece is not None]
@@ -96,7 +95,7 @@ def _partition(graph: WorkingGraph, tensor: str, pieces: list[_Piece]) -> bool:
     return reached == graph.types[tensor].shape[axis]
 
 
-def _replace(graph: WorkingGraph, tensor: str, pieces: list[_Piece], fields: Mapping[str, Any]) -> None:
+def _replace(graph: WorkingGraph, tensor: str, pieces: list[_Piece], fields: Fields) -> None:
     axis = pieces[0].axis
     kind = graph.types[tensor]
     position = min(piece.node.position for piece in pieces)
@@ -120,3 +119,19 @@ def _replace(graph: WorkingGraph, tensor: str, pieces: list[_Piece], fields: Map
     for part, output in squeezed:
         axes = graph.add_constant("axes", np.array([axis], np.int64), "int64")
         graph.add_node(fields["squeeze"], graph.fresh("squeeze"), [part, axes], [output], {}, position + 1e-6)
+
+
+PASSES = (
+    PassKind(
+        "split_slices",
+        procedure(split_slices),
+        {
+            "slices": Field(texts),
+            "gathers": Field(texts),
+            "split": Field(text),
+            "squeeze": Field(text),
+            "opset": Field(count),
+            "of_pieces": Field(flag, False),
+        },
+    ),
+)

@@ -8,15 +8,16 @@ nothing writes these results any more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph
 
 
-def drop_free_operators(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def drop_free_operators(graph: WorkingGraph, fields: Fields) -> bool:
     """Drop the operators; whether there were any."""
     free = graph.of_kinds(fields["operators"])
     for node in free:
         graph.remove_node(node)
     return bool(free)
+
+
+PASSES = (PassKind("free_operators", procedure(drop_free_operators), {"operators": Field(texts)}),)

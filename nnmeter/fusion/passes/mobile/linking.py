@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from nnmeter.fusion.engine.neighbours import computed_inputs, only_reader
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, count, flag, list_of, object_of, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
-from nnmeter.fusion.passes.openvino.post_operators import computed_inputs, only_reader
 
 _FIRST_EXTRA_INPUT = 3
 _JOINED = "fused"
@@ -40,15 +40,15 @@ class _Link:
 class Linker:
     """A `link` pass, prepared."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, fields: Fields) -> None:
         self.links: dict[str, list[_Link]] = {}
         for item in fields["links"]:
             link = _Link(
                 frozenset(item["operators"]),
-                item.get("if", ""),
-                int(item.get("most", 0)),
-                bool(item.get("sums", False)),
-                bool(item.get("silent", False)),
+                item["if"],
+                item["most"],
+                item["sums"],
+                item["silent"],
             )
             for kind in item["into"]:
                 self.links.setdefault(kind, []).append(link)
@@ -118,3 +118,22 @@ class Linker:
         for other in others:
             leader.inputs += [""] * max(_FIRST_EXTRA_INPUT - len(leader.inputs), 0) + [""]
             graph.set_input(leader, len(leader.inputs) - 1, other)
+
+
+def _prepare(fields: Fields) -> Prepared:
+    linker = Linker(fields)
+    return Prepared(linker.apply, frozenset(linker.links))
+
+
+_LINK = object_of(
+    {
+        "into": Field(texts),
+        "operators": Field(texts),
+        "if": Field(text, ""),
+        "most": Field(count, 0),
+        "sums": Field(flag, False),
+        "silent": Field(flag, False),
+    }
+)
+
+PASSES = (PassKind("link", _prepare, {"links": Field(list_of(_LINK))}),)

@@ -21,20 +21,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnmeter.binding.assembly import same_pads
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, count, flag, map_of, procedure, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.kernels.naming import operand_order
 
 _WINDOW_ATTRIBUTES = frozenset({"kernel_shape", "strides", "pads", "dilations", "auto_pad", "ceil_mode", "group"})
 
 
-def plain_attributes(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def plain_attributes(graph: WorkingGraph, fields: Fields) -> bool:
     """Apply the rules to all nodes; whether any changed."""
-    windows, axes = frozenset(fields["windows"]), frozenset(fields.get("axes", ()))
-    drop: Mapping[str, Sequence[str]] = fields.get("drop", {})
-    data_inputs: Mapping[str, int] = fields.get("data_inputs", {})
-    sorted_inputs = frozenset(fields.get("sorted_inputs", ()))
-    bounds = frozenset(fields.get("bounds", ()))
-    same = bool(fields.get("same_padding", False))
+    windows, axes = frozenset(fields["windows"]), frozenset(fields["axes"])
+    drop: Mapping[str, Sequence[str]] = fields["drop"]
+    data_inputs: Mapping[str, int] = fields["data_inputs"]
+    sorted_inputs = frozenset(fields["sorted_inputs"])
+    bounds = frozenset(fields["bounds"])
+    same = fields["same_padding"]
     before = graph.version
     for node in graph.of_kinds({*windows, *axes, *drop, *data_inputs, *sorted_inputs, *bounds}):
         kind = node.kind
@@ -95,3 +96,20 @@ def _plain_window(graph: WorkingGraph, node: WorkNode, same: bool) -> dict[str, 
     if len(node.inputs) > 1:
         plain["group"] = old.get("group", 1)
     return plain
+
+
+PASSES = (
+    PassKind(
+        "plain_attributes",
+        procedure(plain_attributes),
+        {
+            "windows": Field(texts),
+            "same_padding": Field(flag, False),
+            "drop": Field(map_of(texts), {}),
+            "sorted_inputs": Field(texts, ()),
+            "data_inputs": Field(map_of(count), {}),
+            "axes": Field(texts, ()),
+            "bounds": Field(texts, ()),
+        },
+    ),
+)

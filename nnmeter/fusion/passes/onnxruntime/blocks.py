@@ -11,9 +11,7 @@ moves blocks into depth), `gather` (the operator that then orders the channels).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import TensorType
 
@@ -21,7 +19,7 @@ _ROWS, _COLUMNS = 2, 3
 _Phase = dict[int, tuple[int, int]]  # axis -> start, step
 
 
-def slices_to_blocks(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def slices_to_blocks(graph: WorkingGraph, fields: Fields) -> bool:
     """Replace slices and concatenations by moves of blocks into depth; whether any were."""
     slices = frozenset(fields["slice"])
     if not any(graph.by_kind.get(kind) for kind in slices):
@@ -32,7 +30,7 @@ def slices_to_blocks(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     return changed
 
 
-def _try(graph: WorkingGraph, node: WorkNode, slices: frozenset[str], fields: Mapping[str, Any]) -> bool:
+def _try(graph: WorkingGraph, node: WorkNode, slices: frozenset[str], fields: Fields) -> bool:
     shape = graph.types[node.outputs[0]].shape
     if len(shape) != 4 or node.attributes.get("axis", 0) % 4 != 1 or len(node.inputs) < 4:
         return False
@@ -96,7 +94,7 @@ def _only_here(graph: WorkingGraph, node: WorkNode, used: dict[int, WorkNode]) -
 
 
 def _replace(
-    graph: WorkingGraph, node: WorkNode, root: str, order: list[int], used: list[WorkNode], fields: Mapping[str, Any]
+    graph: WorkingGraph, node: WorkNode, root: str, order: list[int], used: list[WorkNode], fields: Fields
 ) -> None:
     kind = graph.types[root]
     size = round(len(order) ** 0.5)
@@ -114,3 +112,12 @@ def _replace(
         graph.add_node(
             fields["gather"], graph.fresh("gather"), [blocks, tensor], [output], {"axis": 1}, position + 1e-6
         )
+
+
+PASSES = (
+    PassKind(
+        "slices_to_blocks",
+        procedure(slices_to_blocks),
+        {"concat": Field(texts), "slice": Field(texts), "becomes": Field(text), "gather": Field(text)},
+    ),
+)

@@ -20,9 +20,7 @@ any number of outputs, of one kind).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, count, one_of, procedure, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, has_body
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
 
@@ -30,7 +28,7 @@ from nnmeter.graph.ir import DTYPE_BITS, TensorType
 _CODES = {"float32": 1, "float16": 10, "float64": 11, "bfloat16": 16}
 
 
-def insert_casts(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def insert_casts(graph: WorkingGraph, fields: Fields) -> bool:
     """Let operators without kernels of one type run in another, and drop casts in a row; whether anything changed."""
     casting = _Casting(graph, fields)
     if any(kind.dtype == fields["from"] for kind in graph.types.values()):
@@ -42,13 +40,13 @@ def insert_casts(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
 class _Casting:
     """One application to one graph."""
 
-    def __init__(self, graph: WorkingGraph, fields: Mapping[str, Any]) -> None:
+    def __init__(self, graph: WorkingGraph, fields: Fields) -> None:
         self.graph = graph
         self.narrow, self.wide = fields["from"], fields["to"]
         self.cast = fields["cast"]
         self.supported = frozenset(fields["supported"])
-        self.variadic = frozenset(fields.get("variadic", ()))
-        self.shared = int(fields.get("shared", 0))
+        self.variadic = frozenset(fields["variadic"])
+        self.shared = fields["shared"]
         self.widened: dict[str, str] = {}  # tensor -> the same in `to`
         self.converted: list[WorkNode] = []
         self.added: set[WorkNode] = set()  # casts
@@ -193,3 +191,21 @@ def _loses(source: str, target: str, harmless: bool) -> bool:
     if {source, target} == {"float16", "bfloat16"}:
         return True
     return DTYPE_BITS[source] > DTYPE_BITS[target] and not harmless
+
+
+_FLOATS = one_of(*_CODES)
+
+PASSES = (
+    PassKind(
+        "insert_casts",
+        procedure(insert_casts),
+        {
+            "from": Field(_FLOATS),
+            "to": Field(_FLOATS),
+            "cast": Field(text),
+            "supported": Field(texts),
+            "shared": Field(count, 0),
+            "variadic": Field(texts, ()),
+        },
+    ),
+)

@@ -17,23 +17,40 @@ Fields of a `quantized_groups` pass: `dequantize` and `quantize` (operators), an
    before the run.
 5. Groups of one operator are tried before the next operator is looked at. A dequantize node stays for as long as others
    read it.
-
-An `unshare` pass gives each reader of the `operators` a node of its own, as runtimes do with dequantize nodes.
-An `unsigned_activations` pass turns signed into unsigned activations where a quantize node feeds one dequantize node,
-as runtimes do on machines whose products of signed by signed integers are slow. The parameter named by `unless`
-switches it off. Fields: `quantize`, `dequantize`, `from`, `to` (element types).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nnmeter.fusion.engine.faults import RuleFault
+from nnmeter.fusion.engine.passes import (
+    Field,
+    Fields,
+    PassKind,
+    Prepared,
+    count,
+    either,
+    element_type,
+    list_of,
+    literal,
+    map_of,
+    number,
+    object_of,
+    one_of,
+    optional,
+    text,
+    texts,
+)
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import TensorType
+
+_INPUT = re.compile(r"y\+|each\*|[0-9]{1,3}([*sz]|![a-z0-9]+)?")
 
 
 @dataclass(slots=True)
@@ -46,7 +63,7 @@ class _Group:
 class QuantizedGroups:
     """A `quantized_groups` pass, prepared."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, fields: Fields) -> None:
         self.dequantize = frozenset(fields["dequantize"])
         self.quantize = frozenset(fields["quantize"])
         self.rules: dict[str, list[Mapping[str, Any]]] = {}
@@ -56,8 +73,6 @@ class QuantizedGroups:
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Form groups; whether any were."""
-        if not any(graph.by_kind.get(kind) for kind in self.dequantize):
-            return False
         changed = False
         for node in graph.of_kinds(self.rules):
             for rule in self.rules[node.kind]:
@@ -76,12 +91,12 @@ class QuantizedGroups:
             if not tensor:
                 continue
             writer = graph.producer.get(tensor)
-            if writer is None or writer.kind not in self.dequantize:
+            if writer is None or writer.kind not in self.dequantize or len(writer.inputs) < 2 or not writer.inputs[0]:
                 return None
             sources[position] = writer
-        if any(node.attributes.get(name) not in allowed for name, allowed in rule.get("attributes", {}).items()):
+        if any(node.attributes.get(name) not in allowed for name, allowed in rule["attributes"].items()):
             return None
-        for position in rule.get("float", ()):
+        for position in rule["float"]:
             if position >= len(node.inputs) or node.inputs[position] not in graph.constants:
                 return None
         sinks = self._sinks(graph, node)
@@ -98,25 +113,10 @@ class QuantizedGroups:
             if graph.uses(tensor) != 1 or tensor in graph.outputs:
                 return ()
             reader = graph.readers[tensor][0]
-            if reader.kind not in self.quantize or reader.inputs[0] != tensor:
+            if reader.kind not in self.quantize or reader.inputs[0] != tensor or len(reader.inputs) < 2:
                 return ()
             found.append(reader)
         return tuple(found)
-
-
-def unshare(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
-    """Give each reader of the nodes of some kinds a node of its own; whether any was shared."""
-    changed = False
-    for node in graph.of_kinds(fields["operators"]):
-        output = node.outputs[0]
-        for reader in list(graph.readers.get(output, ()))[1:]:
-            copy = graph.fresh(output)
-            graph.types[copy] = graph.types[output]
-            graph.add_node(node.kind, copy, list(node.inputs), [copy], node.attributes, node.position + 1e-6)
-            for index in [i for i, tensor in enumerate(reader.inputs) if tensor == output][-1:]:
-                graph.set_input(reader, index, copy)
-            changed = True
-    return changed
 
 
 def _same_parameter(graph: WorkingGraph, first: str, second: str) -> bool:
@@ -127,8 +127,8 @@ def _same_parameter(graph: WorkingGraph, first: str, second: str) -> bool:
 
 
 def _moves_only(graph: WorkingGraph, group: _Group) -> bool:
-    source = group.sources[0]
-    return all(
+    source = group.sources.get(0)
+    return source is not None and all(
         len(source.inputs) == len(sink.inputs)
         and all(_same_parameter(graph, a, b) for a, b in zip(source.inputs[1:], sink.inputs[1:], strict=True))
         for sink in group.sinks
@@ -136,11 +136,14 @@ def _moves_only(graph: WorkingGraph, group: _Group) -> bool:
 
 
 def _products_fit(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> bool:
-    tolerances = rule.get("products", {})
+    tolerances = rule["products"]
     for key, factors in tolerances.items():
-        if key in ("relative", "absolute") or int(key) not in group.sources:
+        if key in ("relative", "absolute"):
             continue
-        scales = [graph.values.get(group.sources[position].inputs[1]) for position in (int(key), *factors)]
+        positions = (int(key), *factors)
+        if any(position not in group.sources for position in positions):
+            continue
+        scales = [graph.values.get(group.sources[position].inputs[1]) for position in positions]
         known = [scale.ravel().astype(np.float64) for scale in scales if scale is not None]
         if len(known) < len(scales):
             continue
@@ -155,17 +158,18 @@ def _types_fit(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> b
     types = {str(position): graph.types[source.inputs[0]].dtype for position, source in group.sources.items()}
     if group.sinks:
         types["y"] = graph.types[group.sinks[0].outputs[0]].dtype
-    for key, allowed in rule.get("types", {}).items():
+    for key, allowed in rule["types"].items():
         if key in types and types[key] not in allowed:
             return False
-    alike = types.values() if rule.get("alike") == "all" else [types.get(str(key)) for key in rule.get("alike", ())]
+    alike = types.values() if rule["alike"] == "all" else [types.get(key) for key in rule["alike"]]
     return len(set(alike)) <= 1
 
 
 def _replace(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> None:
     node, sinks = group.node, group.sinks
     inputs: list[str] = []
-    for item in rule.get("inputs", ("0", *(str(i) for i in range(1, len(node.inputs))))):
+    named = rule["inputs"] or [str(position) for position in range(len(node.inputs))]
+    for item in named:
         inputs += _named(graph, group, item)
     while inputs and not inputs[-1]:
         inputs.pop()
@@ -175,9 +179,7 @@ def _replace(graph: WorkingGraph, group: _Group, rule: Mapping[str, Any]) -> Non
     sources = tuple(name for member in dict.fromkeys([*absorbed, *gone]) for name in member.sources)
     for member in gone:
         graph.remove_node(member)
-    graph.add_node(
-        rule.get("becomes") or node.kind, node.name, inputs, outputs, node.attributes, node.position, sources
-    )
+    graph.add_node(rule["becomes"] or node.kind, node.name, inputs, outputs, node.attributes, node.position, sources)
     graph.prune(group.sources.values())
 
 
@@ -208,33 +210,55 @@ def _parameters(node: WorkNode | None) -> tuple[str, str]:
     return node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else ""
 
 
-def unsigned_activations(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
-    """Turn signed into unsigned activations; whether any were."""
-    if graph.parameters.get(fields.get("unless", ""), False):
-        return False
-    changed = False
-    for node in graph.of_kinds(fields["quantize"]):
-        output = node.outputs[0]
-        kind = graph.types[output]
-        readers = graph.readers.get(output, [])
-        if kind.dtype != fields["from"] or output in graph.outputs or len(readers) != 1 or len(node.inputs) < 3:
-            continue
-        reader = readers[0]
-        if reader.kind not in fields["dequantize"] or len(reader.inputs) < 3:
-            continue
-        if node.inputs[1:3] != reader.inputs[1:3] or node.inputs[2] not in graph.constants:
-            continue
-        zero = _unsigned(graph, node.inputs[2], fields["to"])
-        graph.set_input(node, 2, zero)
-        graph.set_input(reader, 2, zero)
-        graph.types[output] = TensorType(fields["to"], kind.shape)
-        changed = True
-    return changed
+def _prepare(fields: Fields) -> Prepared:
+    groups = QuantizedGroups(fields)
+    return Prepared(groups.apply, groups.dequantize)
 
 
-def _unsigned(graph: WorkingGraph, zero_point: str, dtype: str) -> str:
-    """The zero point of the same numbers as unsigned ones, which lie 128 higher."""
-    value = graph.values.get(zero_point)
-    if value is None:
-        return graph.add_weight(zero_point, TensorType(dtype, graph.types[zero_point].shape))
-    return graph.add_constant(zero_point, (value.astype(np.int32) + 128).astype(dtype), dtype)
+def _place(value: Any) -> str:
+    """The position of an input, or `y` for the output, as a text."""
+    if value == "y" or (isinstance(value, int | str) and str(value).isdecimal() and len(str(value)) < 4):
+        return str(value)
+    raise RuleFault(f"is {value!r:.60}, not the position of an input or 'y'")
+
+
+def _input(value: Any) -> str:
+    """An item of `inputs` (rule 4)."""
+    if not isinstance(value, str) or not _INPUT.fullmatch(value):
+        raise RuleFault(f"is {value!r:.60}, not an input of a group")
+    return value
+
+
+_POSITIONS = list_of(count, least=1)
+
+
+def _products(value: Any) -> dict[str, Any]:
+    """Positions of factors by the position of their product, and tolerances (rule 3)."""
+    readers = {"relative": number, "absolute": number}
+    if not isinstance(value, Mapping):
+        raise RuleFault(f"is {value!r:.60}, not an object")
+    return {_place(key) if key not in readers else key: readers.get(key, _POSITIONS)(v) for key, v in value.items()}
+
+
+_GROUP = object_of(
+    {
+        "op": Field(list_of(text, least=1)),
+        "quantized": Field(either("all", list_of(count))),
+        "float": Field(list_of(count), ()),
+        "result": Field(one_of("quantized", "float", "same")),
+        "types": Field(map_of(list_of(element_type), key=_place), {}),
+        "alike": Field(either("all", list_of(_place)), ()),
+        "attributes": Field(map_of(list_of(literal)), {}),
+        "products": Field(_products, {}),
+        "becomes": Field(text, ""),
+        "inputs": Field(optional(list_of(_input)), None),
+    }
+)
+
+PASSES = (
+    PassKind(
+        "quantized_groups",
+        _prepare,
+        {"dequantize": Field(texts), "quantize": Field(texts), "groups": Field(list_of(_GROUP))},
+    ),
+)

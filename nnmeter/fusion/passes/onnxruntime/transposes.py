@@ -20,9 +20,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
-from typing import Any
 
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, list_of, map_of, one_of, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.fusion.passes.onnxruntime.permutations import Perm
 from nnmeter.fusion.passes.onnxruntime.transpose_handlers import ALWAYS_PAYS, HANDLERS, KEEPS_OUTPUTS
@@ -32,16 +31,14 @@ from nnmeter.fusion.passes.onnxruntime.transpose_moves import TransposeMoves, mo
 class TransposePusher:
     """A `push_transposes` pass, prepared."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.kinds = tuple(fields.get("transposes", ("Transpose",)))
-        self.channels_last: dict[str, str] = dict(fields.get("channels_last", {}))
+    def __init__(self, fields: Fields) -> None:
+        self.kinds = fields["transposes"]
+        self.channels_last: dict[str, str] = fields["channels_last"]
         self.way: dict[str, str] = {kind: way for way, kinds in fields["handlers"].items() for kind in kinds}
         self.way.update(dict.fromkeys(self.kinds, "transpose"))
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Push transposes through the graph once; whether any moved."""
-        if not any(graph.by_kind.get(kind) for kind in self.kinds):
-            return False
         return Pushing(graph, self.kinds, self.way, self.channels_last).run()
 
 
@@ -124,3 +121,21 @@ class Pushing(TransposeMoves):
     def _axes(self, tensor: str) -> int:
         shape = self.graph.types[tensor].shape
         return len(shape) - shape.count(1)
+
+
+def _prepare(fields: Fields) -> Prepared:
+    pusher = TransposePusher(fields)
+    return Prepared(pusher.apply, frozenset(pusher.kinds), local=True)
+
+
+PASSES = (
+    PassKind(
+        "push_transposes",
+        _prepare,
+        {
+            "transposes": Field(list_of(text, least=1), ("Transpose",)),
+            "handlers": Field(map_of(texts, key=one_of(*HANDLERS))),
+            "channels_last": Field(map_of(text), {}),
+        },
+    ),
+)

@@ -20,19 +20,16 @@ write), `apart` (the attribute that keeps an operator out).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nnmeter.fusion.engine.neighbours import bare_constant, computed_inputs, only_reader
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, count, list_of, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
-from nnmeter.fusion.passes.openvino.elementwise import bare_constant
-from nnmeter.fusion.passes.openvino.post_operators import computed_inputs, only_reader
 from nnmeter.kernels.naming import operand_order
 
 
 class AttentionGroups:
     """A `group_attention` pass, prepared."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, fields: Fields) -> None:
         self.product = fields["product"]
         self.softmax = fields["softmax"]
         self.transpose = fields["transpose"]
@@ -41,13 +38,11 @@ class AttentionGroups:
         self.becomes = fields["becomes"]
         self.ranks = frozenset(fields["ranks"])
         self.transpose_ranks = frozenset(fields["transpose_ranks"])
-        self.most_tensors = int(fields["most_tensors"])
+        self.most_tensors = fields["most_tensors"]
         self.apart = fields["apart"]
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Make kernels of products around a softmax; whether there were any."""
-        if not graph.by_kind.get(self.softmax):
-            return False
         before = graph.version
         for node in list(graph.ordered()):
             if node.kind == self.product and node.alive:
@@ -185,3 +180,27 @@ class _Attention:
         graph.add_node(
             self.rules.becomes, last.name, [*factors, *extras], [last.outputs[0]], attributes, last.position, sources
         )
+
+
+def _prepare(fields: Fields) -> Prepared:
+    return Prepared(AttentionGroups(fields).apply, frozenset([fields["softmax"]]))
+
+
+PASSES = (
+    PassKind(
+        "group_attention",
+        _prepare,
+        {
+            "product": Field(text),
+            "softmax": Field(text),
+            "transpose": Field(text),
+            "reshape": Field(text),
+            "becomes": Field(text),
+            "between": Field(texts),
+            "ranks": Field(list_of(count)),
+            "transpose_ranks": Field(list_of(count)),
+            "most_tensors": Field(count),
+            "apart": Field(text),
+        },
+    ),
+)

@@ -9,16 +9,14 @@ Fields of a `shared_biases` pass: `operators` (with a bias as third input), `sum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph
 from nnmeter.graph.ir import TensorType
 
 _BIAS = 2
 
 
-def separate_shared_biases(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def separate_shared_biases(graph: WorkingGraph, fields: Fields) -> bool:
     """Add shared biases behind their operators; whether there were any."""
     found = [
         node
@@ -42,3 +40,12 @@ def separate_shared_biases(graph: WorkingGraph, fields: Mapping[str, Any]) -> bo
             fields["sum"], graph.fresh("bias"), [before, added[key]], [output], {fields["marked"]: 1}, position
         )
     return bool(found)
+
+
+PASSES = (
+    PassKind(
+        "shared_biases",
+        procedure(separate_shared_biases),
+        {"operators": Field(texts), "sum": Field(text), "marked": Field(text)},
+    ),
+)

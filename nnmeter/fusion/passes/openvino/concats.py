@@ -7,14 +7,12 @@ Fields of a `merge_concats` pass: `operators` (that concatenate).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nnmeter.fusion.engine.neighbours import only_reader
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
-from nnmeter.fusion.passes.openvino.post_operators import only_reader
 
 
-def merge_concats(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def merge_concats(graph: WorkingGraph, fields: Fields) -> bool:
     """Replace concatenated inputs of concatenations by their parts; whether there were any."""
     before = graph.version
     for node in graph.of_kinds(fields["operators"]):
@@ -42,3 +40,6 @@ def _part(graph: WorkingGraph, node: WorkNode, tensor: str) -> WorkNode | None:
     rank = max(len(graph.types[tensor].shape), 1)
     axes = [member.attributes.get("axis", 0) % rank for member in (writer, node)]
     return writer if axes[0] == axes[1] else None
+
+
+PASSES = (PassKind("merge_concats", procedure(merge_concats), {"operators": Field(texts)}),)

@@ -24,12 +24,12 @@ of loops), `chained` (operators that only run one behind another, with what is k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from nnmeter.fusion.engine.neighbours import bare_constant, only_reader
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, count, element_type, list_of, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
-from nnmeter.fusion.passes.openvino.post_operators import only_reader
-from nnmeter.kernels.naming import elementwise_name, operand_order, without_leading_ones
+from nnmeter.kernels.naming import elementwise_name, operand_order
 
 MOST_NODES = 128
 
@@ -48,10 +48,10 @@ class _Loop:
 class ElementwiseGroups:
     """A `group_elementwise` pass, prepared."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, fields: Fields) -> None:
         self.operators = frozenset(fields["operators"])
         self.dtypes = frozenset(fields["dtypes"])
-        self.most_tensors = int(fields["most_tensors"])
+        self.most_tensors = fields["most_tensors"]
         self.apart = fields["apart"]
         self.chained = frozenset(fields["chained"])
 
@@ -239,6 +239,7 @@ def _backward_order(graph: WorkingGraph) -> list[WorkNode]:
     results = [graph.producer[tensor] for tensor in graph.results if tensor in graph.producer]
     pending = [*leaves, *results]
     while pending:
+        graph.spend(1)
         node = pending[-1]
         if node in done:
             pending.pop()
@@ -254,14 +255,26 @@ def _backward_order(graph: WorkingGraph) -> list[WorkNode]:
     return found
 
 
-def bare_constant(graph: WorkingGraph, constant: str) -> str:
-    """A constant, or one like it without the leading dimensions of 1 that it has."""
-    kind = graph.types[constant]
-    bare = without_leading_ones(kind)
-    return constant if bare == kind else graph.add_weight(constant, bare)
-
-
 def _can_broadcast(shapes: list[tuple[int, ...]]) -> bool:
     rank = max(map(len, shapes), default=0)
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return all(len(set(sizes) - {1}) < 2 for sizes in zip(*padded, strict=True))
+
+
+def _prepare(fields: Fields) -> Prepared:
+    return Prepared(ElementwiseGroups(fields).apply)
+
+
+PASSES = (
+    PassKind(
+        "group_elementwise",
+        _prepare,
+        {
+            "operators": Field(texts),
+            "dtypes": Field(list_of(element_type)),
+            "most_tensors": Field(count),
+            "apart": Field(text),
+            "chained": Field(texts),
+        },
+    ),
+)

@@ -20,14 +20,13 @@ input), `copied_after` (operators whose results such operators never write over)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
+from nnmeter.fusion.engine.neighbours import computed_inputs, only_reader
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
-from nnmeter.fusion.passes.openvino.post_operators import computed_inputs, only_reader
 
 
-def drop_in_place(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def drop_in_place(graph: WorkingGraph, fields: Fields) -> bool:
     """Drop what is free and add the copies that this takes; whether anything was free."""
     return _InPlace(graph, fields).run()
 
@@ -35,7 +34,7 @@ def drop_in_place(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
 class _InPlace:
     """One application to one graph."""
 
-    def __init__(self, graph: WorkingGraph, fields: Mapping[str, Any]) -> None:
+    def __init__(self, graph: WorkingGraph, fields: Fields) -> None:
         self.graph = graph
         self.views = frozenset(fields["views"])
         self.splits = frozenset(fields["splits"])
@@ -124,3 +123,21 @@ class _InPlace:
         result = graph.fresh("copy")
         graph.types[result] = graph.types[tensor]
         graph.add_node(self.copy, result, [tensor], [result], {}, position - 1e-6)
+
+
+PASSES = (
+    PassKind(
+        "in_place",
+        procedure(drop_in_place),
+        {
+            "views": Field(texts),
+            "concats": Field(texts),
+            "splits": Field(texts),
+            "gathers": Field(texts),
+            "overwriting": Field(texts),
+            "copied_after": Field(texts),
+            "copy": Field(text),
+            "moved": Field(texts),
+        },
+    ),
+)

@@ -4,6 +4,7 @@ Fields of a `memory_layout` pass: `channels_last` (operators that read and write
 that work in either order), `views` (operators that only change the description of a tensor), `view` (the one of them
 that takes the place of a transpose and a reorder that cost nothing), `transpose` (the operator that permutes
 dimensions), `to_last` and `to_first` (operators that reorder), `ranks` (of tensors that can lie channels last),
+`transpose_ranks` (of tensors whose transposes follow, rule 2),
 `in_place_sums` (operators behind which, with a residual, a transpose is never merged), `splits`, `joins` and `moves`
 (rule 6).
 
@@ -23,11 +24,9 @@ dimensions), `to_last` and `to_first` (operators that reorder), `ranks` (of tens
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nnmeter.fusion.engine.neighbours import only_reader
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, count, list_of, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
-from nnmeter.fusion.passes.openvino.post_operators import only_reader
 
 _LETTERS = "abcdefghij"
 
@@ -35,7 +34,7 @@ _LETTERS = "abcdefghij"
 class MemoryLayout:
     """A `memory_layout` pass, prepared."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, fields: Fields) -> None:
         self.channels_last = frozenset(fields["channels_last"])
         self.following = frozenset(fields["following"])
         self.views = frozenset(fields["views"])
@@ -52,8 +51,6 @@ class MemoryLayout:
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Decide the order of every tensor and insert reorders; whether any tensor lies channels last."""
-        if not any(graph.by_kind.get(kind) for kind in self.channels_last):
-            return False
         return _Ordering(self, graph).run()
 
 
@@ -251,3 +248,31 @@ def _splits_space(merged: tuple[int, ...], split: tuple[int, ...]) -> bool:
         ):
             return True
     return False
+
+
+def _prepare(fields: Fields) -> Prepared:
+    layout = MemoryLayout(fields)
+    return Prepared(layout.apply, layout.channels_last)
+
+
+PASSES = (
+    PassKind(
+        "memory_layout",
+        _prepare,
+        {
+            "channels_last": Field(texts),
+            "following": Field(texts),
+            "views": Field(texts),
+            "view": Field(text),
+            "transpose": Field(text),
+            "to_last": Field(text),
+            "to_first": Field(text),
+            "ranks": Field(list_of(count)),
+            "transpose_ranks": Field(list_of(count)),
+            "splits": Field(texts),
+            "joins": Field(texts),
+            "moves": Field(text),
+            "in_place_sums": Field(texts),
+        },
+    ),
+)

@@ -12,15 +12,13 @@ Fields of a `chain_products` pass: `operator` (the product: data, transposed wei
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nnmeter.fusion.engine.neighbours import only_reader
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, count, procedure, text
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
-from nnmeter.fusion.passes.openvino.post_operators import only_reader
 from nnmeter.kernels.naming import perceptron_attributes
 
 
-def chain_products(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def chain_products(graph: WorkingGraph, fields: Fields) -> bool:
     """Join small products; whether there were any to join."""
     operator = fields["operator"]
     before = graph.version
@@ -39,7 +37,7 @@ def chain_products(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
     return graph.version != before
 
 
-def _is_small(graph: WorkingGraph, node: WorkNode, fields: Mapping[str, Any]) -> bool:
+def _is_small(graph: WorkingGraph, node: WorkNode, fields: Fields) -> bool:
     weight = node.inputs[1]
     if (
         weight not in graph.constants
@@ -73,3 +71,12 @@ def _join(graph: WorkingGraph, chain: list[WorkNode]) -> None:
     for node in chain:
         graph.remove_node(node)
     graph.add_node(last.kind, last.name, inputs, last.outputs, attributes, last.position, sources)
+
+
+PASSES = (
+    PassKind(
+        "chain_products",
+        procedure(chain_products),
+        {"operator": Field(text), "rank": Field(count), "width": Field(count), "most_tensors": Field(count)},
+    ),
+)

@@ -27,6 +27,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nnmeter.fusion.engine.neighbours import computed_inputs, leads_to, only_reader
+from nnmeter.fusion.engine.passes import (
+    Field,
+    Fields,
+    PassKind,
+    Prepared,
+    axis,
+    flag,
+    map_of,
+    object_of,
+    one_of,
+    text,
+    texts,
+)
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
 
 MOST_FUSED = 256
@@ -36,12 +50,12 @@ _FIRST_EXTRA_INPUT = 3
 class PostOperators:
     """A `post_operators` pass, prepared."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, fields: Fields) -> None:
         self.anchors: Mapping[str, Mapping[str, Any]] = fields["anchors"]
         self.activations = frozenset(fields["activations"])
         self.scales = frozenset(fields["scales"])
         self.sum = fields["sum"]
-        self.pools = frozenset(fields.get("pools", ()))
+        self.pools = frozenset(fields["pools"])
         self.apart = fields["apart"]
         self.shared = fields["shared"]
 
@@ -50,7 +64,7 @@ class PostOperators:
         before = graph.version
         anchors = [node for node in graph.ordered() if node.kind in self.anchors]
         for anchor in anchors:
-            if self.anchors[anchor.kind].get("sums"):
+            if self.anchors[anchor.kind]["sums"]:
                 self._past_pools(graph, anchor)
             self._chain(graph, anchor)
         for node in graph.of_kinds([self.sum]):
@@ -81,7 +95,7 @@ class PostOperators:
         return is_per_channel(graph.types[child.outputs[0]].shape, graph.types[other].shape, axis)
 
     def _takes_scale(self, graph: WorkingGraph, anchor: WorkNode, child: WorkNode) -> bool:
-        if self.anchors[anchor.kind].get("scales") != "scalars":
+        if self.anchors[anchor.kind]["scales"] != "scalars":
             return True
         return all(graph.types[t].elements == 1 for t in child.inputs if t in graph.constants)
 
@@ -125,7 +139,7 @@ class PostOperators:
             node = child
 
     def _takes_sum(self, graph: WorkingGraph, writer: WorkNode) -> bool:
-        if writer.kind not in self.anchors or not self.anchors[writer.kind].get("sums"):
+        if writer.kind not in self.anchors or not self.anchors[writer.kind]["sums"]:
             return False
         return not writer.attributes.get("fused") and only_reader(graph, writer.outputs[0]) is not None
 
@@ -155,17 +169,6 @@ class PostOperators:
         anchor.attributes = {**anchor.attributes, "fused": f"{fused}+{name}" if fused else name}
 
 
-def only_reader(graph: WorkingGraph, tensor: str) -> WorkNode | None:
-    """The node that alone reads a tensor, once; None where there are none or more, or the graph returns it."""
-    readers = graph.readers.get(tensor)
-    return readers[0] if readers and len(readers) == 1 and tensor not in graph.outputs else None
-
-
-def computed_inputs(graph: WorkingGraph, node: WorkNode) -> list[str]:
-    """The inputs of a node that are not known before the run."""
-    return [tensor for tensor in node.inputs if tensor and tensor not in graph.constants]
-
-
 def is_per_channel(data: tuple[int, ...], constant: tuple[int, ...], axis: int) -> bool:
     """Whether a constant has one element, or one for every channel of data and nothing along other axes."""
     if len(constant) > len(data):
@@ -175,17 +178,25 @@ def is_per_channel(data: tuple[int, ...], constant: tuple[int, ...], axis: int) 
     return all(size == 1 or (at == axis and size == data[axis]) for at, size in enumerate(padded))
 
 
-def leads_to(graph: WorkingGraph, start: WorkNode, goal: WorkNode) -> bool:
-    """Whether a node reads, directly or through others, what another one computes."""
-    pending, seen = [start], {start}
-    while pending:
-        node = pending.pop()
-        graph.spend(4)
-        if node is goal:
-            return True
-        for tensor in node.outputs:
-            for reader in graph.readers.get(tensor, ()):
-                if reader not in seen and reader.position <= goal.position:
-                    seen.add(reader)
-                    pending.append(reader)
-    return False
+def _prepare(fields: Fields) -> Prepared:
+    post = PostOperators(fields)
+    return Prepared(post.apply, frozenset(post.anchors))
+
+
+_ANCHOR = object_of({"axis": Field(axis), "sums": Field(flag, False), "scales": Field(one_of("scalars", "any"), "any")})
+
+PASSES = (
+    PassKind(
+        "post_operators",
+        _prepare,
+        {
+            "anchors": Field(map_of(_ANCHOR)),
+            "activations": Field(texts),
+            "scales": Field(texts),
+            "sum": Field(text),
+            "pools": Field(texts, ()),
+            "apart": Field(text),
+            "shared": Field(text),
+        },
+    ),
+)

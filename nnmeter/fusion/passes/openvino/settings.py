@@ -13,12 +13,12 @@ say nothing that types do not).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, count, map_of, procedure, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph
 
 
-def settle(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
+def settle(graph: WorkingGraph, fields: Fields) -> bool:
     """Apply the rules to all nodes; whether any changed."""
     before = graph.version
     data_inputs: Mapping[str, int] = fields["data_inputs"]
@@ -38,3 +38,17 @@ def settle(graph: WorkingGraph, fields: Mapping[str, Any]) -> bool:
         graph.remove_node(node)
         graph.add_node(kind, node.name, inputs, node.outputs, attributes, node.position, node.sources)
     return graph.version != before
+
+
+PASSES = (
+    PassKind(
+        "settings",
+        procedure(settle),
+        {
+            "data_inputs": Field(map_of(count)),
+            "names": Field(map_of(text)),
+            "axes": Field(texts),
+            "dropped": Field(texts),
+        },
+    ),
+)

@@ -1,0 +1,39 @@
+"""Transposes that are pushed until they meet and cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.fusion.models import i64
+from tests.fusion.passes.applying import apply_pass, kinds, only, shape
+
+FIELDS: dict[str, Any] = {
+    "handlers": {"simple": ["Relu"], "broadcast": ["Add"], "reduce": ["ReduceMean"], "softmax": ["Softmax"]}
+}
+LAST, FIRST = "Transpose<perm=[0,2,3,1]>", "Transpose<perm=[0,3,1,2]>"
+
+
+def test_transposes_meet_behind_an_operator_and_cancel() -> None:
+    text = f"agraph (float[1,4,8,8] x) => (float[1,4,8,8] y) {{ a={LAST}(x) b=Relu(a) y={FIRST}(b) }}"
+    graph = apply_pass("push_transposes", FIELDS, text)
+    assert kinds(graph) == ["Relu"]
+
+
+def test_a_transpose_is_not_pushed_through_what_has_no_handler() -> None:
+    text = f"agraph (float[1,4,8,8] x) => (float[1,4,8,8] y) {{ a={LAST}(x) b=Exp(a) y={FIRST}(b) }}"
+    assert kinds(apply_pass("push_transposes", FIELDS, text)) == ["Transpose", "Exp", "Transpose"]
+
+
+def test_two_transposes_in_a_row_become_one() -> None:
+    text = "agraph (float[2,3,4] x) => (float[4,2,3] y) { a=Transpose<perm=[1,0,2]>(x) y=Transpose<perm=[2,1,0]>(a) }"
+    graph = apply_pass("push_transposes", FIELDS, text)
+    assert only(graph, "Transpose").attributes["perm"] == (2, 0, 1)
+    assert len(only(graph, "Transpose").sources) == 2
+
+
+def test_axes_of_a_reduction_follow() -> None:
+    text = f"agraph (float[1,4,8,8] x) => (float[1,1,8,8] y) {{ a={LAST}(x) b=ReduceMean(a,ax) y={FIRST}(b) }}"
+    graph = apply_pass("push_transposes", FIELDS, text, ax=i64(3))
+    reduction = only(graph, "ReduceMean")
+    assert graph.values[reduction.inputs[1]].tolist() == [1]
+    assert shape(graph, reduction.outputs[0]) == (1, 1, 8, 8)

@@ -1,0 +1,37 @@
+"""Element-wise operators in one loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.fusion.passes.applying import apply_pass, kinds, only
+
+FIELDS: dict[str, Any] = {
+    "operators": ["Add", "Mul", "Relu", "Exp"], "dtypes": ["float32"], "most_tensors": 8, "apart": "apart",
+    "chained": ["Sin"],
+}  # fmt: skip
+HEAD = "agraph (float[4,8] x) => (float[4,8] y) "
+
+
+def test_operators_in_a_row_are_one_loop_named_after_the_costliest() -> None:
+    graph = apply_pass("group_elementwise", FIELDS, HEAD + "{ a=Relu(x) b=Exp(a) y=Mul(b,x) }")
+    assert kinds(graph) == ["Exp"]
+    node = only(graph, "Exp")
+    assert node.attributes == {"fused": "Mul+Relu"}
+    assert len(node.sources) == 3
+
+
+def test_a_loop_has_no_more_tensors_than_it_may() -> None:
+    text = HEAD + "{ a=Add(x,c) b=Add(a,d) y=Add(b,e) }"
+    weights: dict[str, Any] = {"c": (4, 8), "d": (4, 8), "e": (4, 8)}
+    assert len(kinds(apply_pass("group_elementwise", FIELDS, text, **weights))) == 1
+    assert len(kinds(apply_pass("group_elementwise", {**FIELDS, "most_tensors": 4}, text, **weights))) == 2
+
+
+def test_other_element_types_are_not_joined_in_a_loop_with_others() -> None:
+    graph = apply_pass("group_elementwise", {**FIELDS, "dtypes": ["int8"]}, HEAD + "{ a=Relu(x) y=Mul(a,x) }")
+    assert sorted(kinds(graph)) == ["Mul", "Relu"]
+
+
+def test_chained_operators_join_their_only_reader() -> None:
+    assert len(kinds(apply_pass("group_elementwise", FIELDS, HEAD + "{ a=Sin(x) y=Sin(a) }"))) == 1

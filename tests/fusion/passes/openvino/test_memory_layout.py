@@ -1,0 +1,38 @@
+"""Channels last, and the reorders that changing the order costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.fusion.models import CONV
+from tests.fusion.passes.applying import apply_pass, kinds, only
+
+FIELDS: dict[str, Any] = {
+    "channels_last": ["Conv"], "following": ["Relu", "MaxPool"], "views": ["Reshape"], "view": "View",
+    "transpose": "Transpose", "to_last": "ToLast", "to_first": "ToFirst", "ranks": [4], "transpose_ranks": [4],
+    "splits": [], "joins": [], "moves": "moves", "in_place_sums": [],
+}  # fmt: skip
+HEAD = "agraph (float[1,8,4,4] x) => (float[1,8,4,4] y) "
+
+
+def test_a_convolution_is_surrounded_by_reorders() -> None:
+    graph = apply_pass("memory_layout", FIELDS, HEAD + f"{{ y={CONV}(x,w) }}", w=(8, 8, 3, 3))
+    assert kinds(graph) == ["ToLast", "Conv"] + (["ToFirst"] if graph.of_kinds(["ToFirst"]) else [])
+    assert only(graph, "Conv").attributes["layout"] == "acdb"
+
+
+def test_an_operator_that_follows_needs_no_reorder_and_one_that_does_not_needs_one() -> None:
+    text = HEAD + f"{{ a={CONV}(x,w) b=Relu(a) y={CONV}(b,w) }}"
+    assert kinds(apply_pass("memory_layout", FIELDS, text, w=(8, 8, 3, 3)))[:4] == ["ToLast", "Conv", "Relu", "Conv"]
+    text = HEAD + f"{{ a={CONV}(x,w) y=Exp(a) }}"
+    assert kinds(apply_pass("memory_layout", FIELDS, text, w=(8, 8, 3, 3))) == ["ToLast", "Conv", "ToFirst", "Exp"]
+
+
+def test_a_reorder_of_dimensions_of_one_costs_nothing() -> None:
+    text = "agraph (float[1,1,4,4] x) => (float[1,8,4,4] y) { a=" + CONV + "(x,w) y=Relu(a) }"
+    assert "ToLast" not in kinds(apply_pass("memory_layout", FIELDS, text, w=(8, 1, 3, 3)))
+
+
+def test_a_transpose_that_makes_the_wanted_order_is_a_view() -> None:
+    text = f"agraph (float[1,4,4,8] x) => (float[1,8,4,4] y) {{ t=Transpose<perm=[0,3,1,2]>(x) y={CONV}(t,w) }}"
+    assert kinds(apply_pass("memory_layout", FIELDS, text, w=(8, 8, 3, 3)))[:2] == ["View", "Conv"]

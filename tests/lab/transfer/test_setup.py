@@ -1,0 +1,122 @@
+"""`nnmeter setup`: from a short campaign to a pack that predictions on this machine take."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnmeter.devices import list_devices, load_pack, nearest_device
+from nnmeter.devices.catalog import DeviceInfo
+from nnmeter.devices.identity import Verdict
+from nnmeter.errors import MeasurementError
+from nnmeter.lab.campaign.campaign import CampaignProgress
+from nnmeter.lab.measuring.fingerprint import take_fingerprint
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.store import part_path, write_measurements
+from nnmeter.lab.report import setup_json, setup_table
+from nnmeter.lab.training.build import build_pack
+from nnmeter.lab.transfer import setup
+from nnmeter.report.registry import Layout
+from tests.lab.training.test_continued import UNSEEN, near_ms, on_near
+
+pytest.importorskip("lightgbm")
+pytest.importorskip("pyarrow")
+
+
+def fingerprint_of(machine: str) -> dict[str, Any]:
+    """Of this machine, or of another one."""
+    here = take_fingerprint("onnxruntime", "1.32.0", 1, {}) | {"reference_ms": 2.0}
+    return here if machine == "this" else here | {"cpu": "Other 9000", "cpu_family": "99", "cpu_model": "1"}
+
+
+@pytest.fixture(scope="module")
+def prior(measurements: list[Measurement], tmp_path_factory: pytest.TempPathFactory) -> DeviceInfo:
+    folder = tmp_path_factory.mktemp("prior")
+    write_measurements(folder / "other.parquet", measurements, fingerprint_of("other"))
+    pack = build_pack([folder / "other.parquet"], folder / "other-1t", device_id="other-1t")
+    return DeviceInfo(pack.id, pack.path, pack.card)
+
+
+@pytest.fixture
+def machine(
+    prior: DeviceInfo, measurements: list[Measurement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], None]:
+    """A home of its own, and a campaign that measures as many networks of the near machine as it is told."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(setup, "candidates", lambda runtime: [prior])
+    monkeypatch.setattr("nnmeter.lab.transfer.setup.runtime_version", lambda runtime: "1.32.0")
+    monkeypatch.setattr("nnmeter.devices.identity.runtime_version", lambda runtime: "1.32.0")
+    monkeypatch.setattr("nnmeter.devices.nearest.runtime_version", lambda runtime: "1.32.0")
+    networks = {"count": 12}
+
+    def campaign(directory: os.PathLike[str], *_: Any, progress: Callable[..., None], **__: Any) -> CampaignProgress:
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        first = 100 * len(list(folder.glob("part-*")))
+        rows = [
+            replace(on_near(m, first + i), network=f"plain-{first + i}", id=f"block:plain-{first + i}")
+            for i, m in enumerate(measurements[: networks["count"]])
+        ]
+        write_measurements(part_path(folder, first, first + len(rows)), rows, fingerprint_of("this"))
+        done = CampaignProgress(len(rows), sum(len(r.kernels) for r in rows), 0, 40.0, 44.0, rows[-1].network)
+        progress(done)
+        return done
+
+    monkeypatch.setattr(setup, "run_supervised_campaign", campaign)
+    return lambda count: networks.update(count=count)
+
+
+def test_predictions_take_the_pack_of_this_machine_from_then_on(machine: Callable[[int], None]) -> None:
+    report = setup.setup_device()
+    assert report.prior == "other-1t"
+    assert report.pack.card.trained_on["prior"] == "other-1t"
+    assert report.pack.id in [device.id for device in list_devices()]
+    nearest, match = nearest_device()
+    assert nearest.id == report.pack.id
+    assert match.verdict is Verdict.THIS_MACHINE
+    for signature, price in zip(UNSEEN, load_pack(report.pack.id).predictor.price(UNSEEN), strict=True):
+        assert price.latency_ms == pytest.approx(near_ms(signature), rel=0.15)
+
+
+def test_a_second_setup_goes_on_with_what_was_measured(machine: Callable[[int], None]) -> None:
+    assert setup.setup_device().networks == 12
+    again = setup.setup_device()
+    assert again.networks == 24
+    assert again.pack.card.trained_on["networks"] == 24
+
+
+def test_thin_measurements_are_said_to_be_thin_and_many_are_looked_ahead_from(machine: Callable[[int], None]) -> None:
+    thin = setup.setup_device()
+    assert thin.is_thin and not thin.foreseen
+    assert "take it with care, few networks were measured" in setup_table.render(thin, Layout())
+    machine(60)
+    report = setup.setup_device(device_id="mine")
+    assert not report.is_thin
+    assert list(report.foreseen) == [300.0, 1200.0]
+    assert report.foreseen[1200.0] <= report.foreseen[300.0] <= report.candidates["other-1t"]
+    text = setup_table.render(report, Layout())
+    assert "with care" not in text and "--budget 5m" in text
+    document = json.loads(setup_json.render(report, Layout()))
+    assert (document["id"], document["networks"], document["prior"]) == ("mine", 72, "other-1t")
+
+
+def test_too_short_a_budget_is_refused_before_anything_is_measured(machine: Callable[[int], None]) -> None:
+    with pytest.raises(MeasurementError, match="needs 30 seconds or more, not 10"):
+        setup.setup_device(10.0)
+
+
+def test_packs_of_others_and_packs_that_were_set_up_are_nothing_to_start_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    found = [device.id for device in setup.candidates("onnxruntime")]
+    assert "epyc-genoa-onnxruntime1.32-1t" in found and "xeon-icelake-onnxruntime1.32-1t" in found
+    assert all(device.card.runtime == "onnxruntime" for device in setup.candidates("onnxruntime"))
+    with pytest.raises(MeasurementError, match="no device pack of tflite is there to start from"):
+        setup.candidates("tflite")
