@@ -23,7 +23,7 @@ from nnmeter.files import open_regular
 from nnmeter.formats.build import build_graph
 from nnmeter.formats.functions import inline_functions
 from nnmeter.formats.scan import ScannedModel, Scanner
-from nnmeter.formats.wire import WireError
+from nnmeter.formats.wire import LimitError, WireError
 from nnmeter.graph.unbound import UnboundGraph, UnboundModel
 from nnmeter.limits import MAX_FILE_BYTES
 
@@ -85,6 +85,9 @@ def read_proto(proto: onnx.ModelProto, source: str = "model") -> UnboundModel:
 def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> UnboundModel:
     try:
         return _model(scan(), source, name)
+    except LimitError as fault:
+        remedy = "it is larger than what is read of a stranger's file; raise the limit in nnmeter.limits for your own"
+        raise ModelError(f"{source}: {brief(fault)}; {remedy}") from fault
     except WireError as fault:
         raise ModelError(f"{source}: {brief(fault)}; {_REMEDY}") from fault
     except (IndexError, UnicodeDecodeError) as fault:

@@ -274,13 +274,14 @@ def worst_case_ns(
     outputs: Sequence[TensorType],
 ) -> float:
     """What an operator may take at the worst, in nanoseconds (rule 5); 0 where data do not decide it."""
-    if domain not in KNOWN_DOMAINS or op_type not in OPERATORS:
+    if domain not in KNOWN_DOMAINS:
         from nnmeter.operators.custom import declared_operator
 
-        if domain not in KNOWN_DOMAINS and declared_operator(op_type, domain) is not None:
+        if declared_operator(op_type, domain) is not None:
             return 0.0
         return UNKNOWN_NS * float(sum(t.elements for t in (*inputs, *outputs) if t is not None))
-    rule = OPERATORS[op_type].worst_ns
+    operator = OPERATORS.get(op_type)  # a runtime's own kernels have names that are no operator's
+    rule = None if operator is None else operator.worst_ns
     return 0.0 if rule is None else rule.evaluate(attributes, inputs, outputs)
 
 
