@@ -251,7 +251,9 @@ def _relations(
     if any(declared.dims is None or declared.container in ("sequence", "map") for declared in free):
         return {}
     derived = expressions(named)
-    return implied_relations(model, replace(sizes, dims={}), [name for name in named if name not in derived])
+    return implied_relations(
+        bind_shapes, model, replace(sizes, dims={}), [name for name in named if name not in derived]
+    )
 
 
 def _told(relations: Mapping[str, Linear]) -> str:

@@ -301,8 +301,7 @@ class Inference:
             context.note(node, found.warning)
         if not found.attributes:
             return node
-        attributes = {**node.attributes, **found.attributes}
-        return Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, attributes)
+        return replace(node, attributes={**node.attributes, **found.attributes})
 
     def _refined(
         self, node: Node, outputs: Sequence[TensorType], context: Context, warned: int

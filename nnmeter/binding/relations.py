@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,16 +28,17 @@ _FIRST, _LARGEST_CONSTANT, _MOST_NAMES = 37, 8, 24
 Linear = dict[str, int]  # how often each dimension counts, and "" for a number
 
 
-def implied_relations(model: UnboundModel, sizes: InputSizes, free: Iterable[str]) -> dict[str, Linear]:
+def implied_relations(
+    bind: Callable[[UnboundModel, InputSizes], object], model: UnboundModel, sizes: InputSizes, free: Iterable[str]
+) -> dict[str, Linear]:
     """Dimensions that follow from others, as sums of these (rule 1).
 
     Args:
+        bind: `nnmeter.binding.bind.bind_shapes`, which asks this module.
         model: the model.
         sizes: what is given of it.
         free: names of its free dimensions; sizes given for them play no part, for a size of 1 hides relations.
     """
-    from nnmeter.binding.bind import bind_shapes
-
     names = list(free)
     found: dict[str, Linear] = {}
     if not 0 < len(names) <= _MOST_NAMES:
@@ -50,7 +51,7 @@ def implied_relations(model: UnboundModel, sizes: InputSizes, free: Iterable[str
         if min(tried.values()) <= 0:
             return found
         try:
-            bind_shapes(model, replace(sizes, dims={**sizes.dims, **tried}))
+            bind(model, replace(sizes, dims={**sizes.dims, **tried}))
             return found
         except ModelError as fault:
             cause = fault.__cause__

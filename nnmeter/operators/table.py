@@ -16,11 +16,9 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from nnmeter.graph.ir import TensorType
 from nnmeter.operators import classical, flops, flops_attention, flops_signal
 from nnmeter.operators.flops import FlopRule, per_input, per_output
 
@@ -259,31 +257,8 @@ _WORST_NS: dict[str, FlopRule] = {
     "NonZero": per_input(43),  # a million numbers, none zero: 43 ms
 }
 
-# What an element of an operator costs at the worst that the table does not know: it may be a loop in Python.
-UNKNOWN_NS = 100
-
 
 OPERATORS: dict[str, Operator] = _table()
-
-
-def worst_case_ns(
-    op_type: str,
-    domain: str,
-    attributes: flops.Attributes,
-    inputs: flops.Types,
-    outputs: Sequence[TensorType],
-) -> float:
-    """What an operator may take at the worst, in nanoseconds (rule 5); 0 where data do not decide it."""
-    if domain not in KNOWN_DOMAINS:
-        from nnmeter.operators.custom import declared_operator
-
-        if declared_operator(op_type, domain) is not None:
-            return 0.0
-        return UNKNOWN_NS * float(sum(t.elements for t in (*inputs, *outputs) if t is not None))
-    operator = OPERATORS.get(op_type)  # a runtime's own kernels have names that are no operator's
-    rule = None if operator is None else operator.worst_ns
-    return 0.0 if rule is None else rule.evaluate(attributes, inputs, outputs)
-
 
 _DECODING = "it generates text with a decoder of its own, step by step; predict that decoder as a model of its own"
 _COMPILED = "it holds a program that was compiled for one accelerator; predict the model that it was made of"

@@ -13,7 +13,7 @@ Rules:
 4. A kernel whose code path was not sampled (`nnmeter.kernels.paths`) is priced like the others of its kind, with
    `UNSAMPLED_PATH_SIGMA`.
 5. Where data decide how much an operator computes and it is priced by the fallback, its price tells the worst
-   (`nnmeter.operators.table.worst_case_ns`), and the interval reaches as far.
+   (`nnmeter.operators.worst.worst_case_ns`), and the interval reaches as far.
 6. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 from nnmeter.kernels.anchor import Anchor, Kind
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures
 from nnmeter.kernels.kernel import KernelSignature
-from nnmeter.operators.table import worst_case_ns
+from nnmeter.operators.worst import worst_case_ns
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import SIGMA_PER_DOUBLING, UNSAMPLED_PATH_SIGMA, KernelPrice, Source

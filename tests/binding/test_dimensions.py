@@ -82,7 +82,7 @@ def test_the_first_step_of_a_decoder_has_no_past(past: int) -> None:
 
 def test_what_the_graph_demands_of_names_without_a_relation_is_found() -> None:
     model = decoder(["s0", "s1"], ["s2", "s3"], ["s4", 2, "s5", 8])
-    relations = implied_relations(model, InputSizes(), ["s0", "s1", "s2", "s3", "s4", "s5"])
+    relations = implied_relations(bind_shapes, model, InputSizes(), ["s0", "s1", "s2", "s3", "s4", "s5"])
     assert {name: words(linear) for name, linear in relations.items()} == {
         "s4": "s0", "s2": "s0", "s1": "s3 + s5",
     }  # fmt: skip
@@ -136,7 +136,7 @@ def overridable(ir_version: int, listed: bool) -> onnx.ModelProto:
 @pytest.mark.parametrize(("ir_version", "listed", "constant"), [(8, True, False), (3, True, True), (8, False, True)])
 def test_an_initializer_that_may_be_overridden_is_no_constant(ir_version: int, listed: bool, constant: bool) -> None:
     from nnmeter.fusion.detect import detect_kernels
-    from nnmeter.fusion.engine.rules import load_rules
+    from nnmeter.fusion.loading import load_rules
 
     graph = bind_shapes(read_model(overridable(ir_version, listed)))
     kernels = [kernel.type for kernel in detect_kernels(graph, load_rules("onnxruntime_cpu"))]

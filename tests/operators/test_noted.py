@@ -9,7 +9,8 @@ from onnx import helper
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.operators.cost import Cost, graph_cost
 from nnmeter.operators.flops_signal import transform_flops
-from nnmeter.operators.table import OPERATORS, worst_case_ns
+from nnmeter.operators.table import OPERATORS
+from nnmeter.operators.worst import worst_case_ns
 from tests.binding.making import MICROSOFT, graph_of
 
 
