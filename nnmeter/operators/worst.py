@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnmeter.graph.ir import TensorType
-from nnmeter.operators.custom import declared_operator
 from nnmeter.operators.flops import Attributes, Types
 from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS
 
@@ -20,8 +19,14 @@ def worst_case_ns(
     inputs: Types,
     outputs: Sequence[TensorType],
 ) -> float:
-    """What an operator may take at the worst, in nanoseconds (rule 5 of `nnmeter.operators.table`); 0 where data do not decide it."""
+    """What an operator may take at the worst, in nanoseconds (rule 5 of `nnmeter.operators.table`).
+
+    Returns:
+        0 where data do not decide what it takes.
+    """
     if domain not in KNOWN_DOMAINS:
+        from nnmeter.operators.custom import declared_operator
+
         if declared_operator(op_type, domain) is not None:
             return 0.0
         return UNKNOWN_NS * float(sum(t.elements for t in (*inputs, *outputs) if t is not None))
