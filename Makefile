@@ -1,6 +1,6 @@
 # From a fresh clone with nothing but Python and make:
 #   make demo   sets up .venv and predicts models that ship in the repository
-#   make test   sets up .venv and runs linters, type checks and tests
+#   make test   sets up .venv and runs linters, type checks, documents and tests
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,12 +8,13 @@ ZOO := data/zoo
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo test lint types unit fuzz wheel clean
+.PHONY: help demo test lint types docs unit fuzz wheel clean
 
 help:
 	@echo 'make demo    predict models of $(ZOO) with a device pack that ships'
-	@echo 'make test    lint, type checks and tests'
+	@echo 'make test    lint, type checks, documents and tests'
 	@echo 'make lint    ruff check, ruff format --check'
+	@echo 'make docs    build the documents as a site, in site/; any warning fails'
 	@echo 'make fuzz    fuzz the readers of models and packs, FUZZ_SECONDS=$(FUZZ_SECONDS) each (needs a wheel of atheris)'
 	@echo 'make wheel   build the wheel and the sdist into dist/'
 	@echo 'make clean   remove $(VENV) and what was built'
@@ -24,7 +25,7 @@ demo: $(VENV)/.package
 	$(BIN)/nnmeter predict $(ZOO)/mobilenet_v3_small-224.onnx $(ZOO)/efficientnet_b0-224.onnx \
 	    $(ZOO)/swin_tiny_patch4_window7_224-224.onnx $(ZOO)/bert-mini.onnx
 
-test: lint types unit
+test: lint types docs unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -32,6 +33,9 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict --quiet
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -q
@@ -59,4 +63,4 @@ $(VENV)/.fuzz: pyproject.toml $(VENV)/.package
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) dist build site

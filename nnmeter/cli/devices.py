@@ -16,7 +16,7 @@ from nnmeter.report.registry import CORE
 @options.output_file
 @click.pass_context
 def command(context: click.Context, report_format: str, output: Path | None) -> None:
-    """List the device packs that can be found by kind, or show the card and scorecard of one."""
+    """List the device packs by kind, show one, or move one to the present fusion rules."""
     if context.invoked_subcommand is not None:
         return
     from nnmeter.devices import list_devices, nearest_device

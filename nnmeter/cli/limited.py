@@ -59,14 +59,14 @@ def timeout(function: F) -> F:
         type=float,
         callback=_check_seconds,
         metavar="SECONDS",
-        help="Read the models in a process of its own, and end it after so long: for files of strangers.",
+        help="Read the models in a separate process, and stop it after this time: for untrusted files.",
     )
     mebibytes = click.option(
         "--memory",
         type=click.IntRange(_LEAST_MIB, _MOST_MIB),
         callback=_check_memory,
         metavar="MIB",
-        help=f"Read the models in a process of its own with at most so much memory. With --timeout: {MEMORY_MIB}.",
+        help=f"Read the models in a separate process with at most this much memory. With --timeout: {MEMORY_MIB}.",
     )
     return mebibytes(seconds(command))  # type: ignore[return-value]
 
@@ -122,7 +122,7 @@ def run_limited(
     code = child.returncode
     if code < 0:
         name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else str(-code)
-        raise ModelError(f"the process that read the models died of {name}; the model is damaged, or made to do that")
+        raise ModelError(f"the process that read the models was ended by {name}; the model is damaged or malicious")
     lines = complaint.decode("utf-8", "replace").rstrip("\n")
     if lines and code == 0:
         click.echo(lines, err=True)

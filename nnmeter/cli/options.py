@@ -111,7 +111,7 @@ def values_and_trips(function: F) -> F:
         multiple=True,
         metavar="NODE=N",
         callback=_parse_dims,
-        help="How often a Loop repeats whose trip count the run decides, by the name of its node. Repeatable.",
+        help="Trip count of a Loop that only the run decides, by the name of its node. Repeatable.",
     )
     return value(trips(function))
 
@@ -156,7 +156,12 @@ def runtime(function: F) -> F:
 def output_format(*formats: str) -> Callable[[F], F]:
     """Add `--format`; the first of `formats` is the default."""
     return click.option(
-        "--format", "report_format", type=click.Choice(formats), default=formats[0], show_default=True, help="Format."
+        "--format",
+        "report_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="Format of the report.",
     )
 
 
@@ -177,7 +182,7 @@ def kernels_from(function: F) -> F:
         type=click.Choice(["rules", "runtime"]),
         default="rules",
         show_default=True,
-        help="Detect kernels with the device's fusion rules, or ask the runtime itself (exact, slower, needs it here).",
+        help="Where kernels come from: the device's fusion rules, or the runtime on this machine (exact, slower).",
     )(function)
 
 

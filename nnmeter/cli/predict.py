@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @options.input_sizes(several=True)
 @options.output_format(*CORE.formats("predictions"))
 @click.option(
-    "--strict", is_flag=True, help="Exit with code 1, behind the report, if a kernel is outside of the trained range."
+    "--strict", is_flag=True, help="Exit with code 1, after the report, if a kernel is outside of the trained range."
 )
 @click.option("--explain", is_flag=True, help="Say of each kernel outside of the trained range what is missing.")
 @options.kernels_from
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--by", type=click.Choice(["type", "operator", "module"]),
               help="Report the time by fused type, by operator, or by module of the exporting framework.")  # fmt: skip
 @click.option("--depth", type=click.IntRange(1, 32),
-              help="With --by module: levels of modules to tell apart. Default: 2.")  # fmt: skip
+              help="With --by module: how many levels of modules. Default: 2.")  # fmt: skip
 @options.output_file
 @timeout
 def command(

@@ -5,7 +5,7 @@ Rules:
 1. A pack whose device nnmeter measured is extended where that device is: `nnmeter profile --like` measures the model's
    kernels, alone, in pieces and at other sizes; `nnmeter calibrate` makes a pack of them and of the old one.
 2. The device of a pack that was made from published times cannot be profiled from here. What was timed on it by other
-   means is taken down with `nnmeter measure --taken`, and calibrated on in the same way.
+   means is recorded with `nnmeter measure --taken`, and calibrated on in the same way.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def test_a_fault_of_ours_is_code_3_and_says_what_to_report(
     def fail(*_: object, **__: object) -> None:
         raise KeyError("conv")
 
-    monkeypatch.setattr("nnmeter.report.render", fail)
+    monkeypatch.setattr("nnmeter.report.registry.Registry.render", fail)
     outcome = cli("predict", small_model, "--device", small_pack)
     assert outcome.code == 3
     for part in (
@@ -129,7 +129,7 @@ def test_too_little_memory_is_code_2(
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("nnmeter.report.render", fail)
+    monkeypatch.setattr("nnmeter.report.registry.Registry.render", fail)
     outcome = cli("predict", small_model, "--device", small_pack)
     assert outcome.code == 2
     assert "not enough memory" in outcome.error_line

@@ -66,7 +66,7 @@ def test_a_child_that_dies_of_a_signal_is_one_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("nnmeter.cli.limited.without_options", lambda *_: [])
     real = __import__("subprocess").Popen
     monkeypatch.setattr("subprocess.Popen", lambda command, **options: real(["sh", "-c", "kill -SEGV $$"], **options))
-    with pytest.raises(ModelError, match="died of SIGSEGV"):
+    with pytest.raises(ModelError, match="was ended by SIGSEGV"):
         run_limited(["predict", "x.onnx"], 60, None)
 
 

@@ -32,7 +32,7 @@ X = (2, 7, 64)
             {"num_heads": 4, "kv_num_heads": 2},
             ["2x7x64", "2x2x12x16"],
         ),
-        ("MatMulNBits", [X, u8(96, 2, 16)], {"K": 64, "N": 96, "bits": 4, "block_size": 32}, ["2x7x96"]),
+        ("MatMulNBits", [X, u8(96, 2, 16), (192,)], {"K": 64, "N": 96, "bits": 4, "block_size": 32}, ["2x7x96"]),
         ("EmbedLayerNormalization", [TensorType("int32", (2, 7)), None, (100, 64)], {}, ["2x7x64"]),
     ],
 )

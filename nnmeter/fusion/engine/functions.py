@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnmeter.fusion.engine.faults import ExpressionFault
+from nnmeter.graph.dtypes import CODE_OF_DTYPE
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 
 MAX_ITEMS = 4096
@@ -30,13 +31,6 @@ WORDS: dict[str, str] = {
     LIST: "a list",
     NUMBERS: "a list of numbers",
 }
-
-# Numbers of element types in ONNX (TensorProto.DataType).
-_CODES: dict[str, int] = {
-    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7, "string": 8, "bool": 9,
-    "float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16,
-}  # fmt: skip
-
 
 @dataclass(slots=True)
 class Match:
@@ -113,7 +107,7 @@ def _dtype(match: Match, name: str) -> str | None:
 
 
 def _dtype_code(match: Match, name: str) -> int | None:
-    return _CODES.get(_dtype(match, name) or "")
+    return CODE_OF_DTYPE.get(_dtype(match, name) or "")
 
 
 def _value(match: Match, name: str) -> list[Any] | None:

@@ -1,4 +1,4 @@
-"""The check of what a campaign, or a sitting of models, left on disk.
+"""The check of what a campaign, or a session of models, left on disk.
 
 1. Every file can be read, is of this schema, and all are of one device.
 2. Ids are unique, and agree with granularity and network.

@@ -17,14 +17,18 @@ from nnmeter.lab.report import LAB
 @click.option("--measurements", type=click.Path(path_type=Path), required=True, multiple=True, metavar="FILE",
               help="What `nnmeter measure` wrote on the near device. Repeatable.")  # fmt: skip
 @click.option("--out", "directory", type=click.Path(path_type=Path), required=True, metavar="PACK2",
-              help="Directory to make.")  # fmt: skip
+              help="Directory of the new pack.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="NAME", help="Calibrate on this measured model. Repeatable.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Calibrate on the first N measurements only.")
 @click.option("--candidates", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER",
               help="Models that could be measured next. Default: measurements that are not used, or kernel types of "
               "PACK.")  # fmt: skip
 @options.dims_and_shapes
-@click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of PACK, or of another runtime's set.")
+@click.option(
+    "--rules",
+    metavar="FILE",
+    help="Fusion rules: a file or a rule set. Default: those of PACK, or of the measured runtime.",
+)
 @click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")
 @click.option("--repeats", type=click.IntRange(0), default=20, show_default=True,
               help="Random draws for each point of the learning curve; 0 for no curve.")  # fmt: skip

@@ -23,7 +23,9 @@ from nnmeter.report.registry import CORE
 @click.option("--training", type=click.Path(path_type=Path), multiple=True, metavar="DIR_OR_FILE",
               help="What the pack was trained on: adds the baseline that takes the time of the nearest profiled "
               "kernel, and leaves out models that were trained on. Repeatable.")  # fmt: skip
-@click.option("--families", type=click.Path(path_type=Path), metavar="CSV", help="Columns model,family.")
+@click.option(
+    "--families", type=click.Path(path_type=Path), metavar="CSV", help="CSV file with the columns model and family."
+)
 @click.option("--split", metavar="TEXT", help="How the models were kept apart from training, for the scorecard.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png|FILE.svg",
               help="Draw predicted against measured, errors by family, and their distribution.")  # fmt: skip

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--budget", "budget_s", default="5m", show_default=True, callback=parse_budget, metavar="TIME",
               help="How long to measure: 5m, 90s.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="PAIR",
-              help="Make these tests only: 'Conv > Relu', or with wildcards: 'MatMul*'. Repeatable.")  # fmt: skip
+              help="Try only these: 'Conv > Relu', or with wildcards: 'MatMul*'. Repeatable.")  # fmt: skip
 @click.option("--black-box", is_flag=True, help="From timings alone.")
 @click.option("--white-box", is_flag=True, help="From the runtime's own executed graph alone.")
 @click.option("--against", metavar="FILE", help="Rules to compare with. Default: those that ship for the runtime.")
@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Find out which operators a runtime makes one kernel of.
 
-    Pairs and chains of operators are tried by comparing times, and by asking the runtime what it executes where it
-    tells; --black-box and --white-box restrict it to one of them. FILE can be given wherever fusion rules are read.
+    Tries pairs and chains of operators in two ways: compares times, and reads the graph that the runtime says it
+    executes. --black-box and --white-box choose one of them. FILE can be given wherever fusion rules are read.
     """
     from nnmeter.files import write_whole
     from nnmeter.lab.discovery.campaign import discover_fusion

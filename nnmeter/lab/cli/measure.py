@@ -25,16 +25,18 @@ INTERRUPTED = 130
 @options.dims_and_shapes
 @options.assume
 @click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
-              help="Take down this time of MODEL, which other means took on the device of --on.")  # fmt: skip
+              help="Record this time of MODEL, which you took on the device of --on.")  # fmt: skip
 @click.option("--on", "device", metavar="ID_OR_PATH", help="With --taken: the pack of the device.")
 @click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write.")  # fmt: skip
-@click.option("--append", is_flag=True, help="Add this sitting to the measurements of the same device in FILE.")
-@click.option("--families", type=click.Path(path_type=Path), metavar="CSV", help="Columns model,family.")
+@click.option("--append", is_flag=True, help="Add to the measurements of the same device in FILE.")
+@click.option(
+    "--families", type=click.Path(path_type=Path), metavar="CSV", help="CSV file with the columns model and family."
+)
 @click.option("--passes", type=click.IntRange(1), default=6, show_default=True, help="Passes over all models.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.4, show_default=True,
               help="Time for one model in one pass.")  # fmt: skip
-@click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read, in place of measuring none.")
+@click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read. Default: measure none.")
 @options.output_format(*LAB.formats("measurements"))
 def command(
     models: tuple[str, ...],
@@ -127,7 +129,7 @@ def _take_down(
     families: dict[str, str],
     output: Path,
 ) -> int:
-    """Writes down a time that was taken by other means."""
+    """Records a time that the user took on another device."""
     from nnmeter.devices import load_pack
     from nnmeter.devices.identity import match_this_machine
     from nnmeter.lab.measuring.append import append_measurements

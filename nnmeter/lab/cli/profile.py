@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Measure the kernels of random networks, or of models, on this machine, to train a predictor on.
 
-    What to measure is planned anew every couple of minutes from what was measured. What is measured is on disk half a
-    minute later at the latest; an interrupted campaign is continued with --resume.
+    The plan is made anew every couple of minutes, from the measurements so far. Measurements are on disk half a minute
+    later at the latest; --resume continues an interrupted campaign.
     """
     if verified is not None:
         _verify(verified)

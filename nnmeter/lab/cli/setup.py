@@ -16,7 +16,7 @@ from nnmeter.lab.report import LAB
 @click.command("setup")
 @options.runtime
 @click.option("--budget", "budget_s", default="60s", show_default=True, callback=parse_budget, metavar="TIME",
-              help="How long it may take in all: 60s, 5m. More time goes on with what was measured.")  # fmt: skip
+              help="How long it may take in all: 60s, 5m. A later call goes on with what was measured.")  # fmt: skip
 @click.option("--out", "output", type=click.Path(path_type=Path), metavar="PACK",
               help="Directory of the pack. Default: the user's data folder, where predictions find it.")  # fmt: skip
 @click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")

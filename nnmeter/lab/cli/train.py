@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 @click.command("train")
 @click.argument("sources", nargs=-1, required=True, metavar="DIR_OR_FILE...")
 @click.option(
-    "--out", "output", type=click.Path(path_type=Path), required=True, metavar="PACK", help="Directory to make."
+    "--out", "output", type=click.Path(path_type=Path), required=True, metavar="PACK", help="Directory of the new pack."
 )
 @click.option(
     "--regressor",
     type=click.Choice(["lightgbm", "random-forest"]),
     default="lightgbm",
     show_default=True,
-    help="What learns the ratio to the roofline.",
+    help="What predicts the ratio of a kernel's time to its roofline.",
 )
 @click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")
 @click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of the runtime that was measured.")
@@ -40,7 +40,7 @@ def command(
     """Train a predictor on measurements and write it as a device pack.
 
     DIR_OR_FILE is what `nnmeter profile` or `nnmeter measure` wrote; all must be of one device. Kernels, profiled
-    networks, and networks of which only the whole time is known may be mixed, or be there alone.
+    networks, and networks of which only the end-to-end time is known may be mixed.
     """
     from nnmeter.lab.training.build import build_pack
 

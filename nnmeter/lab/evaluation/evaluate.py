@@ -13,7 +13,7 @@ Rules:
    not known, are compared as they were measured, and the scorecard says that first.
 4. Baselines have the coefficients that were fitted when the pack was trained. The table of the nearest kernels needs
    the training measurements themselves.
-5. A model that was measured in several sittings is scored once, by the median of its times.
+5. A model that was measured in several sessions is scored once, by the median of its times.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Adding a sitting to a measurement file that is there already.
+"""Adding a session to a measurement file that is there already.
 
-1. A file holds measurements of one device; a sitting of another is refused.
-2. Rows of earlier sittings stay as they are. A new row whose id is taken gets its sitting behind it:
-   `model:resnet50-224@2026-01-31T12:00:00`; if that is taken too, a number. So does a sitting whose name is taken.
-3. All sittings of a file share the nominal time of the reference kernel, that of the first: `reference_of` says what to
+1. A file holds measurements of one device; a session of another is refused.
+2. Rows of earlier sessions stay as they are. A new row whose id is taken gets its session behind it:
+   `model:resnet50-224@2026-01-31T12:00:00`; if that is taken too, a number. So does a session whose name is taken.
+3. All sessions of a file share the nominal time of the reference kernel, that of the first: `reference_of` says what to
    measure with.
 4. The new file replaces the old one whole, or not at all. What another process added meanwhile is read again at that
    moment, so that it is kept; a lock is held from then until the file is replaced.
@@ -29,7 +29,7 @@ _IDENTITY_NAMES = (
 
 
 def check_appendable(path: str | os.PathLike[str], fingerprint: Mapping[str, Any]) -> float | None:
-    """The nominal time of the reference that a new sitting in this file shares (rule 3); None if there is no file.
+    """The nominal time of the reference that a new session in this file shares (rule 3); None if there is no file.
 
     Verbs that measure for long ask before they begin.
 
@@ -49,7 +49,7 @@ def append_measurements(
 
     Args:
         path: the measurement file.
-        measurements: of one or more sittings.
+        measurements: of one or more sessions.
         fingerprint: of the machine and runtime that they were taken with.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A sitting that was stopped by the user, with what it had measured by then."""
+"""A session that was stopped by the user, with what it had measured by then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class MeasuringInterrupted(KeyboardInterrupt):
     """Ctrl-C while models were measured. Whoever does not catch it is interrupted as usual.
 
     Attributes:
-        measurements: the models that had been timed in at least one pass, as if the sitting had ended there.
+        measurements: the models that had been timed in at least one pass, as if the session had ended there.
     """
 
     def __init__(self, measurements: Sequence[Measurement]) -> None:

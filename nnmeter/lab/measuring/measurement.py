@@ -2,7 +2,7 @@
 
 Times are in milliseconds. A time is *corrected* when it has been brought from the state of the machine at that moment,
 as the reference kernel's time tells it, to a nominal state in which that kernel takes `reference_ms`; so corrected
-times of two sittings of one machine compare once they are brought to one nominal time (`Measurement.at_reference`),
+times of two sessions of one machine compare once they are brought to one nominal time (`Measurement.at_reference`),
 those of two machines never do.
 `nnmeter.lab.measuring.protocol` states how they are taken.
 """

@@ -8,10 +8,10 @@
    two.
 3. Corrected latency: the time of a run, times (nominal / reference around it) ^ 0.8
    (`nnmeter.lab.measuring.correction`); then the mean of the middle 60 % of the runs. The nominal time is the median
-   of the references of a sitting, or one that is given, so that several sittings share it.
+   of the references of a session, or one that is given, so that several sessions share it.
 4. Warm-up: before anything counts, a model runs until the medians of the last two groups of three corrected runs differ
    by less than 3 %, or it has run 30 times or a second and a half.
-5. Interleaving: many models stay loaded, and the sitting makes several passes over all of them, every other pass in
+5. Interleaving: many models stay loaded, and the session makes several passes over all of them, every other pass in
    reverse, so that slow drift meets every model. If they do not fit the memory limit they are measured in groups.
 6. A pass over a model is two runs that do not count, then at least five timed ones, and as many more as the given time
    allows.
@@ -58,7 +58,7 @@ NOMINAL_RUNS = 200
 
 
 class Stopwatch:
-    """Times runs between runs of the reference (rules 1 to 3). Keep one for a whole sitting."""
+    """Times runs between runs of the reference (rules 1 to 3). Keep one for a whole session."""
 
     def __init__(self, runtime: RuntimeAdapter, clock: Clock = time.perf_counter) -> None:
         self._clock = clock
@@ -189,9 +189,9 @@ def measure_models(
         dims: sizes of named free dimensions, the same for all models.
         shapes: shapes of inputs with free dimensions, by input name.
         profile_runs: profiled runs of each model (rule 7); 0 for none.
-        reference_ms: nominal time of the reference; the sitting's own median if None.
+        reference_ms: nominal time of the reference; the session's own median if None.
         memory_limit_bytes: resident size of this process at which no more models are loaded into a group.
-        sitting: name of the sitting; date and time if empty.
+        sitting: name of the session; date and time if empty.
         progress: called with a line of text, steps done and steps in all.
         refused: called with path and reason for a model that cannot be run, which is then left out; without it the
             error is raised.
@@ -318,7 +318,7 @@ def summarize(
         kernel_ratios: of shape (runs, kernels), from `profile_kernels`; None without a profiler.
         nominal_ms: nominal time of the reference.
         threads: threads that executed it.
-        sitting: name of the sitting.
+        sitting: name of the session.
     """
     pairs = np.concatenate(passes)
     corrected = [correct(p[:, 0], p[:, 1], nominal_ms) for p in passes]

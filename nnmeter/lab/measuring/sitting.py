@@ -2,7 +2,7 @@
 
 1. Models are read first, so that a bad one is known before an hour has gone into the good ones. It is an error, or
    with `keep_going` left out. The rest are measured by the protocol. With a file, its nominal time of the reference is
-   shared, so that all of its sittings compare (`nnmeter.lab.measuring.append`); that the file is of this device is
+   shared, so that all of its sessions compare (`nnmeter.lab.measuring.append`); that the file is of this device is
    known before anything runs.
 2. A model that the runtime refuses is an error, unless there is someone to tell; then it is left out.
 3. After an interrupt, what was measured until then is written.
@@ -32,11 +32,11 @@ from nnmeter.lab.runtimes.base import RuntimeAdapter
 
 @dataclass(frozen=True, slots=True)
 class SittingResult:
-    """What a sitting came to.
+    """What a session came to.
 
     Attributes:
         measurements: in the order of the models; as they are in the file, where there is one.
-        own_reference_ms: the reference's own time, in milliseconds; that of earlier sittings may be another.
+        own_reference_ms: the reference's own time, in milliseconds; that of earlier sessions may be another.
         fingerprint: of the machine and runtime that it was measured with.
         interrupted: whether it was ended before all models were measured.
     """
@@ -150,7 +150,7 @@ def _readable(
 
 
 def _reference_ms(adapter: RuntimeAdapter) -> float:
-    """The reference's own time now, where the nominal time is that of an earlier sitting."""
+    """The reference's own time now, where the nominal time is that of an earlier session."""
     stopwatch = Stopwatch(adapter)
     try:
         return stopwatch.nominal_ms()

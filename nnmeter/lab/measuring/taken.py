@@ -1,4 +1,4 @@
-"""Times that were taken by other means, on a device that nnmeter cannot measure from here: `nnmeter measure --taken`.
+"""Times that the user took, on a device that nnmeter cannot measure from here: `nnmeter measure --taken`.
 
 Rules:
 

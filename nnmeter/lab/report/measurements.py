@@ -22,13 +22,13 @@ HEADINGS = ("model", "ms", "min", "median", "p90", "n", "halves")
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """One sitting as it is reported.
+    """One session as it is reported.
 
     Attributes:
         output: the file that holds the measurements.
         device: runtime, version and threads that were measured with.
         reference_ms: nominal time of the reference kernel, which latencies are corrected to.
-        own_reference_ms: the reference's own time while this sitting lasted.
+        own_reference_ms: the reference's own time while this session lasted.
         measurements: the models that were measured.
         refused: path and reason of each model that could not be.
         interrupted: whether the user stopped it before all passes were done.

@@ -1,7 +1,7 @@
 """Making a device pack from measurements: what `nnmeter train` does.
 
 1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
-   version, threads and precision. Times are real milliseconds of it; several sittings are brought to one state.
+   version, threads and precision. Times are real milliseconds of it; several sessions are brought to one state.
 2. The rules are those that the measurements' kernels were detected with, where their fingerprint names them; else those
    of the runtime (`nnmeter/fusion/rulesets`). They are set to the measured processor (`nnmeter/fusion/for_machine.py`).
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
@@ -34,7 +34,7 @@ _UNITS = "every run followed by a run of a reference product, times being ratios
 PROTOCOL = f"networks, each warmed up, profiled kernel by kernel, then timed whole; {_UNITS}"
 PROTOCOL_OF_WHOLES = f"networks, each warmed up and timed whole; {_UNITS}"
 PROTOCOL_OF_PUBLISHED = "times as published, no reference product beside them"
-PROTOCOL_OF_REPORTED = "networks whose times were taken by other means, no reference product beside them"
+PROTOCOL_OF_REPORTED = "networks whose times the user took, no reference product beside them"
 
 _MOST_FAMILIES = 60  # that a card lists; of more it gives the number
 # What a reader looks for in a card -> operators, or kernel families, any of which is it.

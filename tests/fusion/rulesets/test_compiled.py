@@ -41,10 +41,11 @@ def test_compiling_writes_what_changed_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", RULE_SETS)
 def test_every_rule_and_procedure_says_why_and_where_it_is_from(name: str) -> None:
-    passes = [item for stage in compile_rule_set(rule_set(name))["stages"] for item in stage.get("passes", ())]
+    stages = compile_rule_set(rule_set(name))["stages"]
+    passes = [item for stage in stages for item in stage.get("passes", ())]
     stating = [rule for item in passes for rule in item.get("rules", ())]
     stating += [item for item in passes if item["kind"] != "rewrite"]
-    assert stating
+    assert stating or not stages  # a runtime that fuses nothing has none
     assert [item["name"] for item in stating if not (item["why"].endswith(".") and item["source"])] == []
 
 

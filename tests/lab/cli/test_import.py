@@ -27,7 +27,7 @@ def test_the_table_counts_rows_and_names_reasons(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["device", "rows", "imported", "refused", "measurements"]
     assert [CPU, "1", "1", "0", "1"] in [line.split() for line in lines]
-    assert any("2  not measured on this device (such as shufflenetv2" in line for line in lines)
+    assert ["2", "not", "measured", "on", "this", "device"] in [line.split()[:6] for line in lines]
     assert sorted(p.name for p in (tmp_path / "all").iterdir()) == sorted(
         [f"{CPU}.parquet", "myriadvpu_openvino2019r2.parquet", "import.json"]
     )

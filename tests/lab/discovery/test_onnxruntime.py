@@ -53,7 +53,7 @@ def test_the_command_writes_rules_and_a_report(tmp_path, capsys):
     assert report["compared_with"] == "onnxruntime-cpu"
     rules = load_rules(rules_file)
     (found,) = [item for item in rules.stages[0].passes if item.name == "found"]
-    assert {rule.name for rule in found.rules} == {test["test"] for test in report["tests"]}
+    assert {rule.name for rule in found.fields["rules"]} == {test["test"] for test in report["tests"]}
 
 
 @pytest.mark.parametrize("report_format", ["table", "md"])

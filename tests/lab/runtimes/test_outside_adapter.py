@@ -25,7 +25,9 @@ def blocks(language):
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """What `pip install` makes of the page's two files: a module, and the metadata of its distribution."""
-    (module,) = (block for block in blocks("python") if "class ReferenceAdapter" in block)
+    (diff,) = (block for block in blocks("diff") if "class ReferenceAdapter" in block)
+    added = diff[: diff.index("--- a/pyproject.toml")].splitlines()
+    module = "\n".join(line[1:] for line in added if line.startswith("+") and not line.startswith("+++ "))
     (project,) = blocks("toml")
     group, point = re.search(r'\[project\.entry-points\."(.+)"\]\n(.+ = ".+")', project).groups()
     site = tmp_path / "site"
