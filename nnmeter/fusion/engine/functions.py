@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnmeter.fusion.engine.faults import ExpressionFault
-from nnmeter.graph.dtypes import CODE_OF_DTYPE
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
+from nnmeter.graph.dtypes import CODE_OF_DTYPE
 
 MAX_ITEMS = 4096
 _LARGEST = 2**256  # far beyond all sizes; products of products would grow without end
@@ -31,6 +31,7 @@ WORDS: dict[str, str] = {
     LIST: "a list",
     NUMBERS: "a list of numbers",
 }
+
 
 @dataclass(slots=True)
 class Match:
