@@ -15,7 +15,12 @@ from nnmeter.operators.table import OPERATORS, REFUSED, refusal
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "operators.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->\n"
-_READS = {"all": "all inputs", "taken": "what it returns", "nothing": "nothing"}
+_READS = {
+    "all": "all inputs",
+    "taken": "what it returns",
+    "chosen": "the experts that are chosen",
+    "nothing": "nothing",
+}
 
 
 def table() -> str:

@@ -1,13 +1,15 @@
 """Gives every tensor of a model a static shape.
 
 Rules:
-1. A free dimension with a name takes the size given for that name (`InputSizes.dims`), wherever the name occurs.
+1. A free dimension with a name takes the size given for that name (`InputSizes.dims`), wherever the name occurs; 0 is
+   one. A name that is an expression of others follows from these (`nnmeter.binding.dimensions`).
 2. An input takes the shape given for it (`shapes`); named dimensions in it are thereby given too. A shape must agree
    with the sizes that the model fixes, and a name must have one size.
 3. A sequence is given as `N x shape of an element`, or in Python as a list of shapes; a map as its number of entries;
    an optional input is there.
-4. What then remains free is an error that names inputs, dimensions and the options that bind them; inputs with the
-   same free dimensions are named together.
+4. A dimension that the graph demands to be a sum of others follows from these (`nnmeter.binding.relations`), and a note
+   says so. What then remains free is an error that names inputs, dimensions and the options that bind them; inputs
+   with the same free dimensions are named together.
 5. A size for a name that no input has is no error, because one option may serve several models; it is a warning. So is
    a trip count for a node that needs none, and a tensor that comes out empty.
 6. Shapes of inner tensors that depend on data may be assumed (`nnmeter.binding.assumptions`). An input whose value
@@ -16,7 +18,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from shlex import quote
 from typing import Any
@@ -24,7 +27,9 @@ from typing import Any
 import numpy as np
 
 from nnmeter.binding.assumptions import Assumptions, empty_tensors
+from nnmeter.binding.dimensions import expressions, with_derived
 from nnmeter.binding.inference import Inference
+from nnmeter.binding.relations import Linear, completed, implied_relations, words
 from nnmeter.errors import ModelError, brief
 from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
@@ -83,6 +88,8 @@ def bind_shapes(
                 f"{model.source}: input '{declared.name}' is of an opaque type, which has no static shape; "
                 "export the model with tensors as inputs"
             )
+    named = dict.fromkeys(d for declared in model.inputs for d in declared.dims or () if isinstance(d, str))
+    known_sizes = with_derived(model.source, named, known_sizes)
     types = {}
     free = []
     elements: dict[str, list[TensorType]] = {}
@@ -106,17 +113,33 @@ def bind_shapes(
             )
         else:
             types[declared.name] = kind
-    named = {d for declared in model.inputs for d in declared.dims or () if isinstance(d, str)}
     if free:
-        strange = sorted(set(sizes.dims) - named)
+        relations = _relations(model, sizes, free, named)
+        followed = completed(relations, known_sizes)
+        if followed and min(followed.values()) >= 0:
+            graph = bind_shapes(model, replace(sizes, dims={**sizes.dims, **followed}))
+            told = ", ".join(f"{name} = {size}" for name, size in followed.items())
+            graph.warnings.append(
+                Note(
+                    f"dimensions follow from those given, as the graph demands ({_told(relations)}): {told}", "followed"
+                )
+            )
+            return graph
+        strange = sorted(set(sizes.dims) - set(named))
         wrong = f"it has no dimension '{brief(strange[0], 80)}'; " if strange else ""
-        raise ModelError(f"{model.source}: {wrong}{_remaining(free, known_sizes)}")
+        raise ModelError(f"{model.source}: {wrong}{_remaining(free, known_sizes, named, relations)}")
     assumptions = Assumptions(model.source, sizes.assume)
     inference = Inference(model.source, model.opsets, known_sizes, assumptions, sizes.trips)
     fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
     graph = inference.run(model, types, values=fitting, sequences=elements)
     assumptions.check_met()
-    unused = sorted(set(sizes.dims) - named)
+    if model.repeated_names:
+        name = brief(model.repeated_names[0], 80)
+        said = (
+            f"several nodes are named '{name}', for which ONNX Runtime refuses the model; give each a name of its own"
+        )
+        graph.warnings.append(Note(said, "runtime", name))
+    unused = sorted(set(sizes.dims) - set(named))
     has = f" (there are {', '.join(sorted(named))})" if named else ""
     graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))
     graph.warnings[:] = dict.fromkeys(graph.warnings)  # a body that is inferred twice says all twice
@@ -163,8 +186,8 @@ def _fitted(model: UnboundModel, kind: TensorType, value: np.ndarray[Any, Any]) 
 
 def _checked_sizes(model: UnboundModel, dims: Mapping[str, Any]) -> dict[str, int]:
     for name, size in dims.items():
-        if isinstance(size, bool) or not isinstance(size, Integral) or not 0 < int(size) <= MAX_ELEMENTS:
-            raise ModelError(f"{model.source}: dimension '{name}' cannot be {size!r}; give a positive whole number")
+        if isinstance(size, bool) or not isinstance(size, Integral) or not 0 <= int(size) <= MAX_ELEMENTS:
+            raise ModelError(f"{model.source}: dimension '{name}' cannot be {size!r}; give a whole number from 0 on")
     return {name: int(size) for name, size in dims.items()}
 
 
@@ -218,8 +241,33 @@ def _bound(declared: DeclaredType, shape: tuple[int, ...] | None, sizes: Mapping
     return TensorType(declared.dtype, tuple(bound))
 
 
-def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
+def _relations(
+    model: UnboundModel,
+    sizes: InputSizes,
+    free: Sequence[DeclaredType],
+    named: Collection[str],
+) -> dict[str, Linear]:
+    """What the graph says of the model's dimensions, where nothing else is free."""
+    if any(declared.dims is None or declared.container in ("sequence", "map") for declared in free):
+        return {}
+    derived = expressions(named)
+    return implied_relations(
+        bind_shapes, model, replace(sizes, dims={}), [name for name in named if name not in derived]
+    )
+
+
+def _told(relations: Mapping[str, Linear]) -> str:
+    return ", ".join(f"{name} = {words(linear)}" for name, linear in relations.items())
+
+
+def _remaining(
+    free: Sequence[DeclaredType],
+    sizes: Mapping[str, int],
+    named: Collection[str],
+    relations: Mapping[str, Linear],
+) -> str:
     """What remains free and how to give it (rule 4)."""
+    follow = {**expressions(named), **relations}
     alike: dict[str, list[str]] = {}
     options = []
     for declared in free:
@@ -233,12 +281,17 @@ def _remaining(free: Sequence[DeclaredType], sizes: Mapping[str, int]) -> str:
             alike.setdefault("no declared shape", []).append(declared.name)
             options.append(f"--shape {quote(declared.name + '=')}AxBxC, its sizes")
             continue
-        names = list(dict.fromkeys(d for d in declared.dims if isinstance(d, str) and d not in sizes))
+        names = list(
+            dict.fromkeys(d for d in declared.dims if isinstance(d, str) and d not in sizes and d not in follow)
+        )
+        if not names:
+            continue
         alike.setdefault(f"free dimensions ({', '.join(names)})", []).append(declared.name)
         rank = len(declared.dims)
         options += [f"--dim {quote(f'{name}={_example(name, declared.dims.index(name), rank)}')}" for name in names]
     parts = [f"{_name_inputs(names)} {what}" for what, names in alike.items()]
-    return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}"
+    rest = f" (the graph gives the rest: {_told(relations)})" if relations else ""
+    return f"{', '.join(parts)}; give them with {' '.join(dict.fromkeys(options))}{rest}"
 
 
 def _name_inputs(names: Sequence[str]) -> str:

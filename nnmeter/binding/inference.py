@@ -15,6 +15,7 @@ Rules:
    rule says what else does not fit (`ShapeError`). Where it fails in another way, ONNX's own checks decide: what they
    refuse is a fault of the model; what they accept is one of nnmeter (`OperatorFaultError`); of an operator that they
    do not know, it may be either, and the error says so.
+8. The value of an initializer that may be overridden serves to infer shapes; it is no constant, nor is what follows.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ from nnmeter.binding.values import propagate
 from nnmeter.errors import ModelError, NnmeterError, OperatorFaultError, brief
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.notes import Note
-from nnmeter.graph.unbound import DeclaredType, UnboundGraph
+from nnmeter.graph.unbound import DeclaredType, UnboundGraph, UnboundModel
 from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 from nnmeter.operators.arity import wrong_arity
 from nnmeter.operators.attributes import wrong_attribute
 from nnmeter.operators.classical import NOTED
 from nnmeter.operators.cost import NESTED_COST, operator_cost
+from nnmeter.operators.noted import noted
 from nnmeter.operators.shape_rules import RULES
 from nnmeter.operators.shape_rules.common import (
     Body,
@@ -94,6 +96,7 @@ class Inference:
         self._trips = dict(trips or {})
         self._asked: set[str] = set()
         self._bodies = self._body_nodes = 0
+        self._overridable: set[str] = set()  # constants that may be overridden, and values that follow from them
         self._unknown: set[tuple[str, str]] = set()
         self.warnings: list[Note] = []
 
@@ -148,12 +151,17 @@ class Inference:
         if BLOCKED_DOMAIN in self._opsets:
             context.padded_channels = padded_channels(graph.nodes, types)
         initializers = set(graph.constants)
+        if isinstance(graph, UnboundModel):
+            initializers -= graph.overridable
+            self._overridable.update(graph.overridable)
         with np.errstate(all="ignore"):
             nodes = self._infer(graph.nodes, context, graph, initializers)
         if outer:
             types, values = own_tensors(graph, nodes, types, values)
         if context.bounded:
             values = {name: value for name, value in values.items() if name not in context.bounded}
+        if self._overridable:
+            values = {name: value for name, value in values.items() if name not in self._overridable}
         bound = Graph(
             graph.name,
             nodes,
@@ -248,6 +256,7 @@ class Inference:
                         node = replace(node, attributes=noted)
                     if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
                         outputs = self._refined(node, outputs, context, warned)
+                    node = self._noted(node, inputs, context)
             except NnmeterError:
                 raise
             except UnknownShapeError as fault:
@@ -277,8 +286,22 @@ class Inference:
             if not node.domain and self._known_bytes < _MAX_KNOWN_BYTES:
                 propagate(node, inputs, outputs, values)
                 self._known_bytes += sum(values[n].nbytes for n in named if n in values)
+                if self._overridable and self._follows_overridable(node):
+                    self._overridable.update(name for name in named if name in values)
             result.append(node)
         return result
+
+    def _follows_overridable(self, node: Node) -> bool:
+        return node.op_type not in _OF_TYPES and not self._overridable.isdisjoint(node.inputs)
+
+    def _noted(self, node: Node, inputs: Sequence[TensorType | None], context: Context) -> Node:
+        """The node with what the values of its inputs say of its cost (`nnmeter.operators.noted`)."""
+        found = noted(node.op_type, node.attributes, inputs, lambda position: context.value(node, position))
+        if found.warning:
+            context.note(node, found.warning)
+        if not found.attributes:
+            return node
+        return replace(node, attributes={**node.attributes, **found.attributes})
 
     def _refined(
         self, node: Node, outputs: Sequence[TensorType], context: Context, warned: int
@@ -401,6 +424,7 @@ class Inference:
         return ModelError(f"{self._source}: node '{name}' ({operator}): {brief(fault)}; {remedy}")
 
 
+_OF_TYPES = frozenset({"Shape", "Size"})  # their values follow from types alone
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 

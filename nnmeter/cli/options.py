@@ -46,7 +46,8 @@ def input_sizes(several: bool = False) -> Callable[[F], F]:
             from nnmeter.graph.input_sizes import InputSizes
 
             given = {name: options.pop(name) for name in ("dims", "shapes", "assume", "values", "trips")}
-            return function(*arguments, sizes=InputSizes(**given), **options)
+            zipped = options.pop("zipped", False)
+            return function(*arguments, sizes=InputSizes(**given, zipped=zipped), **options)
 
         dim = _several_dims if several else dims_and_shapes
         return dim(assume(values_and_trips(command)))  # type: ignore[return-value]
@@ -55,7 +56,7 @@ def input_sizes(several: bool = False) -> Callable[[F], F]:
 
 
 def _several_dims(function: F) -> F:
-    """Add `--dim` (as `dims`, a size or a tuple of sizes by name) and `--shape` (as `shapes`)."""
+    """Add `--dim` (as `dims`, a size or a tuple of sizes by name), `--zip` and `--shape` (as `shapes`)."""
     dim = click.option(
         "--dim",
         "dims",
@@ -64,7 +65,13 @@ def _several_dims(function: F) -> F:
         callback=_parse_sizes,
         help="Value of a dimension that the model leaves free, or several: batch=1,2,4. Repeatable; all combinations.",
     )
-    return dim(_shapes(function))
+    zipped = click.option(
+        "--zip",
+        "zipped",
+        is_flag=True,
+        help="Of several dimensions with several values take the first of each together, then the second, and so on.",
+    )
+    return dim(zipped(_shapes(function)))
 
 
 def _shapes(function: F) -> F:
@@ -202,9 +209,9 @@ def _parse_dims(context: click.Context, parameter: click.Parameter, values: Sequ
     dims: dict[str, int] = {}
     for value in values:
         name, _, size = value.rpartition("=")
-        if not name or not _is_size(size):
+        if not name or not (size == "0" or _is_size(size)):
             raise click.BadParameter(
-                f"{brief(repr(value), 80)} is not NAME=N with a positive integer N", context, parameter
+                f"{brief(repr(value), 80)} is not NAME=N with a whole number N", context, parameter
             )
         if dims.setdefault(name, int(size)) != int(size):
             raise click.BadParameter(f"{name!r} is given twice with different values", context, parameter)
@@ -218,11 +225,11 @@ def _parse_sizes(
     for value in values:
         name, _, text = value.rpartition("=")
         sizes = text.split(",")
-        if not name or not all(map(_is_size, sizes)):
+        if not name or not all(size == "0" or _is_size(size) for size in sizes):
             raise click.BadParameter(
                 f"{brief(repr(value), 80)} is not NAME=N, or NAME=N,N,..., with positive integers N", context, parameter
             )
-        several = tuple(dict.fromkeys(map(int, sizes)))
+        several = tuple(map(int, sizes))
         found = several if len(several) > 1 else several[0]
         if dims.setdefault(name, found) != found:
             raise click.BadParameter(f"{name!r} is given twice; give its values in one list", context, parameter)

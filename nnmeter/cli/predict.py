@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nnmeter.devices import DevicePack
+    from nnmeter.errors import ModelError
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.prediction.predict import Detect
     from nnmeter.prediction.prediction import Prediction
@@ -77,12 +78,15 @@ def command(
         state = from_lab("present_state")(packs[0])
     predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
     predictions: list[Prediction] = []
+    failed: list[ModelError] = []
     with StatusLine() as status:
         for done, path in enumerate(paths):
             status.show_bar("predicting", done, len(paths))
             detectors = _ask_runtime(path, packs[0], sizes) if kernels_from == "runtime" else None
-            found = predict_on(predictors, path, sizes, detectors=detectors)
+            found = predict_on(predictors, path, sizes, detectors=detectors, failed=failed)
             predictions += [p if state is None else p.rescaled(state.factor, state.note) for p in found]
+    for fault in failed:
+        click.echo(f"passed over: {fault}", err=True)
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain)
     content = predictions if by is None else GroupReport(predictions, by, depth or 2)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,8 @@ from nnmeter.files import open_regular
 from nnmeter.formats.build import build_graph
 from nnmeter.formats.functions import inline_functions
 from nnmeter.formats.scan import ScannedModel, Scanner
-from nnmeter.formats.wire import WireError
-from nnmeter.graph.unbound import UnboundModel
+from nnmeter.formats.wire import LimitError, WireError
+from nnmeter.graph.unbound import UnboundGraph, UnboundModel
 from nnmeter.limits import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ def read_proto(proto: onnx.ModelProto, source: str = "model") -> UnboundModel:
 def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> UnboundModel:
     try:
         return _model(scan(), source, name)
+    except LimitError as fault:
+        remedy = "it is larger than what is read of a stranger's file; raise the limit in nnmeter.limits for your own"
+        raise ModelError(f"{source}: {brief(fault)}; {remedy}") from fault
     except WireError as fault:
         raise ModelError(f"{source}: {brief(fault)}; {_REMEDY}") from fault
     except (IndexError, UnicodeDecodeError) as fault:
@@ -93,11 +97,22 @@ def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> Unboun
 _REMEDY = "give a complete ONNX file, or export the model again"
 
 
+_OPTIONAL_INPUTS = 4  # version of the file format from which on an initializer need not be an input
+
+
+def _overridable(scanned: ScannedModel, built: UnboundGraph) -> frozenset[str]:
+    """Initializers that are inputs, too: before version 4 all had to be, since then those that may be overridden."""
+    if scanned.graph is None or scanned.ir_version < _OPTIONAL_INPUTS:
+        return frozenset()
+    return frozenset(d.name for d in scanned.graph.inputs if d.name in built.constants)
+
+
 def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
     graph = scanned.graph
     if graph is None:
         raise WireError("is not an ONNX model: it has no graph")
     _check_opsets(scanned, source)
+    repeated = tuple(name for name, count in Counter(n.name for n in graph.nodes).items() if name and count > 1)
     inline_functions(scanned)
     if not graph.nodes and not graph.outputs:
         raise WireError("is not an ONNX model: its graph is empty")
@@ -115,6 +130,8 @@ def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
         source,
         scanned.opsets,
         scanned.ir_version,
+        overridable=_overridable(scanned, built),
+        repeated_names=repeated,
     )
 
 

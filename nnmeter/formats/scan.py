@@ -25,6 +25,7 @@ from nnmeter.formats.wire import (
     LENGTH,
     VARINT,
     Buffer,
+    LimitError,
     WireError,
     count_integers,
     fields,
@@ -36,7 +37,7 @@ from nnmeter.formats.wire import (
     varint,
 )
 from nnmeter.graph.dtypes import DTYPE_OF_CODE
-from nnmeter.graph.ir import Node
+from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.unbound import MAX_RANK, DeclaredType, Dimension
 from nnmeter.limits import MAX_DEPTH, MAX_DOMAINS, MAX_EDGES, MAX_GRAPH_BYTES, MAX_LISTED, MAX_NAME, MAX_NODES
 
@@ -54,6 +55,17 @@ _PER_AXIS = frozenset(
     "scales shape starts steps strides".split()
 )
 
+
+# Attributes of forests with an entry a node or leaf. Of most only the number matters, so that a forest of millions of
+# nodes costs one list.
+_OF_FORESTS = ("nodes_", "class_", "target_", "leaf_")
+_READ_OF_FORESTS = frozenset({"nodes_treeids"})
+# How many elements a field of a repeated attribute has: integers, floats, texts.
+_LISTS: dict[int, Callable[[Buffer, int, int, int], int]] = {
+    8: count_integers,
+    7: lambda buffer, kind, start, stop: (stop - start) // 4,
+    9: lambda buffer, kind, start, stop: 1,
+}
 
 # How the entries of a node's metadata begin that name the modules around it: the key, and the tag of the value. Torch's
 # exporter (2.5 and newer) writes both among others that are far longer, such as the stack of calls.
@@ -125,19 +137,23 @@ class Scanner:
         """Count bytes that are kept (rule 7)."""
         self._bytes += size
         if self._bytes > MAX_GRAPH_BYTES:
-            raise WireError(f"its graph has more than {MAX_GRAPH_BYTES >> 20} MiB without its weights")
+            raise LimitError(
+                f"its graph has more than {MAX_GRAPH_BYTES >> 20} MiB without its weights (the limit MAX_GRAPH_BYTES)"
+            )
 
     def _list(self, count: int) -> None:
         """Count elements of attributes (rule 7)."""
         self._listed += count
         if self._listed > MAX_LISTED:
-            raise WireError(f"its attributes have more than {MAX_LISTED} elements")
+            raise LimitError(f"its attributes have more than {MAX_LISTED} elements (the limit MAX_LISTED)")
 
     def _text(self, size: int) -> None:
         """Count characters of attributes (rule 7)."""
         self._texts += size
         if self._texts > MAX_GRAPH_BYTES:
-            raise WireError(f"its attributes have more than {MAX_GRAPH_BYTES >> 20} MiB of text")
+            raise LimitError(
+                f"its attributes have more than {MAX_GRAPH_BYTES >> 20} MiB of text (the limit MAX_GRAPH_BYTES)"
+            )
 
     def model(self, buffer: Buffer, at: int, end: int) -> ScannedModel:
         """Read a ModelProto."""
@@ -268,6 +284,7 @@ class Scanner:
         reference = ""
         single: Any = None
         many: list[Any] = []
+        counted = 0
         for number, kind, start, stop in fields(buffer, at, end):
             if kind != _ATTRIBUTE_KINDS.get(number, kind):
                 raise WireError("an attribute's value has a wrong wire type")
@@ -277,6 +294,8 @@ class Scanner:
                 kind_of = start
             elif number == 3:
                 single = signed(start)
+            elif number in _LISTS and name.startswith(_OF_FORESTS) and name not in _READ_OF_FORESTS:
+                counted += _LISTS[number](buffer, kind, start, stop)
             elif number == 8:
                 self._list(count_integers(buffer, kind, start, stop))
                 many += integers(buffer, kind, start, stop)
@@ -314,6 +333,8 @@ class Scanner:
             raise WireError(f"the attribute '{name}' has {len(many)} elements, more than {2 * MAX_RANK}")
         if reference:
             return name, Reference(reference)
+        if counted:
+            return name, TensorType("float32", (counted,))
         if kind_of in _REPEATED or (single is None and many):
             return name, many if many and isinstance(many[0], StoredTensor | ScannedGraph) else tuple(many)
         return name, _ABSENT.get(kind_of) if single is None else single

@@ -27,6 +27,10 @@ class WireError(Exception):
     """Bytes that are no protobuf message, or only the first part of one."""
 
 
+class LimitError(WireError):
+    """A file that may be right, and is larger than what is read (`nnmeter.limits`)."""
+
+
 def varint(buffer: Buffer, at: int) -> tuple[int, int]:
     """The unsigned varint at a position, and the position behind it."""
     value = shift = 0

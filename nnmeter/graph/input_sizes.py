@@ -22,6 +22,8 @@ class InputSizes:
         assume: shapes of inner tensors that depend on data, by tensor name, in place of the bounds that rules give.
         values: values of inputs that shapes depend on, by input name: numbers, lists of them, or arrays.
         trips: how often a Loop repeats whose trip count the run decides, by the name of its node.
+        zipped: of several dimensions with several sizes, take the first of each together, then the second, and so on,
+            in place of all combinations.
     """
 
     dims: Mapping[str, int | Sequence[int]] = field(default_factory=dict)
@@ -29,6 +31,7 @@ class InputSizes:
     assume: Mapping[str, Shape] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     trips: Mapping[str, int] = field(default_factory=dict)
+    zipped: bool = False
 
     def updated(
         self,
@@ -47,6 +50,7 @@ class InputSizes:
             {**self.assume, **(assume or {})},
             {**self.values, **(values or {})},
             {**self.trips, **(trips or {})},
+            self.zipped,
         )
 
 

@@ -79,11 +79,16 @@ class UnboundModel(UnboundGraph):
         source: what errors call it: its path as it was given, or "model".
         opsets: version of every operator set that it imports, "" for ai.onnx.
         ir_version: version of the file format.
+        overridable: constants that whoever runs the model may give another value, so that nothing may be folded or
+            fused on their account: initializers that are inputs, too, from version 4 of the file format on.
+        repeated_names: names that several nodes have in the file; here each node has one of its own.
     """
 
     source: str = "model"
     opsets: dict[str, int] = field(default_factory=dict)
     ir_version: int = 0
+    overridable: frozenset[str] = frozenset()
+    repeated_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Name the free dimensions of inputs that have no name."""

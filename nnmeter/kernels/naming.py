@@ -35,6 +35,7 @@ from nnmeter.kernels.features.families import FAMILIES
 from nnmeter.kernels.kernel import Attribute, KernelSignature
 from nnmeter.operators.attributes import wrong_value
 from nnmeter.operators.cost import operator_cost
+from nnmeter.operators.noted import noted
 from nnmeter.operators.table import KNOWN_DOMAINS
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -52,7 +53,8 @@ _COST_ATTRIBUTES = (
     "select_first_index batch_dims batch_axis time_axis approximate reduction upper nearest_mode antialias "
     "exclude_outside align_corners padding_mode output_height output_width sampling_ratio num_outputs interleaved "
     "rotary_embedding_dim size offset_group gather_axis quantize_axis stash_type nested_flops nested_bytes_read "
-    "nested_bytes_written k expert_weight_bits update_rule window d_state"
+    "nested_bytes_written k expert_weight_bits update_rule window d_state total_sequence_length training "
+    "max_output_boxes dft_length"
 )
 
 COST_ATTRIBUTES: frozenset[str] = frozenset(_COST_ATTRIBUTES.split()).union(
@@ -105,6 +107,9 @@ def kernel_signature(
     if anchor != op_type:
         domain = ""
     own = domain not in KNOWN_DOMAINS
+    if values and not own:
+        told = noted(anchor, attributes, inputs, lambda i: values[i] if i < len(values) else None).attributes
+        attributes = {**attributes, **told} if told else attributes
     name = f"nchwc.{anchor}" if domain == BLOCKED_DOMAIN and anchor not in _REORDERS else anchor
     if own:
         name = f"{domain}.{anchor.replace('+', '_')}"

@@ -26,7 +26,7 @@ _NAMES: dict[type, str] = {
         "transBatchA transBatchB unidirectional upper window"
     ),
     tuple: (
-        "axes class_ids class_nodeids class_treeids classlabels_int64s classlabels_ints dilations ends "
+        "axes classlabels_int64s classlabels_ints dilations ends "
         "inputdimensions int64_vocabulary kernel_shape ngram_indexes nodes_treeids output_padding "
         "output_shape paddings pads perm pooled_shape qkv_hidden_sizes scan_input_axes scan_output_axes shape "
         "split starts strides tree_roots vectors_per_class"

@@ -7,8 +7,9 @@ Rules:
    polynomial or by several primitives (exp, erf, tanh), and sums of these for what is composed of them. Reductions and
    normalizations count per input element. The table of operators (`nnmeter.operators.table`) has the rule of each.
 3. Bytes read are those of all inputs once, weights included; bytes written are those of all outputs. An operator that
-   selects (Gather, Slice, Split, ...) reads only what it returns, and its indices.
-4. Reshape and its kin compute nothing and move nothing.
+   selects (Gather, Slice, Split, ...) reads only what it returns, and its indices; a mixture of experts the weights of
+   those that its rows choose; a cache of fixed size counts as far as it is filled.
+4. Reshape and its kin compute nothing and move nothing; nor does Dropout, but in training mode.
 5. Batch, width, groups, rank and element type enter through the types; dilation changes which elements a convolution
    touches, not how many. Channels that a blocked layout adds are computed like others.
 6. An operator without a rule counts one FLOP an output element and all its bytes (`has_cost_rule` tells). One of a
@@ -67,7 +68,7 @@ def operator_cost(
         return _own_cost(op_type, domain, attributes, inputs, outputs)
     operator = OPERATORS.get(op_type)
     if operator is not None and operator.reads == "nothing":
-        return Cost(0, 0, 0)
+        return _mask_cost(inputs, outputs) if "training" in attributes else Cost(0, 0, 0)
     if NESTED_COST[0] in attributes:
         return Cost(*[attributes[name] for name in NESTED_COST])
     if operator is None:
@@ -76,9 +77,44 @@ def operator_cost(
     written = sum(t.bytes for t in outputs)
     if operator.reads == "taken":
         read = _taken_bytes(inputs, outputs) + sum(t.bytes for t in inputs[1:] if t is not None)
+    elif operator.reads == "chosen":
+        read = _chosen_bytes(attributes, inputs)
     else:
         read = sum(t.bytes for t in inputs if t is not None)
+    if "total_sequence_length" in attributes:
+        read, written = read - _unused_cache(attributes, inputs), written - _unused_cache(attributes, outputs)
     return Cost(int(flops), read, written)
+
+
+def _mask_cost(inputs: Types, outputs: Sequence[TensorType]) -> Cost:
+    """Dropout in training: a random number (10), a comparison and a product for each element."""
+    first = inputs[0].bytes if inputs and inputs[0] is not None else 0
+    return Cost(12 * (outputs[0].elements if outputs else 0), first, sum(t.bytes for t in outputs))
+
+
+def _chosen_bytes(attributes: Attributes, inputs: Types) -> int:
+    """Bytes of a mixture of experts (rule 3): rows choose k of n experts each, in the mean n (1 - (1 - k / n)^rows)."""
+    scores = inputs[1] if len(inputs) > 1 else None
+    experts = scores.shape[-1] if scores is not None and scores.shape else 1
+    rows = scores.elements // max(experts, 1) if scores is not None else 1
+    chosen = min(int(attributes.get("k", 1)), experts)
+    share = 1.0 - (1.0 - chosen / max(experts, 1)) ** rows
+    read = 0.0
+    for position, tensor in enumerate(inputs):
+        if tensor is not None:
+            of_experts = position > 1 and len(tensor.shape) > 1 and tensor.shape[0] == experts
+            read += tensor.bytes * (share if of_experts else 1.0)
+    return round(read)
+
+
+def _unused_cache(attributes: Attributes, tensors: Types) -> int:
+    """Bytes of a cache of fixed size that hold no keys and values yet."""
+    total = int(attributes["total_sequence_length"])
+    return sum(
+        t.bytes * max(t.shape[2] - total, 0) // t.shape[2]
+        for t in tensors
+        if t is not None and len(t.shape) == 4 and t.shape[2]
+    )
 
 
 def _generic_cost(inputs: Types, outputs: Sequence[TensorType]) -> Cost:

@@ -1,7 +1,8 @@
 """FLOPs of attention: two products of queries with keys and values, and a softmax for every head.
 
 Rules:
-1. Every query meets every key, past ones included; a mask does not make it less. Where keys are selected (block-sparse,
+1. Every query meets every key, past ones included; a mask does not make it less. A cache of fixed size holds as many
+   as the total length says, where that is known. Where keys are selected (block-sparse,
    windowed, chosen by an index), it meets as many as can be selected.
 2. A softmax counts 13 a score.
 3. Sequences packed without padding count as if all were of one length, the mean.
@@ -17,7 +18,16 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.operators.flops import SOFTMAX_FLOPS, Attributes, Count, FlopRule, Types, in_elements, out_elements, shape
 
 
-def _attention(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
+def _over_past(past: int) -> Count:
+    """Attention whose past keys, if any, are this input [batch, heads, past, width]."""
+
+    def count(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
+        return _attention(attributes, inputs, outputs, past)
+
+    return count
+
+
+def _attention(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType], past: int) -> float:
     """Queries, keys and values are separate, or packed into the first input."""
     q, k = shape(inputs, 0), shape(inputs, 1)
     if len(q) < 3:
@@ -31,10 +41,15 @@ def _attention(attributes: Attributes, inputs: Types, outputs: Sequence[TensorTy
         batch, rows, width = q
         if not k and outputs:  # keys and values packed with the queries, fewer heads than these
             width = out_elements(outputs) // max(batch * rows, 1)
+    value_width = out_elements(outputs) // max(batch * rows, 1)  # of latent attention another than that of the keys
     columns = k[-2] if len(k) > 2 else rows
+    before = shape(inputs, past)
     if len(outputs) > 1 and len(outputs[1].shape) == 4:
         columns = max(columns, outputs[1].shape[2])
-    return batch * rows * columns * (4 * width + SOFTMAX_FLOPS * heads)
+    elif len(before) == 4:
+        columns += before[2]
+    columns = int(attributes.get("total_sequence_length", columns))
+    return batch * rows * columns * (2 * (width + value_width) + SOFTMAX_FLOPS * heads)
 
 
 def _projected_attention(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
@@ -50,7 +65,9 @@ def _projected_attention(attributes: Attributes, inputs: Types, outputs: Sequenc
 
 def _any_attention(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
     """`Attention` of com.microsoft takes the matrix, that of ai.onnx queries, keys and values."""
-    return (_projected_attention if len(shape(inputs, 1)) == 2 else _attention)(attributes, inputs, outputs)
+    if len(shape(inputs, 1)) == 2:
+        return _projected_attention(attributes, inputs, outputs)
+    return _attention(attributes, inputs, outputs, 4)
 
 
 def _ordered_attention(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
@@ -146,10 +163,11 @@ def _recurrent_attention(attributes: Attributes, inputs: Types, outputs: Sequenc
     return q[0] * heads * (k or q)[-1] * (v or q)[-1] * each
 
 
-ATTENTION = FlopRule("batch x queries x keys x (4 x width + 13 a head)", _attention)
-ANY_ATTENTION = FlopRule(
-    "batch x queries x keys x (4 x width + 13 a head); with packed weights also 2 a row and weight", _any_attention
-)
+_ATTENTION_WORDS = "batch x queries x keys, past ones too, x (2 x (width of keys + width of values) + 13 a head)"
+GROUPED_ATTENTION = FlopRule(_ATTENTION_WORDS, _over_past(3))
+MASKED_ATTENTION = FlopRule(_ATTENTION_WORDS, _over_past(5))
+ATTENTION = FlopRule(_ATTENTION_WORDS, _over_past(6))
+ANY_ATTENTION = FlopRule(f"{_ATTENTION_WORDS}; with packed weights also 2 a row and weight", _any_attention)
 PROJECTED_ATTENTION = FlopRule("rows x (2 x weights + keys x (4 x width + 13 a head))", _projected_attention)
 ORDERED_ATTENTION = FlopRule("rows x (2 x weights + keys x (4 x width + 13 a head))", _ordered_attention)
 DECODER_ATTENTION = FlopRule(

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.collector import paused_collector
+from nnmeter.devices.refusals import refused_by
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.modules import places_of
@@ -27,6 +28,7 @@ from nnmeter.predictor.trained_range import Gap
 if TYPE_CHECKING:
     from nnmeter.devices.identity import MachineMatch
     from nnmeter.devices.pack import DevicePack
+    from nnmeter.errors import ModelError
     from nnmeter.graph.ir import Graph
     from nnmeter.graph.notes import Note
 
@@ -257,10 +259,14 @@ def predict_on(
     confidence: float = DEFAULT_CONFIDENCE,
     detectors: Sequence[Detect] | None = None,
     name: str | None = None,
+    failed: list[ModelError] | None = None,
 ) -> Iterator[Prediction]:
-    """The predictions of one model, by the rules; `detectors` find the kernels of each in place of fusion rules."""
+    """The predictions of one model, by the rules; `detectors` find the kernels of each in place of fusion rules.
+
+    With a list `failed`, a combination of several sizes that the model cannot have is added to it and passed over.
+    """
     path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
-    for graph, dims in _graphs(model, sizes, name):
+    for graph, dims in _graphs(model, sizes, name, failed):
         called = name or str(graph.name if path is None else path)
         detected: dict[str, list[Kernel]] = {}
         for number, predictor in enumerate(predictors):
@@ -272,10 +278,14 @@ def predict_on(
                     known = detected.get(key)
                     kernels = detected[key] = predictor.detect(graph) if known is None else known
                 places = places_of(kernels, graph.nodes)
-            yield predictor.price(called, kernels, graph.warnings, strict, confidence, dims, path, places)
+            card = predictor.pack.card
+            notes = (*graph.warnings, *refused_by(card.runtime, card.kind, graph))
+            yield predictor.price(called, kernels, notes, strict, confidence, dims, path, places)
 
 
-def _graphs(model: Any, sizes: InputSizes, name: str | None) -> Iterator[tuple[Graph, dict[str, int]]]:
+def _graphs(
+    model: Any, sizes: InputSizes, name: str | None, failed: list[ModelError] | None
+) -> Iterator[tuple[Graph, dict[str, int]]]:
     """The graphs to predict, and the sizes of each."""
     from nnmeter.formats import read_model
     from nnmeter.graph.ir import Graph
@@ -285,4 +295,4 @@ def _graphs(model: Any, sizes: InputSizes, name: str | None) -> Iterator[tuple[G
         return
     with paused_collector():
         unbound = read_model(model, name)
-    yield from bind_each(unbound, sizes)
+    yield from bind_each(unbound, sizes, failed)

@@ -66,7 +66,7 @@ def price_model(
             [
                 PricedKernel(
                     k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.distance,
-                    _gaps(pack, known_gaps, k.signature, p) if p.distance or p.source != "trained" else (),
+                    _gaps(pack, known_gaps, k.signature, p) if p.distance or p.path or p.source != "trained" else (),
                     k.signature.op_type, place,
                 )
                 for k, p, place in zip(kernels, prices, places or [""] * len(kernels), strict=True)
@@ -92,7 +92,7 @@ def price_model(
         Coverage(1.0 - fallback, fallback),
         priced,
         predictor.overhead_ms,
-        (*warnings, *pack.warnings, *_coverage_notes(priced)),
+        (*warnings, *pack.warnings, *_empty_notes(priced), *_coverage_notes(priced)),
         dict(dims or {}),
         advice,
     )
@@ -119,8 +119,16 @@ def _gaps(pack: DevicePack, known: KnownGaps, signature: KernelSignature, price:
 
 def _why(kernel: PricedKernel) -> str:
     """A kernel's type and in a word why it is outside."""
-    words = {"operator": "no such operator", "element_type": f"not in {kernel.gaps[0].element_type}"}
-    return f"{kernel.type} ({words.get(kernel.gaps[0].what, 'size' if kernel.source == 'trained' else 'not measured')})"
+    gap = kernel.gaps[0]
+    words = {"operator": "no such operator", "element_type": f"not in {gap.element_type}", "path": f"not {gap.path}"}
+    return f"{kernel.type} ({words.get(gap.what, 'size' if kernel.source == 'trained' else 'not measured')})"
+
+
+def _empty_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
+    """A word where nothing runs: constants are computed once, when the model is loaded, and views cost nothing."""
+    if any(kernel.latency_ms > 0 for kernel in kernels):
+        return []
+    return [Note("nothing is left to run: the device's runtime computes the whole model when it is loaded", "empty")]
 
 
 def _coverage_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
@@ -129,7 +137,10 @@ def _coverage_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
     if untrained:
         said = f"priced by the fallback, no such kernel was measured on this device: {untrained}"
         notes.append(Note(said, "fallback"))
-    outside = ", ".join(sorted({k.type for k in kernels if k.source == "trained" and k.gaps}))
+    paths = sorted({f"{k.type} ({k.gaps[0].path})" for k in kernels if k.gaps and k.gaps[0].path})
+    if paths:
+        notes.append(Note(f"of a form that was not measured on this device: {', '.join(paths)}", "outside"))
+    outside = ", ".join(sorted({k.type for k in kernels if k.source == "trained" and k.gaps and not k.gaps[0].path}))
     if outside:
         notes.append(Note(f"larger or smaller than what was measured on this device: {outside}", "outside"))
     return notes

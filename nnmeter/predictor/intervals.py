@@ -2,16 +2,19 @@
 
 Rules:
 
-1. The spread of a network's log error is `s = sqrt(base^2 + (jitter_ms / total)^2 + sum over kinds (share x
-   sigma)^2)`: errors of kernels of one kind go together, those of different kinds are independent, `base` is
+1. The spread of a network's log error is `s = sqrt(base^2 + (jitter_ms / (total + jitter_ms))^2 + sum over kinds
+   (share x sigma)^2)`: errors of kernels of one kind go together, those of different kinds are independent, `base` is
    what no kernel explains, and `jitter_ms` what an inference varies by whatever its length, which matters to the
-   shortest.
+   shortest; not without bounds, for errors of the shortest stay below a factor of two. (Of 4,228 networks of a
+   campaign, 90 % of those under 0.1 ms err by less than 0.41 in the logarithm; `jitter_ms / total` gave them intervals
+   of 4.8 that held 100 %, this one of 0.7.)
 2. What was not sampled is no part of `s`, for the networks that intervals are fitted to say nothing of it. It errs all
    in one direction in the worst case: `u = sum over kernels (share x unsampled sigma)`, where that of a kernel priced
-   by the fallback is all of its sigma, and that of one beyond the sampled sizes grows with the distance. So an interval
-   is the wider, the larger the share of what was not sampled.
+   by the fallback, or of a code path that was not sampled, is all of its sigma, and that of one beyond the sampled
+   sizes grows with the distance. So an interval is the wider, the larger the share of what was not sampled.
 3. The interval of confidence `c` is `predicted x exp(-+ sqrt((multiplier x s)^2 + (z u)^2))`, `z` being the quantile of
-   the normal distribution.
+   the normal distribution; its upper end is at least the
+   prediction with all kernels at their worst, where data decide how much is computed.
 4. The score of a network that intervals are fitted to is `sqrt(log(measured / predicted)^2 - (z u)^2) / s`. The
    `ceil((n + 1) c) / n` quantile is the multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
 5. `base` and `jitter_ms` are those, of a fixed grid, that give those networks the narrowest median interval.
@@ -52,7 +55,8 @@ class IntervalModel:
         """Low and high end around a total; KeyError if there is no multiplier of the confidence."""
         sampled = self.multipliers[confidence] * log_spread(prices, self.base, self.jitter_ms)
         half = min(hypot(sampled, normal_quantile(confidence) * unsampled_spread(prices)), _WIDEST)
-        return latency_ms * exp(-half), latency_ms * exp(half)
+        worst_ms = latency_ms + sum(max(p.worst_ms - p.latency_ms, 0.0) for p in prices)
+        return latency_ms * exp(-half), max(latency_ms * exp(half), worst_ms)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -106,7 +110,12 @@ def log_spread(prices: Sequence[KernelPrice], base: float, jitter_ms: float = 0.
     for price in prices:
         sigma = price.sigma - price.unsampled_sigma
         by_kind[price.kind] = by_kind.get(price.kind, 0.0) + price.latency_ms * sigma
-    return sqrt(base * base + (jitter_ms / total) ** 2 + sum((value / total) ** 2 for value in by_kind.values()))
+    return sqrt(base * base + _short(jitter_ms, total) ** 2 + sum((value / total) ** 2 for value in by_kind.values()))
+
+
+def _short(jitter_ms: float, totals_ms: Any) -> Any:
+    """What the jitter adds to the spread of networks that take so long (rule 1)."""
+    return jitter_ms / (totals_ms + jitter_ms)
 
 
 def unsampled_spread(prices: Sequence[KernelPrice]) -> float:
@@ -156,7 +165,7 @@ def half_widths(
     model: IntervalModel, confidence: float, explained: np.ndarray, totals_ms: np.ndarray, unsampled: np.ndarray
 ) -> np.ndarray:
     """Half the width of the log interval of each network (rule 3), given what `explained_spreads` returns."""
-    spreads = np.sqrt(explained**2 + model.base**2 + (model.jitter_ms / totals_ms) ** 2)
+    spreads = np.sqrt(explained**2 + model.base**2 + _short(model.jitter_ms, totals_ms) ** 2)
     return np.hypot(model.multipliers[confidence] * spreads, normal_quantile(confidence) * unsampled)
 
 
@@ -175,7 +184,7 @@ def fit_intervals_to_spreads(
     squares = {c: np.maximum(log_errors**2 - (normal_quantile(c) * unsampled) ** 2, 0.0) for c in CONFIDENCES}
     best: tuple[float, IntervalModel] | None = None
     for base, jitter_ms in product(_BASES, _JITTERS_MS):
-        spreads = np.sqrt(explained**2 + base**2 + (jitter_ms / totals_ms) ** 2)
+        spreads = np.sqrt(explained**2 + base**2 + _short(jitter_ms, totals_ms) ** 2)
         multipliers = {}
         for c in CONFIDENCES:
             scores = np.sort(np.sqrt(squares[c]) / spreads)

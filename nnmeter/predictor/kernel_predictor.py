@@ -10,13 +10,17 @@ Rules:
    ensemble, which knows bytes, elements and FLOPs of all kernels, and is called "fallback". None is priced at zero.
 3. Every price has a standard deviation in log space: of its kind in cross-validation; a kernel larger or smaller than
    all that was sampled gets more, in proportion to the distance.
-4. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
+4. A kernel whose code path was not sampled (`nnmeter.kernels.paths`) is priced like the others of its kind, with
+   `UNSAMPLED_PATH_SIGMA`.
+5. Where data decide how much an operator computes and it is priced by the fallback, its price tells the worst
+   (`nnmeter.operators.worst.worst_case_ns`), and the interval reaches as far.
+6. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -24,9 +28,10 @@ import numpy as np
 from nnmeter.kernels.anchor import Anchor, Kind
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.operators.worst import worst_case_ns
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice, Source
+from nnmeter.predictor.price import SIGMA_PER_DOUBLING, UNSAMPLED_PATH_SIGMA, KernelPrice, Source
 from nnmeter.predictor.price_correction import Correction, alias_of
 from nnmeter.predictor.roofline import EVEN, Roofline
 from nnmeter.predictor.trees import TreeEnsemble
@@ -50,7 +55,7 @@ class KernelPredictor:
         baselines: simple estimates fitted to the same training networks, for scorecards.
         scale, per_kernel_ms: from kernels as a profiler shows them to unobserved ones (rule 1).
         overhead_ms: time of one inference that no kernel accounts for.
-        corrections: of calibrations to nearer devices, in the order in which they were made (rule 4).
+        corrections: of calibrations to nearer devices, in the order in which they were made (rule 6).
     """
 
     roofline: Roofline
@@ -110,7 +115,28 @@ class KernelPredictor:
             ]
             for correction in self.corrections:
                 prices = correction.apply(prices, [features for _, features, _ in members], self.roofline)
-            self._cache.update(zip((signature for signature, _, _ in members), prices, strict=True))
+            for (signature, _, sampled), price in zip(members, prices, strict=True):
+                self._cache[signature] = self._widened(signature, sampled, price)
+
+    def _widened(self, signature: KernelSignature, sampled: Sampled | None, price: KernelPrice) -> KernelPrice:
+        """A price with what is not known of the kernel: its code path (rule 4), and data (rule 5)."""
+        path = "" if sampled is None else sampled.unsampled_path(signature)
+        worst_ms = 0.0
+        if price.source == "fallback" or path:
+            worst_ms = (
+                worst_case_ns(
+                    signature.op_type,
+                    signature.domain,
+                    dict(signature.attributes),
+                    signature.inputs,
+                    signature.outputs,
+                )
+                / 1e6
+            )
+        if not path and worst_ms <= price.latency_ms:
+            return price
+        sigma = max(price.sigma, UNSAMPLED_PATH_SIGMA) if path else price.sigma
+        return replace(price, sigma=sigma, path=path, worst_ms=worst_ms)
 
     def price_from_ratio(self, features: KernelFeatures, sampled: Sampled | None, ratio: float) -> KernelPrice:
         """The price of a kernel whose learned ratio to the roofline is known; `sampled` is None for the fallback."""

@@ -14,6 +14,10 @@ Source = Literal["trained", "fallback"]
 # 0.04 to 0.09 a doubling from one doubling on (benchmarks/extrapolation.py).
 SIGMA_PER_DOUBLING = 0.1
 
+# Standard deviation of the log error of a code path that was not sampled: the root mean square of five that were seen
+# (nnmeter/kernels/paths.py has them: factors of 7, 2.3, 24, 2.2 and 0.1).
+UNSAMPLED_PATH_SIGMA = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class KernelPrice:
@@ -26,6 +30,8 @@ class KernelPrice:
         distance: how many doublings the kernel lies beyond the sampled range; 0 within it.
         kind: its family, operator and element type.
         flops, bytes: its cost.
+        path: its code path in words, where training did not sample that; "" where it did.
+        worst_ms: what it may take at the worst, where data decide how much it computes; 0 where they do not.
     """
 
     latency_ms: float
@@ -35,12 +41,25 @@ class KernelPrice:
     kind: Kind
     flops: int
     bytes: int
+    path: str = ""
+    worst_ms: float = 0.0
 
     def times(self, count: int) -> KernelPrice:
         """The price of several runs of the kernel."""
-        return replace(self, latency_ms=self.latency_ms * count, flops=self.flops * count, bytes=self.bytes * count)
+        return replace(
+            self,
+            latency_ms=self.latency_ms * count,
+            flops=self.flops * count,
+            bytes=self.bytes * count,
+            worst_ms=self.worst_ms * count,
+        )
 
     @property
     def unsampled_sigma(self) -> float:
-        """The part of `sigma` that comes of what was not sampled: all of a fallback's, else that of the distance."""
-        return self.sigma if self.source == "fallback" else min(SIGMA_PER_DOUBLING * self.distance, self.sigma)
+        """The part of `sigma` that comes of what was not sampled.
+
+        All of that of a fallback's price and of a code path that was not sampled, else that of the distance.
+        """
+        if self.source == "fallback" or self.path:
+            return self.sigma
+        return min(SIGMA_PER_DOUBLING * self.distance, self.sigma)

@@ -4,13 +4,15 @@ Rules:
 
 1. Reading runs no code, and checks every value once, as it is read (`nnmeter.predictor.checks`).
 2. A document of an older schema is brought to this one first (`nnmeter.predictor.older_schemas`).
-3. What was sampled, and the operators of a correction, are stored by anchor and, below it, by family.
+3. Code paths that were sampled are optional: packs made before do not tell.
+4. What was sampled, and the operators of a correction, are stored by anchor and, below it, by family.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,6 +119,9 @@ def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) ->
         "intervals": predictor.intervals.to_dict(),
         "baselines": predictor.baselines.to_dict(),
     }
+    paths = {kind: sampled for kind, sampled in predictor.vocabulary.items() if sampled.paths is not None}
+    if paths:
+        document["paths"] = _by_anchor(paths, lambda sampled: sorted(sampled.paths or ()))
     if predictor.corrections:
         document["corrections"] = [
             {**correction.to_dict(), "operators": _by_anchor(correction.operators, _operator_values)}
@@ -128,6 +133,10 @@ def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) ->
 def _predictor(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KernelPredictor:
     ensembles = _ensembles(mapping(member(document, "ensembles"), "ensembles"), arrays)
     vocabulary = _by_kind(member(document, "anchors"), "anchors", _sampled)
+    paths = _by_kind(document.get("paths", {}), "paths", _paths)
+    vocabulary = {
+        kind: replace(sampled, paths=paths[kind]) if kind in paths else sampled for kind, sampled in vocabulary.items()
+    }
     if FALLBACK not in ensembles or any(kind.family not in ensembles for kind in vocabulary):
         raise damaged("an ensemble is missing")
     corrections = sequence(document.get("corrections", []), "corrections")
@@ -203,8 +212,12 @@ def _sampled(values: Any, place: str) -> Sampled:
         number(sigma, place, 0.0, _LARGEST_SIGMA),
         _limits(low, place, -inf),
         _limits(high, place, inf),
-        *map(_rates, rates),
+        _rates(rates[0]) if rates else EVEN,
     )
+
+
+def _paths(values: Any, place: str) -> frozenset[str]:
+    return frozenset(text(path, place) for path in sequence(values, place))
 
 
 def _limits(values: Any, place: str, unknown: float) -> tuple[float, ...]:

@@ -8,7 +8,8 @@ Rules:
    sampled of its operator and element type: in FLOPs, bytes of data or of weights read, or elements written. Every
    quantity that does is a gap. Less than `NEGLIGIBLE` of anything is no gap. The leading dimension of its result, the
    batch of most, counts too, but only above the largest.
-3. In a pack that was calibrated to another runtime, a kernel whose correction measurements do not tell is outside.
+3. A kernel is outside if training sampled its operator and element type, but not its code path.
+4. In a pack that was calibrated to another runtime, a kernel whose correction measurements do not tell is outside.
 """
 
 from __future__ import annotations
@@ -37,7 +38,15 @@ _QUANTITIES: dict[str, What] = {
 
 
 What = Literal[
-    "operator", "element_type", "calibration", "flops", "data_bytes", "weight_bytes", "output_elements", "leading_size"
+    "operator",
+    "element_type",
+    "path",
+    "calibration",
+    "flops",
+    "data_bytes",
+    "weight_bytes",
+    "output_elements",
+    "leading_size",
 ]
 
 
@@ -46,14 +55,15 @@ class Gap:
     """One thing that training lacked for a kernel.
 
     Attributes:
-        what: "operator", "element_type", "calibration" (rule 3), or the quantity of rule 2: "flops", "data_bytes",
-            "weight_bytes", "output_elements", "leading_size".
+        what: "operator", "element_type", "path" (rule 3), "calibration" (rule 4), or the quantity of rule 2: "flops",
+            "data_bytes", "weight_bytes", "output_elements", "leading_size".
         operator: operator as the runtime names it: `nchwc.Conv`.
         family: its kernel family.
         element_type: of its first input.
         sampled: other element types that the operator was sampled with.
         value: the kernel's quantity.
         low, high: smallest and largest that were sampled.
+        path: the code path that was not sampled, in words.
     """
 
     what: What
@@ -64,6 +74,7 @@ class Gap:
     value: int | None = None
     low: int | None = None
     high: int | None = None
+    path: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The gap as the JSON schema has it."""
@@ -75,14 +86,16 @@ class Gap:
         }
         if self.sampled:
             found["sampled_element_types"] = list(self.sampled)
+        if self.path:
+            found["path"] = self.path
         if self.value is not None:
             found.update(value=self.value, sampled_low=self.low, sampled_high=self.high)
         return found
 
 
 def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
-    """What training lacked for a kernel (rules 1 to 3); nothing for one inside."""
-    if price.source == "trained" and price.distance <= OUTSIDE_DOUBLINGS:
+    """What training lacked for a kernel (rules 1 to 4); nothing for one inside."""
+    if price.source == "trained" and price.distance <= OUTSIDE_DOUBLINGS and not price.path:
         return ()
     family, (operator, element_type) = price.kind
     sampled = predictor.sampled(price.kind)
@@ -98,8 +111,9 @@ def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: Ker
         return (Gap("element_type" if others else "operator", operator, family, element_type, tuple(others)),)
     if sampled is None:
         return ()
+    path = (Gap("path", operator, family, element_type, path=price.path),) if price.path else ()
     values = dict(zip(COMMON_NAMES, predictor.describe(signature).values, strict=False))
-    return tuple(
+    return path + tuple(
         Gap(what, operator, family, element_type, (), _size(values[name]), _size(low), _size(high))
         for (name, what), low, high in zip(_QUANTITIES.items(), sampled.low, sampled.high, strict=True)
         if max(low - values[name], values[name] - high) > OUTSIDE_DOUBLINGS

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from nnmeter.kernels.anchor import Anchor, Kind
 from nnmeter.kernels.features import COMMON_NAMES, KernelFeatures, family_among, kernel_features
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.kernels.paths import code_path, rare_path
 from nnmeter.predictor.roofline import EVEN, Rates
 
 RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements", "log_batch")
@@ -34,6 +35,7 @@ class Sampled:
         sigma: standard deviation of the log error of one kernel in cross-validation.
         low, high: sampled range of `RANGE_FEATURES`; infinite where it is not known.
         rates: its own rates, which the device's roofline is multiplied by (`Roofline.latency_ms`).
+        paths: the code paths that were sampled (`nnmeter.kernels.paths`); None in a pack that does not tell.
     """
 
     code: float
@@ -42,6 +44,16 @@ class Sampled:
     low: tuple[float, ...]
     high: tuple[float, ...]
     rates: Rates = EVEN
+    paths: frozenset[str] | None = None
+
+    def unsampled_path(self, signature: KernelSignature) -> str:
+        """The kernel's code path in words where it was not sampled; "" where it was."""
+        path = code_path(signature)
+        if not path:
+            return ""
+        if self.paths is None:
+            return rare_path(signature)
+        return "" if path in self.paths else path
 
     def distance(self, values: tuple[float, ...]) -> float:
         """How many doublings a kernel with these features lies beyond the sampled range; 0 within it."""

@@ -62,6 +62,8 @@ def reason_of(kernel: PricedKernel) -> str:
         return "no such operator"
     if gap.what == "element_type":
         return f"not in {gap.element_type}"
+    if gap.what == "path":
+        return f"not {gap.path}"
     if gap.what == "calibration":
         return "not measured"
     larger = {gap.value is not None and gap.high is not None and gap.value > gap.high for gap in kernel.gaps}
@@ -75,6 +77,8 @@ def describe_gap(gap: Gap) -> str:
         return f"no {operator} was sampled on this device, in {gap.element_type} or any other type"
     if gap.what == "element_type":
         return f"{operator} was not sampled in {gap.element_type}, only in {' and '.join(gap.sampled)}"
+    if gap.what == "path":
+        return f"{operator} in {gap.element_type} was not sampled as {gap.path}, which is other code"
     if gap.what == "calibration":
         return (
             f"{operator} in {gap.element_type} was not measured on this device, but on the one it was calibrated from"

@@ -84,7 +84,6 @@ def test_an_input_without_a_rank_takes_any_shape() -> None:
         ({"x": [1, 3]}, {}, {"x": [2, 3]}, "input 'x' is 1x3 in the model, which 2x3 contradicts"),
         ({"x": ["n", 3]}, {}, {"x": [2, 3, 4]}, "2x3x4 has another rank"),
         ({"x": ["n", 3]}, {"n": 4}, {"x": [2, 3]}, "dimension 'n' is given as 4 and, by the shape of input 'x', as 2"),
-        ({"x": ["n"]}, {"n": 0}, {}, "dimension 'n' cannot be 0"),
         ({"x": ["n"]}, {"n": -1}, {}, "dimension 'n' cannot be -1"),
         ({"x": ["n"]}, {"n": 2.5}, {}, "dimension 'n' cannot be 2.5"),
         ({"x": ["n"]}, {}, {"x": [-3]}, "input 'x' cannot have a dimension -3"),

@@ -97,13 +97,14 @@ def test_a_trip_count_that_nobody_asks_for_is_a_warning() -> None:
     assert "no Loop 'other' asks for a trip count; that given was not used" in graph.warnings
 
 
-def test_a_tensor_that_grows_is_followed_to_the_last_repetition() -> None:
+@pytest.mark.parametrize("trips", [2, 3, 4, 8, 11])
+def test_a_tensor_that_grows_is_followed_to_the_last_repetition(trips: int) -> None:
     grow = [helper.make_node("Concat", ["s", "row"], ["s2"], "grow", axis=0)]
-    model = loop_model(step(change=grow), 11)
+    model = loop_model(step(change=grow), trips)
     model.graph.initializer.append(numpy_helper.from_array(np.zeros((2, 8), np.float32), "row"))
     graph = bind(model)
-    assert graph.types["y"].shape == (4 + 11 * 2, 8)
-    rows = sum(range(4, 4 + 11 * 2, 2))  # 4, 6, ... rows in each repetition: what a body of each size costs, summed
+    assert graph.types["y"].shape == (4 + trips * 2, 8)
+    rows = sum(range(4, 4 + trips * 2, 2))  # 4, 6, ... rows in each repetition: what a body of each size costs, summed
     assert graph_cost(graph).flops == pytest.approx(rows * (2 * 8 * 8 + 8), rel=1e-9)
 
 

@@ -96,8 +96,8 @@ def test_sizes_that_are_none_are_refused(small_pack: Path, dynamic: Path) -> Non
     predictor = nnmeter.load_predictor(small_pack)
     with pytest.raises(nnmeter.NnmeterError, match="dimension 'batch' is given no size"):
         predictor.predict_each(dynamic, {"batch": []})
-    with pytest.raises(nnmeter.ModelError, match="dimension 'batch' cannot be 0"):
-        predictor.predict_each(dynamic, {"batch": [1, 0]})
+    with pytest.raises(nnmeter.ModelError, match="dimension 'batch' cannot be -1"):
+        predictor.predict_each(dynamic, {"batch": [1, -1]})
 
 
 def test_progress_counts_models(small_pack: Path, small_model: Path) -> None:

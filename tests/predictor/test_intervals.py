@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,23 @@ def test_errors_of_one_operator_add_up_and_of_several_partly_cancel() -> None:
     apart = log_spread([_price(1.0, 0.1), _price(1.0, 0.1, "matmul:MatMul|float32")], base=0.01)
     assert together == pytest.approx(np.hypot(0.1, 0.01))
     assert apart < together
+
+
+def test_the_shortest_networks_vary_by_no_more_than_they_take() -> None:
+    model = IntervalModel(0.08, {0.9: 0.84}, 2940, 0.4)
+    low, high = model.interval_ms(0.01, [_price(0.01, 0.1)], 0.9)
+    assert 0.01 / low == pytest.approx(high / 0.01)
+    assert 2.0 < high / 0.01 < 2.5
+    long = model.interval_ms(100.0, [_price(100.0, 0.1)], 0.9)
+    assert np.log(long[1] / 100.0) == pytest.approx(0.84 * np.sqrt(0.08**2 + (0.4 / 100.4) ** 2 + 0.1**2))
+
+
+def test_an_interval_reaches_what_the_worst_data_cost() -> None:
+    model = IntervalModel(0.02, {0.9: 1.7}, 100)
+    kernels = [_price(10.0, 0.05), replace(_price(0.1, 0.05), worst_ms=50.0), replace(_price(1.0, 0.05), worst_ms=0.5)]
+    assert model.interval_ms(11.1, kernels, 0.9)[1] == pytest.approx(11.1 + 49.9)
+    usual = [replace(price, worst_ms=0.0) for price in kernels]
+    assert model.interval_ms(11.1, kernels, 0.9)[0] == model.interval_ms(11.1, usual, 0.9)[0]
 
 
 def test_no_kernels_leave_the_base() -> None:

@@ -135,3 +135,15 @@ def test_what_was_not_sampled_errs_together(predictor: KernelPredictor) -> None:
     exp = KernelSignature("Exp", "Exp", "", *((s := softmax(64)).inputs, s.constants, s.outputs))
     together = width(predictor, softmax(64), softmax(64))
     assert width(predictor, softmax(64), exp) == pytest.approx(together, rel=0.01)
+
+
+def test_a_code_path_that_was_not_sampled_is_a_gap(small_pack: Path) -> None:
+    loaded = load_pack(small_pack).predictor
+    image, weight = TensorType("float32", (1, 8, 4, 8, 8)), TensorType("float32", (8, 8, 1, 1, 1))
+    attributes = (("kernel_shape", (1, 1, 1)),)
+    signature = KernelSignature("Conv", "Conv", "", (image, weight), (False, True), (image,), attributes)
+    (price,) = loaded.price([signature])
+    gaps = find_gaps(loaded, signature, price)
+    assert [(gap.what, gap.path) for gap in gaps] == [("path", "3-D")]
+    assert gaps[0].to_dict()["path"] == "3-D"
+    assert describe_gap(gaps[0]) == "Conv in float32 was not sampled as 3-D, which is other code"

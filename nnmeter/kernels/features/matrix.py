@@ -87,7 +87,8 @@ def recurrent(s: KernelSignature) -> list[float]:
     hidden = (
         min(r[1:]) if len(r) > 2 else 1
     )  # beside gates x hidden, in either order: quantized layers have it transposed
-    return [log_size(at(x, 0, 1)), log_size(hidden), log_size(at(x, 2, 1)), float(at(r, 0, 1))]
+    steps = s.attribute("steps", at(x, 1 if s.attribute("layout", 0) == 1 else 0, 1))
+    return [log_size(steps), log_size(hidden), log_size(at(x, 2, 1)), float(at(r, 0, 1))]
 
 
 ATTENTION_NAMES = ("log_sequence", "log_hidden", "heads")
@@ -107,6 +108,6 @@ FAMILIES = (
         blockwise_matmul,
         frozenset({"N", "K", "block_size", "bits", "accuracy_level"}),
     ),
-    Family("recurrent", RECURRENT_NAMES, recurrent),
+    Family("recurrent", RECURRENT_NAMES, recurrent, frozenset({"steps", "layout"})),
     Family("attention", ATTENTION_NAMES, attention, frozenset({"num_heads"})),
 )

@@ -77,6 +77,7 @@ def build_pack(
         DeviceError: the rules are faulty, or `output` is something else than a pack.
     """
     from nnmeter.devices.catalog import load_pack
+    from nnmeter.lab.training.paths import with_sampled_paths
     from nnmeter.lab.training.priors import launch_of
     from nnmeter.lab.training.train import fit_predictor
 
@@ -92,6 +93,7 @@ def build_pack(
         prior=None if start is None else start.predictor,
         launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
+    predictor = with_sampled_paths(predictor, (kernel for row in measurements for kernel in row.kernels))
     card = make_card(measurements, fingerprint, report.to_dict(), device_id, predictor.vocabulary)
     if start is not None:
         card = replace(card, trained_on={"prior": start.id, **card.trained_on})

@@ -26,6 +26,14 @@ class ShapeError(Exception):
     """Inputs or attributes that contradict what the operator demands."""
 
 
+class MismatchError(ShapeError):
+    """Two sizes that must be equal and are not."""
+
+    def __init__(self, message: str, sizes: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.sizes = sizes
+
+
 class BodyLimitError(ModelError):
     """Nested graphs that would have to be inferred too often."""
 
@@ -148,7 +156,7 @@ def broadcast(a: Shape, b: Shape) -> Shape:
             if result[axis] == 1:
                 result[axis] = size
             elif size != 1:
-                raise ShapeError(f"shapes {show(a)} and {show(b)} do not broadcast")
+                raise MismatchError(f"shapes {show(a)} and {show(b)} do not broadcast", (result[axis], size))
     return tuple(result)
 
 

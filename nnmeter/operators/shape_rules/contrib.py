@@ -88,13 +88,16 @@ def _multi_head_attention(node: Node, inputs: Inputs, context: Context) -> Seque
 
 
 def _group_query_attention(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
-    """Keys and values are appended to the past; where the total length is not a constant, past and new are added."""
+    """Keys and values are appended to the past; a cache that is longer than the known total length stays as it is."""
     q, k = present(inputs, 0), optional(inputs, 1)
     heads, groups = node.attributes["num_heads"], node.attributes["kv_num_heads"]
     batch, rows, width = q.shape
     hidden = width if k is not None else width * heads // (heads + 2 * groups)
     past = optional(inputs, 3)
     total = rows + (past.shape[2] if past is not None else 0)
+    given = context.value(node, 6)
+    if given is not None and given.size and past is not None:
+        total = max(past.shape[2], int(given.ravel()[0]))
     state = TensorType(past.dtype if past is not None else q.dtype, (batch, groups, total, hidden // heads))
     return TensorType(q.dtype, (batch, rows, hidden)), state, state
 

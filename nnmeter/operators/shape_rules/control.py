@@ -11,8 +11,9 @@ Rules:
    `_LARGEST_BOUND`; else 1. The graph has a warning that says which.
 4. Where a tensor that a Loop carries has another shape after the first repetition, the body is inferred again with
    that. If nothing changes then, all further repetitions cost what the second did. If all grow by the same again, the
-   body is inferred for the last repetition, and half of them count as the second and half as the last, which is exact
-   where cost is linear in size. Else all count like the second, and there is a warning.
+   body is inferred for the last repetition, and half of them count as the second and half as the last, and one more as
+   that in the middle where their number is odd, which is exact where cost is linear in size. Else all count like the
+   second, and there is a warning.
 5. The nested graphs and how often each runs are written into the node's attributes (`NESTED_GRAPHS`), and what they
    compute and move together (`NESTED_COST`).
 6. A branch that cannot run on the shapes at hand, as that of a network for another sample rate, is not taken: the other
@@ -194,7 +195,10 @@ def _loop(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
                 last = before_last.after(context, body)
                 later = _Carried.of(last, len(carried))
                 half = (trips - 1) // 2
-                runs = [(first.graph, 1), (second.graph, trips - 1 - half), (last.graph, half)]
+                runs = [(first.graph, 1), (second.graph, half), (last.graph, half)]
+                if trips - 1 > 2 * half:
+                    middle = start.grown(final, _Carried.of(second, len(carried)), trips // 2)
+                    runs.append(((second if middle is None else middle.after(context, body)).graph, 1))
             except BodyLimitError:
                 raise
             except (ModelError, ShapeError, UnknownShapeError):

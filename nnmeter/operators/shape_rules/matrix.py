@@ -8,6 +8,7 @@ from nnmeter.graph.ir import Node, TensorType
 from nnmeter.operators.shape_rules.common import (
     Context,
     Inputs,
+    MismatchError,
     Rule,
     ShapeError,
     axis_of,
@@ -28,7 +29,8 @@ def matmul_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     rows = a if len(a) > 1 else (1, *a)
     columns = b if len(b) > 1 else (*b, 1)
     if rows[-1] != columns[-2]:
-        raise ShapeError(f"shapes {show(a)} and {show(b)} cannot be multiplied")
+        message = f"shapes {show(a)} and {show(b)} cannot be multiplied"
+        raise MismatchError(message, (rows[-1], columns[-2]))
     batch = broadcast(rows[:-2], columns[:-2])
     return batch + (rows[-2:-1] if len(a) > 1 else ()) + (columns[-1:] if len(b) > 1 else ())
 
@@ -153,7 +155,8 @@ def _fourier(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTyp
     x = present(inputs, 0)
     given = context.integers(node, 2)
     rank = len(x.shape)
-    axis = axis_of(given[0] if given else node.attributes.get("axis", -2 if rank > 2 else 0), rank)
+    usual = 1 if context.opsets.get("", 20) < 20 else -2
+    axis = axis_of(given[0] if given else node.attributes.get("axis", usual if rank > 2 else 0), rank)
     length = context.integers(node, 1)
     size = length[0] if length else x.shape[axis]
     inverse = node.attributes.get("inverse", 0)

@@ -9,6 +9,7 @@ from nnmeter.graph.ir import Node, TensorType
 from nnmeter.operators.shape_rules.common import (
     Context,
     Inputs,
+    MismatchError,
     Rule,
     ShapeError,
     UnknownShapeError,
@@ -92,7 +93,11 @@ def _concat(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType
     for position in range(1, len(inputs)):
         other = present(inputs, position).shape
         if len(other) != len(shape) or other[:axis] != x.shape[:axis] or other[axis + 1 :] != x.shape[axis + 1 :]:
-            raise ShapeError(f"inputs {show(x.shape)} and {show(other)} cannot be joined along axis {axis}")
+            message = f"inputs {show(x.shape)} and {show(other)} cannot be joined along axis {axis}"
+            unequal = [(a, b) for i, (a, b) in enumerate(zip(x.shape, other, strict=False)) if a != b and i != axis]
+            if len(other) != len(shape) or not unequal:
+                raise ShapeError(message)
+            raise MismatchError(message, unequal[0])
         shape[axis] += other[axis]
     return (TensorType(x.dtype, tuple(shape)),)
 

@@ -82,7 +82,33 @@ def retyped_as(rule: Rule, position: int) -> Rule:
 
 
 def _transposed(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
-    return (transposed_shape(node, present(inputs, 0), present(inputs, 1).shape),)
+    x, w = present(inputs, 0), present(inputs, 1).shape
+    found = transposed_shape(node, x, w)
+    smaller = _without_negative_pads(node, x.shape[2:], w[2:], found.shape[2:])
+    if smaller is not None:
+        context.note(
+            node,
+            f"is {show(found.shape[2:])} by the standard, as it is counted; a runtime that pads nothing in the place "
+            f"of a negative padding, as ONNX Runtime, makes it {show(smaller)}",
+        )
+    return (found,)
+
+
+def _without_negative_pads(
+    node: Node, sizes: Sequence[int], window: Sequence[int], found: Sequence[int]
+) -> tuple[int, ...] | None:
+    """The spatial sizes where SAME would ask for negative padding, and none is made; None where it does not."""
+    attributes = node.attributes
+    if attributes.get("auto_pad") not in ("SAME_UPPER", "SAME_LOWER") or attributes.get("output_shape"):
+        return None
+    rank = len(sizes)
+    strides = attributes.get("strides") or (1,) * rank
+    dilations = attributes.get("dilations") or (1,) * rank
+    extra = attributes.get("output_padding") or (0,) * rank
+    kernel = attributes.get("kernel_shape") or window
+    whole = [strides[i] * (sizes[i] - 1) + extra[i] + dilations[i] * (kernel[i] - 1) + 1 for i in range(rank)]
+    smaller = tuple([min(a, b) for a, b in zip(whole, found, strict=True)])
+    return smaller if smaller != tuple(found) else None
 
 
 def transposed_shape(node: Node, x: TensorType, w: tuple[int, ...], given: Sequence[int] | None = None) -> TensorType:

@@ -1,0 +1,91 @@
+"""What a runtime does not run, though the standard allows it: said of a prediction, which it makes worthless.
+
+Rules:
+1. What is refused is data of the runtime (`refused/<runtime>_<kind>.json`), made by asking it
+   (`benchmarks/runtime_refusals.py`): element types of an operator's first input, and forms of operators.
+2. A form is refused where attributes, rank and scaled axes are as it says. Attributes that a node does not state have
+   the values that ONNX gives them.
+3. A runtime without such data says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from nnmeter.graph.notes import Note
+
+if TYPE_CHECKING:
+    from nnmeter.graph.ir import Graph, Node, TensorType
+
+_DEFAULTS: dict[str, Any] = {"mode": "nearest", "antialias": 0, "layout": 0}
+_NAMED = 3
+
+
+def refused_by(runtime: str, kind: str, graph: Graph) -> list[Note]:
+    """A note for each operator of a graph that a device's runtime does not run, whatever the number of its nodes.
+
+    Args:
+        runtime: of the device, as its card has it.
+        kind: of the device: `cpu`, `gpu`.
+        graph: the model.
+    """
+    table = _table(f"{runtime}_{kind}")
+    if not table:
+        return []
+    found: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        for why in _reasons(node, graph.types, table):
+            found.setdefault(why, []).append(node.name)
+    return [
+        Note(
+            f"the device's runtime does not run this model: {why} (node {_some(names)}); {runtime} refuses it",
+            "runtime",
+            names[0],
+        )
+        for why, names in found.items()
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more
+
+
+def _reasons(node: Node, types: Mapping[str, TensorType], table: Mapping[str, Any]) -> Iterator[str]:
+    if node.domain or not node.inputs or not node.inputs[0]:
+        return
+    first = types[node.inputs[0]]
+    if first.dtype in table["element_types"].get(node.op_type, ()):
+        yield f"no {node.op_type} in {first.dtype}"
+    result = types.get(node.outputs[0]) if node.outputs else None
+    for form in table["forms"]:
+        if node.op_type in form["operators"] and _is_form(node, form, first, result):
+            yield f"{node.op_type}: {form['why']}"
+
+
+def _is_form(node: Node, form: Mapping[str, Any], first: TensorType, result: TensorType | None) -> bool:
+    """Rule 2."""
+    if any(node.attributes.get(name, _DEFAULTS.get(name)) != value for name, value in form["where"].items()):
+        return False
+    rank = len(first.shape)
+    if rank not in form.get("ranks", (rank,)) or rank < form.get("from_rank", 0):
+        return False
+    kept = form.get("kept_axes")
+    if kept is None:
+        return True
+    if result is None or len(result.shape) != rank:
+        return False
+    return not any(all(first.shape[axis] == result.shape[axis] for axis in axes) for axes in kept)
+
+
+@lru_cache(maxsize=16)
+def _table(name: str) -> Mapping[str, Any]:
+    """The data of a runtime; empty where there is none."""
+    if not name.replace("_", "").isalnum():
+        return {}
+    file = files("nnmeter.devices").joinpath("refused", f"{name}.json")
+    return json.loads(file.read_text()) if file.is_file() else {}

@@ -1,0 +1,75 @@
+"""What a device's runtime does not run is said, and only where it is so."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from nnmeter.binding.bind import bind_shapes
+from nnmeter.devices.refusals import refused_by
+from nnmeter.formats import read_model
+from nnmeter.graph.ir import TensorType
+from tests.binding.making import graph_of
+
+
+def resize(mode: str, shape: tuple[int, ...], scales: list[float], antialias: int = 0):
+    node = helper.make_node("Resize", ["x", "", "scales"], ["y"], "resize", mode=mode, antialias=antialias)
+    return graph_of([node], {"x": shape}, ["y"], {"scales": np.array(scales, np.float32)}, opset=18)
+
+
+def lstm(layout: int):
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], "lstm", hidden_size=4, layout=layout)
+    weights: dict[str, Any] = {"w": np.zeros((1, 16, 3), np.float32), "r": np.zeros((1, 16, 4), np.float32)}
+    return graph_of([node], {"x": (2, 5, 3)}, ["y"], weights)
+
+
+def product(dtype: str):
+    node = helper.make_node("MatMul", ["a", "b"], ["y"], "product")
+    return graph_of([node], {"a": TensorType(dtype, (4, 4)), "b": TensorType(dtype, (4, 4))}, ["y"])
+
+
+@pytest.mark.parametrize(
+    ("graph", "says"),
+    [
+        (product("bfloat16"), "no MatMul in bfloat16"),
+        (lstm(1), "LSTM: layout 1 is not implemented"),
+        (resize("nearest", (1, 2, 4, 4), [1, 1, 2, 2], antialias=1), "antialias is of linear and cubic"),
+        (resize("cubic", (1, 2, 4, 4, 4), [1, 1, 2, 2, 2]), "cubic is of rank 4"),
+        (resize("linear", (1, 2, 4, 4), [1, 2, 2, 2]), "linear scales spatial axes only"),
+    ],
+)
+def test_what_onnx_runtime_refuses_is_said(graph, says: str) -> None:
+    notes = refused_by("onnxruntime", "cpu", graph)
+    assert len(notes) == 1
+    assert says in notes[0]
+    assert notes[0].code == "runtime"
+    assert "does not run this model" in notes[0]
+    assert refused_by("openvino", "cpu", graph) == []
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        product("float32"),
+        product("int32"),
+        lstm(0),
+        resize("linear", (1, 2, 4, 4), [1, 1, 2, 2], antialias=1),
+        resize("linear", (1, 4, 4, 2), [1, 2, 2, 1]),
+        resize("nearest", (1, 2, 4, 4, 4), [1, 2, 2, 2, 2]),
+        resize("cubic", (1, 2, 4, 4), [1, 1, 2, 2]),
+    ],
+)
+def test_what_it_runs_is_not(graph) -> None:
+    assert refused_by("onnxruntime", "cpu", graph) == []
+
+
+@pytest.mark.parametrize(("names", "told"), [(("a", "a"), True), (("a", "b"), False), (("", ""), False)])
+def test_nodes_of_one_name_are_told(names: tuple[str, str], told: bool) -> None:
+    nodes = [helper.make_node("Relu", [f"x{i}"], [f"x{i + 1}"], name) for i, name in enumerate(names)]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in ("x0", "x2")]
+    model = helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:]))
+    assert isinstance(model, onnx.ModelProto)
+    graph = bind_shapes(read_model(model))
+    assert any("several nodes are named 'a'" in warning for warning in graph.warnings) == told

@@ -1,0 +1,52 @@
+"""What of a kernel makes a runtime run other code, in words."""
+
+from typing import Any
+
+import pytest
+
+from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.kernels.paths import code_path, rare_path
+
+IMAGE = (1, 8, 16, 16)
+
+
+def kernel(op_type: str, shape: tuple[int, ...], out: tuple[int, ...] | None = None, **attributes: Any):
+    kinds = (TensorType("float32", shape),)
+    result = (TensorType("float32", out or shape),)
+    return KernelSignature(op_type, op_type, "", kinds, (False,), result, tuple(sorted(attributes.items())))
+
+
+@pytest.mark.parametrize(
+    ("signature", "path", "rare"),
+    [
+        (kernel("Conv", IMAGE), "", ""),
+        (kernel("Conv", (1, 8, 4, 16, 16)), "3-D", "3-D"),
+        (kernel("ConvTranspose", (1, 8, 16)), "1-D", "1-D"),
+        (kernel("MaxPool", IMAGE, ceil_mode=1, dilations=(2, 2)), "ceil_mode, dilated", "dilated"),
+        (kernel("AveragePool", IMAGE, count_include_pad=1, pads=(1, 1, 1, 1)), "count_include_pad", ""),
+        (kernel("AveragePool", IMAGE, count_include_pad=1, pads=(0, 0, 0, 0)), "", ""),
+        (kernel("Softmax", (2, 8, 64), axis=-1), "", ""),
+        (kernel("Softmax", (2, 8, 64), axis=1), "inner axis", ""),
+        (kernel("Softmax", (2, 8, 1), axis=1), "", ""),
+        (kernel("ReduceMean", IMAGE, axes=(2, 3)), "", ""),
+        (kernel("ReduceMean", (2, 8, 16, 16), axes=(-3,)), "axes KRK", ""),
+        (kernel("ReduceMean", (1, 8, 16, 16), axes=(0, 1)), "axes RK", ""),
+        (kernel("Resize", IMAGE, (1, 8, 32, 32), mode="linear"), "linear by half_pixel", ""),
+        (
+            kernel("Resize", IMAGE, (1, 8, 32, 32), mode="cubic", antialias=1),
+            "cubic, antialias, cubic by half_pixel",
+            "cubic, antialias",
+        ),
+        (kernel("Resize", (1, 8, 4, 8, 8), (1, 8, 8, 16, 16)), "3-D, nearest by half_pixel", "3-D"),
+        (kernel("Resize", (1, 16, 16, 8), (1, 32, 32, 8)), "channels scaled, nearest by half_pixel", "channels scaled"),
+        (kernel("DFT", (1, 400, 1), axis=1), "no power of two", "no power of two"),
+        (kernel("DFT", (1, 400, 1), axis=1, dft_length=512), "", ""),
+        (kernel("ScatterND", IMAGE, reduction="add"), "add", ""),
+        (kernel("LSTM", (10, 4, 8), layout=1), "layout 1", "layout 1"),
+        (kernel("Relu", IMAGE), "", ""),
+    ],
+)
+def test_the_path_of_a_kernel(signature: KernelSignature, path: str, rare: str) -> None:
+    assert code_path(signature) == path
+    assert rare_path(signature) == rare
