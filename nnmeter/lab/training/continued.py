@@ -21,7 +21,7 @@ and 5.3 (`benchmarks/short_campaigns.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -134,11 +134,19 @@ class ContinuedFit:
         features[:, 0] = self.codes[self.table.kind[kernels]]
         return features
 
-    def held_out(self, fold: np.ndarray, seen: np.ndarray | None = None) -> HeldOut:
-        """Out-of-fold estimates of all rows, `fold` being of each row; learned from those of `seen` alone, if given."""
+    def held_out(
+        self, fold: np.ndarray, seen: np.ndarray | None = None, judged: Sequence[int] = range(FOLDS)
+    ) -> HeldOut:
+        """Out-of-fold estimates of all rows.
+
+        Args:
+            fold: of each row [rows].
+            seen: the rows that are learned from; all that have a time, if not given [rows].
+            judged: the folds that are estimated; rows of others keep the prior's price.
+        """
         teaches = self.timed if seen is None else self.timed & seen
         log_ratio = self.before[self.table.kernel]
-        for number in range(FOLDS):
+        for number in judged:
             test = np.flatnonzero(fold == number)
             training = np.flatnonzero((fold != number) & teaches)
             if len(test) and len(training):
