@@ -143,10 +143,13 @@ def kernel_signature(
     return KernelSignature(name, anchor, domain, tuple(inputs), tuple(constants), tuple(outputs), tuple(kept))
 
 
+_NUMBERS_AND_WORDS = frozenset({int, bool, float, str})
+
+
 def _is_plain(value: Any) -> bool:
     """Whether an attribute is a number, a word, or a list of these."""
     if isinstance(value, tuple):
-        return all(isinstance(item, int | float | str) for item in value)
+        return _NUMBERS_AND_WORDS.issuperset(map(type, value))
     return isinstance(value, int | float | str)
 
 
