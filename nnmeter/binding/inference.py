@@ -40,7 +40,7 @@ from nnmeter.operators.arity import wrong_arity
 from nnmeter.operators.attributes import wrong_attribute
 from nnmeter.operators.classical import NOTED
 from nnmeter.operators.cost import NESTED_COST, operator_cost
-from nnmeter.operators.noted import noted
+from nnmeter.operators.noted import NOTING, noted
 from nnmeter.operators.shape_rules import RULES
 from nnmeter.operators.shape_rules.common import (
     Body,
@@ -256,7 +256,8 @@ class Inference:
                         node = replace(node, attributes=noted)
                     if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
                         outputs = self._refined(node, outputs, context, warned)
-                    node = self._noted(node, inputs, context)
+                    if node.op_type in NOTING:
+                        node = self._noted(node, inputs, context)
             except NnmeterError:
                 raise
             except UnknownShapeError as fault:

@@ -32,9 +32,10 @@ def wrong_arity(node: Node, opsets: dict[str, int]) -> str | None:
     arity = _arity(node.domain, node.op_type, opsets.get(node.domain, 1))
     if arity is None:
         return None
-    for position in range(arity.least):
-        if position >= len(node.inputs) or not node.inputs[position]:
-            return f"input {position} is missing, the operator needs {arity.least}"
+    front = node.inputs[: arity.least]
+    if len(front) < arity.least or "" in front:
+        position = next((i for i, name in enumerate(front) if not name), len(front))
+        return f"input {position} is missing, the operator needs {arity.least}"
     if arity.most is not None and len(node.inputs) > arity.most:
         return f"it has {len(node.inputs)} inputs, the operator takes {arity.most} at most"
     if arity.outputs is not None and len(node.outputs) > arity.outputs:

@@ -106,6 +106,8 @@ _NOTES: dict[str, _Note] = {
     "DFT": _transform,
 }
 
+NOTING = frozenset(_NOTES)  # operators that `noted` has something to say of
+
 
 def noted(op_type: str, attributes: Mapping[str, Any], inputs: _Inputs, value: Value) -> Noted:
     """What the values of an operator's inputs say of its cost.
