@@ -15,8 +15,8 @@ Rules:
    its family moved against each other is added (`nnmeter.lab.training.intervals`, rule 1).
 
 Seen to work between an Ice Lake and a Zen 4 core, either being the prior of the other: 100 random networks of the
-other's campaign (half a minute) gave a mean error of 6.1 and 6.8 % on 68 models, 200 gave 4.8 and 6.1, 1,000 gave 4.0
-and 5.3 (`benchmarks/short_campaigns.py`).
+other's campaign gave a mean error of 5.7 and 6.7 % on 68 models, 200 gave 4.6 and 6.0, 1,000 gave 4.0 and 5.3
+(`benchmarks/short_campaigns.py`).
 """
 
 from __future__ import annotations
