@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.formats.scan import Reference, ScannedGraph, scan_declared
+from nnmeter.formats.declared import scan_declared
+from nnmeter.formats.scan import Reference, ScannedGraph
 from nnmeter.formats.tensors import StoredTensor
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
