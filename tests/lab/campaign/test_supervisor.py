@@ -47,6 +47,7 @@ def installed(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(str(place))
     monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.chdir(tmp_path)  # whatever lies in the working directory, a worker does not import it
     return place
 
 
