@@ -24,18 +24,19 @@ from onnx import TensorProto, helper
 
 FLOAT, UINT8, INT8 = int(TensorProto.FLOAT), int(TensorProto.UINT8), int(TensorProto.INT8)
 INT32, INT64, BOOL = int(TensorProto.INT32), int(TensorProto.INT64), int(TensorProto.BOOL)
+DOUBLE = int(TensorProto.DOUBLE)
 FLOAT16, UINT4, INT4 = int(TensorProto.FLOAT16), int(TensorProto.UINT4), int(TensorProto.INT4)
 MICROSOFT = "com.microsoft"
 
 _ITEM_BYTES: dict[int, float] = {
-    FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, UINT8: 1, INT8: 1, FLOAT16: 2, UINT4: 0.5, INT4: 0.5,
+    FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, DOUBLE: 8, UINT8: 1, INT8: 1, FLOAT16: 2, UINT4: 0.5, INT4: 0.5,
 }  # fmt: skip
 _LEAST_IR_OF_FOUR_BITS = 10
 _FLOPS_PER_MS = 1e8
 _BYTES_PER_MS = 1e7
 _POOL_LENGTH = 1 << 20
 _HALF_LIMIT = 1e4  # to which converters to float16 clip constants
-_IR_VERSIONS = {13: 7, 17: 8, 18: 8, 20: 9, 21: 10}
+_IR_VERSIONS = {13: 7, 17: 8, 18: 8, 20: 9, 21: 10, 23: 11}
 
 
 _QUANTIZED = frozenset({INT8, UINT8, UINT4, INT4})
@@ -131,6 +132,7 @@ class NetworkBuilder:
         self._weights: list[_Weight] = []
         self._constants: dict[tuple[Any, ...], tuple[Tensor, onnx.TensorProto]] = {}
         self._count = 0
+        self._inputs_beside = 0  # of the network that this one is to be joined to
 
     @property
     def cost_ms(self) -> float:
@@ -163,7 +165,7 @@ class NetworkBuilder:
 
     def input(self, shape: Sequence[int], dtype: int = FLOAT) -> Tensor:
         """A new graph input."""
-        tensor = self._new(f"input_{len(self._inputs)}", tuple(shape), dtype)
+        tensor = self._new(f"input_{self._inputs_beside + len(self._inputs)}", tuple(shape), dtype)
         self._inputs.append(tensor)
         self.tensors[tensor.name] = tensor
         return tensor
@@ -247,6 +249,25 @@ class NetworkBuilder:
     def input_names(self) -> set[str]:
         """Names of the graph's inputs."""
         return {t.name for t in self._inputs}
+
+    def beside(self, budget: Budget) -> NetworkBuilder:
+        """A network of the same exporter that `join` can take up: none of its names is one of this network's."""
+        other = NetworkBuilder(self.rng, self.exporter, budget)
+        other._count = self._count
+        other._inputs_beside = self._inputs_beside + len(self._inputs)
+        return other
+
+    def join(self, other: NetworkBuilder) -> None:
+        """Takes up a network that was begun by `beside`. Both lie side by side in one graph, and run in turn."""
+        self.nodes += other.nodes
+        self.tensors.update(other.tensors)
+        self._inputs += other._inputs
+        self._weights += other._weights
+        self._constants.update({(*key, tensor.name): (tensor, proto) for key, (tensor, proto) in other._constants.items()})
+        self.flops += other.flops
+        self.moved_bytes += other.moved_bytes
+        self.weight_bytes += other.weight_bytes
+        self._count = other._count
 
     def as_half(self, kept: set[str]) -> None:
         """Turns all float32 tensors into float16, weights, constants and inputs included, except those in `kept`."""
