@@ -48,12 +48,12 @@ QUANTIZED = {
 }  # fmt: skip
 HALF = {"half_precision": 1.0}
 
-_WEIGHT_BYTES = (2.5e7, 1.5e8)
-_BYTES_PER_MS = (0.7e6, 4.0e6)
+_WEIGHT_BYTES = (3.5e7, 1.6e8)
+_BYTES_PER_MS = (1.0e6, 5.0e6)
 _COST_MS = (10.0, 110.0)
 _OPERATORS = (120, 500)
 _PART_OPERATORS = (18, 72)
-_MOST_PARTS, _DRAWN = 16, 3
+_MOST_PARTS, _DRAWN = 16, 4
 _REACHED = 0.9
 _OVERSHOOT = 1.5
 

@@ -115,7 +115,7 @@ def quantized_product(s: Source) -> None:
 
 
 def recurrent(s: Source) -> None:
-    """LSTM, GRU and RNN: one frame and many, batches, directions, layouts, states given or not, reset before or after."""
+    """LSTM, GRU and RNN: one frame and many, batches, directions, states given or not, reset before or after."""
     kind = s.choose(("LSTM", 50), ("GRU", 35), ("RNN", 15))
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
     steps = s.choose((1, 30), (sizes.log_int(s.rng, 2, 16), 20), (sizes.log_int(s.rng, 16, 160), 50))
@@ -127,23 +127,20 @@ def recurrent(s: Source) -> None:
     while work > _MOST_FLOPS and (steps > 1 or batch > 1):
         steps, batch = max(1, steps // 2), max(1, batch // 2)
         work = 2.0 * steps * batch * gates * hidden * (hidden + width) * directions
-    last = kind != "RNN" and s.rng.random() < 0.1  # batch first
-    x = s.tensor((batch, steps, width) if last else (steps, batch, width))
+    x = s.tensor((steps, batch, width))
     inputs: list[Tensor | None] = [
         x,
         s.b.weight((directions, gates * hidden, width), width**-0.5),
         s.b.weight((directions, gates * hidden, hidden), hidden**-0.5),
         s.b.weight((directions, 2 * gates * hidden), 0.1),
     ]
-    state = (batch, directions, hidden) if last else (directions, batch, hidden)
+    state = (directions, batch, hidden)
     if s.rng.random() < 0.45:
         inputs += [None, s.b.input(state), *([s.b.input(state)] if kind == "LSTM" else [])]
     attributes: dict[str, Any] = {"hidden_size": hidden, "direction": direction}
-    if last:
-        attributes["layout"] = 1
     if kind == "GRU":
         attributes["linear_before_reset"] = s.rng.choice((0, 1, 1))
-    whole = (batch, steps, directions, hidden) if last else (steps, directions, batch, hidden)
+    whole = (steps, directions, batch, hidden)
     states = [state] * (2 if kind == "LSTM" else 1)
     s.b.node_with_outputs(kind, inputs, [whole, *states], dtype=FLOAT, flops=3.0 * work, **attributes)
 
