@@ -4,10 +4,10 @@
     python benchmarks/sampled_paths.py MEASUREMENTS [...] --pack predictors/DEVICE  # record it in a pack
 
 1. A path is sampled where training counts it so (`nnmeter.lab.training.paths.LEAST_KERNELS` distinct kernels).
-2. The paths that there are: those of kernels that detection foresees in networks that sweep operators (`--draws` of each
-   recipe, nothing is run) and in the architectures of `data/zoo`, `data/zoo-quantized` and `--models`.
-3. With `--pack`, only predictor.json changes (`paths`), and the manifest. `nnmeter train` does this by itself; packs that
-   were trained before a path was known need it.
+2. The paths that there are: those of kernels that detection foresees in networks that sweep operators (`--draws` of
+   each recipe, nothing is run) and in the architectures of `data/zoo`, `data/zoo-quantized` and `--models`.
+3. With `--pack`, only predictor.json changes (`paths`), and the manifest. `nnmeter train` does this by itself; packs
+   that were trained before a path was known need it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ Paths = dict[tuple[str, str], set[KernelSignature]]
 @click.argument("measurements", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--pack", type=click.Path(path_type=Path, exists=True), help="Record the sampled paths in this pack.")
 @click.option("--models", type=click.Path(path_type=Path, exists=True), help="Folder of models whose paths count, too.")
-@click.option("--draws", default=100, show_default=True, help="Networks of each sweeping recipe that tell what there is.")
+@click.option(
+    "--draws", default=100, show_default=True, help="Networks of each sweeping recipe that tell what there is."
+)
 def main(measurements: tuple[Path, ...], pack: Path | None, models: Path | None, draws: int) -> None:
     """Print the code paths that MEASUREMENTS lack, or record those that they have in a pack."""
     rows = [row for path in measurements for row in read_measurements(path)[0]]

@@ -148,9 +148,7 @@ def _order(s: KernelSignature) -> str:
 def _broadcast(s: KernelSignature) -> str:
     """An operand that is the same along the last axis, and two that are each broadcast along the other's axes."""
     y = s.outputs[0].shape if s.outputs else ()
-    padded = [
-        (1,) * (len(y) - len(t.shape)) + t.shape for t in s.inputs if t is not None and t.elements > 1
-    ]
+    padded = [(1,) * (len(y) - len(t.shape)) + t.shape for t in s.inputs if t is not None and t.elements > 1]
     if not y or any(len(shape) != len(y) for shape in padded):
         return ""
     last = max((axis for axis, size in enumerate(y) if size > 1), default=0)

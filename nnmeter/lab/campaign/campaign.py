@@ -323,7 +323,7 @@ def _measure_network(
 
 
 def _warm_up(model: CompiledModel, stopwatch: Stopwatch) -> float:
-    """Runs a network until its memory is mapped and its code is in the caches (rule 2); milliseconds of the fastest run."""
+    """Runs a network until its memory is mapped and its code in the caches (rule 2); milliseconds of the fastest."""
     taken_ms: list[float] = []
     while len(taken_ms) < WARM_UP_RUNS[0] or (len(taken_ms) < WARM_UP_RUNS[1] and sum(taken_ms) < WARM_UP_MS):
         begin = stopwatch.now()

@@ -8,9 +8,9 @@ import onnx
 import pytest
 
 from nnmeter.lab.campaign.recipes import large
+from nnmeter.lab.campaign.recipes.activations import relu
 from nnmeter.lab.campaign.recipes.builder import Budget, Exporter, NetworkBuilder
 from nnmeter.lab.campaign.recipes.network import LARGE_FAMILIES, PRIOR, _build
-from nnmeter.lab.campaign.recipes.activations import relu
 from nnmeter.lab.campaign.recipes.operators import linear
 
 THIRD_LEVEL_CACHE = 32 << 20

@@ -264,7 +264,9 @@ class NetworkBuilder:
         self.tensors.update(other.tensors)
         self._inputs += other._inputs
         self._weights += other._weights
-        self._constants.update({(*key, tensor.name): (tensor, proto) for key, (tensor, proto) in other._constants.items()})
+        self._constants.update(
+            {(*key, tensor.name): (tensor, proto) for key, (tensor, proto) in other._constants.items()}
+        )
         self.flops += other.flops
         self.moved_bytes += other.moved_bytes
         self.weight_bytes += other.weight_bytes
@@ -358,8 +360,8 @@ def _values(weight: _Weight) -> bytes:
     offset = (int(weight.name.rsplit("_", 1)[1]) * 7919 + count) % _POOL_LENGTH
     large = count >= _LARGE and not weight.mean and not weight.positive
     if large and weight.dtype in (FLOAT, FLOAT16, INT8, UINT8, UINT4, INT4):
-        # Large weights are cut out of pools that are scaled already, by the next power of the root of two: they are what
-        # a campaign spends on making networks.
+        # Cut out of a pool that is scaled already, by the nearest power of the root of two: to make large weights is
+        # most of what making a network takes.
         power = round(2 * math.log2(weight.scale)) if weight.dtype in (FLOAT, FLOAT16) else 0
         return _cut(_scaled_pool(weight.dtype, power), offset, count)
     pool = _integer_pool() if weight.dtype in _QUANTIZED else _normal_pool()

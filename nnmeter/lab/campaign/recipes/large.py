@@ -1,8 +1,8 @@
 """Networks as large as real models: several networks of one kind side by side in one graph.
 
 A usual random network has few layers, and its weights stay in the caches from one inference to the next. Those of real
-models do not: 10 to 400 MB of weights pass through caches of 1 to 32 MB in every inference, and hundreds of kernels push
-each other's data and code out. The same kernels take longer there.
+models do not: 10 to 400 MB of weights pass through caches of 1 to 32 MB in every inference, and hundreds of kernels
+push each other's data and code out. The same kernels take longer there.
 
 Rules:
 
@@ -39,8 +39,8 @@ TOKENS = {
     "convolution_and_attention": 3.0, "unfolded": 1.0, "linear_attention": 1.0,
 }  # fmt: skip
 LANGUAGE = {
-    "encoder": 6.0, "decoder": 4.0, "gated_decoder": 5.0, "sequence_to_sequence": 2.0, "token_layers": 2.0, "audio": 4.0,
-    "cached_decoder": 4.0, "speech": 2.0, "perceptron": 2.0, "recurrent": 1.0,
+    "encoder": 6.0, "decoder": 4.0, "gated_decoder": 5.0, "sequence_to_sequence": 2.0, "token_layers": 2.0,
+    "audio": 4.0, "cached_decoder": 4.0, "speech": 2.0, "perceptron": 2.0, "recurrent": 1.0,
 }  # fmt: skip
 QUANTIZED = {
     "quantized_static": 5.0, "quantized_static_tokens": 3.0, "quantized_dynamic": 3.0, "quantized_dynamic_maps": 1.0,

@@ -123,8 +123,8 @@ _LARGE: dict[str, tuple[dict[str, float], float]] = {
 }
 # Operators by all their attributes, types and patterns, and their share of all.
 _SWEEPS: dict[str, tuple[Family, float]] = {
-    "operators_alone": (sweeps.operators_alone, 0.04),
-    "operators_behind_convolutions": (sweeps.operators_behind_convolutions, 0.03),
+    "operators_alone": (sweeps.operators_alone, 0.045),
+    "operators_behind_convolutions": (sweeps.operators_behind_convolutions, 0.04),
     "operators_behind_products": (sweeps.operators_behind_products, 0.02),
     "fused_operators": (sweeps.fused_operators, 0.02),
     "fused_standard_operators": (sweeps.fused_standard_operators, 0.005),
@@ -140,7 +140,9 @@ SWEEPING_FAMILIES: tuple[str, ...] = tuple(_SWEEPS)
 """Names of the families whose networks sweep operators."""
 
 _FLOAT_WEIGHT = sum(weight for _, weight in _FLOAT_FAMILIES.values())
-_SHARES: dict[str, float] = {name: entry[-1] for table in (_REWRITTEN, _LARGE, _SWEEPS) for name, entry in table.items()}
+_SHARES: dict[str, float] = {
+    name: entry[-1] for table in (_REWRITTEN, _LARGE, _SWEEPS) for name, entry in table.items()
+}
 _FLOAT_SHARE = 1.0 - sum(_SHARES.values())
 
 PRIOR: dict[str, float] = {

@@ -70,7 +70,9 @@ def unary(s: Source) -> None:
 def _partner(s: Source, shape: Sequence[int]) -> tuple[int, ...]:
     """A shape that broadcasts against another one: equal, scalar, trailing, channels, leading, or any axes."""
     rank = len(shape)
-    kind = s.choose(("equal", 25), ("scalar", 12), ("one", 6), ("trailing", 20), ("channels", 12), ("leading", 8), ("any", 17))
+    kind = s.choose(
+        ("equal", 25), ("scalar", 12), ("one", 6), ("trailing", 20), ("channels", 12), ("leading", 8), ("any", 17)
+    )
     if kind == "equal":
         return tuple(shape)
     if kind == "scalar":
@@ -156,9 +158,8 @@ def variadic(s: Source) -> None:
     name = s.rng.choice(("Max", "Min", "Sum", "Sum", "Mean"))
     dtype = s.choose((FLOAT, 85), (INT64, 15)) if name in ("Max", "Min") else FLOAT
     shape = s.shape()
-    parts = [s.tensor(shape, dtype)]
-    for _ in range(s.rng.choice((1, 1, 2, 4))):
-        parts.append(s.tensor(shape if s.rng.random() < 0.6 else _partner(s, shape) or (1,), dtype))
+    others = (shape if s.rng.random() < 0.6 else _partner(s, shape) or (1,) for _ in range(s.rng.choice((1, 1, 2, 4))))
+    parts = [s.tensor(shape, dtype), *(s.tensor(other, dtype) for other in others)]
     s.b.node(name, parts, shape, dtype=dtype, flops=float(len(parts) * math.prod(shape)))
 
 
@@ -191,14 +192,16 @@ def quantization(s: Source) -> None:
     dtype = s.rng.choice((UINT8, INT8))
     axis = s.rng.randrange(len(shape))
     by_axis = s.rng.random() < 0.4 and shape[axis] > 1
-    size = (shape[axis],) if by_axis else ()
-    scale = s.b.weight(size, 0.01, mean=0.05, positive=True) if by_axis else s.b.scalar(0.05)
-    zero = s.b.constant([0] * size[0] if by_axis else 0, dtype)
+    size = shape[axis]
+    scale = s.b.weight((size,), 0.01, mean=0.05, positive=True) if by_axis else s.b.scalar(0.05)
+    zero = s.b.constant([0] * size if by_axis else 0, dtype)
     attributes = {"axis": axis} if by_axis else {}
     if kind == "QuantizeLinear":
         s.b.node(kind, [s.floats(shape), scale, zero], shape, dtype=dtype, flops=2.0 * math.prod(shape), **attributes)
     else:
-        s.b.node(kind, [s.tensor(shape, dtype), scale, zero], shape, dtype=FLOAT, flops=2.0 * math.prod(shape), **attributes)
+        s.b.node(
+            kind, [s.tensor(shape, dtype), scale, zero], shape, dtype=FLOAT, flops=2.0 * math.prod(shape), **attributes
+        )
 
 
 CASES: dict[str, tuple[Any, float]] = {

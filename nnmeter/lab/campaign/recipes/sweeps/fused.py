@@ -63,7 +63,7 @@ def multi_head_attention(s: Source) -> None:
     masked = s.rng.random() < 0.3
     inputs.append(s.b.input((1, heads if s.rng.random() < 0.5 else 1, length, keys + past)) if masked else None)
     work = batch * length * dim * 4.0 * (keys + past)
-    attributes = {"num_heads": heads, "unidirectional": int(kind == "own" and s.rng.random() < 0.3)}
+    attributes: dict[str, Any] = {"num_heads": heads, "unidirectional": int(kind == "own" and s.rng.random() < 0.3)}
     if past:
         inputs += [s.b.input((batch, heads, past, head)) for _ in range(2)]
         shapes = [(batch, length, dim), *[(batch, heads, past + keys, head)] * 2]
@@ -117,7 +117,9 @@ def rotary(s: Source) -> None:
     positions = s.b.constant([0], INT64) if s.rng.random() < 0.5 else s.b.constant([list(range(length))] * batch, INT64)
     tables = [s.b.weight((_ROTATED, rotated // 2), 0.5) for _ in range(2)]
     work = 6.0 * math.prod(shape)
-    s.b.node("RotaryEmbedding", [s.floats(shape), positions, *tables], shape, flops=work, domain=MICROSOFT, **attributes)
+    s.b.node(
+        "RotaryEmbedding", [s.floats(shape), positions, *tables], shape, flops=work, domain=MICROSOFT, **attributes
+    )
 
 
 def skip_norm(s: Source) -> None:
@@ -158,7 +160,7 @@ def gelu(s: Source) -> None:
     inputs = [s.floats(shape)]
     if kind == "BiasGelu" or (kind == "FastGelu" and s.rng.random() < 0.5):
         inputs.append(s.b.weight((shape[-1],), 0.1))
-    attributes = {"alpha": 1.702} if kind == "QuickGelu" else {}
+    attributes: dict[str, Any] = {"alpha": 1.702} if kind == "QuickGelu" else {}
     s.b.node(kind, inputs, shape, flops=14.0 * math.prod(shape), domain=MICROSOFT, **attributes)
 
 
@@ -210,12 +212,14 @@ def quantized_attention(s: Source) -> None:
 
 
 def quantized_elements(s: Source) -> None:
-    """QLinearAdd, QLinearMul, QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QLinearGlobalAveragePool, QLinearConcat."""
+    """Element-wise operators, global means and joins of quantized tensors."""
     dtype = s.rng.choice((UINT8, INT8))
     shape = s.shape(4 if s.rng.random() < 0.6 else None)
     scale, zero = s.b.scalar(0.03), s.b.constant(2, dtype)
     x = s.b.input(shape, dtype)
-    kind = s.rng.choice(("QLinearAdd", "QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearLeakyRelu", "pool", "concat"))
+    kind = s.rng.choice(
+        ("QLinearAdd", "QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearLeakyRelu", "pool", "concat")
+    )
     if kind in ("QLinearAdd", "QLinearMul"):
         other = shape if s.rng.random() < 0.6 else (shape[-1],) if s.rng.random() < 0.5 else ()
         y = s.b.input(other, dtype) if other else s.b.constant(5, dtype)
@@ -224,9 +228,9 @@ def quantized_elements(s: Source) -> None:
         s.b.node(kind, [x, scale, zero, scale, zero], shape, dtype=dtype, domain=MICROSOFT)
     elif kind == "pool" and len(shape) == 4:
         last = int(s.rng.random() < 0.3)
-        out = (shape[0], 1, 1, shape[3]) if last else (*shape[:2], 1, 1)
+        pooled = (shape[0], 1, 1, shape[3]) if last else (*shape[:2], 1, 1)
         inputs = [x, scale, zero, scale, zero]
-        s.b.node("QLinearGlobalAveragePool", inputs, out, dtype=dtype, domain=MICROSOFT, channels_last=last)
+        s.b.node("QLinearGlobalAveragePool", inputs, pooled, dtype=dtype, domain=MICROSOFT, channels_last=last)
     elif kind == "concat":
         axis = s.rng.randrange(len(shape))
         out = tuple(2 * size if i == axis else size for i, size in enumerate(shape))

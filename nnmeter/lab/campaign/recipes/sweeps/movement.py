@@ -19,7 +19,7 @@ def _any_axis(s: Source, rank: int) -> int:
 
 
 def transpose(s: Source) -> None:
-    """Transpose of ranks 2 to 6 by any permutation: axes of size 1, blocks that stay together, the last axis moved or not."""
+    """Transpose of ranks 2 to 6 by any permutation: axes of size 1, blocks that stay together, the last axis moved."""
     dtype = s.choose(*_TYPES)
     rank = s.rng.choice((2, 3, 3, 4, 4, 4, 4, 5, 6))
     if rank == 6:
@@ -175,7 +175,9 @@ def border(s: Source) -> None:
     shape = s.shape(most=1 << 19)
     mode = s.choose(("constant", 45), ("reflect", 25), ("edge", 20), ("wrap", 10))
     rank = len(shape)
-    padded = s.rng.sample(range(rank), s.rng.randint(1, rank)) if s.rng.random() < 0.3 else range(max(0, rank - 2), rank)
+    padded = (
+        s.rng.sample(range(rank), s.rng.randint(1, rank)) if s.rng.random() < 0.3 else range(max(0, rank - 2), rank)
+    )
     before, after = [0] * rank, [0] * rank
     for axis in padded:
         most = shape[axis] - 1 if mode in ("reflect", "wrap") else 8

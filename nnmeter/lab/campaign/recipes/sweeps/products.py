@@ -1,4 +1,4 @@
-"""Sweeps of products of matrices and recurrent layers: operands known or not, broadcast, transposed; Einsum; LSTM, GRU."""
+"""Sweeps of products of matrices (operands known or not, broadcast, transposed; Einsum) and of recurrent layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _EQUATIONS = (
 def _matrices(s: Source) -> tuple[int, int, int]:
     """Rows, depth and columns; one row as often as not few."""
     while True:
-        m = s.rng.choice((1, 1, sizes.log_int(s.rng, 2, 64), sizes.sequence_length(s.rng), sizes.log_int(s.rng, 64, 4096)))
+        m = s.rng.choice(
+            (1, 1, sizes.log_int(s.rng, 2, 64), sizes.sequence_length(s.rng), sizes.log_int(s.rng, 64, 4096))
+        )
         k, n = (sizes.channels(s.rng, 8, 2048) for _ in range(2))
         if 2.0 * m * k * n <= _MOST_FLOPS:
             return m, k, n
@@ -74,7 +76,7 @@ def gemm(s: Source) -> None:
     y = s.operand((n, k) if right else (k, n), constant=0.75)
     third = s.choose(((n,), 55), ((1, n), 10), ((m, n), 10), ((m, 1), 5), ((), 5), (None, 15))
     inputs = [x, y, *([s.b.weight(third, 0.1)] if third is not None else [])]
-    attributes = {"transA": left, "transB": right}
+    attributes: dict[str, Any] = {"transA": left, "transB": right}
     if s.rng.random() < 0.15:
         attributes |= {"alpha": 0.5, "beta": 1.0 if third is None else 0.25}
     z = s.b.node("Gemm", inputs, (m, n), flops=2.0 * m * k * n, **attributes)

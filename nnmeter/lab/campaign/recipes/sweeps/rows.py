@@ -94,7 +94,9 @@ def layer_norm(s: Source) -> None:
     inner = shape[axis:]
     x = s.floats(shape)
     inputs = [x, s.b.weight(inner, 0.1, mean=1.0), *([s.b.weight(inner, 0.1)] if s.rng.random() < 0.8 else [])]
-    s.b.node("LayerNormalization", inputs, shape, flops=8.0 * x.elements, axis=axis - rank if s.rng.random() < 0.5 else axis)
+    s.b.node(
+        "LayerNormalization", inputs, shape, flops=8.0 * x.elements, axis=axis - rank if s.rng.random() < 0.5 else axis
+    )
 
 
 def map_norm(s: Source) -> None:

@@ -50,7 +50,7 @@ def _pooled(size: int, kernel: int, stride: int, pads: int, begin: int, dilation
 
 
 def pooling(kind: str) -> Any:
-    """MaxPool, AveragePool or LpPool: kernel, stride, uneven borders, ceil_mode, dilation, count_include_pad, indices."""
+    """MaxPool, AveragePool or LpPool: kernel, stride, borders, ceil_mode, dilation, count_include_pad, indices."""
 
     def sweep(s: Source) -> None:
         x = image(s)
@@ -91,7 +91,7 @@ def global_pooling(s: Source) -> None:
 
 
 def convolution(s: Source) -> None:
-    """Conv: one to three axes, groups of few and many channels, dilation, uneven borders and strides, with and without bias."""
+    """Conv: one to three axes, groups of few and many channels, dilation, uneven borders, strides, bias or none."""
     rank = s.choose(*_RANKS)
     # Groups first: channels of a group decide what code runs.
     kind = s.choose(("dense", 30), ("few", 40), ("some", 20), ("multiplier", 10))
@@ -113,13 +113,17 @@ def convolution(s: Source) -> None:
         if all(size == k for size, k in zip(space, kernel, strict=True)):
             break
     x = s.floats((batch, groups * inside, *space))
-    dilation = [s.rng.choice((1, 1, 2, 3)) if k > 1 and 3 * (k - 1) < size else 1 for k, size in zip(kernel, space, strict=True)]
+    dilation = [
+        s.rng.choice((1, 1, 2, 3)) if k > 1 and 3 * (k - 1) < size else 1 for k, size in zip(kernel, space, strict=True)
+    ]
     if s.rng.random() < 0.5:
         dilation = [1] * rank
     stride = [s.rng.choice((1, 1, 1, 2))] * rank
     same = s.rng.random() < 0.75
     begin = [d * (k - 1) // 2 if same else 0 for d, k in zip(dilation, kernel, strict=True)]
-    end = [d * (k - 1) - p if same and s.rng.random() < 0.2 else p for d, k, p in zip(dilation, kernel, begin, strict=True)]
+    end = [
+        d * (k - 1) - p if same and s.rng.random() < 0.2 else p for d, k, p in zip(dilation, kernel, begin, strict=True)
+    ]
     out = [
         (size + p + q - d * (k - 1) - 1) // t + 1
         for size, p, q, d, k, t in zip(space, begin, end, dilation, kernel, stride, strict=True)
@@ -166,16 +170,18 @@ def transposed_convolution(s: Source) -> None:
 def resize(s: Source) -> None:
     """Resize: rank, mode, coordinates, rounding, antialias, exclude_outside; by scales or sizes; channels last, too."""
     rank = s.choose((2, 75), (1, 8), (3, 17))
-    mode = s.choose(("nearest", 35), ("linear", 45), ("cubic", 20)) if rank == 2 else s.choose(("nearest", 1), ("linear", 1))
+    mode = (
+        s.choose(("nearest", 35), ("linear", 45), ("cubic", 20))
+        if rank == 2
+        else s.choose(("nearest", 1), ("linear", 1))
+    )
     antialias = int(mode != "nearest" and rank == 2 and s.rng.random() < 0.3)
     x = image(s, rank, 256, 60_000 if mode == "cubic" else 150_000)
     last = rank == 2 and not antialias and mode == "linear" and s.rng.random() < 0.15
     if last:
         x = s.floats((x.shape[0], *x.shape[2:], min(x.shape[1], 64)))
     factor = s.rng.choice((0.5, 0.75, 1.5, 2.0, 2.0, 2.0, 4.0)) if rank < 3 else s.rng.choice((0.5, 2.0))
-    coordinates = s.choose(
-        ("half_pixel", 40), ("asymmetric", 25), ("align_corners", 15), ("pytorch_half_pixel", 20)
-    )
+    coordinates = s.choose(("half_pixel", 40), ("asymmetric", 25), ("align_corners", 15), ("pytorch_half_pixel", 20))
     if antialias and coordinates in ("align_corners", "asymmetric"):
         coordinates = "half_pixel"
     attributes: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": coordinates}
@@ -189,7 +195,7 @@ def resize(s: Source) -> None:
     first = 1 if last else 2
     axes = range(first, first + rank)
     scales = [factor if axis in axes else 1.0 for axis in range(len(x.shape))]
-    shape = [int(math.floor(size * scale)) for size, scale in zip(x.shape, scales, strict=True)]
+    shape = [math.floor(size * scale) for size, scale in zip(x.shape, scales, strict=True)]
     if min(shape) < 1:
         return
     exact = all(size * scale == out for size, scale, out in zip(x.shape, scales, shape, strict=True))
