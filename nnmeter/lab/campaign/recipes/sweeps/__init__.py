@@ -3,8 +3,8 @@
 Rules:
 
 1. A network has some dozens of *cases*. Each is one operator with legal attributes, types and shapes, drawn at random
-   by its sweep (`windows`, `rows`, `elements`, `movement`, `products`, `fused`). What real models spend most on is drawn
-   most.
+   by its sweep (`windows`, `rows`, `elements`, `movement`, `products`, `fused`). What real models spend most on is
+   drawn most.
 2. The recipes differ in what is before a case (`source`), not in operators: the operators of a recipe that is held out
    when a learner is judged are then known from the others.
 3. Fused operators are recipes of their own, for a runtime that refuses one refuses the network.
