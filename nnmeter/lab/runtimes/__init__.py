@@ -1,7 +1,13 @@
-"""Runtime adapters, found through the entry-point group `nnmeter.runtimes` and imported only when asked for."""
+"""Runtime adapters, found through the entry-point group `nnmeter.runtimes` and imported only when asked for.
+
+Importing this package keeps ONNX Runtime from reporting to its makers: it would look up their host and write a database
+under the user's cache. A user who has set the variable keeps what he set. It counts where ONNX Runtime is imported
+after this package, as all of nnmeter does.
+"""
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import EntryPoint, entry_points
 
 from nnmeter.errors import MeasurementError
@@ -10,6 +16,8 @@ from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
 __all__ = ["CompiledModel", "RuntimeAdapter", "list_runtimes", "load_runtime"]
 
 ENTRY_POINT_GROUP = "nnmeter.runtimes"
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def list_runtimes() -> list[str]:
