@@ -1,7 +1,4 @@
-import importlib
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,7 +10,6 @@ pytest.importorskip("onnxruntime")
 import onnx
 from onnx import TensorProto, helper
 
-import nnmeter.lab.runtimes
 from nnmeter.errors import MeasurementError, ModelError
 from nnmeter.lab.runtimes import load_runtime
 from nnmeter.lab.runtimes.base import CompiledModel
@@ -104,31 +100,6 @@ def test_a_run_that_fails_is_an_error_of_measuring(adapter):
     compiled = adapter.compile(with_integers(model, far=[7]))
     with pytest.raises(MeasurementError, match="cannot run it .*out of"):
         compiled.run()
-
-
-def test_nothing_is_written_to_the_home_of_the_user(tmp_path):
-    """Left alone, ONNX Runtime looks up the host of its makers and keeps a database under the user's cache."""
-    script = (
-        "from nnmeter.lab.runtimes import load_runtime\n"
-        "from tests.lab.runtimes.models import free_model, with_integers\n"
-        "load_runtime('onnxruntime').compile(with_integers(free_model(), zero=[0], rest=[2, 4]), dims={'batch': 1}).run()"
-    )
-    kept = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
-    environment = {**kept, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False, cwd=ZOO.parents[1]
-    )
-    assert done.returncode == 0, done.stderr
-    assert list(tmp_path.rglob("*")) == []
-
-
-def test_telemetry_that_the_user_wants_stays_on(monkeypatch):
-    for given, expected in ((None, "1"), ("0", "0")):
-        monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
-        if given is not None:
-            monkeypatch.setenv("ORT_DISABLE_TELEMETRY", given)
-        importlib.reload(nnmeter.lab.runtimes)
-        assert os.environ["ORT_DISABLE_TELEMETRY"] == expected
 
 
 def test_every_profiled_run_is_followed_by_the_callback(adapter, uneven_model):
