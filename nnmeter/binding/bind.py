@@ -28,6 +28,7 @@ import numpy as np
 
 from nnmeter.binding.assumptions import Assumptions, empty_tensors
 from nnmeter.binding.dimensions import expressions, with_derived
+from nnmeter.binding.free_axes import free_axes
 from nnmeter.binding.inference import Inference
 from nnmeter.binding.relations import Linear, completed, implied_relations, words
 from nnmeter.errors import ModelError, brief
@@ -141,6 +142,8 @@ def bind_shapes(
             f"several nodes are named '{name}', for which ONNX Runtime refuses the model; give each a name of its own"
         )
         graph.warnings.append(Note(said, "runtime", name))
+    if sizes.session == "free":
+        graph.free = free_axes(bind_shapes, model, sizes, graph) or {}
     unused = sorted(set(sizes.dims) - set(named))
     has = f" (there are {', '.join(sorted(named))})" if named else ""
     graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))

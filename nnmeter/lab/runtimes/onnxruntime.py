@@ -43,10 +43,16 @@ _LOG_ERRORS_ONLY = 3
 
 
 class OnnxRuntimeAdapter:
-    """ONNX Runtime with the CPU provider, all optimizations on, one run at a time."""
+    """ONNX Runtime with the CPU provider, all optimizations on, one run at a time.
+
+    Attributes:
+        keeps_free: sessions keep a model's free dimensions, as `InferenceSession(model)` makes them, in place of having
+            them bound to the sizes that are given.
+    """
 
     name = "onnxruntime"
     has_profiler = True
+    keeps_free = False
 
     def version(self) -> str:
         """Version of the installed ONNX Runtime."""
@@ -75,7 +81,7 @@ class OnnxRuntimeAdapter:
         seed: int = 0,
     ) -> OnnxRuntimeModel:
         """A session with random inputs, and random weights where the model has none; see `RuntimeAdapter.compile`."""
-        prepared = prepare_model(model, dims, shapes, seed)
+        prepared = prepare_model(model, dims, shapes, seed, self.keeps_free)
         name, feeds, batch = prepared.name, prepared.feeds, prepared.batch
         with make_workspace() as folder:
             place = Path(folder)

@@ -2,7 +2,7 @@
 
 1. Operators are visited in order. A transpose that an operator reads is pushed behind it if the operator has a handler
    (rule 5), the input is one that the handler transposes, and it pays (rules 2-4).
-2. Cost is counted in axes longer than 1. Transposing an input costs its axes; nothing for a constant or for the output
+2. Cost is counted in axes longer than 1, or of a size that is not known. Transposing an input costs its axes; nothing for a constant or for the output
    of another transpose; minus its axes where a transpose with the same permutation goes away, which is so if all its
    readers have handlers and the graph does not return it.
 3. If that is negative, the axes of the widest output are added, except where an output leads to another transpose
@@ -13,7 +13,8 @@
 5. `handlers` maps a way of handling to operators. Ways: `simple` (all inputs), `first` (only the first input),
    `broadcast` (all but scalars, ranks made equal), `concat`, `split`, `softmax` and `quantize` (attribute `axis`),
    `reduce` and `squeeze` (axes that go away), `arg`, `unsqueeze`, `slice`, `pad`, `tile`, `resize`, `gather` (by a
-   scalar), `reshape` (where it splits axes or moves ones), `quantized_pair`, `quantized_concat` and `quantized_pool`
+   scalar), `reshape` (where it splits axes or moves ones), `shape` (behind which its sizes are picked in the order of
+   the permutation), `quantized_pair`, `quantized_concat` and `quantized_pool`
    (integer operators, scales between their inputs), `integer_pool`, which always pays and becomes the operator that
    `channels_last` names, and `never` (not pushed through, though rules 2 and 3 count on it).
 6. A transpose is an operator of the kinds in `transposes`; new ones are of the first kind there.
@@ -145,7 +146,9 @@ class Pushing(TransposeMoves):
 
     def _axes(self, tensor: str) -> int:
         shape = self.graph.types[tensor].shape
-        return len(shape) - shape.count(1)
+        free = self.graph.free.get(tensor)
+        known_ones = sum(size == 1 for axis, size in enumerate(shape) if axis not in free) if free else shape.count(1)
+        return len(shape) - known_ones
 
 
 def _prepare(fields: Fields) -> Prepared:
