@@ -102,6 +102,11 @@ def _elements(match: Match, name: str) -> int | None:
     return None if shape is None else math.prod(shape)
 
 
+def _sized(match: Match, name: str) -> bool:
+    tensor = match.tensors.get(name)
+    return bool(tensor) and not match.graph.free.get(tensor)
+
+
 def _dtype(match: Match, name: str) -> str | None:
     tensor = match.tensors.get(name)
     return match.graph.types[tensor].dtype if tensor else None
@@ -144,6 +149,7 @@ ON_TENSORS: dict[str, Function] = {
     "rank": Function(_rank, (TEXT,), WHOLE),
     "dim": Function(_dim, (TEXT, WHOLE), WHOLE),
     "elements": Function(_elements, (TEXT,), WHOLE),
+    "sized": Function(_sized, (TEXT,), TRUTH),
     "dtype": Function(_dtype, (TEXT,), TEXT),
     "dtype_code": Function(_dtype_code, (TEXT,), WHOLE),
     "constant": Function(_constant, (TEXT,), TRUTH),

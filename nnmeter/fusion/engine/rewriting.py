@@ -69,6 +69,7 @@ class WorkingGraph:
 
     Attributes:
         types: type of every tensor, also of those that rewriting adds.
+        free: axes of tensors whose sizes the runtime does not know, as the session keeps dimensions free.
         constants: tensors that are known before the run: stored ones and what is folded from them.
         stored: tensors that the file stores.
         values: values of the small constants that are known.
@@ -85,6 +86,7 @@ class WorkingGraph:
         self.name = graph.name
         self.opsets = graph.opsets
         self.types: dict[str, TensorType] = dict(graph.types)
+        self.free: dict[str, frozenset[int]] = dict(graph.free)
         self.values: dict[str, np.ndarray] = dict(graph.values)
         self.stored: set[str] = set(graph.initializers)
         self.constants: set[str] = set(graph.initializers)

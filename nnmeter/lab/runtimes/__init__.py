@@ -1,7 +1,15 @@
-"""Runtime adapters, found through the entry-point group `nnmeter.runtimes` and imported only when asked for."""
+"""Runtime adapters, found through the entry-point group `nnmeter.runtimes` and imported only when asked for.
+
+Importing this package keeps runtimes from reporting to their makers, for which they look up a host and write under the
+user's home: ONNX Runtime by its own variable, which counts as the user has set it; OpenVINO, which asks no variable, by
+hiding its package for that, unless it is imported already. Both count where the runtime is imported after this package,
+as all of nnmeter does.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib.metadata import EntryPoint, entry_points
 
 from nnmeter.errors import MeasurementError
@@ -10,6 +18,9 @@ from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
 __all__ = ["CompiledModel", "RuntimeAdapter", "list_runtimes", "load_runtime"]
 
 ENTRY_POINT_GROUP = "nnmeter.runtimes"
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it fails, and it is optional
 
 
 def list_runtimes() -> list[str]:

@@ -74,6 +74,11 @@ class Tensor:
         return Expr("constant", of=self)
 
     @property
+    def is_sized(self) -> Expr:
+        """Whether the runtime knows all its sizes: a session may keep dimensions free."""
+        return Expr("sized", of=self)
+
+    @property
     def is_known(self) -> Expr:
         """Whether it is known before the run, and its value is here (weights may have none)."""
         return Expr("known", of=self)

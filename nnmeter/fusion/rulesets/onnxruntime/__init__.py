@@ -106,14 +106,21 @@ FUNCTIONS = Stage(
     ],
 )
 
-EXTENDED = Stage(
-    "extended",
+ASSIGNED = Stage(
+    "assigned to the CPU",
     [
         activations_before_quantization.ACTIVATIONS_BEFORE_QUANTIZATION,
         transposes.TRANSPOSES,
         quantization_moves.AROUND_TRANSPOSES,
         transposes.TRANSPOSES_PAST_RESIZE,
         quantization_moves.AROUND_TRANSPOSES,
+    ],
+)
+
+EXTENDED = Stage(
+    "extended",
+    [
+        activations_before_quantization.ACTIVATIONS_BEFORE_QUANTIZATION,
         quantized_operators.UNSIGNED_ACTIVATIONS,
         quantized_operators.QUANTIZED_OPERATORS,
         quantized_weights.QUANTIZED_WEIGHTS,
@@ -162,5 +169,5 @@ RULE_SET = RuleSet(
     },
     machine=machine.MACHINE,
     parameters={"block": 16, "signed_activations": False},
-    stages=[BASIC, FUNCTIONS, EXTENDED, LAYOUT, RESIDUAL_SUMS],
+    stages=[BASIC, FUNCTIONS, ASSIGNED, EXTENDED, LAYOUT, RESIDUAL_SUMS],
 )

@@ -24,6 +24,7 @@ CONSTANT_FOLDING = Procedure(
     "fold_constants",
     fields={
         "of_shapes": ("Shape", "Size"),
+        "only_sized": True,
         "except": (
             *NOT_REPRODUCIBLE,
             "DequantizeLinear",
