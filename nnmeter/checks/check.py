@@ -23,7 +23,7 @@ from nnmeter.checks.baseline import UPDATE, Entry, Key
 from nnmeter.comparison.comparison import Comparison, compare_predictions
 from nnmeter.devices import find_devices, load_pack
 from nnmeter.prediction.predict import LatencyPredictor, predict_on
-from nnmeter.wording import format_ms
+from nnmeter.wording import format_ms, format_probability
 
 if TYPE_CHECKING:
     from nnmeter.checks.budgets import Budget, Budgets
@@ -158,9 +158,7 @@ class Checker:
             found.append(Finding(budget.name, key, "min_coverage_percent", share, bound, share >= bound, words, why))
         return found
 
-    def _growth(
-        self, budget: Budget, key: Key, prediction: Prediction, entry: Entry | None, bound: float
-    ) -> Finding:
+    def _growth(self, budget: Budget, key: Key, prediction: Prediction, entry: Entry | None, bound: float) -> Finding:
         """Rule 3."""
         limit = "max_growth_percent"
         if entry is None:
@@ -186,7 +184,7 @@ def _time(budget: Budget, key: Key, prediction: Prediction, bound: float) -> Fin
         return Finding(budget.name, key, "max_ms", latency_ms, bound, latency_ms <= bound, words)
     probability = _rounded(prediction.probability_within(bound))
     words = (
-        f"{format_ms(latency_ms)} ms; within {bound:g} ms with a probability of {100 * probability:.1f} %, "
+        f"{format_ms(latency_ms)} ms; within {bound:g} ms with a probability of {format_probability(probability)}, "
         f"at least {100 * budget.probability:g} %"
     )
     holds = probability >= budget.probability

@@ -61,10 +61,9 @@ def command(
         chosen = choose_packs(devices or ((named,) if named else ()))
         predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
         notice = None if named else chosen[0].notice
-    subjects: list[list[Prediction]] = []
-    for path in paths:
-        subjects.append([saved[path]] if path in saved else list(predict_on(predictors, path, sizes)))
+    subjects: list[list[Prediction]] = [
+        [saved[path]] if path in saved else list(predict_on(predictors, path, sizes)) for path in paths
+    ]
     report = ComparisonReport(compare_subjects(subjects), by, depth or 2, top)
-    write_report(
-        CORE.render("comparison", report, report_format, layout_for(output, len(report.comparisons) > 1)), output, notice
-    )
+    layout = layout_for(output, len(report.comparisons) > 1)
+    write_report(CORE.render("comparison", report, report_format, layout), output, notice)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nnmeter.comparison.alignment import align, base_operator
 from nnmeter.prediction.priced_kernel import PricedKernel
@@ -24,7 +24,7 @@ Kind = Literal[
     "added", "removed", "resized", "fused otherwise", "other precision", "other settings", "replaced",
     "priced otherwise", "unchanged",
 ]  # fmt: skip
-KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _EQUAL = 1e-9  # of two prices, as a share: they went through a file
 
@@ -152,7 +152,7 @@ def group_by_kind(changes: Iterable[Change]) -> tuple[ChangeGroup, ...]:
         for side, kernels in enumerate((change.before, change.after)):
             entry[side] += len(kernels)
             entry[2 + side] += sum(kernel.latency_ms for kernel in kernels)
-    return tuple(sorted(_sorted(sums), key=lambda group: KINDS.index(group.name)))  # type: ignore[arg-type]
+    return tuple(sorted(_sorted(sums), key=lambda group: KINDS.index(group.name)))
 
 
 def _sorted(sums: dict[str, list[float]]) -> tuple[ChangeGroup, ...]:
@@ -216,17 +216,17 @@ def _types(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> str
 
 
 def _shapes(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> str:
-    """The first tensor whose shape differs: the data, the weights, the result."""
+    """The first two tensors whose shapes differ, of the data, the weights and the result."""
     first, second = before[0].signature, after[0].signature
     if first is None or second is None:
         return ""
-    words = []
-    inputs = list(zip(first.inputs, second.inputs, strict=False))
-    for (one, other), name in [*zip(inputs, ("data", "weights"), strict=False), ((first.outputs[:1], second.outputs[:1]), "result")]:
-        if isinstance(one, tuple):
-            one, other = (one or (None,))[0], (other or (None,))[0]  # type: ignore[index]
-        if one is not None and other is not None and one.shape != other.shape:
-            words.append(f"{name} {_shape(one.shape)} -> {_shape(other.shape)}")
+    tensors = [*zip(("data", "weights"), first.inputs, second.inputs, strict=False)]
+    tensors += [("result", *outputs) for outputs in zip(first.outputs[:1], second.outputs[:1], strict=False)]
+    words = [
+        f"{name} {_shape(one.shape)} -> {_shape(other.shape)}"
+        for name, one, other in tensors
+        if one is not None and other is not None and one.shape != other.shape
+    ]
     if not words and before[0].runs != after[0].runs:
         words.append(f"{before[0].runs} -> {after[0].runs} runs")
     return ", ".join(words[:2])

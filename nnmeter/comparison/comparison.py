@@ -11,7 +11,7 @@ from nnmeter.comparison.difference import LogRatio, log_ratio
 from nnmeter.errors import NnmeterError
 from nnmeter.prediction.interval import Interval
 from nnmeter.prediction.modules import module_name
-from nnmeter.wording import format_ms, format_share
+from nnmeter.wording import format_ms, format_probability
 
 if TYPE_CHECKING:
     from nnmeter.prediction.prediction import Prediction
@@ -123,7 +123,8 @@ class Comparison:
         sure = max(self.probability_slower, 1 - self.probability_slower)
         return (
             f"{self.verdict}: {self.difference_ms:+.3g} ms ({low:+.3g} to {high:+.3g}), "
-            f"{format_ms(self.before.latency_ms)} -> {format_ms(self.after.latency_ms)} ms, sign sure to {format_share(sure)}"
+            f"{format_ms(self.before.latency_ms)} -> {format_ms(self.after.latency_ms)} ms, "
+            f"sure to {format_probability(sure)}"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def device_of_saved(saved: Sequence[Prediction]) -> str | None:
     devices = list(dict.fromkeys(prediction.device for prediction in saved))
     if len(devices) > 1:
         raise ModelError(
-            f"{saved[1].model}: saved on {devices[1]}, and {saved[0].model} on {devices[0]}; models cannot be predicted "
-            "on both, save one again, or compare the saved ones alone"
+            f"the predictions were saved on {devices[0]} and on {devices[1]}; models cannot be predicted on both, save "
+            "one again, or compare the saved ones alone"
         )
     return devices[0] if devices else None

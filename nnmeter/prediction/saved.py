@@ -25,7 +25,7 @@ from nnmeter.prediction.interval import Coverage, Interval
 from nnmeter.prediction.prediction import SCHEMA_VERSION, Prediction
 from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice
+from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice, Source
 
 _AGAIN = "write it again with `nnmeter predict MODEL --format json`"
 
@@ -76,7 +76,9 @@ def prediction_from_dict(document: dict[str, Any], source: str) -> Prediction:
         ModelError: a member is missing or is not what it should be.
     """
     if document["schema_version"] != SCHEMA_VERSION:
-        raise ModelError(f"{source}: schema {brief(repr(document['schema_version']), 40)} is of another version; {_AGAIN}")
+        raise ModelError(
+            f"{source}: schema {brief(repr(document['schema_version']), 40)} is of another version; {_AGAIN}"
+        )
     read = _Reader(source)
     low, high = read.list(document, "interval_ms", read.number, 2)
     confidence = read.member(document, "confidence", read.number)
@@ -104,7 +106,7 @@ def prediction_from_dict(document: dict[str, Any], source: str) -> Prediction:
 
 def _kernel(entry: dict[str, Any], read: _Reader) -> PricedKernel:
     latency_ms = read.member(entry, "latency_ms", read.number)
-    source = "trained" if read.member(entry, "source", read.text) == "trained" else "fallback"
+    source: Source = "trained" if read.member(entry, "source", read.text) == "trained" else "fallback"
     sigma, unsampled = read.member(entry, "sigma", read.number), read.member(entry, "unsampled_sigma", read.number)
     flops, size = int(read.member(entry, "flops", read.number)), int(read.member(entry, "bytes", read.number))
     text = read.member(entry, "signature", read.text)
@@ -118,12 +120,12 @@ def _kernel(entry: dict[str, Any], read: _Reader) -> PricedKernel:
     path = "not sampled" if source == "trained" and unsampled >= sigma > 0 else ""
     price = KernelPrice(
         latency_ms, source, sigma, 0.0 if path else unsampled / SIGMA_PER_DOUBLING, kind, flops, size, path
-    )  # type: ignore[arg-type]
+    )
     return PricedKernel(
         read.member(entry, "name", read.text),
         read.member(entry, "type", read.text),
         latency_ms,
-        source,  # type: ignore[arg-type]
+        source,
         tuple(read.list(entry, "nodes", read.text)),
         flops,
         size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nnmeter.report.comparison import (
@@ -60,7 +61,7 @@ def _add_single(text: Text, report: ComparisonReport, comparison: Comparison) ->
     ]  # fmt: skip
     overhead = before.overhead_ms, after.overhead_ms
     last = ("overhead", "", *map(format_ms, overhead), format_change(comparison.overhead_difference_ms))
-    sections = [kinds, [last]] if max(overhead) > 0 else [kinds]
+    sections: list[Sequence[Sequence[str]]] = [kinds, [last]] if max(overhead) > 0 else [kinds]
     text.add_table(("what became of kernels", "kernels", "before ms", "after ms", "difference"), "trrrr", sections)
     groups = report.groups(comparison)
     if groups:
