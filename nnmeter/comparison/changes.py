@@ -26,6 +26,11 @@ Kind = Literal[
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+# Attributes that say sizes, which shapes say as well.
+_SIZES = frozenset(
+    "channels hidden_size num_outputs output_height output_width nested_flops nested_bytes_read nested_bytes_written "
+    "total_sequence_length max_output_boxes dft_length".split()
+)
 _EQUAL = 1e-9  # of two prices, as a share: they went through a file
 
 
@@ -184,7 +189,7 @@ def _kind_of(before: tuple[PricedKernel, ...], after: tuple[PricedKernel, ...], 
         return "other precision"
     if first.signature is None or second.signature is None:
         return "resized"
-    return "resized" if first.signature.attributes == second.signature.attributes else "other settings"
+    return "other settings" if _different_settings(before, after) else "resized"
 
 
 def _is_quantized(operator: str) -> bool:
@@ -236,13 +241,19 @@ def _shape(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _settings(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> str:
+def _different_settings(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> list[tuple[str, Any, Any]]:
+    """Name, value before and value after of the attributes that differ."""
     first, second = before[0].signature, after[0].signature
     if first is None or second is None:
-        return ""
+        return []
     pairs = dict(first.attributes), dict(second.attributes)
-    names = [n for n in dict.fromkeys((*pairs[0], *pairs[1])) if pairs[0].get(n) != pairs[1].get(n)]
-    return ", ".join(f"{n} {_value(pairs[0].get(n))} -> {_value(pairs[1].get(n))}" for n in names[:3])
+    names = [n for n in dict.fromkeys((*pairs[0], *pairs[1])) if n not in _SIZES]
+    return [(n, pairs[0].get(n), pairs[1].get(n)) for n in names if pairs[0].get(n) != pairs[1].get(n)]
+
+
+def _settings(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> str:
+    different = _different_settings(before, after)[:3]
+    return ", ".join(f"{name} {_value(one)} -> {_value(other)}" for name, one, other in different)
 
 
 def _value(value: Any) -> str:
