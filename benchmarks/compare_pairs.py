@@ -387,9 +387,8 @@ def main() -> None:
         own = [o for o in one if low <= o.probability < high]
         if own:
             stated = 100 * float(np.mean([o.probability for o in own]))
-            print(
-                f"| {100 * low:g} - {100 * high:g} % | {len(own)} | {stated:.1f} % | {_share([o.right for o in own])} |"
-            )
+            bounds = f"{100 * low:g} - {min(100 * high, 100):g} %"
+            print(f"| {bounds} | {len(own)} | {stated:.1f} % | {_share([o.right for o in own])} |")
     held = [low <= p.difference_ms[0] <= high for p, (low, high) in ((o.pair, o.interval_ms) for o in outcomes)]
     print(f"\nof the differences in milliseconds, 90 % intervals hold {_share(held)}")
     print(model)

@@ -68,7 +68,7 @@ def test_several_models_have_a_row_each(cli: Callable, models: dict[str, Path], 
 
 def test_one_model_at_two_sizes_and_on_two_devices(cli: Callable, models: dict[str, Path], small_pack: Path) -> None:
     out = cli("compare", models["free"], "--dim", "batch=1,8", "--device", small_pack).out
-    assert out.startswith("batch=1 -> batch=8 on test-onnxruntime-1t\nbatch=8 is slower, with a probability of > 99.9 %")
+    assert out.startswith("batch=1 -> batch=8 on test-onnxruntime-1t\nbatch=8 is slower, with a probability of > ")
     pack = "epyc-genoa-onnxruntime1.32-1t"
     out = cli("compare", models["small"], "--device", small_pack, "--device", pack).out
     assert out.startswith(f"on test-onnxruntime-1t -> on {pack}\n")

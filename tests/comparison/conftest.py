@@ -22,9 +22,7 @@ def make_chain(
     nodes, weights, data, before = [], [], "input", 8
     for number, width in enumerate(widths):
         name = names.format(number)
-        weights.append(
-            onnx.numpy_helper.from_array(np.zeros((width, before, 3, 3), np.float32), f"{name}.weight")
-        )
+        weights.append(onnx.numpy_helper.from_array(np.zeros((width, before, 3, 3), np.float32), f"{name}.weight"))
         nodes.append(
             helper.make_node(
                 "Conv", [data, f"{name}.weight"], [f"{name}.c"], f"/{name}/Conv", pads=[1] * 4, strides=[stride] * 2
