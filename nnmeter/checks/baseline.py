@@ -95,10 +95,10 @@ def read_baseline(path: str | os.PathLike[str]) -> dict[Key, Entry]:
         document = parse_json(read_limited(path, MAX_JSON_BYTES))
     except FileNotFoundError:
         raise BudgetError(f"{path}: there is no baseline yet; make it with `{UPDATE}` and commit it") from None
-    except (OSError, ValueError) as fault:
-        raise BudgetError(
-            f"{path}: the baseline cannot be read: {brief(fault, 200)}; make it anew with `{UPDATE}`"
-        ) from None
+    except OSError as fault:
+        raise BudgetError(f"{path}: the baseline cannot be read ({fault.strerror}); {_ANEW}") from None
+    except ValueError as fault:
+        raise BudgetError(f"{path}: the baseline cannot be read: {brief(fault, 200)}; {_ANEW}") from None
     try:
         if document["schema_version"] != SCHEMA_VERSION:
             raise ValueError("it is of another version")
@@ -106,9 +106,7 @@ def read_baseline(path: str | os.PathLike[str]) -> dict[Key, Entry]:
             Key(str(e["model"]), str(e["device"]), str(e["sizes"])): _entry(e["kernels"]) for e in document["entries"]
         }
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:
-        raise BudgetError(
-            f"{path}: the baseline is damaged: {brief(fault, 200)}; make it anew with `{UPDATE}`"
-        ) from None
+        raise BudgetError(f"{path}: the baseline is damaged: {brief(fault, 200)}; {_ANEW}") from None
 
 
 def _entry(lines: Sequence[Any]) -> Entry:

@@ -99,8 +99,10 @@ def read_budgets(path: str | os.PathLike[str]) -> Budgets:
             f'{path}: there is no such file of budgets; write one: device = "ID" and, under [[budget]], models = '
             '"models/*.onnx" and max_ms = 40'
         ) from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BudgetError(f"{path}: cannot be read: {brief(fault, 200)}") from None
+    except OSError as fault:
+        raise BudgetError(f"{path}: cannot be read ({fault.strerror}); give a file of budgets") from None
+    except UnicodeDecodeError:
+        raise BudgetError(f"{path}: no TOML, which is text in UTF-8; give a file of budgets") from None
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as fault:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from nnmeter.checks.baseline import UPDATE, Entry, Key
 from nnmeter.comparison.comparison import Comparison, compare_predictions
 from nnmeter.devices import find_devices, load_pack
+from nnmeter.errors import BudgetError, brief
 from nnmeter.prediction.predict import LatencyPredictor, predict_on
 from nnmeter.wording import format_ms, format_probability
 
@@ -165,7 +166,7 @@ class Checker:
             words = f"not in the baseline; `{UPDATE}` adds it"
             return Finding(budget.name, key, limit, None, bound, False, words)
         predictor = next(p for p in self._packs.values() if p.device == prediction.device)
-        before = predictor.price(key.model, entry.kernels, dims=prediction.dims, places=entry.places)
+        before = _priced(predictor, key, entry)
         comparison = compare_predictions(before, prediction)
         growth = _rounded(100 * (comparison.ratio - 1))
         words = (
@@ -189,6 +190,17 @@ def _time(budget: Budget, key: Key, prediction: Prediction, bound: float) -> Fin
     )
     holds = probability >= budget.probability
     return Finding(budget.name, key, "probability", probability, budget.probability, holds, words)
+
+
+def _priced(predictor: LatencyPredictor, key: Key, entry: Entry) -> Prediction:
+    """The prediction for the kernels of a baseline, which may say anything of them."""
+    try:
+        return predictor.price(key.model, entry.kernels, places=entry.places)
+    except Exception as fault:
+        raise BudgetError(
+            f"the baseline is damaged: kernels of {key} cannot be priced ({brief(fault, 200)}); make it anew with "
+            f"`{UPDATE}`"
+        ) from fault
 
 
 def _causes(comparison: Comparison) -> tuple[str, ...]:

@@ -160,8 +160,11 @@ def compare_predictions(before: Prediction, after: Prediction, confidence: float
         confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
 
     Raises:
-        NnmeterError: no intervals of differences are calibrated for this confidence.
+        NnmeterError: no intervals of differences are calibrated for this confidence, or nothing of a model runs.
     """
+    for prediction in (before, after):
+        if prediction.latency_ms <= 0:
+            raise NnmeterError(f"{prediction.model}: nothing of it is left to run, so that there is nothing to compare")
     ratio = log_ratio(before, after)
     if confidence not in ratio.halves:
         known = ", ".join(map(str, ratio.halves))
@@ -174,6 +177,7 @@ def _side(prediction: Prediction) -> dict[str, Any]:
     return {
         "model": prediction.model,
         "device": prediction.device,
+        "machine": None if prediction.machine is None else prediction.machine.to_dict(),
         "dims": dict(prediction.dims),
         "latency_ms": prediction.latency_ms,
         "interval_ms": list(prediction.interval_ms),

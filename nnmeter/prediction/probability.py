@@ -56,7 +56,7 @@ def probability_within(max_ms: float, latency_ms: float, intervals: dict[float, 
     """
     if max_ms <= 0:
         return 0.0
-    if max_ms == inf:
+    if max_ms == inf or latency_ms <= 0:
         return 1.0
     above = max_ms >= latency_ms
     halves = {

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 from nnmeter.errors import DeviceError, ModelError, brief
-from nnmeter.files import parse_json, read_limited
+from nnmeter.files import open_regular, parse_json, read_limited
 from nnmeter.graph.notes import Note
 from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.kernel import KernelSignature
@@ -27,6 +26,8 @@ from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice, Source
 
+_LARGEST = 1e300
+_BEGINNING = 64  # bytes, in which something other than blanks must be
 _AGAIN = "write it again with `nnmeter predict MODEL --format json`"
 
 
@@ -48,10 +49,11 @@ def read_prediction(path: str | os.PathLike[str]) -> Prediction:
 
 
 def _document(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The object of a file (rule 1)."""
+    """The object of a file (rule 1); of a file that does not begin as one, no more than the beginning is read."""
     try:
-        data = read_limited(path, MAX_JSON_BYTES)
-        content = parse_json(data) if data.lstrip()[:1] in (b"{", b"[") else None
+        with open_regular(path) as stream:
+            beginning = stream.read(_BEGINNING).lstrip()[:1]
+        content = parse_json(read_limited(path, MAX_JSON_BYTES)) if beginning in (b"{", b"[") else None
     except (OSError, ValueError):
         return None
     if isinstance(content, list) and content and all(map(_looks_saved, content)):
@@ -112,6 +114,7 @@ def _kernel(entry: dict[str, Any], read: _Reader) -> PricedKernel:
     text = read.member(entry, "signature", read.text)
     try:
         signature = KernelSignature.from_json(text)
+        hash(signature)  # fails where an attribute is no number, word or list of these
         kind = Kind.parse(read.member(entry, "kind", read.text))
     except ModelError:
         raise
@@ -163,7 +166,7 @@ class _Reader:
         return [read(value, name) for value in values]
 
     def number(self, value: Any, name: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
             raise self._wrong(name, "a number from 0 on")
         return float(value)
 

@@ -13,7 +13,7 @@ from nnmeter.report.comparison import (
     label_of,
     verdict_of,
 )
-from nnmeter.report.machine import warn_of_another_machine
+from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.numbers import format_interval, format_ms
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
@@ -34,6 +34,9 @@ def render(report: ComparisonReport, layout: Layout) -> str:
         _add_overview(text, report)
     else:
         _add_single(text, report, report.comparisons[0])
+    machines = say_machines(predictions)
+    if machines:
+        text.add_wrapped(machines)
     said = dict.fromkeys(str(w) for p in predictions for w in p.warnings)
     text.add_warnings(list(said))
     return str(text)

@@ -99,6 +99,8 @@ def test_a_saved_prediction_is_compared_with(
         (lambda d: d.update(latency_ms="much"), "'latency_ms' is not a number from 0 on"),
         (lambda d: d.update(schema_version=9), "schema 9 is of another version; write it again"),
         (lambda d: d["kernels"][0].update(signature="[]"), "signature or kind of a kernel is damaged"),
+        (lambda d: d["kernels"][0].update(signature='["Conv","Conv","",[],[],[],{"a":[[1]]}]'), "of a kernel is damaged"),
+        (lambda d: d["kernels"][0].update(flops=10**400), "'flops' is not a number from 0 on"),
         (lambda d: d["kernels"][0].pop("nodes"), "'nodes' is missing"),
         (lambda d: d.update(interval_ms=[1]), "'interval_ms' is not a list"),
         (lambda d: d.update(device="no-such-device"), "unknown device"),
@@ -114,6 +116,21 @@ def test_a_damaged_saved_prediction_is_one_line(
     outcome = cli("compare", saved, models["wide"])
     assert outcome.code == 2
     assert message in outcome.error_line
+
+
+def test_a_saved_prediction_names_the_sizes_too(cli: Callable, models: dict[str, Path], small_pack: Path) -> None:
+    arguments = ("--device", small_pack, "--format", "json")
+    cli("predict", models["free"], "--dim", "batch=4", *arguments, "--output", "saved.json")
+    assert json.loads(cli("compare", "saved.json", models["free"], *arguments).out)["verdict"] == "equal"
+
+
+def test_nothing_that_runs_is_nothing_to_compare(cli: Callable, models: dict[str, Path], small_pack: Path) -> None:
+    constant = onnx.helper.make_node("Constant", [], ["y"], value_float=1.0)
+    value = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [])
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([constant], "g", [], [value])), "constant.onnx")
+    outcome = cli("compare", models["small"], "constant.onnx", "--device", small_pack)
+    assert outcome.code == 2
+    assert "nothing of it is left to run" in outcome.error_line
 
 
 @pytest.mark.parametrize(
