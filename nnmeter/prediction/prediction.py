@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.graph.input_sizes import Session
 from nnmeter.graph.notes import Note
 from nnmeter.prediction.groups import KernelGroup, group_kernels
 from nnmeter.prediction.interval import Coverage, Interval
@@ -40,6 +41,8 @@ class Prediction:
         dims: sizes that were given to dimensions which the model leaves free.
         advice: the commands that train what lies outside of the trained range; nothing if all is inside.
         machine: what the device is to the machine that predicts; None where nobody asked.
+        session: "free" or "bound", for a model that leaves dimensions free and a runtime that makes another graph of it
+            then (`InputSizes.session`); else None.
     """
 
     model: str
@@ -54,6 +57,7 @@ class Prediction:
     dims: Mapping[str, int] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     machine: MachineMatch | None = None
+    session: Session | None = None
 
     @property
     def outside(self) -> tuple[PricedKernel, ...]:
@@ -143,6 +147,7 @@ class Prediction:
             "machine": None if self.machine is None else self.machine.to_dict(),
             "model": self.model,
             "dims": dict(self.dims),
+            "session": self.session,
             "latency_ms": self.latency_ms,
             "interval_ms": list(self.interval_ms),
             "confidence": self.confidence,
