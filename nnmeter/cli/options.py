@@ -92,8 +92,8 @@ def session(function: F) -> F:
         "--session",
         "session_kind",
         type=click.Choice(["free", "bound"]),
-        help="Whether the runtime learns free dimensions from each input (free, as InferenceSession(model) makes it), or "
-        "knows them when it loads the model (bound). Counts for ONNX Runtime.",
+        help="Whether ONNX Runtime learns the sizes of free dimensions from each input (free), as with "
+        "InferenceSession(model), or knows them when it loads the model (bound).",
     )(function)
 
 

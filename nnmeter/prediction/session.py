@@ -1,8 +1,8 @@
 """Which session of a runtime is predicted for a model that leaves dimensions free.
 
 ONNX Runtime makes another graph of a model whose dimensions it knows than of one whose it does not: it folds the
-arithmetic of shapes, and makes one Gemm of a MatMul and an Add. A prediction is of the session that a program gets which
-does no more than load the model, and says so.
+arithmetic of shapes, and makes one Gemm of a MatMul and an Add. A prediction is of the session that a program gets
+which does no more than load the model, and says so.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from nnmeter.graph.unbound import UnboundModel
 RUNTIMES = frozenset({"onnxruntime"})  # those whose rule sets tell the sessions apart
 
 _WORDS: dict[Session, str] = {
-    "free": "counted as in a session that does not know the sizes of free dimensions, as InferenceSession(model) makes it; "
-    "--session bound counts one that does",
+    "free": "counted as in a session that does not know the sizes of free dimensions, as InferenceSession(model) makes "
+    "it; --session bound counts one that does",
     "bound": "counted as in a session that knows the sizes of free dimensions, by add_free_dimension_override_by_name; "
     "--session free counts one that does not",
 }

@@ -8,16 +8,18 @@ from onnx import parser
 
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
-from nnmeter.graph.input_sizes import InputSizes
+from nnmeter.graph.input_sizes import InputSizes, Session
 from nnmeter.graph.ir import Graph
 
 
-def bound(text: str, session: str = "free", declared: dict[str, list[int | str]] | None = None, **dims: int) -> Graph:
+def bound(
+    text: str, session: Session = "free", declared: dict[str, list[int | str]] | None = None, **dims: int
+) -> Graph:
     graph = parser.parse_graph(text)
     for name, shape in (declared or {}).items():
         graph.value_info.append(onnx.helper.make_tensor_value_info(name, 1, shape))
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
-    return bind_shapes(read_model(model.SerializeToString()), InputSizes(dims, session=session))  # type: ignore[arg-type]
+    return bind_shapes(read_model(model.SerializeToString()), InputSizes(dims, session=session))
 
 
 CHAIN = (

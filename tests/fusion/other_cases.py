@@ -368,16 +368,22 @@ X4 = "float[2,4,6,8] x"
 def _two_readers(name: str, kernels: str, body: str, **weights: Any) -> Case:
     """A transpose before an operator whose result, of shape (2, 6, 4, 8), two others read."""
     text = f"t={_SWAP}(x) k=Relu(t) {body}"
-    return case(f"transpose before two readers, {name}", kernels, X4, "float[2,6,4,8] y, float[2,?,?,?] z", text, **weights)
+    return case(
+        f"transpose before two readers, {name}", kernels, X4, "float[2,6,4,8] y, float[2,?,?,?] z", text, **weights
+    )
 
 
 # Where a transpose is pushed to another that does not cancel it, one operator alone must read what is in between.
 TWO_READERS = [
     _two_readers("one cancels it", "Relu LpNormalization Transpose", f"y=LpNormalization(k) z={_SWAP}(k)"),
-    _two_readers("one merges with it", "Transpose Relu LpNormalization Transpose", f"y=LpNormalization(k) z={_TURN}(k)"),
+    _two_readers(
+        "one merges with it", "Transpose Relu LpNormalization Transpose", f"y=LpNormalization(k) z={_TURN}(k)"
+    ),
     _two_readers("both merge with it", "Transpose Relu Transpose Transpose", f"z={_TURN}(k) y={_TURN}(k)"),
     _two_readers(
-        "one cancels it farther on", "Relu Transpose Exp LpNormalization Transpose", f"y=LpNormalization(k) e=Exp(k) z={_SWAP}(e)"
+        "one cancels it farther on",
+        "Relu Transpose Exp LpNormalization Transpose",
+        f"y=LpNormalization(k) e=Exp(k) z={_SWAP}(e)",
     ),
     case(
         "transpose before a result that another transpose reads",

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import parser
 
-from nnmeter.cli.main import main
+from nnmeter.cli.main import nnmeter
 from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.prediction.predict import load_predictor
 
@@ -59,9 +59,9 @@ def test_nothing_is_said_where_there_is_but_one(free: Path) -> None:
 @pytest.mark.parametrize(("given", "expected"), [([], "free"), (["--session", "bound"], "bound")])
 def test_the_command_line_says_and_takes_it(free: Path, given: list[str], expected: str) -> None:
     options = ["--device", PACK, "--dim", "batch=2", *given]
-    found = CliRunner().invoke(main, ["predict", str(free), *options, "--format", "json"])
+    found = CliRunner().invoke(nnmeter, ["predict", str(free), *options, "--format", "json"])
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["session"] == expected
-    listed = CliRunner().invoke(main, ["kernels", str(free), *options])
+    listed = CliRunner().invoke(nnmeter, ["kernels", str(free), *options])
     assert ("Gemm" in listed.output) == (expected == "bound")
     assert "free dimensions" in " ".join(listed.output.split())

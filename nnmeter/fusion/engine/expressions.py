@@ -11,10 +11,11 @@ An expression is evaluated against one match: the tensors and nodes that a patte
    `MAX_ITEMS` items, expressions are at most `MAX_NESTED` deep, and numbers are added and multiplied as numbers only.
 
 Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `sized` (whether the runtime knows all sizes
-before the run), `dtype`, `dtype_code`, `constant` (known before the run), `stored` (an initializer of the file), `known` (constant with a known value), `value` (all elements, flat),
-`scalar` (the value of a tensor of one element), `filled` (x, number: whether all elements are known to be it), `uses`
-(how many inputs read it), `output` (whether the graph returns it), `input` (whether the graph is given it), `produced`
-(whether a node writes it), `present` (whether an optional input is there), `same` (two names, one tensor).
+before the run), `dtype`, `dtype_code`, `constant` (known before the run), `stored` (an initializer of the file),
+`known` (constant with a known value), `value` (all elements, flat), `scalar` (the value of a tensor of one element),
+`filled` (x, number: whether all elements are known to be it), `uses` (how many inputs read it), `output` (whether the
+graph returns it), `input` (whether the graph is given it), `produced` (whether a node writes it), `present` (whether
+an optional input is there), `same` (two names, one tensor).
 Functions of a node: `kind` (domain-qualified operator), `attr` (node, attribute, default), `arity` (inputs present),
 `slots` (inputs listed), `results` (outputs that somebody needs).
 Of the graph and rules: `opset` (of ai.onnx), `param` (a parameter of the rule set).

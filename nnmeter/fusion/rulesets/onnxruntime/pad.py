@@ -7,8 +7,8 @@ from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
 from nnmeter.fusion.rulesets.shared import only_spatial_pads, spatial_pads
 
 WHY = (
-    "Padding of the map with zeros is done by {} itself, whose pads grow; one of batch or channels stays, and so does one "
-    "that lists an absent value."
+    "Padding of the map with zeros is done by {} itself, whose pads grow; one of batch or channels stays, and so does "
+    "one that lists an absent value."
 )
 
 
