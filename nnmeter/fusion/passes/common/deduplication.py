@@ -4,7 +4,8 @@ Fields of a `deduplicate` pass: `except` (operators that are never merged), `onl
 not given), `shared_elements` (up to how many elements constants are compared by value; one where not given).
 
 1. Of nodes with one kind, equal attributes and equal inputs the first stays; readers of the others read its outputs.
-2. Constants of up to `shared_elements` elements are equal if type, shape and values are.
+2. Constants of one element are equal if type, shape and value are, and so are those of the model of up to
+   `shared_elements` elements; those that rules made stay apart.
 3. Outputs of the graph stay, and nodes of the kinds in `except` (random numbers) and those with bodies are left alone.
 """
 
@@ -81,7 +82,7 @@ def _input_identity(graph: WorkingGraph, name: str, scalars: dict[str, Hashable]
     known = scalars.get(name)
     if known is None:
         value = graph.values.get(name)
-        if value is not None and 0 < value.size <= largest:
+        if value is not None and (value.size == 1 or (0 < value.size <= largest and name not in graph.made)):
             kind = graph.types[name]
             known = (kind.dtype, kind.shape, value.tobytes())
         else:
