@@ -143,7 +143,11 @@ def bind_shapes(
         )
         graph.warnings.append(Note(said, "runtime", name))
     if sizes.session == "free":
-        graph.free = free_axes(bind_shapes, model, sizes, graph) or {}
+        free_here = free_axes(bind_shapes, model, sizes, graph)
+        graph.free = free_here or {}
+        if free_here is None:
+            said = "what follows from its free dimensions could not be told; counted as in a session that knows them"
+            graph.warnings.append(Note(said, "session"))
     unused = sorted(set(sizes.dims) - set(named))
     has = f" (there are {', '.join(sorted(named))})" if named else ""
     graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))

@@ -4,8 +4,9 @@
    free dimensions changed: doubled, or where the graph does not allow it tripled, halved, or one larger.
 2. A dimension that is an expression of others follows from them, as ever (`nnmeter.binding.dimensions`).
 3. A tensor that has another rank then, or is not there, has all axes free.
-4. A shape that is computed in the run (from sizes that are free) is not known before: what is reshaped or expanded to it
-   has free axes, but for those that the file declares, and so has what follows from it (`_FOLLOWS`).
+4. A shape that the run computes (from sizes that are free) is not known before: what is reshaped or expanded to it has
+   free axes, but for those that the file declares, and so has what follows from it (`_FOLLOWS`). A target that is put
+   together of sizes, each in its place, and of constants is known but for these sizes.
 """
 
 from __future__ import annotations
@@ -59,11 +60,12 @@ def free_axes(bind: Bind, model: UnboundModel, sizes: InputSizes, graph: Graph) 
 
 def _changed(model: UnboundModel, sizes: InputSizes, graph: Graph, change: Callable[[int], int]) -> InputSizes:
     """The sizes with all free dimensions changed."""
-    known: dict[str, int] = {}
-    for declared in model.inputs:
-        for dim, size in zip(declared.dims or (), graph.types[declared.name].shape, strict=False):
-            if isinstance(dim, str):
-                known[dim] = size
+    known = {
+        dim: size
+        for declared in model.inputs
+        for dim, size in zip(declared.dims or (), graph.types[declared.name].shape, strict=False)
+        if isinstance(dim, str)
+    }
     derived = expressions(known)
     dims = {name: change(size) for name, size in known.items() if name not in derived}
     shapes = {
@@ -85,9 +87,7 @@ def _size(dim: int | str | None, size: int, dims: Mapping[str, int], change: Cal
     return dims.get(dim, size) if dim is not None else change(size)
 
 
-def _differences(
-    types: Mapping[str, TensorType], others: Mapping[str, TensorType]
-) -> list[tuple[str, frozenset[int]]]:
+def _differences(types: Mapping[str, TensorType], others: Mapping[str, TensorType]) -> list[tuple[str, frozenset[int]]]:
     found = []
     for name, kind in types.items():
         other = others.get(name)
@@ -106,11 +106,10 @@ _NONE: Axes = frozenset()
 _SHAPED_BY = {"Reshape": 1, "Expand": 1, "Tile": 1, "ConstantOfShape": 0}  # the input that is the shape
 
 
-def _with_computed(
-    graph: Graph, free: dict[str, Axes], declared: Mapping[str, DeclaredType]
-) -> dict[str, Axes]:
+def _with_computed(graph: Graph, free: dict[str, Axes], declared: Mapping[str, DeclaredType]) -> dict[str, Axes]:
     """The free axes with those of rule 4 added."""
     known = set(graph.initializers)
+    writers = {name: node for node in graph.nodes for name in node.outputs}
     for node in graph.nodes:
         if node.op_type in ("Shape", "Size"):
             fixed = not free.get(node.inputs[0])
@@ -123,7 +122,8 @@ def _with_computed(
         for name in filter(None, node.outputs):
             rank = len(graph.types[name].shape)
             if position is not None and node.inputs[position] not in known:
-                found: Axes = frozenset(range(rank))
+                in_place = _in_place(node, graph, known, writers) if node.op_type == "Reshape" else None
+                found: Axes = frozenset(range(rank)) if in_place is None else in_place
             else:
                 follow = _FOLLOWS.get(node.op_type, _element_wise)
                 found = follow(node, graph, free)
@@ -133,6 +133,33 @@ def _with_computed(
             if found:
                 free[name] = free.get(name, _NONE) | frozenset(axis for axis in found if axis < rank)
     return free
+
+
+def _in_place(node: Node, graph: Graph, known: set[str], writers: Mapping[str, Node]) -> Axes | None:
+    """The free axes of what is reshaped to a target of constants and of sizes in their places; None for another one."""
+    concat = writers.get(node.inputs[1])
+    if concat is None or concat.op_type != "Concat":
+        return None
+    found: set[int] = set()
+    place = 0
+    for name in concat.inputs:
+        value = graph.values.get(name) if name in known else None
+        if value is not None:
+            found.update(place + offset for offset, size in enumerate(value.ravel().tolist()) if size == -1)
+            place += value.size
+            continue
+        for operator in ("Unsqueeze", "Gather", "Shape"):
+            writer = writers.get(name)
+            if writer is None or writer.op_type != operator:
+                return None
+            if operator == "Gather":
+                index = graph.values.get(writer.inputs[1])
+                if index is None or index.size != 1 or int(index.ravel()[0]) != place:
+                    return None
+            name = writer.inputs[0]
+        found.add(place)
+        place += 1
+    return frozenset(found)
 
 
 _Follow = Callable[[Node, Graph, Mapping[str, Axes]], Axes]

@@ -27,7 +27,8 @@ class InputSizes:
             in place of all combinations.
         session: what the runtime knows of free dimensions when it prepares the model: "free" nothing, as
             `InferenceSession(model)` of ONNX Runtime; "bound" the sizes given, as by
-            `SessionOptions.add_free_dimension_override_by_name`.
+            `SessionOptions.add_free_dimension_override_by_name`. Where it is not said, predictions are of a free
+            session, and measurements of a bound one.
     """
 
     dims: Mapping[str, int | Sequence[int]] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class InputSizes:
     values: Mapping[str, Any] = field(default_factory=dict)
     trips: Mapping[str, int] = field(default_factory=dict)
     zipped: bool = False
-    session: Session = "bound"
+    session: Session | None = None
 
     def updated(
         self,

@@ -172,6 +172,39 @@ def _between(name: str, kernels: str, body: str, outputs: str = Y4, inputs: str 
     return case(name, kernels, inputs, outputs, f"a=Exp(x) {body} y=Neg(b)", **weights)
 
 
+SPELLINGS = [
+    case(
+        "gelu by tanh of products, each number a constant of its own",
+        "FastGelu LpNormalization",
+        X3,
+        Y3,
+        "h2=Mul(x,h) r=Mul(x,k2) s=Mul(x,k1) q=Mul(s,x) i=Add(q,one) a=Mul(r,i) t=Tanh(a) p=Add(t,unit) g=Mul(h2,p) "
+        "y=LpNormalization(g)",
+        unit=f32(1),
+        **TANH,
+    ),
+    *(
+        case(f"gelu of {name}, half last", kernels, f"{X3}, float[4,8,16] z", Y3, text, **GELU)
+        for name, kernels, text in (
+            ("a sum", "Add Gelu", "g=Add(x,z) d=Div(g,r) e=Erf(d) p=Add(e,one) m=Mul(g,p) y=Mul(m,h)"),
+            (
+                "a product",
+                "Mul Div Erf Add Mul Mul",
+                "g=Mul(x,z) d=Div(g,r) e=Erf(d) p=Add(e,one) m=Mul(g,p) y=Mul(m,h)",
+            ),
+        )
+    ),
+    case(
+        "equal small constants are one",
+        "Tile Softmax LpNormalization",
+        "float[1,2,1] x",
+        "float[3,2,2] y, float[3,2,2] v",
+        "a=Tile(x,p) b=Tile(x,q) y=Softmax(a) v=LpNormalization(b)",
+        p=i64(3, 1, 2),
+        q=i64(3, 1, 2),
+    ),
+]
+
 CLEANING = [
     _between("identity", NOTHING, "b=Identity(a)"),
     _between("dropout", NOTHING, "b=Dropout(a)"),
@@ -335,16 +368,22 @@ X4 = "float[2,4,6,8] x"
 def _two_readers(name: str, kernels: str, body: str, **weights: Any) -> Case:
     """A transpose before an operator whose result, of shape (2, 6, 4, 8), two others read."""
     text = f"t={_SWAP}(x) k=Relu(t) {body}"
-    return case(f"transpose before two readers, {name}", kernels, X4, "float[2,6,4,8] y, float[2,?,?,?] z", text, **weights)
+    return case(
+        f"transpose before two readers, {name}", kernels, X4, "float[2,6,4,8] y, float[2,?,?,?] z", text, **weights
+    )
 
 
 # Where a transpose is pushed to another that does not cancel it, one operator alone must read what is in between.
 TWO_READERS = [
     _two_readers("one cancels it", "Relu LpNormalization Transpose", f"y=LpNormalization(k) z={_SWAP}(k)"),
-    _two_readers("one merges with it", "Transpose Relu LpNormalization Transpose", f"y=LpNormalization(k) z={_TURN}(k)"),
+    _two_readers(
+        "one merges with it", "Transpose Relu LpNormalization Transpose", f"y=LpNormalization(k) z={_TURN}(k)"
+    ),
     _two_readers("both merge with it", "Transpose Relu Transpose Transpose", f"z={_TURN}(k) y={_TURN}(k)"),
     _two_readers(
-        "one cancels it farther on", "Relu Transpose Exp LpNormalization Transpose", f"y=LpNormalization(k) e=Exp(k) z={_SWAP}(e)"
+        "one cancels it farther on",
+        "Relu Transpose Exp LpNormalization Transpose",
+        f"y=LpNormalization(k) e=Exp(k) z={_SWAP}(e)",
     ),
     case(
         "transpose before a result that another transpose reads",
@@ -365,4 +404,4 @@ TWO_READERS = [
         ax=i64(0),
     ),
 ]
-OTHER_CASES = [*TRANSFORMERS, *CLEANING, *TRANSPOSES, *TWO_READERS]
+OTHER_CASES = [*TRANSFORMERS, *SPELLINGS, *CLEANING, *TRANSPOSES, *TWO_READERS]

@@ -169,6 +169,7 @@ ON_TENSORS: dict[str, Function] = {
 ON_NODES: dict[str, Function] = {
     "kind": Function(lambda m, n: m.nodes[n].kind, (TEXT,), TEXT),
     "arity": Function(lambda m, n: sum(1 for i in m.nodes[n].inputs if i), (TEXT,), WHOLE),
+    "slots": Function(lambda m, n: len(m.nodes[n].inputs), (TEXT,), WHOLE),
     "results": Function(lambda m, n: sum(1 for o in m.nodes[n].outputs if o and m.graph.uses(o)), (TEXT,), WHOLE),
     "attr": Function(_attribute, (TEXT, TEXT, ANY), ANY, optional=1),
 }

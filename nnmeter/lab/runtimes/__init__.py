@@ -13,7 +13,8 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 
 from nnmeter.errors import MeasurementError
-from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
+from nnmeter.graph.input_sizes import Session
+from nnmeter.lab.runtimes.base import CompiledModel, KeepsFree, RuntimeAdapter
 
 __all__ = ["CompiledModel", "RuntimeAdapter", "list_runtimes", "load_runtime"]
 
@@ -28,15 +29,26 @@ def list_runtimes() -> list[str]:
     return sorted(_entry_points())
 
 
-def load_runtime(name: str) -> RuntimeAdapter:
+def load_runtime(name: str, session: Session | None = None) -> RuntimeAdapter:
     """The adapter of a runtime.
 
     Args:
         name: as `list_runtimes` gives it.
+        session: "free" for sessions that keep a model's free dimensions; else they are bound.
 
     Raises:
-        MeasurementError: there is no such adapter, two packages claim the name, or the runtime's library is absent.
+        MeasurementError: there is no such adapter, two packages claim the name, the runtime's library is absent, or it
+            has no sessions of that kind.
     """
+    adapter = _load(name)
+    if session == "free":
+        if not isinstance(adapter, KeepsFree):
+            raise MeasurementError(f"runtime {name!r} binds all dimensions; leave --session free away")
+        adapter.keeps_free = True
+    return adapter
+
+
+def _load(name: str) -> RuntimeAdapter:
     found = _entry_points()
     if name not in found:
         raise MeasurementError(f"runtime {name!r} is unknown; known are {', '.join(sorted(found)) or 'none'}")
@@ -44,8 +56,8 @@ def load_runtime(name: str) -> RuntimeAdapter:
         owners = ", ".join(point.value for point in found[name])
         raise MeasurementError(f"runtime {name!r} has several adapters ({owners}); uninstall all but one")
     try:
-        adapter = found[name][0].load()
-        return adapter()
+        adapter: RuntimeAdapter = found[name][0].load()()
+        return adapter
     except ImportError as fault:
         missing = fault.name or name
         if missing.partition(".")[0] == "nnmeter":

@@ -107,10 +107,8 @@ def seen_shapes(graph: Graph, events: Sequence[ProfileEvent]) -> dict[str, tuple
     seen: dict[str, tuple[int, ...]] = {}
     for index, position in _owners(graph, first).items():
         names = [name for name in graph.nodes[position].outputs if name]
-        for name, shape in zip(names, first[index].outputs, strict=False):
-            if graph.types[name].shape != shape:
-                seen[name] = shape
-    return seen
+        seen.update(zip(names, first[index].outputs, strict=False))
+    return {name: shape for name, shape in seen.items() if graph.types[name].shape != shape}
 
 
 def _first_events(events: Sequence[ProfileEvent]) -> dict[str, ProfileEvent]:

@@ -59,7 +59,7 @@ def with_integers(model, **values):
 
 
 def detector_model(boxes=40):
-    """What stands behind a detector: a selection of boxes, branches on how many there are, a loop over them, a function.
+    """What stands behind a detector: a selection of boxes, branches on how many there are, a loop, a scan, a function.
 
     All nodes have names of their own; those of nested graphs and of the graph around them have equal indices.
     """
@@ -120,6 +120,4 @@ def detector_model(boxes=40):
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(number, np.float32), name))
     model.opset_import.append(helper.make_opsetid("own", 1))
     model.functions.append(function)
-    return with_integers(
-        model, most=[5], column=2, to_rows=[-1, 4], first=0, trips=3, c0=[0], c1=[1]
-    )
+    return with_integers(model, most=[5], column=2, to_rows=[-1, 4], first=0, trips=3, c0=[0], c1=[1])

@@ -98,7 +98,7 @@ def test_a_run_that_fails_is_an_error_of_measuring(adapter):
     total = helper.make_node("Mul", ["x", "far"], ["place"], name="far")
     model = make_model([total, gather], [("x", [1], TensorProto.INT64)], [("y", [1, 4])], [("w", (3, 4))])
     compiled = adapter.compile(with_integers(model, far=[7]))
-    with pytest.raises(MeasurementError, match="cannot run it .*out of"):
+    with pytest.raises(MeasurementError, match=r"cannot run it .*out of"):
         compiled.run()
 
 

@@ -90,7 +90,7 @@ def test_names_that_reader_and_profiler_make_up_are_not_taken_for_one_another():
 
 
 def test_nodes_inside_of_control_flow_count_in_their_parent():
-    """Times are cut to microseconds: what is nested may seem to end behind its parent, or to begin with its neighbour."""
+    """Times are cut to microseconds: what is nested may seem to end behind its parent."""
     nodes = [("Relu", "a", (1, 8)), ("If", "branch", (1, 8)), ("Loop", "loop", (1, 8)), ("Relu", "b", (1, 8))]
     events = [
         make_event(0, "a", "Relu", (1, 8), 10, 4),

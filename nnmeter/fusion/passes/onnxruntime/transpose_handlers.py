@@ -195,6 +195,8 @@ def _gather(push: TransposeMoves, transpose: WorkNode, node: WorkNode, perm: Per
 
 def _reshape(push: TransposeMoves, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool:
     graph = push.graph
+    if graph.free.get(node.inputs[0]) or graph.free.get(node.outputs[0]):
+        return False
     before, after = graph.types[node.inputs[0]].shape, graph.types[node.outputs[0]].shape
     same = as_transpose(before, after)
     if same is not None:

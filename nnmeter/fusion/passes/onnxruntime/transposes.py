@@ -2,9 +2,9 @@
 
 1. Operators are visited in order. A transpose that an operator reads is pushed behind it if the operator has a handler
    (rule 5), the input is one that the handler transposes, and it pays (rules 2-4).
-2. Cost is counted in axes longer than 1, or of a size that is not known. Transposing an input costs its axes; nothing for a constant or for the output
-   of another transpose; minus its axes where a transpose with the same permutation goes away, which is so if all its
-   readers have handlers and the graph does not return it.
+2. Cost is counted in axes longer than 1, or of a size that is not known. Transposing an input costs its axes; nothing
+   for a constant or for the output of another transpose; minus its axes where a transpose with the same permutation
+   goes away, which is so if all its readers have handlers and the graph does not return it.
 3. If that is negative, the axes of the widest output are added, except where an output leads to another transpose
    through operators with handlers only, and either one operator alone reads it and the graph does not return it, or
    that transpose has the inverse permutation and the graph returns nothing on the way. The transpose is pushed if the

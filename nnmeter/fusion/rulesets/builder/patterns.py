@@ -200,6 +200,11 @@ class Op(Tensor):
         return Expr("arity", of=self.node)
 
     @property
+    def slots(self) -> Expr:
+        """The number of inputs that it lists, absent ones in between and at the end included."""
+        return Expr("slots", of=self.node)
+
+    @property
     def results(self) -> Expr:
         """The number of its outputs that somebody needs."""
         return Expr("results", of=self.node)

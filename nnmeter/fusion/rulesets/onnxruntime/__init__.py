@@ -81,6 +81,7 @@ BASIC = Stage(
         constants.CONSTANT_FOLDING,
         constants.STRIDED_SLICES,
         matmul_add.MATMUL_AND_ADD,
+        reshapes.TARGETS,
         reshapes.RESHAPES,
         gelu.GELU_OF_THE_OPERATOR_SET,
         layer_normalization.LAYER_NORMALIZATION_OF_THE_OPERATOR_SET,

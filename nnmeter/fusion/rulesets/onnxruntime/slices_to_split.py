@@ -16,7 +16,7 @@ SLICES_TO_SPLIT = Procedure(
         "opset": 13,
         "except_of": ("Shape",),
     },
-    why="Slices and gathers of one index that together cut a tensor to all its pieces become one Split, but for a shape, "
-    "which a session keeps that leaves dimensions free.",
+    why="Slices and gathers of one index that together cut a tensor to all its pieces become one Split, but for those "
+    "of a shape, which a session keeps that leaves dimensions free.",
     source=optimizer("gather_fusion.cc"),
 )
