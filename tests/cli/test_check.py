@@ -182,6 +182,9 @@ def test_what_may_not_be_written_is_one_line(cli: Callable, repository: Callable
 
 def test_a_file_that_is_missing_or_empty_says_how_to_begin(cli: Callable, repository: Callable) -> None:
     assert "there is no such file of budgets; write one: device" in cli("check").error_line
+    onnx.save(make_small_model("batch"), "models/free.onnx")
+    repository("max_ms = 3")
+    assert "--dim batch=1 is dims = { batch = 1 }" in cli("check").error_line
     Path("nnmeter.toml").write_text("")
     assert "it has no budget; add a table [[budget]]" in cli("check").error_line
     Path("nnmeter.toml").write_text("[[budget]]\nmodels = 'models/*.onnx'\nmax_ms = 3\n")
