@@ -139,9 +139,7 @@ class Checker:
             self._known[memo] = found
         return self._known[memo]
 
-    def _predict(
-        self, budget: Budget, predictors: list[LatencyPredictor], path: Path, model: str
-    ) -> list[Prediction]:
+    def _predict(self, budget: Budget, predictors: list[LatencyPredictor], path: Path, model: str) -> list[Prediction]:
         try:
             return list(predict_on(predictors, path, budget.sizes, name=model))
         except ModelError as fault:
