@@ -198,7 +198,7 @@ def test_a_file_that_is_missing_or_empty_says_how_to_begin(cli: Callable, reposi
 @pytest.mark.parametrize("content", ["{}", "[]", "nothing", '{"schema_version": 2}',
                                      '{"schema_version": 1, "entries": [{"model": "a"}]}',
                                      '{"schema_version": 1, "entries": [{"model": "models/small.onnx", "sizes": "",'
-                                     ' "device": "test-onnxruntime-1t", "kernels": [["n", "", 1, [], ["Conv", "Conv", "",'
+                                     ' "device": "test-onnxruntime-1t", "kernels": [["n", "", 1, [], ["C", "C", "",'
                                      ' [["float77", 1]], [0], [], {}]]]}]}',
                                      '{"schema_version": 1, "entries": [{"model": "a", "device": "b", "sizes": "",'
                                      ' "kernels": [[1, 2]]}]}'])  # fmt: skip
