@@ -1,0 +1,1 @@
+"""Removing channels of a layer, with everything that depends on them."""

@@ -1,0 +1,266 @@
+"""Removing channels of one layer from a model, and of all that hangs together with it.
+
+1. Every operator's rule (`rules.py`) says how the axes of its tensors hang together. From the channels that a layer
+   loses, what others lose follows by these relations (`relations.py`): the layers that read them, those whose results
+   are added to them, normalization, grouped convolutions, heads.
+2. The last channels go. Where they have to go as blocks (whole heads, groups, or as many of each), the blocks are found
+   from the relation that did not fit.
+3. It is refused where an operator has no rule, where an input or output of the model would change, where nothing
+   would be left of an axis, and where the count fits no block. The error says which.
+4. Weights shrink, and what states a size of the old shape (`rewriting.py`). The new model is bound, and every tensor
+   must come out as the relations say.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from nnmeter.binding.bind import bind_shapes
+from nnmeter.errors import ModelError
+from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
+from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.unbound import UnboundModel
+from nnmeter.transforms.channels.relations import Axis, Blocks, Grouped, Relation, Removal, Unfit
+from nnmeter.transforms.channels.rewriting import rewrite_sizes
+from nnmeter.transforms.channels.rules import Shapes, Spoken, speak
+from nnmeter.transforms.draft import Draft, captured, fitting_sizes
+from nnmeter.transforms.faults import TransformError, find_node
+
+
+class DependencyGraph:
+    """How the axes of all tensors of a model hang together; made once, asked for any layer.
+
+    Args:
+        model: the model.
+        sizes: what it leaves open.
+
+    Raises:
+        ModelError: dimensions remain free.
+    """
+
+    def __init__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> None:
+        self.model = model
+        self.sizes = sizes
+        draft = Draft(model, sizes)
+        self.source = draft.source
+        self.types = draft.types
+        self.nodes = {node.name: node for node in draft.nodes}
+        self._shapes = Shapes(draft)
+        self._spoken: dict[str, set[Axis] | None] = {}
+        self._relations: dict[Axis, list[Relation]] = defaultdict(list)
+        self._touching: dict[str, list[Node]] = defaultdict(list)
+        self._ends = {d.name: "input" for d in draft.inputs} | {d.name: "output" for d in draft.outputs}
+        for node in draft.nodes:
+            said = _said(node, self._shapes)
+            self._spoken[node.name] = None if said is None else said.axes()
+            for relation in said.relations if said else ():
+                for axis in relation.axes:
+                    self._relations[axis].append(relation)
+            for name in dict.fromkeys((*node.inputs, *node.outputs, *captured(node))):
+                self._touching[name].append(node)
+
+    def channels_of(self, layer: str) -> Axis:
+        """The axis of channels that a layer writes.
+
+        Raises:
+            TransformError: there is no such layer, or it has no channels of its own.
+        """
+        node = find_node(self.nodes.values(), layer, self.source)
+        if node.op_type in ("Conv", "ConvTranspose", "Gemm") and not node.domain:
+            return node.outputs[0], 1
+        if node.op_type == "MatMul" and node.inputs[1] in self.model.constants:
+            return node.outputs[0], len(self.types[node.outputs[0]].shape) - 1
+        raise TransformError(
+            f"{self.source}: '{layer}' ({node.op_type}) has no channels of its own; name a convolution, or a product "
+            "with a weight"
+        )
+
+    def width(self, layer: str) -> int:
+        """How many channels a layer writes."""
+        name, axis = self.channels_of(layer)
+        return self.types[name].shape[axis]
+
+    def remove(self, layer: str, width: int) -> Removal:
+        """What is removed of all axes where a layer keeps `width` channels (rules 1 to 3).
+
+        Raises:
+            TransformError: it cannot be done; the message says why.
+        """
+        axis = self.channels_of(layer)
+        have = self.width(layer)
+        if not 0 < width < have:
+            raise TransformError(f"{self.source}: '{layer}' has {have} channels; keep from 1 to {have - 1}, not {width}")
+        try:
+            return self._tried(layer, axis, np.arange(have) < width)
+        except Unfit as fault:
+            return self._in_blocks(layer, axis, have - width, fault.relation)
+
+    def _in_blocks(self, layer: str, axis: Axis, count: int, relation: Blocks | Grouped) -> Removal:
+        """Rule 2."""
+        have = self.width(layer)
+        reason: TransformError | None = None
+        steps = set()
+        for start, keep, step in _candidates(relation, count, have):
+            steps.add(step)
+            if keep is None:
+                continue
+            try:
+                removal = self._tried(layer, start, keep)
+            except Unfit:
+                continue
+            except TransformError as fault:
+                reason = fault
+                continue
+            if len(removal.kept(axis)) - int(removal.kept(axis).sum()) == count:
+                return removal
+        if reason is not None:
+            raise reason
+        where = relation.data[0] if isinstance(relation, Grouped) else relation.whole[0]
+        words = " or ".join(str(step) for step in sorted(steps) if step < have)
+        raise TransformError(
+            f"{self.source}: '{layer}' cannot lose {count} of its {have} channels: they go in blocks, by '{where}'"
+            + (f"; remove a multiple of {words}" if words else "; remove channels of another layer")
+        )
+
+    def _tried(self, layer: str, axis: Axis, keep: np.ndarray) -> Removal:
+        removal = Removal(self._relations, {name: kind.shape for name, kind in self.types.items()})
+        removal.restrict(axis, keep)
+        removal.spread()
+        for (name, number), kept in removal.keep.items():
+            if kept.all():
+                continue
+            if name in self._ends:
+                raise self._refusal(layer, f"{self._ends[name]} '{name}' of the model would change its shape")
+            if not kept.any():
+                raise self._refusal(layer, f"nothing would be left of '{name}'")
+            for node in self._touching[name]:
+                spoken = self._spoken[node.name]
+                if spoken is None or (name, number) not in spoken:
+                    raise self._refusal(
+                        layer, f"'{node.name}' ({node.op_type}) decides by the indices of '{name}', axis {number}"
+                    )
+        return removal
+
+    def _refusal(self, layer: str, reason: str) -> TransformError:
+        return TransformError(
+            f"{self.source}: channels of '{layer}' cannot be removed: {reason}; remove channels of another layer"
+        )
+
+    def group(self, layer: str) -> tuple[str, ...]:
+        """The layers whose channels go together with those of a layer, itself included.
+
+        Raises:
+            TransformError: no channel of the layer can be removed.
+        """
+        have = self.width(layer)
+        removal = self._smallest(layer, have)
+        changed = {name for (name, _), kept in removal.keep.items() if not kept.all()}
+        return tuple([n.name for n in self.nodes.values() if n.op_type in _LAYERS and n.outputs[0] in changed])
+
+    def _smallest(self, layer: str, have: int) -> Removal:
+        fault: TransformError | None = None
+        for count in (count for count in range(1, have) if have % count == 0):
+            try:
+                return self.remove(layer, have - count)
+            except TransformError as found:
+                fault = fault or found
+        raise fault or self._refusal(layer, "it has one channel")
+
+
+_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
+
+def _said(node: Node, shapes: Shapes) -> Spoken | None:
+    if any(True for _ in captured(node)):
+        return None
+    return speak(node, shapes)
+
+
+def _candidates(
+    relation: Blocks | Grouped, count: int, have: int
+) -> list[tuple[Axis, np.ndarray | None, int]]:
+    """Blocks that might go: an axis, what of it would be kept, and how many channels one block is.
+
+    Channels in an axis longer than the layer's, as where several layers are joined, go in the same share.
+    """
+    found: list[tuple[Axis, np.ndarray | None, int]] = []
+    if isinstance(relation, Blocks):
+        total = int(np.prod(relation.sizes))
+        for axis, size in zip(relation.factors, relation.sizes, strict=True):
+            step = total // size if total == have else max(have // size, 1)
+            keep = np.arange(size) < size - count // step if count % step == 0 and count // step < size else None
+            found.append((axis, keep, step))
+        return found
+    for axis, inner in ((relation.data, relation.inner), (relation.result, relation.outer)):
+        groups = relation.groups
+        total = groups * inner
+        if total != have:
+            continue
+        if count % inner == 0:
+            found.append((axis, np.arange(total) < total - count, inner))
+        elif count % groups == 0 and count // groups < inner:
+            found.append((axis, np.tile(np.arange(inner) < inner - count // groups, groups), groups))
+        else:
+            found += [(axis, None, inner), (axis, None, groups)]
+    return found
+
+
+def remove_channels(
+    model: UnboundModel, layer: str, width: int, sizes: InputSizes = AS_DECLARED, known: DependencyGraph | None = None
+) -> UnboundModel:
+    """The model in which a layer has fewer channels, and with it all that depends on them.
+
+    Args:
+        model: the model; it is not changed.
+        layer: name of a convolution, or of a product with a weight.
+        width: how many channels it keeps.
+        sizes: what the model leaves open.
+        known: its dependency graph, where it was made already.
+
+    Raises:
+        TransformError: it cannot be done; the message says why.
+    """
+    graph = known or DependencyGraph(model, sizes)
+    removal = graph.remove(layer, width)
+    draft = Draft(model, sizes)
+    expected = {name: _shape(removal, name, kind.shape) for name, kind in draft.types.items()}
+    for name in list(draft.constants):
+        before = draft.constants[name]
+        after = expected.get(name, before.shape)
+        if after != before.shape:
+            draft.constants[name] = TensorType(before.dtype, after)
+            if name in draft.values:
+                value = draft.values[name]
+                for axis in range(value.ndim):
+                    value = np.compress(removal.kept((name, axis)), value, axis)
+                draft.values[name] = value
+    rewrite_sizes(draft, removal, expected)
+    new = draft.finish(same_shapes=False)
+    _check(new, sizes, expected, graph, layer)
+    return new
+
+
+def _shape(removal: Removal, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(
+        int(removal.keep[name, axis].sum()) if (name, axis) in removal.keep else size for axis, size in enumerate(shape)
+    )
+
+
+def _check(
+    model: UnboundModel,
+    sizes: InputSizes,
+    expected: dict[str, tuple[int, ...]],
+    graph: DependencyGraph,
+    layer: str,
+) -> None:
+    """Bind the new model, whose tensors must have the shapes that the relations give (rule 4)."""
+    try:
+        bound = bind_shapes(model, fitting_sizes(model, sizes))
+    except ModelError as fault:
+        raise graph._refusal(layer, f"a shape in the model is fixed ({fault})") from fault
+    for node in bound.nodes:
+        for name in node.outputs:
+            if name in expected and bound.types[name].shape != expected[name]:
+                raise graph._refusal(layer, f"'{node.name}' ({node.op_type}) keeps a shape that the file fixes")
