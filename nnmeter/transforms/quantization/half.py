@@ -63,7 +63,8 @@ def convert_to_half(model: UnboundModel, keep_io: bool = False, sizes: InputSize
         if name in half:
             draft.constants[name] = TensorType("float16", draft.constants[name].shape)
             if name in draft.values:
-                draft.values[name] = draft.values[name].astype(np.float16)
+                largest = float(np.finfo(np.float16).max)
+                draft.values[name] = np.clip(draft.values[name], -largest, largest).astype(np.float16)
     draft.inputs = [replace(d, dtype="float16") if d.name in half else d for d in draft.inputs]
     draft.outputs = [replace(d, dtype="float16") if d.name in half else d for d in draft.outputs]
     casts: dict[str, str] = {}

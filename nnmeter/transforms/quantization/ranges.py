@@ -3,7 +3,8 @@
 A runtime compares scales, to leave out a pair of quantization that changes nothing, and looks at zero points, to leave
 out an activation that clipping to the range of the integers does already. So:
 
-1. Every range that calibration would measure gets a scale of its own, since ranges of real data never are equal.
+1. Every range that calibration would measure gets a scale of its own, since ranges of real data never are equal; but
+   what only moves elements has the range of what it reads.
 2. A tensor that is never negative has its zero point at the lowest integer; so has the input of a Relu or Clip that
    nothing else reads, whose range the quantizer takes from the output. Any other has it in the middle.
 3. The range of a small constant is known, and that of Softmax is 0 to 1 where it is quantized.
@@ -34,6 +35,11 @@ _HANDS_ON: Mapping[str, int | None] = {
     "Add": None, "Mul": None, "Concat": None, "Max": None, "Div": None,
 }  # fmt: skip
 
+# Operators that give the elements that they read, all of them, in another shape or order (rule 1).
+_MOVES = frozenset(
+    {"DepthToSpace", "Expand", "Flatten", "Identity", "Reshape", "SpaceToDepth", "Squeeze", "Transpose", "Unsqueeze"}
+)
+
 
 class Ranges:
     """The scale and zero point of every tensor of one draft.
@@ -51,14 +57,18 @@ class Ranges:
         self._symmetric = symmetric
         self._count = 0
         self._fixed: dict[str, tuple[float, float]] = {}
+        self._scales: dict[str, float] = {}
+        self._moved = {node.outputs[0]: node.inputs[0] for node in draft.nodes if node.op_type in _MOVES}
         self._not_negative = _never_negative(draft)
         readers = draft.readers()
         for node in draft.nodes:
             if node.op_type not in operators:
                 continue
             if node.op_type in ("Relu", "Clip"):
-                if len(readers[node.inputs[0]]) == 1 and node.outputs[0] in self._not_negative:
-                    self._not_negative.add(node.inputs[0])
+                if len(readers[node.inputs[0]]) == 1:
+                    self._moved[node.inputs[0]] = node.outputs[0]
+                    if node.outputs[0] in self._not_negative:
+                        self._not_negative.add(node.inputs[0])
             elif node.op_type == "Softmax":
                 self._fixed[node.outputs[0]] = (0.0, 1.0)
 
@@ -70,9 +80,9 @@ class Ranges:
         if name in self._fixed:
             return self._of_range(*self._fixed[name])
         if self._symmetric:
-            return self._next_scale(), _MIDDLE[self._dtype]
+            return self._scale_of(name), _MIDDLE[self._dtype]
         zero_point = LOWEST[self._dtype] if name in self._not_negative else _MIDDLE[self._dtype]
-        return self._next_scale(), zero_point
+        return self._scale_of(name), zero_point
 
     def weight(self, dtype: str, symmetric: bool) -> tuple[float, int]:
         """Scale and zero point of a weight as a whole."""
@@ -86,6 +96,16 @@ class Ranges:
             return 1.0, 0 if lowest == 0 else _MIDDLE[self._dtype]
         scale = (high - low) / (highest - lowest)
         return scale, round(lowest - low / scale)
+
+    def _scale_of(self, name: str) -> float:
+        """The scale of the tensor whose elements a tensor has."""
+        seen = {name}
+        while name in self._moved and self._moved[name] not in seen:
+            name = self._moved[name]
+            seen.add(name)
+        if name not in self._scales:
+            self._scales[name] = self._next_scale()
+        return self._scales[name]
 
     def _next_scale(self) -> float:
         self._count += 1
