@@ -119,6 +119,11 @@ class Removal:
         found = self.keep.get(axis)
         return np.ones(self._shapes[axis[0]][axis[1]], bool) if found is None else found
 
+    def cuts(self) -> list[Blocks | Grouped]:
+        """The relations that were met and that cut an axis into blocks."""
+        met = dict.fromkeys(r for axis in self.keep for r in self._relations.get(axis, ()))
+        return [relation for relation in met if isinstance(relation, Blocks | Grouped)]
+
     def restrict(self, axis: Axis, keep: Keep) -> None:
         """Keep no more than these indices of an axis."""
         before = self.kept(axis)

@@ -92,40 +92,56 @@ class DependencyGraph:
         have = self.width(layer)
         if not 0 < width < have:
             raise TransformError(f"{self.source}: '{layer}' has {have} channels; keep from 1 to {have - 1}, not {width}")
+        removal = self._removal()
+        fault: TransformError | None = None
         try:
-            return self._tried(layer, axis, np.arange(have) < width)
-        except Unfit as fault:
-            return self._in_blocks(layer, axis, have - width, fault.relation)
+            return self._tried(layer, axis, np.arange(have) < width, removal)
+        except Unfit as unfit:
+            cuts = [unfit.relation]
+        except TransformError as found:  # the last ones may be a whole block by chance: all of the values, no head
+            fault = found
+            cuts = removal.cuts()
+        steps: set[int] = set()
+        for relation in cuts:
+            found_removal, reason = self._in_blocks(layer, axis, have - width, relation, steps)
+            if found_removal is not None:
+                return found_removal
+            fault = fault or reason
+        raise fault or self._not_in_blocks(layer, have - width, cuts[0], steps)
 
-    def _in_blocks(self, layer: str, axis: Axis, count: int, relation: Blocks | Grouped) -> Removal:
-        """Rule 2."""
-        have = self.width(layer)
+    def _in_blocks(
+        self, layer: str, axis: Axis, count: int, relation: Blocks | Grouped, steps: set[int]
+    ) -> tuple[Removal | None, TransformError | None]:
+        """What is removed where channels go as blocks (rule 2), or why they cannot; sizes of blocks go to `steps`."""
         reason: TransformError | None = None
-        steps = set()
-        for start, keep, step in _candidates(relation, count, have):
+        for start, keep, step in _candidates(relation, count, self.width(layer)):
             steps.add(step)
             if keep is None:
                 continue
             try:
-                removal = self._tried(layer, start, keep)
+                removal = self._tried(layer, start, keep, self._removal())
             except Unfit:
                 continue
             except TransformError as fault:
                 reason = fault
                 continue
             if len(removal.kept(axis)) - int(removal.kept(axis).sum()) == count:
-                return removal
-        if reason is not None:
-            raise reason
+                return removal, None
+        return None, reason
+
+    def _not_in_blocks(self, layer: str, count: int, relation: Blocks | Grouped, steps: set[int]) -> TransformError:
+        have = self.width(layer)
         where = relation.data[0] if isinstance(relation, Grouped) else relation.whole[0]
-        words = " or ".join(str(step) for step in sorted(steps) if step < have)
-        raise TransformError(
+        words = " or ".join(str(step) for step in sorted(steps) if 1 < step < have)
+        return TransformError(
             f"{self.source}: '{layer}' cannot lose {count} of its {have} channels: they go in blocks, by '{where}'"
             + (f"; remove a multiple of {words}" if words else "; remove channels of another layer")
         )
 
-    def _tried(self, layer: str, axis: Axis, keep: np.ndarray) -> Removal:
-        removal = Removal(self._relations, {name: kind.shape for name, kind in self.types.items()})
+    def _removal(self) -> Removal:
+        return Removal(self._relations, {name: kind.shape for name, kind in self.types.items()})
+
+    def _tried(self, layer: str, axis: Axis, keep: np.ndarray, removal: Removal) -> Removal:
         removal.restrict(axis, keep)
         removal.spread()
         for (name, number), kept in removal.keep.items():

@@ -313,7 +313,7 @@ def _quantization(node: Node, shapes: Shapes) -> Spoken:
 
 _ELEMENTWISE = (
     "Add Sub Mul Div Pow Min Max Mean Sum Where Mod PRelu Equal Greater Less GreaterOrEqual LessOrEqual And Or Xor "
-    "Not Abs Neg Exp Log Sqrt Reciprocal Floor Ceil Round Sign Erf Sin Cos Tanh Sigmoid Relu"
+    "Not IsNaN IsInf Abs Neg Exp Log Sqrt Reciprocal Floor Ceil Round Sign Erf Sin Cos Tanh Sigmoid Relu"
 )
 _SAME = (
     "LeakyRelu Elu Selu Celu HardSigmoid HardSwish Mish Gelu Softplus Softsign ThresholdedRelu Swish Clip Cast Identity "
