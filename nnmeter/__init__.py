@@ -16,6 +16,7 @@ from nnmeter._version import __version__ as __version__
 
 # Public name -> module of the core.
 _HOMES = {
+    "Comparison": "nnmeter.comparison.comparison",
     "Coverage": "nnmeter.prediction.interval",
     "CoverageError": "nnmeter.errors",
     "DeviceError": "nnmeter.errors",
@@ -29,6 +30,7 @@ _HOMES = {
     "Note": "nnmeter.graph.notes",
     "Prediction": "nnmeter.prediction.prediction",
     "UnboundModel": "nnmeter.graph.unbound",
+    "compare": "nnmeter.api",
     "detect_kernels": "nnmeter.api",
     "list_devices": "nnmeter.devices",
     "load_model": "nnmeter.api",

@@ -1,10 +1,12 @@
 # What `import nnmeter` offers, for editors and type checkers; `__init__.py` imports it when it is used.
 
 from nnmeter._version import __version__ as __version__
+from nnmeter.api import compare as compare
 from nnmeter.api import detect_kernels as detect_kernels
 from nnmeter.api import load_model as load_model
 from nnmeter.api import predict as predict
 from nnmeter.api import read_model as read_model
+from nnmeter.comparison.comparison import Comparison as Comparison
 from nnmeter.devices import list_devices as list_devices
 from nnmeter.errors import CoverageError as CoverageError
 from nnmeter.errors import DeviceError as DeviceError
@@ -32,6 +34,7 @@ from nnmeter.prediction.predict import predict_many as predict_many
 from nnmeter.prediction.prediction import Prediction as Prediction
 
 __all__ = [
+    "Comparison",
     "Coverage",
     "CoverageError",
     "DeviceError",
@@ -48,6 +51,7 @@ __all__ = [
     "UnboundModel",
     "__version__",
     "calibrate",
+    "compare",
     "detect_kernels",
     "discover_fusion",
     "evaluate",

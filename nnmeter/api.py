@@ -10,6 +10,7 @@ from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph
 
 if TYPE_CHECKING:
+    from nnmeter.comparison.comparison import Comparison
     from nnmeter.devices import DevicePack
     from nnmeter.graph.unbound import UnboundModel
     from nnmeter.kernels.kernel import Kernel
@@ -58,6 +59,50 @@ def predict(
     """
     given = sizes.updated(dims, shapes, assume, values, trips)
     return _predictor(device).predict(model, strict=strict, confidence=confidence, sizes=given, name=name)
+
+
+def compare(
+    before: Any,
+    after: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    confidence: float = 0.9,
+) -> Comparison:
+    """Compare two models: which is faster, by how much, how sure that is, and which kernels make the difference.
+
+    Errors are shared by what both have, so that the difference is known far better than either time. Predictions
+    compare one model on two devices, or at two sizes: `compare(predict(m, "a"), predict(m, "b"))`.
+
+    Args:
+        before: what `predict` takes, a `Prediction`, or the path of one that was saved as JSON.
+        after: the same.
+        device: as in `predict`; where it is not given, that of the prediction, if one of the two is one.
+        sizes: what the models leave open.
+        confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
+
+    Raises:
+        ModelError: a model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+        NnmeterError: intervals of this confidence are not calibrated.
+    """
+    from nnmeter.comparison.comparison import compare_predictions
+    from nnmeter.prediction.prediction import Prediction
+    from nnmeter.prediction.saved import is_saved_prediction, read_prediction
+
+    def known(subject: Any) -> Any:
+        saved = isinstance(subject, str | os.PathLike) and is_saved_prediction(subject)
+        return read_prediction(subject) if saved else subject
+
+    first, second = known(before), known(after)
+    predicted = [subject for subject in (first, second) if isinstance(subject, Prediction)]
+    if len(predicted) < 2:
+        predictor = _predictor(predicted[0].device if device is None and predicted else device)
+        first, second = (
+            s if isinstance(s, Prediction) else predictor.predict(s, sizes=sizes, confidence=confidence)
+            for s in (first, second)
+        )
+    return compare_predictions(first, second, confidence)
 
 
 def _predictor(device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None) -> LatencyPredictor:

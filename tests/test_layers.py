@@ -36,6 +36,8 @@ CORE = (
     ("nnmeter.predictor",),
     ("nnmeter.devices",),
     ("nnmeter.prediction",),
+    ("nnmeter.comparison",),
+    ("nnmeter.checks",),
     ("nnmeter.report",),
     ("nnmeter.lab_door",),
     ("nnmeter.cli",),

@@ -12,6 +12,7 @@ import pytest
 import nnmeter
 
 NAMES = {
+    "Comparison",
     "Coverage",
     "CoverageError",
     "DeviceError",
@@ -28,6 +29,7 @@ NAMES = {
     "UnboundModel",
     "__version__",
     "calibrate",
+    "compare",
     "detect_kernels",
     "discover_fusion",
     "evaluate",
@@ -68,6 +70,7 @@ def test_the_surface_is_what_it_was() -> None:
              "sizes"],
         ),
         ("detect_kernels", ["model", "device", "sizes"]),
+        ("compare", ["before", "after", "device", "sizes", "confidence"]),
         ("list_devices", []),
     ],
 )  # fmt: skip

@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from nnmeter._version import __version__
+from nnmeter.cli.examples import epilog_of
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.errors import CoverageError, NnmeterError, brief
 from nnmeter.lab_door import LAB_VERBS
@@ -30,6 +31,8 @@ from nnmeter.lab_door import LAB_VERBS
 # next line is all that `nnmeter --help` needs of it.
 VERBS: dict[str, tuple[str, str]] = {
     "predict": ("nnmeter.cli.predict", "Predict how long models take on a device."),
+    "compare": ("nnmeter.cli.compare", "Compare models: which is faster, how sure, and what makes the difference."),
+    "check": ("nnmeter.cli.check", "Check models against the budgets of a repository."),
     "kernels": ("nnmeter.cli.kernels", "List the kernels that a device executes for a model."),
     "devices": ("nnmeter.cli.devices", "List device packs, or show one."),
     "setup": (LAB_VERBS["setup"], "Make this machine a device, in a minute."),
@@ -72,6 +75,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(VERBS[cmd_name][0])
         command: click.Command = module.command
+        command.epilog = epilog_of(cmd_name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.failures import CheckFailed
 from nnmeter.cli.limited import timeout
 from nnmeter.cli.output import choose_packs, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab_door import from_lab
 from nnmeter.report.registry import CORE
+from nnmeter.report.sorting import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from nnmeter.prediction.predict import Detect
     from nnmeter.prediction.prediction import Prediction
     from nnmeter.report.groups import By
+
+_TABLES = ("table", "md")
 
 
 @click.command("predict")
@@ -41,6 +45,12 @@ if TYPE_CHECKING:
               help="Report the time by fused type, by operator, or by module of the exporting framework.")  # fmt: skip
 @click.option("--depth", type=click.IntRange(1, 32),
               help="With --by module: how many levels of modules. Default: 2.")  # fmt: skip
+@options.sort(ORDERS)
+@options.top("Show the first N kernels, or with several models N rows.")
+@click.option("--max-ms", type=click.FloatRange(0, min_open=True), metavar="MS",
+              help="Exit with code 1, after the report, if a model takes longer.")  # fmt: skip
+@click.option("--probability", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="P",
+              help="With --max-ms: the probability that it does not, as measured; for instance 0.9.")  # fmt: skip
 @options.output_file
 @timeout
 def command(
@@ -54,6 +64,10 @@ def command(
     here: bool,
     by: By | None,
     depth: int | None,
+    sort: str | None,
+    top: int | None,
+    max_ms: float | None,
+    probability: float | None,
     output: Path | None,
 ) -> None:
     """Predict how long each MODEL takes on a device; a folder stands for the .onnx files in it.
@@ -69,6 +83,10 @@ def command(
     packs = [c.pack for c in chosen]
     if depth is not None and by != "module":
         raise click.UsageError("--depth is of --by module; give that too")
+    if probability is not None and max_ms is None:
+        raise click.UsageError("--probability is of --max-ms; give that too")
+    if (sort or top) and (by is not None or report_format not in _TABLES):
+        raise click.UsageError(f"--sort and --top are of --format {' and '.join(_TABLES)}, without --by")
     document = "predictions" if by is None else "groups"
     if report_format not in CORE.formats(document):
         raise click.UsageError(f"--format {report_format} is not of --by; take {', '.join(CORE.formats(document))}")
@@ -88,13 +106,32 @@ def command(
     for fault in failed:
         click.echo(f"passed over: {fault}", err=True)
     several = several or len(predictions) != 1
-    layout = layout_for(output, several, explain)
+    layout = layout_for(output, several, explain, sort or "", top)
     content = predictions if by is None else GroupReport(predictions, by, depth or 2)
     write_report(CORE.render(document, content, report_format, layout), output, chosen[0].notice)
     if strict:
         for prediction in predictions:
             if prediction.outside:
                 raise outside_error(prediction)
+    if max_ms is not None:
+        _check_time(predictions, max_ms, probability)
+
+
+def _check_time(predictions: Sequence[Prediction], max_ms: float, probability: float | None) -> None:
+    """Refuse what takes longer than `max_ms`, or may with more than the rest of the probability."""
+    from nnmeter.report.columns import label_of
+    from nnmeter.report.numbers import format_ms
+
+    over = []
+    for prediction in predictions:
+        within = prediction.probability_within(max_ms)
+        if prediction.latency_ms > max_ms if probability is None else within < probability:
+            said = f"within {max_ms:g} ms with a probability of {100 * within:.1f} %"
+            over.append(f"{label_of(prediction, predictions)}: {format_ms(prediction.latency_ms)} ms, {said}")
+    if over:
+        asked = "" if probability is None else f", {100 * probability:g} % are asked for"
+        more = f"; and {len(over) - 1} more" if len(over) > 1 else ""
+        raise CheckFailed(f"over --max-ms {max_ms:g}: {over[0]}{asked}{more}")
 
 
 def _check_single(packs: Sequence[DevicePack], sizes: InputSizes, kernels_from: str, here: bool) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nnmeter.devices.identity import MachineMatch
+    from nnmeter.predictor.intervals import IntervalModel
 
 SCHEMA_VERSION = 1
 _SHOWN_CHARACTERS = 80  # of a model's name, where a prediction shows itself in a line
@@ -40,6 +41,7 @@ class Prediction:
         dims: sizes that were given to dimensions which the model leaves free.
         advice: the commands that train what lies outside of the trained range; nothing if all is inside.
         machine: what the device is to the machine that predicts; None where nobody asked.
+        errors: what intervals of the device rest on; None where nobody said.
     """
 
     model: str
@@ -54,6 +56,7 @@ class Prediction:
     dims: Mapping[str, int] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     machine: MachineMatch | None = None
+    errors: IntervalModel | None = None
 
     @property
     def outside(self) -> tuple[PricedKernel, ...]:
@@ -65,6 +68,16 @@ class Prediction:
         """Share of the kernels' time that those outside of the trained range take."""
         total = sum(kernel.latency_ms for kernel in self.kernels)
         return sum(kernel.latency_ms for kernel in self.outside) / total if total else 0.0
+
+    def probability_within(self, max_ms: float) -> float:
+        """The probability that the measured time is at most `max_ms` milliseconds, by the intervals of the device.
+
+        Raises:
+            NnmeterError: nobody said what the intervals rest on.
+        """
+        from nnmeter.prediction.probability import probability_within
+
+        return probability_within(self, max_ms)
 
     def by_type(self) -> tuple[KernelGroup, ...]:
         """Time by fused type (`nchwc.Conv+Relu`), most expensive first."""
@@ -153,6 +166,7 @@ class Prediction:
                 "advice": list(self.advice),
             },
             "overhead_ms": self.overhead_ms,
+            **({} if self.errors is None else {"errors": self.errors.to_dict()}),
             "kernels": [kernel.to_dict() for kernel in self.kernels],
             "warnings": list(self.warnings),
         }

@@ -67,7 +67,7 @@ def price_model(
                 PricedKernel(
                     k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.distance,
                     _gaps(pack, known_gaps, k.signature, p) if p.distance or p.path or p.source != "trained" else (),
-                    k.signature.op_type, place,
+                    k.signature.op_type, place, k.signature, p, k.count,
                 )
                 for k, p, place in zip(kernels, prices, places or [""] * len(kernels), strict=True)
             ]
@@ -95,6 +95,7 @@ def price_model(
         (*warnings, *pack.warnings, *_empty_notes(priced), *_coverage_notes(priced)),
         dict(dims or {}),
         advice,
+        errors=predictor.intervals,
     )
     if strict and outside:
         raise outside_error(prediction)
