@@ -60,10 +60,10 @@ def _sequence(text: str) -> Transform:
 
 
 def _channels(text: str) -> Transform:
-    from nnmeter.transforms import RemoveChannels
+    from nnmeter.transforms import Channels
 
     layer, width = _pair(text, "LAYER=N")
-    return RemoveChannels(layer, _whole(width))
+    return Channels(layer, _whole(width))
 
 
 def _activation(text: str) -> Transform:
@@ -115,7 +115,7 @@ def _transform(name: str, metavar: str, make: Callable[[str], Transform], text: 
 @_transform("--resolution", "N or HxW", _resolution, "Another size of picture.")
 @_transform("--sequence", "N", _sequence, "Another length of sequence.")
 @_transform("--channels", "LAYER=N", _channels,
-            "N channels in a layer, with all that depends on them: fewer than it has.")  # fmt: skip
+            "N channels in a layer, with all that depends on them: fewer than it has, or more.")  # fmt: skip
 @_transform("--activation", "OLD=NEW", _activation, "One activation in the place of another: silu=relu, all=relu.")
 @_transform("--drop", "BLOCK", _drop, "A block left out: a module, or FIRST..LAST operator.")
 @_transform("--repeat", "BLOCK=N", _repeat, "A block N times in a row.")

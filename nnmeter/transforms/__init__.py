@@ -10,10 +10,10 @@
 from nnmeter.transforms.faults import TransformError
 from nnmeter.transforms.steps import (
     Batch,
+    Channels,
     Dimensions,
     DropBlock,
     Quantize,
-    RemoveChannels,
     RepeatBlock,
     ReplaceActivation,
     Resolution,
@@ -24,10 +24,10 @@ from nnmeter.transforms.steps import (
 
 __all__ = [
     "Batch",
+    "Channels",
     "Dimensions",
     "DropBlock",
     "Quantize",
-    "RemoveChannels",
     "RepeatBlock",
     "ReplaceActivation",
     "Resolution",

@@ -1,7 +1,7 @@
 """Transforms as values: what is to be done to a model, with a name, to be applied one after another.
 
->>> from nnmeter.transforms import Batch, Quantize, RemoveChannels, apply
->>> apply("model.onnx", [RemoveChannels("conv1", 48), Batch(8), Quantize("qdq")])
+>>> from nnmeter.transforms import Batch, Channels, Quantize, apply
+>>> apply("model.onnx", [Channels("conv1", 48), Batch(8), Quantize("qdq")])
 
 Each takes a model and gives another; weights are never needed, for a graph that is made without them takes the time of
 one that is made with them.
@@ -139,12 +139,12 @@ class Dimensions:
 
 
 @dataclass(frozen=True)
-class RemoveChannels:
-    """Fewer channels in a layer, with everything that depends on them.
+class Channels:
+    """Another number of channels in a layer, with everything that depends on them.
 
     Attributes:
         layer: name of a convolution, or of a product with a weight.
-        width: how many channels it keeps.
+        width: how many channels it has then: fewer, or up to twice as many.
     """
 
     layer: str
@@ -156,10 +156,10 @@ class RemoveChannels:
         return f"{self.layer} at {self.width} channels"
 
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
-        """See `nnmeter.transforms.channels.removal`."""
-        from nnmeter.transforms.channels.removal import remove_channels
+        """See `nnmeter.transforms.channels.resizing`."""
+        from nnmeter.transforms.channels.resizing import set_channels
 
-        return remove_channels(model, self.layer, self.width, sizes)
+        return set_channels(model, self.layer, self.width, sizes)
 
 
 @dataclass(frozen=True)

@@ -9,30 +9,33 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.formats import read_model
 from nnmeter.formats.onnx_writer import write_onnx
 from nnmeter.graph.ir import Graph
-from nnmeter.transforms import RemoveChannels, TransformError, apply
-from nnmeter.transforms.channels.removal import DependencyGraph
+from nnmeter.transforms import Channels, TransformError, apply
+from nnmeter.transforms.channels.resizing import DependencyGraph
 from tests.conftest import ZOO
 from tests.transforms.models import Net, inverted, residual, vision_transformer
 
-PRUNED: dict[str, tuple[onnx.ModelProto, list[RemoveChannels], onnx.ModelProto]] = {
-    "what is added goes with it": (residual(16, 24), [RemoveChannels("stem", 12)], residual(12, 24)),
-    "a gate goes with what it scales": (residual(16, 24), [RemoveChannels("first", 20)], residual(16, 20)),
-    "from either end of a branch": (residual(16, 24), [RemoveChannels("second", 10)], residual(10, 24)),
+PRUNED: dict[str, tuple[onnx.ModelProto, list[Channels], onnx.ModelProto]] = {
+    "what is added goes with it": (residual(16, 24), [Channels("stem", 12)], residual(12, 24)),
+    "a gate goes with what it scales": (residual(16, 24), [Channels("first", 20)], residual(16, 20)),
+    "from either end of a branch": (residual(16, 24), [Channels("second", 10)], residual(10, 24)),
     "one after another": (
-        residual(16, 24), [RemoveChannels("stem", 12), RemoveChannels("excite", 9)], residual(12, 9)
+        residual(16, 24), [Channels("stem", 12), Channels("excite", 9)], residual(12, 9)
     ),
-    "depthwise": (inverted(8, 32), [RemoveChannels("expand", 24)], inverted(8, 24, 24)),
-    "depthwise, from behind": (inverted(8, 32), [RemoveChannels("depthwise", 7)], inverted(8, 7, 7)),
-    "whole groups": (inverted(8, 32, 4), [RemoveChannels("expand", 24)], inverted(8, 24, 3)),
-    "as many of each group": (inverted(8, 32, 4), [RemoveChannels("expand", 28)], inverted(8, 28, 4, filtered=32)),
-    "a part of what is joined": (inverted(8, 32), [RemoveChannels("other", 5)], inverted(8, 32, 32, 5)),
-    "whole heads": (vision_transformer(), [RemoveChannels("qkv", 108)], vision_transformer(heads=3)),
-    "of each head": (vision_transformer(), [RemoveChannels("qkv", 120)], vision_transformer(size=10)),
+    "depthwise": (inverted(8, 32), [Channels("expand", 24)], inverted(8, 24, 24)),
+    "depthwise, from behind": (inverted(8, 32), [Channels("depthwise", 7)], inverted(8, 7, 7)),
+    "whole groups": (inverted(8, 32, 4), [Channels("expand", 24)], inverted(8, 24, 3)),
+    "as many of each group": (inverted(8, 32, 4), [Channels("expand", 28)], inverted(8, 28, 4, filtered=32)),
+    "a part of what is joined": (inverted(8, 32), [Channels("other", 5)], inverted(8, 32, 32, 5)),
+    "whole heads": (vision_transformer(), [Channels("qkv", 108)], vision_transformer(heads=3)),
+    "of each head": (vision_transformer(), [Channels("qkv", 120)], vision_transformer(size=10)),
     "heads, from the product before": (
-        vision_transformer(heads=6), [RemoveChannels("qkv", 72)], vision_transformer(heads=2)
+        vision_transformer(heads=6), [Channels("qkv", 72)], vision_transformer(heads=2)
     ),
-    "a hidden layer": (vision_transformer(), [RemoveChannels("up", 64)], vision_transformer(hidden=64)),
-    "the width of all": (vision_transformer(), [RemoveChannels("out", 40)], vision_transformer(width=40)),
+    "a hidden layer": (vision_transformer(), [Channels("up", 64)], vision_transformer(hidden=64)),
+    "more, with what is added": (residual(16, 24), [Channels("stem", 20)], residual(20, 24)),
+    "more of a depthwise one": (inverted(8, 30, 30), [Channels("expand", 32)], inverted(8, 32, 32)),
+    "more heads": (vision_transformer(), [Channels("qkv", 180)], vision_transformer(heads=5)),
+    "the width of all": (vision_transformer(), [Channels("out", 40)], vision_transformer(width=40)),
 }  # fmt: skip
 
 
@@ -66,12 +69,12 @@ def test_the_runtime_runs_what_is_written(case: str) -> None:
 
 
 REFUSED = {
-    "output": (residual(), "second", 17, "has 16 channels; keep from 1 to 15, not 17"),
+    "output": (residual(), "second", 32, "has 16 channels; give another number from 1 to 31, not 32"),
     "no layer": (residual(), "sum", 3, "'sum' \\(Add\\) has no channels of its own"),
     "unknown": (residual(), "frist", 3, "no operator 'frist'.* first"),
     "of an output": (residual(), "classify", 9, "output 'classify_out' of the model would change its shape"),
-    "not whole groups": (inverted(8, 32, 4), "expand", 31, "cannot lose 1 of its 32 .* multiple of 4 or 8"),
-    "not whole heads": (vision_transformer(), "qkv", 143, "cannot lose 1 of its 144 .* multiple of 12 or 36"),
+    "not whole groups": (inverted(8, 32, 4), "expand", 31, "cannot have 31 in place of its 32 .* multiple of 4 or 8"),
+    "not whole heads": (vision_transformer(), "qkv", 143, "cannot have 143 in place of its 144 .* multiple of 12 or 36"),
 }
 
 
@@ -79,14 +82,14 @@ REFUSED = {
 def test_what_cannot_be_done_is_refused_with_the_reason(case: str) -> None:
     model, layer, width, said = REFUSED[case]
     with pytest.raises(TransformError, match=said):
-        apply(model, [RemoveChannels(layer, width)])
+        apply(model, [Channels(layer, width)])
 
 
 def test_an_operator_without_a_rule_refuses() -> None:
     net = Net([1, 4, 8, 8])
     shuffled = net.add("DepthToSpace", "pixels", net.conv("conv", "input", 4, 8), blocksize=2)
     with pytest.raises(TransformError, match="'pixels' \\(DepthToSpace\\) decides by the indices of 'conv_out'"):
-        apply(net.model(net.add("GlobalAveragePool", "mean", shuffled)), [RemoveChannels("conv", 4)])
+        apply(net.model(net.add("GlobalAveragePool", "mean", shuffled)), [Channels("conv", 4)])
 
 
 def test_layers_that_lose_channels_together_are_a_group() -> None:
@@ -107,5 +110,5 @@ def test_the_model_given_stays_as_it_is(model: str, layer: str, width: int) -> N
     unbound = read_model(ZOO / f"{model}.onnx")
     layers = [n.name for n in unbound.nodes if n.op_type == "Conv"]
     before = bind_shapes(unbound).types
-    apply(unbound, [RemoveChannels(layers[2], width)])
+    apply(unbound, [Channels(layers[2], width)])
     assert bind_shapes(unbound).types == before

@@ -1,1 +1,1 @@
-"""Removing channels of a layer, with everything that depends on them."""
+"""Another number of channels in a layer, with everything that depends on them."""

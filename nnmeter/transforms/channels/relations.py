@@ -1,7 +1,8 @@
-"""How axes of tensors hang together: what is lost of one when indices of another are removed.
+"""How axes of tensors hang together: what becomes of one when indices of another are removed, or added.
 
-An axis is a tensor's name and the number of the axis. A relation holds for the indices that are kept, whatever they
-are, so that a dependency group is what the relations make of one removal, and nothing else.
+An axis is a tensor's name and the number of the axis. What becomes of it is a count for each of its indices: 0 where the
+index is removed, 1 where it stays, 2 where another one is put beside it. A relation holds for these counts, whatever
+they are, so that a dependency group is what the relations make of one change, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from math import prod
 import numpy as np
 
 Axis = tuple[str, int]
-Keep = np.ndarray  # one truth value an index
+Counts = np.ndarray  # a whole number an index
 
 
 @dataclass(frozen=True)
@@ -93,43 +94,55 @@ Relation = Tie | Part | Blocks | Grouped
 
 
 class Unfit(Exception):
-    """Indices of an axis that do not fit a relation: not whole blocks, or not as many of each group."""
+    """Counts of an axis that do not fit a relation: not whole blocks, or not as many of each group."""
 
     def __init__(self, relation: Blocks | Grouped) -> None:
         super().__init__(relation)
         self.relation = relation
 
 
-class Removal:
-    """The indices that are kept of each axis, and what follows from them.
+class Resizing:
+    """What becomes of the indices of each axis, from what is asked of one and the relations.
 
     Args:
         relations: of each axis, those that it is in.
-        sizes: how many indices an axis has.
+        shapes: of each tensor.
+        grows: whether indices are added; they are removed otherwise.
     """
 
-    def __init__(self, relations: dict[Axis, list[Relation]], shapes: dict[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self, relations: dict[Axis, list[Relation]], shapes: dict[str, tuple[int, ...]], grows: bool = False
+    ) -> None:
         self._relations = relations
         self._shapes = shapes
         self._pending: list[Axis] = []
-        self.keep: dict[Axis, Keep] = {}
+        self.grows = grows
+        self.known: dict[Axis, Counts] = {}
 
-    def kept(self, axis: Axis) -> Keep:
-        """Which indices of an axis are kept."""
-        found = self.keep.get(axis)
-        return np.ones(self._shapes[axis[0]][axis[1]], bool) if found is None else found
+    def counts(self, axis: Axis) -> Counts:
+        """What becomes of the indices of an axis."""
+        found = self.known.get(axis)
+        return np.ones(self._shapes[axis[0]][axis[1]], np.int64) if found is None else found
+
+    def size(self, axis: Axis) -> int:
+        """How many indices an axis has in the end."""
+        return int(self.counts(axis).sum())
+
+    def changed(self) -> list[Axis]:
+        """The axes of which something is removed or added."""
+        return [axis for axis, counts in self.known.items() if (counts != 1).any()]
 
     def cuts(self) -> list[Blocks | Grouped]:
         """The relations that were met and that cut an axis into blocks."""
-        met = dict.fromkeys(r for axis in self.keep for r in self._relations.get(axis, ()))
+        met = dict.fromkeys(r for axis in self.known for r in self._relations.get(axis, ()))
         return [relation for relation in met if isinstance(relation, Blocks | Grouped)]
 
-    def restrict(self, axis: Axis, keep: Keep) -> None:
-        """Keep no more than these indices of an axis."""
-        before = self.kept(axis)
-        after = before & keep
+    def demand(self, axis: Axis, counts: Counts) -> None:
+        """Ask for no more than these counts of an axis, or for no less where it grows."""
+        before = self.counts(axis)
+        after = np.maximum(before, counts) if self.grows else np.minimum(before, counts)
         if not np.array_equal(before, after):
-            self.keep[axis] = after
+            self.known[axis] = after
             self._pending.append(axis)
 
     def spread(self) -> None:
@@ -142,61 +155,67 @@ class Removal:
             while self._pending:
                 for relation in self._relations.get(self._pending.pop(), ()):
                     _APPLY[type(relation)](self, relation)  # type: ignore[operator]
-            for relation in {r for axis in self.keep for r in self._relations.get(axis, ())}:
-                if isinstance(relation, Blocks | Grouped) and not _FITS[type(relation)](self, relation):  # type: ignore[operator]
+            for relation in self.cuts():
+                if not _FITS[type(relation)](self, relation):  # type: ignore[operator]
                     raise Unfit(relation)
 
 
-def _tie(removal: Removal, relation: Tie) -> None:
-    removal.restrict(relation.second, removal.kept(relation.first))
-    removal.restrict(relation.first, removal.kept(relation.second))
+def _tie(change: Resizing, relation: Tie) -> None:
+    change.demand(relation.second, change.counts(relation.first))
+    change.demand(relation.first, change.counts(relation.second))
 
 
-def _part(removal: Removal, relation: Part) -> None:
+def _part(change: Resizing, relation: Part) -> None:
     here = slice(relation.offset, relation.offset + relation.length)
-    removal.restrict(relation.part, removal.kept(relation.whole)[here])
-    whole = np.ones(len(removal.kept(relation.whole)), bool)
-    whole[here] = removal.kept(relation.part)
-    removal.restrict(relation.whole, whole)
+    change.demand(relation.part, change.counts(relation.whole)[here])
+    whole = np.ones(len(change.counts(relation.whole)), np.int64)
+    whole[here] = change.counts(relation.part)
+    change.demand(relation.whole, whole)
 
 
-def _blocks(removal: Removal, relation: Blocks) -> None:
-    product = _product([removal.kept(axis) for axis in relation.factors])
-    removal.restrict(relation.whole, product.ravel())
-    kept = removal.kept(relation.whole).reshape(relation.sizes)
-    margins = [
-        kept.any(axis=tuple(other for other in range(kept.ndim) if other != number)) for number in range(kept.ndim)
-    ]
-    for axis, margin in zip(relation.factors, margins, strict=True):
-        removal.restrict(axis, margin)
+def _blocks(change: Resizing, relation: Blocks) -> None:
+    change.demand(relation.whole, _product(change, relation))
+    counts = change.counts(relation.whole).reshape(relation.sizes)
+    for number, axis in enumerate(relation.factors):
+        others = tuple(other for other in range(counts.ndim) if other != number)
+        # In a product with a factor that is not changed, an index has its own count there; where it grows, all have.
+        change.demand(axis, counts.min(axis=others) if change.grows else counts.max(axis=others))
 
 
-def _blocks_fit(removal: Removal, relation: Blocks) -> bool:
-    product = _product([removal.kept(axis) for axis in relation.factors])
-    return np.array_equal(product.ravel(), removal.kept(relation.whole))
+def _blocks_fit(change: Resizing, relation: Blocks) -> bool:
+    return np.array_equal(_product(change, relation), change.counts(relation.whole))
 
 
-def _product(keeps: list[Keep]) -> Keep:
-    product = np.ones((), bool)
-    for keep in keeps:
-        product = product[..., None] & keep
-    return product
+def _product(change: Resizing, relation: Blocks) -> Counts:
+    product = np.ones((), np.int64)
+    for axis in relation.factors:
+        product = product[..., None] * change.counts(axis)
+    return product.ravel()
 
 
-def _grouped(removal: Removal, relation: Grouped) -> None:
-    data = removal.kept(relation.data).reshape(relation.groups, relation.inner)
-    result = removal.kept(relation.result).reshape(relation.groups, relation.outer)
-    groups = data.any(1) & result.any(1)
-    removal.restrict(relation.data, np.repeat(groups, relation.inner))
-    removal.restrict(relation.result, np.repeat(groups, relation.outer))
+def _grouped(change: Resizing, relation: Grouped) -> None:
+    data = change.counts(relation.data).reshape(relation.groups, relation.inner)
+    result = change.counts(relation.result).reshape(relation.groups, relation.outer)
+    if change.grows:
+        if relation.inner == relation.outer == 1:  # depthwise; the groups of others do not grow in number
+            change.demand(relation.data, result.ravel())
+            change.demand(relation.result, data.ravel())
+        else:
+            change.demand(relation.weight, np.where(np.arange(relation.inner) < data.sum(1).max() - relation.inner, 2, 1))
+        return
+    groups = np.minimum(data.max(1), result.max(1))
+    change.demand(relation.data, np.repeat(groups, relation.inner))
+    change.demand(relation.result, np.repeat(groups, relation.outer))
     if groups.any():
-        most = int(data[groups].sum(1).max())
-        removal.restrict(relation.weight, np.arange(relation.inner) < most)
+        most = int(data[groups > 0].sum(1).max())
+        change.demand(relation.weight, (np.arange(relation.inner) < most).astype(np.int64))
 
 
-def _grouped_fit(removal: Removal, relation: Grouped) -> bool:
-    data = removal.kept(relation.data).reshape(relation.groups, relation.inner).sum(1)
-    result = removal.kept(relation.result).reshape(relation.groups, relation.outer).sum(1)
+def _grouped_fit(change: Resizing, relation: Grouped) -> bool:
+    data = change.counts(relation.data).reshape(relation.groups, relation.inner).sum(1)
+    result = change.counts(relation.result).reshape(relation.groups, relation.outer).sum(1)
+    if change.grows and relation.inner == relation.outer == 1:
+        return True
     return len(set(data[data > 0])) <= 1 and len(set(result[result > 0])) <= 1
 
 

@@ -1,4 +1,4 @@
-"""What states a size: attributes and constants of operators whose tensors lose indices.
+"""What states a size: attributes and constants of operators whose tensors lose or get indices.
 
 A shape that an exporter computes from other shapes follows by itself; one that it stores is stored anew. The constant of
 one operator may serve others, so each gets its own.
@@ -9,27 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from nnmeter.graph.ir import Node
-from nnmeter.transforms.channels.relations import Removal
+from nnmeter.transforms.channels.relations import Resizing
 from nnmeter.transforms.channels.rules import Shapes, sliced
 from nnmeter.transforms.draft import Draft
 
 Expected = Mapping[str, tuple[int, ...]]
 
 
-def rewrite_sizes(draft: Draft, removal: Removal, expected: Expected) -> None:
+def rewrite_sizes(draft: Draft, change: Resizing, expected: Expected) -> None:
     """Let the operators of a draft state the sizes that are expected.
 
     Args:
-        draft: the model; its types are those before the removal.
-        removal: what is removed.
+        draft: the model; its types are those before the change.
+        change: what becomes of the indices of axes.
         expected: shape of every tensor after it.
     """
-    changed = {name for (name, _), kept in removal.keep.items() if not kept.all()}
+    changed = {name for name, _ in change.changed()}
     shapes = Shapes(draft)
     for node in draft.nodes:
         rewrite = _REWRITES.get(node.op_type) if not node.domain else None
         if rewrite is not None and not changed.isdisjoint((*node.inputs, *node.outputs)):
-            rewrite(draft, node, removal, expected, shapes)
+            rewrite(draft, node, change, expected, shapes)
 
 
 def _store(draft: Draft, node: Node, position: int, values: Sequence[int]) -> None:
@@ -41,15 +41,16 @@ def _store(draft: Draft, node: Node, position: int, values: Sequence[int]) -> No
     node.inputs = (*node.inputs[:position], name, *node.inputs[position + 1 :])
 
 
-def _grouped(draft: Draft, node: Node, removal: Removal, expected: Expected, shapes: Shapes) -> None:
+def _grouped(draft: Draft, node: Node, change: Resizing, expected: Expected, shapes: Shapes) -> None:
     groups = node.attributes.get("group", 1)
     if groups > 1:
         inner = shapes[node.inputs[0]][1] // groups
-        kept = removal.kept((node.inputs[0], 1)).reshape(groups, inner).any(1)
-        node.attributes = {**node.attributes, "group": int(kept.sum())}
+        counts = change.counts((node.inputs[0], 1)).reshape(groups, inner)
+        groups = int(counts.sum()) if inner == 1 else int(counts.any(1).sum())
+        node.attributes = {**node.attributes, "group": groups}
 
 
-def _reshape(draft: Draft, node: Node, removal: Removal, expected: Expected, shapes: Shapes) -> None:
+def _reshape(draft: Draft, node: Node, change: Resizing, expected: Expected, shapes: Shapes) -> None:
     before, after = expected[node.inputs[0]], expected[node.outputs[0]]
     if len(node.inputs) < 2:  # version 1 of the operator
         node.attributes = {**node.attributes, "shape": after}
@@ -71,20 +72,20 @@ def _reshape(draft: Draft, node: Node, removal: Removal, expected: Expected, sha
     _store(draft, node, 1, values)
 
 
-def _expand(draft: Draft, node: Node, removal: Removal, expected: Expected, shapes: Shapes) -> None:
+def _expand(draft: Draft, node: Node, change: Resizing, expected: Expected, shapes: Shapes) -> None:
     if node.inputs[1] in draft.constants:
         stated = shapes.value(node, 1) or []
         after = expected[node.outputs[0]][-len(stated) :] if stated else ()
         _store(draft, node, 1, [1 if old == 1 else new for old, new in zip(stated, after, strict=True)])
 
 
-def _resize(draft: Draft, node: Node, removal: Removal, expected: Expected, shapes: Shapes) -> None:
+def _resize(draft: Draft, node: Node, change: Resizing, expected: Expected, shapes: Shapes) -> None:
     stated = shapes.value(node, 3)
     if stated is not None and "axes" not in node.attributes:
         _store(draft, node, 3, expected[node.outputs[0]])
 
 
-def _split(draft: Draft, node: Node, removal: Removal, expected: Expected, shapes: Shapes) -> None:
+def _split(draft: Draft, node: Node, change: Resizing, expected: Expected, shapes: Shapes) -> None:
     along = node.attributes.get("axis", 0) % shapes.rank(node.inputs[0])
     parts = [expected[name][along] for name in node.outputs if name]
     if "split" in node.attributes:
@@ -99,12 +100,12 @@ def _split(draft: Draft, node: Node, removal: Removal, expected: Expected, shape
             node.inputs = (node.inputs[0], draft.constant(f"{node.name}_split", parts, "int64"))
 
 
-def _slice(draft: Draft, node: Node, removal: Removal, expected: Expected, shapes: Shapes) -> None:
+def _slice(draft: Draft, node: Node, change: Resizing, expected: Expected, shapes: Shapes) -> None:
     cuts = sliced(node, shapes)
     if cuts is None:
         return
     data = node.inputs[0]
-    cut = {axis for axis, (_, _, step) in cuts.items() if step == 1 and not removal.kept((data, axis)).all()}
+    cut = {axis for axis, (_, _, step) in cuts.items() if step == 1 and (change.counts((data, axis)) != 1).any()}
     if not cut:
         return
     attributes = node.attributes
@@ -117,7 +118,7 @@ def _slice(draft: Draft, node: Node, removal: Removal, expected: Expected, shape
     for place, axis in enumerate(axes):
         if axis in cut:
             for side in (0, 1):
-                sides[side][place] = int(removal.kept((data, axis))[: cuts[axis][side]].sum())
+                sides[side][place] = int(change.counts((data, axis))[: cuts[axis][side]].sum())
     if "starts" in attributes:
         node.attributes = {**attributes, "starts": tuple(sides[0]), "ends": tuple(sides[1])}
     else:

@@ -1,14 +1,14 @@
-"""Removing channels of one layer from a model, and of all that hangs together with it.
+"""Another number of channels in one layer of a model, and in all that hangs together with it.
 
 1. Every operator's rule (`rules.py`) says how the axes of its tensors hang together. From the channels that a layer
-   loses, what others lose follows by these relations (`relations.py`): the layers that read them, those whose results
-   are added to them, normalization, grouped convolutions, heads.
-2. The last channels go. Where they have to go as blocks (whole heads, groups, or as many of each), the blocks are found
-   from the relation that did not fit.
+   loses or gets, what others do follows by these relations (`relations.py`): the layers that read them, those whose
+   results are added to them, normalization, grouped convolutions, heads.
+2. The last channels go, or get another beside them. Where they have to go as blocks (whole heads, groups, or as many of
+   each), the blocks are found from the relation that did not fit.
 3. It is refused where an operator has no rule, where an input or output of the model would change, where nothing
    would be left of an axis, and where the count fits no block. The error says which.
-4. Weights shrink, and what states a size of the old shape (`rewriting.py`). The new model is bound, and every tensor
-   must come out as the relations say.
+4. Weights change with them, and what states a size of the old shape (`rewriting.py`). The new model is bound, and every
+   tensor must come out as the relations say.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Node, TensorType
-from nnmeter.graph.unbound import UnboundModel
-from nnmeter.transforms.channels.relations import Axis, Blocks, Grouped, Relation, Removal, Unfit
+from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, UnboundModel
+from nnmeter.transforms.channels.relations import Axis, Blocks, Counts, Grouped, Relation, Resizing, Unfit
 from nnmeter.transforms.channels.rewriting import rewrite_sizes
 from nnmeter.transforms.channels.rules import Shapes, Spoken, speak
 from nnmeter.transforms.draft import Draft, captured, fitting_sizes
@@ -82,74 +82,76 @@ class DependencyGraph:
         name, axis = self.channels_of(layer)
         return self.types[name].shape[axis]
 
-    def remove(self, layer: str, width: int) -> Removal:
-        """What is removed of all axes where a layer keeps `width` channels (rules 1 to 3).
+    def resize(self, layer: str, width: int) -> Resizing:
+        """What becomes of all axes where a layer has `width` channels (rules 1 to 3).
 
         Raises:
             TransformError: it cannot be done; the message says why.
         """
         axis = self.channels_of(layer)
         have = self.width(layer)
-        if not 0 < width < have:
-            raise TransformError(f"{self.source}: '{layer}' has {have} channels; keep from 1 to {have - 1}, not {width}")
-        removal = self._removal()
+        if not 0 < width < 2 * have or width == have:
+            raise TransformError(
+                f"{self.source}: '{layer}' has {have} channels; give another number from 1 to {2 * have - 1}, not {width}"
+            )
+        grows, count = width > have, abs(width - have)
+        change = self._resizing(grows)
         fault: TransformError | None = None
         try:
-            return self._tried(layer, axis, np.arange(have) < width, removal)
+            return self._tried(layer, axis, _last(have, count, grows), change)
         except Unfit as unfit:
             cuts = [unfit.relation]
         except TransformError as found:  # the last ones may be a whole block by chance: all of the values, no head
             fault = found
-            cuts = removal.cuts()
+            cuts = change.cuts()
         steps: set[int] = set()
         for relation in cuts:
-            found_removal, reason = self._in_blocks(layer, axis, have - width, relation, steps)
-            if found_removal is not None:
-                return found_removal
+            in_blocks, reason = self._in_blocks(layer, axis, width, relation, steps)
+            if in_blocks is not None:
+                return in_blocks
             fault = fault or reason
-        raise fault or self._not_in_blocks(layer, have - width, cuts[0], steps)
+        raise fault or self._not_in_blocks(layer, width, cuts[0], steps)
 
     def _in_blocks(
-        self, layer: str, axis: Axis, count: int, relation: Blocks | Grouped, steps: set[int]
-    ) -> tuple[Removal | None, TransformError | None]:
-        """What is removed where channels go as blocks (rule 2), or why they cannot; sizes of blocks go to `steps`."""
+        self, layer: str, axis: Axis, width: int, relation: Blocks | Grouped, steps: set[int]
+    ) -> tuple[Resizing | None, TransformError | None]:
+        """What becomes of axes where channels go as blocks (rule 2), or why they cannot; blocks' sizes go to `steps`."""
         reason: TransformError | None = None
-        for start, keep, step in _candidates(relation, count, self.width(layer)):
+        have = self.width(layer)
+        for start, counts, step in _candidates(relation, abs(width - have), have, width > have):
             steps.add(step)
-            if keep is None:
+            if counts is None:
                 continue
             try:
-                removal = self._tried(layer, start, keep, self._removal())
+                change = self._tried(layer, start, counts, self._resizing(width > have))
             except Unfit:
                 continue
             except TransformError as fault:
                 reason = fault
                 continue
-            if len(removal.kept(axis)) - int(removal.kept(axis).sum()) == count:
-                return removal, None
+            if change.size(axis) == width:
+                return change, None
         return None, reason
 
-    def _not_in_blocks(self, layer: str, count: int, relation: Blocks | Grouped, steps: set[int]) -> TransformError:
+    def _not_in_blocks(self, layer: str, width: int, relation: Blocks | Grouped, steps: set[int]) -> TransformError:
         have = self.width(layer)
         where = relation.data[0] if isinstance(relation, Grouped) else relation.whole[0]
         words = " or ".join(str(step) for step in sorted(steps) if 1 < step < have)
         return TransformError(
-            f"{self.source}: '{layer}' cannot lose {count} of its {have} channels: they go in blocks, by '{where}'"
-            + (f"; remove a multiple of {words}" if words else "; remove channels of another layer")
+            f"{self.source}: '{layer}' cannot have {width} in place of its {have} channels: they go in blocks, by "
+            f"'{where}'; " + (f"change it by a multiple of {words}" if words else "change another layer")
         )
 
-    def _removal(self) -> Removal:
-        return Removal(self._relations, {name: kind.shape for name, kind in self.types.items()})
+    def _resizing(self, grows: bool) -> Resizing:
+        return Resizing(self._relations, {name: kind.shape for name, kind in self.types.items()}, grows)
 
-    def _tried(self, layer: str, axis: Axis, keep: np.ndarray, removal: Removal) -> Removal:
-        removal.restrict(axis, keep)
-        removal.spread()
-        for (name, number), kept in removal.keep.items():
-            if kept.all():
-                continue
+    def _tried(self, layer: str, axis: Axis, counts: Counts, change: Resizing) -> Resizing:
+        change.demand(axis, counts)
+        change.spread()
+        for name, number in change.changed():
             if name in self._ends:
                 raise self._refusal(layer, f"{self._ends[name]} '{name}' of the model would change its shape")
-            if not kept.any():
+            if not change.size((name, number)):
                 raise self._refusal(layer, f"nothing would be left of '{name}'")
             for node in self._touching[name]:
                 spoken = self._spoken[node.name]
@@ -157,11 +159,11 @@ class DependencyGraph:
                     raise self._refusal(
                         layer, f"'{node.name}' ({node.op_type}) decides by the indices of '{name}', axis {number}"
                     )
-        return removal
+        return change
 
     def _refusal(self, layer: str, reason: str) -> TransformError:
         return TransformError(
-            f"{self.source}: channels of '{layer}' cannot be removed: {reason}; remove channels of another layer"
+            f"{self.source}: '{layer}' cannot have other channels: {reason}; change the channels of another layer"
         )
 
     def group(self, layer: str) -> tuple[str, ...]:
@@ -171,15 +173,14 @@ class DependencyGraph:
             TransformError: no channel of the layer can be removed.
         """
         have = self.width(layer)
-        removal = self._smallest(layer, have)
-        changed = {name for (name, _), kept in removal.keep.items() if not kept.all()}
+        changed = {name for name, _ in self._smallest(layer, have).changed()}
         return tuple([n.name for n in self.nodes.values() if n.op_type in _LAYERS and n.outputs[0] in changed])
 
-    def _smallest(self, layer: str, have: int) -> Removal:
+    def _smallest(self, layer: str, have: int) -> Resizing:
         fault: TransformError | None = None
         for count in (count for count in range(1, have) if have % count == 0):
             try:
-                return self.remove(layer, have - count)
+                return self.resize(layer, have - count)
             except TransformError as found:
                 fault = fault or found
         raise fault or self._refusal(layer, "it has one channel")
@@ -194,44 +195,48 @@ def _said(node: Node, shapes: Shapes) -> Spoken | None:
     return speak(node, shapes)
 
 
+def _last(size: int, count: int, grows: bool) -> Counts:
+    """Counts of an axis whose last indices go, or get another beside them."""
+    return np.where(np.arange(size) < size - count, 1, 2 if grows else 0)
+
+
 def _candidates(
-    relation: Blocks | Grouped, count: int, have: int
-) -> list[tuple[Axis, np.ndarray | None, int]]:
-    """Blocks that might go: an axis, what of it would be kept, and how many channels one block is.
+    relation: Blocks | Grouped, count: int, have: int, grows: bool
+) -> list[tuple[Axis, Counts | None, int]]:
+    """Blocks that might go: an axis, what would become of it, and how many channels one block is.
 
     Channels in an axis longer than the layer's, as where several layers are joined, go in the same share.
     """
-    found: list[tuple[Axis, np.ndarray | None, int]] = []
+    found: list[tuple[Axis, Counts | None, int]] = []
     if isinstance(relation, Blocks):
         total = int(np.prod(relation.sizes))
         for axis, size in zip(relation.factors, relation.sizes, strict=True):
             step = total // size if total == have else max(have // size, 1)
-            keep = np.arange(size) < size - count // step if count % step == 0 and count // step < size else None
-            found.append((axis, keep, step))
+            blocks = count // step if count % step == 0 and count // step < size else 0
+            found.append((axis, _last(size, blocks, grows) if blocks else None, step))
         return found
     for axis, inner in ((relation.data, relation.inner), (relation.result, relation.outer)):
         groups = relation.groups
-        total = groups * inner
-        if total != have:
+        if groups * inner != have:
             continue
-        if count % inner == 0:
-            found.append((axis, np.arange(total) < total - count, inner))
+        if count % inner == 0 and not grows:
+            found.append((axis, _last(have, count, grows), inner))
         elif count % groups == 0 and count // groups < inner:
-            found.append((axis, np.tile(np.arange(inner) < inner - count // groups, groups), groups))
+            found.append((axis, np.tile(_last(inner, count // groups, grows), groups), groups))
         else:
             found += [(axis, None, inner), (axis, None, groups)]
     return found
 
 
-def remove_channels(
+def set_channels(
     model: UnboundModel, layer: str, width: int, sizes: InputSizes = AS_DECLARED, known: DependencyGraph | None = None
 ) -> UnboundModel:
-    """The model in which a layer has fewer channels, and with it all that depends on them.
+    """The model in which a layer has another number of channels, and with it all that depends on them.
 
     Args:
         model: the model; it is not changed.
         layer: name of a convolution, or of a product with a weight.
-        width: how many channels it keeps.
+        width: how many channels it has then.
         sizes: what the model leaves open.
         known: its dependency graph, where it was made already.
 
@@ -239,29 +244,28 @@ def remove_channels(
         TransformError: it cannot be done; the message says why.
     """
     graph = known or DependencyGraph(model, sizes)
-    removal = graph.remove(layer, width)
+    change = graph.resize(layer, width)
     draft = Draft(model, sizes)
-    expected = {name: _shape(removal, name, kind.shape) for name, kind in draft.types.items()}
+    expected = {name: _shape(change, name, kind.shape) for name, kind in draft.types.items()}
     for name in list(draft.constants):
         before = draft.constants[name]
         after = expected.get(name, before.shape)
         if after != before.shape:
             draft.constants[name] = TensorType(before.dtype, after)
             if name in draft.values:
-                value = draft.values[name]
+                value = draft.values.pop(name)
                 for axis in range(value.ndim):
-                    value = np.compress(removal.kept((name, axis)), value, axis)
-                draft.values[name] = value
-    rewrite_sizes(draft, removal, expected)
+                    value = np.repeat(value, change.counts((name, axis)), axis)
+                if value.size <= MAX_KNOWN_ELEMENTS:
+                    draft.values[name] = value
+    rewrite_sizes(draft, change, expected)
     new = draft.finish(same_shapes=False)
     _check(new, sizes, expected, graph, layer)
     return new
 
 
-def _shape(removal: Removal, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(
-        int(removal.keep[name, axis].sum()) if (name, axis) in removal.keep else size for axis, size in enumerate(shape)
-    )
+def _shape(change: Resizing, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(change.size((name, axis)) if (name, axis) in change.known else n for axis, n in enumerate(shape))
 
 
 def _check(
