@@ -72,6 +72,12 @@ def _activation(text: str) -> Transform:
     return ReplaceActivation(*_pair(text, "OLD=NEW"))
 
 
+def _rewrite(text: str) -> Transform:
+    from nnmeter.transforms import Rewrite
+
+    return Rewrite(text)
+
+
 def _drop(text: str) -> Transform:
     from nnmeter.transforms import DropBlock
 
@@ -117,6 +123,8 @@ def _transform(name: str, metavar: str, make: Callable[[str], Transform], text: 
 @_transform("--channels", "LAYER=N", _channels,
             "N channels in a layer, with all that depends on them: fewer than it has, or more.")  # fmt: skip
 @_transform("--activation", "OLD=NEW", _activation, "One activation in the place of another: silu=relu, all=relu.")
+@_transform("--rewrite", "NAME", _rewrite,
+            "The same in other operators: layer-normalization, pool-floor, softmax-last.")  # fmt: skip
 @_transform("--drop", "BLOCK", _drop, "A block left out: a module, or FIRST..LAST operator.")
 @_transform("--repeat", "BLOCK=N", _repeat, "A block N times in a row.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",

@@ -140,7 +140,7 @@ def replace_activation(
 
     Args:
         model: the model; it is not changed.
-        old: a kind that the model has, or `all`.
+        old: a kind that the model has, or `all`. One may stand in the place of itself, written as `MAKERS` writes it.
         new: a key of `MAKERS`.
         sizes: what the model leaves open.
 
@@ -151,7 +151,7 @@ def replace_activation(
         raise TransformError(f"{model.source}: '{new}' is no activation; take {', '.join(MAKERS)}")
     draft = Draft(model, sizes)
     found = find_activations(draft)
-    chosen = [a for a in found if old in ("all", a.kind) and a.kind != new]
+    chosen = [a for a in found if old == a.kind or (old == "all" and a.kind != new)]
     if not chosen:
         kinds = ", ".join(sorted({a.kind for a in found})) or "none that is known"
         raise TransformError(f"{model.source}: has no activation '{old}' to replace; it has {kinds}")
@@ -236,6 +236,7 @@ MAKERS: Mapping[str, Callable[[Draft, str, str], list[Node]]] = {
     "gelu-tanh": _gelu_tanh,
     "hardsigmoid": _one("HardSigmoid"),
     "hardswish": _hardswish,
+    "hardswish-gate": _gate("HardSigmoid", alpha=1 / 6, beta=0.5),
     "identity": _one("Identity"),
     "leakyrelu": _one("LeakyRelu", alpha=0.01),
     "relu": _one("Relu"),

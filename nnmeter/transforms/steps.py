@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any, Protocol, runtime_checkable
 
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
@@ -24,6 +25,11 @@ class Transform(Protocol):
     @property
     def label(self) -> str:
         """What is done, in a few words."""
+        ...
+
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
         ...
 
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
@@ -76,6 +82,11 @@ class Batch:
         """What is done."""
         return f"batch {self.size}"
 
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--batch {self.size}"
+
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.sizes.set_batch`."""
         from nnmeter.transforms.sizes import set_batch
@@ -95,6 +106,11 @@ class Resolution:
         """What is done."""
         return f"resolution {self.height}x{self.width}"
 
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--resolution {self.height}x{self.width}"
+
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.sizes.set_resolution`."""
         from nnmeter.transforms.sizes import set_resolution
@@ -113,6 +129,11 @@ class SequenceLength:
         """What is done."""
         return f"sequence {self.length}"
 
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--sequence {self.length}"
+
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.sizes.set_sequence`."""
         from nnmeter.transforms.sizes import set_sequence
@@ -130,6 +151,11 @@ class Dimensions:
     def label(self) -> str:
         """What is done."""
         return " ".join(f"{name}={size}" for name, size in self.dims.items())
+
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return " ".join(f"--dim {quote(name)}={size}" for name, size in self.dims.items())
 
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.sizes.set_dimensions`."""
@@ -155,6 +181,11 @@ class Channels:
         """What is done."""
         return f"{self.layer} at {self.width} channels"
 
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--channels {quote(self.layer)}={self.width}"
+
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.channels.resizing`."""
         from nnmeter.transforms.channels.resizing import set_channels
@@ -178,6 +209,11 @@ class Quantize:
         """What is done."""
         return self.variant
 
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--quantize {self.variant}"
+
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.quantization.variants`."""
         from nnmeter.transforms.quantization.variants import quantize
@@ -197,6 +233,11 @@ class ReplaceActivation:
         """What is done."""
         return f"{self.new} for {self.old}"
 
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--activation {self.old}={self.new}"
+
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.activations`."""
         from nnmeter.transforms.activations import replace_activation
@@ -214,6 +255,11 @@ class DropBlock:
     def label(self) -> str:
         """What is done."""
         return f"without {self.block}"
+
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--drop {quote(self.block)}"
 
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.blocks`."""
@@ -234,8 +280,36 @@ class RepeatBlock:
         """What is done."""
         return f"{self.block} {self.times} times"
 
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--repeat {quote(self.block)}={self.times}"
+
     def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
         """See `nnmeter.transforms.blocks`."""
         from nnmeter.transforms.blocks import repeat_block
 
         return repeat_block(model, self.block, self.times, sizes)
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Another way to write the same: a key of `nnmeter.transforms.rewrites.REWRITES`."""
+
+    name: str
+
+    @property
+    def label(self) -> str:
+        """What is done."""
+        return self.name
+
+    @property
+    def option(self) -> str:
+        """How `nnmeter what-if` is told."""
+        return f"--rewrite {self.name}"
+
+    def __call__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
+        """See `nnmeter.transforms.rewrites`."""
+        from nnmeter.transforms.rewrites import rewrite
+
+        return rewrite(model, self.name, sizes)

@@ -29,6 +29,9 @@ from nnmeter.transforms.draft import Draft, captured, fitting_sizes
 from nnmeter.transforms.faults import TransformError, find_node
 
 
+_MOST_CUTS = 4  # that are tried to find blocks; each costs a pass over what depends on the layer
+
+
 class DependencyGraph:
     """How the axes of all tensors of a model hang together; made once, asked for any layer.
 
@@ -105,7 +108,7 @@ class DependencyGraph:
             fault = found
             cuts = change.cuts()
         steps: set[int] = set()
-        for relation in cuts:
+        for relation in cuts[:_MOST_CUTS]:
             in_blocks, reason = self._in_blocks(layer, axis, width, relation, steps)
             if in_blocks is not None:
                 return in_blocks
@@ -164,6 +167,19 @@ class DependencyGraph:
     def _refusal(self, layer: str, reason: str) -> TransformError:
         return TransformError(
             f"{self.source}: '{layer}' cannot have other channels: {reason}; change the channels of another layer"
+        )
+
+    def layers(self) -> tuple[str, ...]:
+        """The layers that have channels of their own, in the order of the file."""
+        constants = self.model.constants
+        return tuple(
+            [
+                node.name
+                for node in self.nodes.values()
+                if not node.domain
+                and node.op_type in _LAYERS
+                and (node.op_type != "MatMul" or node.inputs[1] in constants)
+            ]
         )
 
     def group(self, layer: str) -> tuple[str, ...]:
