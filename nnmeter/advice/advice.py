@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from nnmeter.advice.layers import Layer, dominant_layers
+from nnmeter.advice.layers import AddedWork, Layer, added_work, dominant_layers
 from nnmeter.advice.precisions import try_precisions
 from nnmeter.advice.rewriting import try_rewrites
 from nnmeter.advice.trial import Trial, Workbench
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-Kind = Literal["precision", "width", "activation", "rewrite"]
-
-
 @dataclass(frozen=True)
 class Advised:
     """A model's advice on a device.
@@ -40,6 +37,7 @@ class Advised:
         model: its path or name.
         prediction: what it takes as it is.
         layers: those that take longest, with their channels.
+        added: what the runtime adds to bring data between layouts.
         stairs: of layers, what other widths would take.
         advice: the changes that gain most, the greatest gain first.
         not_judged: changes that the pack cannot judge (rule 3).
@@ -49,6 +47,7 @@ class Advised:
     model: str
     prediction: Prediction
     layers: tuple[Layer, ...]
+    added: AddedWork
     stairs: tuple[Stair, ...]
     advice: tuple[Trial, ...]
     not_judged: tuple[Trial, ...]
@@ -64,6 +63,7 @@ class Advised:
             "interval_ms": list(self.prediction.interval_ms),
             "confidence": self.confidence,
             "layers": [layer.to_dict() for layer in self.layers],
+            "added_work": self.added.to_dict(),
             "stairs": [stair.to_dict() for stair in self.stairs],
             "advice": [trial.to_dict() for trial in self.advice],
             "not_judged": [trial.to_dict() for trial in self.not_judged],
@@ -106,6 +106,7 @@ def advise(
         called,
         bench.before,
         tuple(layers),
+        added_work(bench.before),
         tuple(stairs),
         tuple(gains),
         tuple(trial for trial in trials if not trial.judged),

@@ -56,13 +56,14 @@ def try_rewrites(bench: Workbench) -> Iterator[Trial]:
         return
     for kind in kinds:
         for form in FORMS.get(kind, ()):
-            why = f"{kind} is exported in another form than the runtime has fast code for"
-            trial = bench.try_change("activation", f"{kind} as {form}", why, "same", ReplaceActivation(kind, form))
+            why = f"{kind} is exported in a form that the runtime makes several kernels of"
+            change = ReplaceActivation(kind, form)
+            trial = bench.try_change("activation", change.label, why, "same", change)
             if trial is not None:
                 yield trial
         for simpler in SIMPLER.get(kind, ()):
             why = f"{kind} costs a pass over memory of its own, or several, where {simpler} may be fused"
             change = ReplaceActivation(kind, simpler)
-            trial = bench.try_change("activation", f"{simpler} for {kind}", why, "function", change)
+            trial = bench.try_change("activation", change.label, why, "function", change)
             if trial is not None:
                 yield trial

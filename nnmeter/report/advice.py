@@ -11,6 +11,7 @@ from nnmeter.report.numbers import TOP_KERNELS, format_ms, format_share
 
 if TYPE_CHECKING:
     from nnmeter.advice.advice import Advised
+    from nnmeter.advice.layers import AddedWork
     from nnmeter.advice.trial import Trial
     from nnmeter.advice.widths import Stair
 
@@ -64,3 +65,12 @@ def stair_words(stair: Stair) -> str:
 def not_judged_words(trials: Sequence[Trial]) -> str:
     """Which changes the pack cannot judge, and how much of what they bring it was not trained on."""
     return ", ".join(f"{trial.what} ({format_share(trial.outside)} of the new kernels' time)" for trial in trials)
+
+
+def added_words(added: AddedWork) -> str:
+    """What the runtime adds between layouts, and before which kernels."""
+    most = ", ".join(f"{count} before {kind}" for kind, count in added.before[:3])
+    return (
+        f"{format_ms(added.latency_ms)} ms ({format_share(added.share)}) bring data between layouts, in {added.kernels} "
+        f"kernels that no operator asked for ({most})"
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from nnmeter.report.advice import AdviceReport, advice_row, not_judged_words, stair_words
+from nnmeter.report.advice import AdviceReport, added_words, advice_row, not_judged_words, stair_words
 from nnmeter.report.machine import warn_of_another_machine
 from nnmeter.report.numbers import format_interval, format_ms, format_share
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
+
+_LEAST_ADDED = 0.01  # share of the time from which work between layouts is told
 
 
 def render(report: AdviceReport, layout: Layout) -> str:
@@ -36,6 +38,8 @@ def render(report: AdviceReport, layout: Layout) -> str:
             for layer in advised.layers
         ]
         text.add_table(("layer", "kernel", "channels", "ms", "share"), "nnrrr", [rows])
+    if advised.added.share >= _LEAST_ADDED:
+        text.add_wrapped(added_words(advised.added))
     for stair in advised.stairs:
         if len(stair.widths) > 1:
             others = f" (with {len(stair.group) - 1} more)" if len(stair.group) > 1 else ""

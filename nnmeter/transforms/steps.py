@@ -231,7 +231,7 @@ class ReplaceActivation:
     @property
     def label(self) -> str:
         """What is done."""
-        return f"{self.new} for {self.old}"
+        return f"{self.new} for {self.old}" if self.new != self.old else f"{self.new} in its usual form"
 
     @property
     def option(self) -> str:
