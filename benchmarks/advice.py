@@ -4,8 +4,8 @@
         [--passes 6] [--out advice.parquet] [--dry]
 
 1. Every model is advised on the pack's device. Of all advice, the `--count` with the greatest relative gain are taken, no
-   more than `--a-model` of a model, and of each kind (precision, width, activation, rewrite) as many as of the others
-   as far as there are.
+   more than `--a-model` of a model and one of its kinds, and of each kind (precision, width, activation, rewrite) as
+   many as of the others as far as there are.
 2. Each model and each changed one is written without weights, and all are measured in one sitting, interleaved, with
    random weights (`nnmeter.measure`). The machine has to be the pack's, or one whose pack this is (`nnmeter setup`).
 3. A gain is how much less time the changed model takes, relative to the model as it is. Printed are both gains, whether
@@ -93,7 +93,8 @@ def choose(cases: Sequence[Case], count: int, of_a_model: int) -> list[Case]:
         for queue in waiting.values():
             while queue:
                 case = queue.pop(0)
-                if sum(other.path == case.path for other in chosen) < of_a_model:
+                same = [other for other in chosen if other.path == case.path]
+                if len(same) < of_a_model and all(other.trial.kind != case.trial.kind for other in same):
                     chosen.append(case)
                     break
     return chosen[:count]
