@@ -28,6 +28,7 @@ def test_widths_around_one_are_multiples_of_blocks() -> None:
     assert widths_around(64) == [56, 72]
     assert widths_around(500) == [496, 504, 512, 480, 448]
     assert widths_around(3) == []
+    assert widths_around(768, 64) == [704, 832]
 
 
 def test_a_width_just_above_a_block_is_advised_down_and_up(predictor: LatencyPredictor) -> None:
