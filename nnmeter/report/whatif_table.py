@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nnmeter.report.comparison import format_change, format_percent, format_probability
+from nnmeter.report.comparison import format_change, format_percent
 from nnmeter.report.machine import warn_of_another_machine
 from nnmeter.report.numbers import format_interval, format_ms
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
+from nnmeter.wording import format_probability
 
 if TYPE_CHECKING:
     from nnmeter.advice.what_if import Step, WhatIf

@@ -21,7 +21,7 @@ PAIRS = [(registry, d, f) for registry in (CORE, LAB) for d in registry.document
 
 
 def test_documents_of_the_core_and_of_the_lab() -> None:
-    documents = "check comparison devices groups kernels pack predictions refresh scorecard trace"
+    documents = "advice check comparison devices groups kernels pack predictions refresh scorecard sweep trace whatif"
     assert CORE.documents() == tuple(documents.split())
     assert LAB.documents() == ("calibration", "fusion", "imported", "measurements", "setup", "verification")
 
