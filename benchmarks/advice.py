@@ -70,7 +70,9 @@ def main() -> int:
         print("nothing is advised", file=sys.stderr)
         return 2
     for case in cases:
-        print(f"{case.path.stem:<32} {case.trial.kind:<10} {case.trial.what:<48} predicted {case.gain:+.1%}", flush=True)
+        print(
+            f"{case.path.stem:<32} {case.trial.kind:<10} {case.trial.what:<48} predicted {case.gain:+.1%}", flush=True
+        )
     return 0 if options.dry else measure(cases, options)
 
 

@@ -130,7 +130,9 @@ def compare(path: Path, graph: Graph, pack: DevicePack, verbose: bool) -> tuple[
     ours = keys(detect_kernels(graph, pack.rules))
     shared = sum((ours & theirs).values())
     count = sum(ours.values()) + sum(theirs.values())
-    print(f"{path.stem:<52} F1 {2 * shared / count:.4f}  {sum(ours.values())} kernels, {sum(theirs.values())} of the file")
+    print(
+        f"{path.stem:<52} F1 {2 * shared / count:.4f}  {sum(ours.values())} kernels, {sum(theirs.values())} of the file"
+    )
     if verbose:
         for sign, rest in (("+", ours - theirs), ("-", theirs - ours)):
             for key, times in sorted(rest.items()):
@@ -166,7 +168,9 @@ def compare_speedups(predictor: LatencyPredictor, made: dict[str, Graph], option
         errors.append(abs(predicted / measured - 1))
         print(f"{file:<60} predicted {predicted:.2f} x, measured {measured:.2f} x, {predicted / measured - 1:+.1%}")
     near = sum(error <= NEAR for error in errors) / max(len(errors), 1)
-    print(f"{len(errors)} speed-ups: {near:.1%} within {NEAR:.0%} of the measured, median {statistics.median(errors):.1%}")
+    print(
+        f"{len(errors)} speed-ups: {near:.1%} within {NEAR:.0%} of the measured, median {statistics.median(errors):.1%}"
+    )
     return near >= LEAST_SHARE
 
 

@@ -107,7 +107,9 @@ def _panel(panel: Panel, left: float, names: Sequence[str], logarithmic: bool) -
         )
     parts.append(f'<line class="axis" x1="{left + _LEFT:.0f}" x2="{right:.0f}" y1="{bottom}" y2="{bottom}"/>')
     middle = (left + _LEFT + right) / 2
-    parts.append(f'<text class="faint" x="{middle:.0f}" y="{bottom + 38}" text-anchor="middle">{_text(panel.across)}</text>')
+    parts.append(
+        f'<text class="faint" x="{middle:.0f}" y="{bottom + 38}" text-anchor="middle">{_text(panel.across)}</text>'
+    )
     for series in panel.series:
         parts += _series(series, panel.up, _colour(names.index(series.name)), across, up)
     return parts
@@ -126,7 +128,9 @@ def _series(
     parts.append(f'<polyline class="line" stroke="{colour}" points="{points}"/>')
     for (x, y), (place_x, place_y) in zip(series.points, places, strict=True):
         said = f"{series.name}: {_number(x)}, {format_ms(y)} {unit}"
-        parts.append(f'<circle cx="{place_x:.1f}" cy="{place_y:.1f}" r="3" fill="{colour}"><title>{_text(said)}</title></circle>')
+        parts.append(
+            f'<circle cx="{place_x:.1f}" cy="{place_y:.1f}" r="3" fill="{colour}"><title>{_text(said)}</title></circle>'
+        )
     return parts
 
 

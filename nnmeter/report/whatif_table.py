@@ -80,6 +80,8 @@ def sentence_of(one: WhatIf) -> str:
     if comparison.verdict == "cannot tell":
         leaning, sure = ("slower", slower) if slower >= 0.5 else ("faster", 1 - slower)
         return f"cannot tell: it would be {leaning} with a probability of {format_probability(sure)} only"
-    times = f"{1 / comparison.ratio:.2f} times as fast" if comparison.ratio < 1 else f"{comparison.ratio:.2f} times as long"
+    times = (
+        f"{1 / comparison.ratio:.2f} times as fast" if comparison.ratio < 1 else f"{comparison.ratio:.2f} times as long"
+    )
     sure = format_probability(max(slower, 1 - slower))
     return f"it would be {comparison.verdict} with a probability of {sure}: {times}"

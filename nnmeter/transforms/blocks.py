@@ -47,10 +47,7 @@ def find_block(draft: Draft, name: str) -> Block:
     written = {output for node in nodes for output in node.outputs if output}
     ends = {declared.name for declared in draft.outputs}
     read_by_others = {
-        tensor
-        for node in draft.nodes
-        if node.name not in inside
-        for tensor in (*node.inputs, *captured(node))
+        tensor for node in draft.nodes if node.name not in inside for tensor in (*node.inputs, *captured(node))
     } | ends
     results = sorted(written & read_by_others)
     reads = dict.fromkeys(
@@ -67,7 +64,9 @@ def find_block(draft: Draft, name: str) -> Block:
     kind = draft.types[results[0]]
     alike = [tensor for tensor in reads if draft.types.get(tensor) == kind]
     if len(alike) != 1:
-        types = ", ".join(f"{tensor} ({draft.types[tensor]})" for tensor in list(reads)[:_NAMED] if tensor in draft.types)
+        types = ", ".join(
+            f"{tensor} ({draft.types[tensor]})" for tensor in list(reads)[:_NAMED] if tensor in draft.types
+        )
         raise TransformError(
             f"{draft.source}: {called} reads {len(alike)} tensors of its result's type, {kind} (it reads {types or '-'}); "
             "name a block that reads one"
@@ -78,11 +77,11 @@ def find_block(draft: Draft, name: str) -> Block:
 def _nodes_of(draft: Draft, name: str) -> list[Node]:
     first, dots, last = name.partition("..")
     if dots:
-        start, end = (
-            draft.nodes.index(find_node(draft.nodes, operator, draft.source)) for operator in (first, last)
-        )
+        start, end = (draft.nodes.index(find_node(draft.nodes, operator, draft.source)) for operator in (first, last))
         if start > end:
-            raise TransformError(f"{draft.source}: '{last}' stands before '{first}' in the file; name them the other way")
+            raise TransformError(
+                f"{draft.source}: '{last}' stands before '{first}' in the file; name them the other way"
+            )
         return draft.nodes[start : end + 1]
     places = {node.name: module_name(node.scope or node.name) for node in draft.nodes}
     nodes = [node for node in draft.nodes if _is_in(places[node.name], name)]

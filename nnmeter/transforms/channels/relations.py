@@ -201,7 +201,9 @@ def _grouped(change: Resizing, relation: Grouped) -> None:
             change.demand(relation.data, result.ravel())
             change.demand(relation.result, data.ravel())
         else:
-            change.demand(relation.weight, np.where(np.arange(relation.inner) < data.sum(1).max() - relation.inner, 2, 1))
+            change.demand(
+                relation.weight, np.where(np.arange(relation.inner) < data.sum(1).max() - relation.inner, 2, 1)
+            )
         return
     groups = np.minimum(data.max(1), result.max(1))
     change.demand(relation.data, np.repeat(groups, relation.inner))

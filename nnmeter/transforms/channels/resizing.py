@@ -29,7 +29,6 @@ from nnmeter.transforms.channels.rules import Shapes, Spoken, speak
 from nnmeter.transforms.draft import Draft, captured, fitting_sizes
 from nnmeter.transforms.faults import TransformError, find_node
 
-
 _MOST_CUTS = 4  # that are tried to find blocks; each costs a pass over what depends on the layer
 
 

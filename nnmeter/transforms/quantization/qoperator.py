@@ -124,7 +124,10 @@ class _Quantizer:
         stored = draft.weight(f"{name}_quantized", dtype, kind.shape)
         if axis is None:
             scale, zero_point = self.ranges.weight(dtype, dtype == "int8")
-            names = (draft.constant(f"{name}_scale", scale, kind.dtype), draft.constant(f"{name}_zp", zero_point, dtype))
+            names = (
+                draft.constant(f"{name}_scale", scale, kind.dtype),
+                draft.constant(f"{name}_zp", zero_point, dtype),
+            )
             self.quantized[name] = _Quantized(stored, *names)
         else:
             count = kind.shape[axis]
@@ -210,9 +213,7 @@ def _make_product(quantizer: _Quantizer, node: Node) -> bool:
     result = quantizer.result(node.outputs[0])
     if data is None or weight is None or result is None:
         return False
-    return quantizer.write(
-        node, "QLinearMatMul", [*data[0].all, *weight.all, result.scale, result.zero_point], result
-    )
+    return quantizer.write(node, "QLinearMatMul", [*data[0].all, *weight.all, result.scale, result.zero_point], result)
 
 
 def _make_elementwise(count: int, op_type: str = "") -> Callable[[_Quantizer, Node], bool]:
