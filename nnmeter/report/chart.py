@@ -1,4 +1,4 @@
-"""Line charts as SVG, written by hand: a page can hold them, they need no library, and the same data give the same bytes.
+"""Line charts as SVG, written by hand: they need no library, and the same data give the same bytes.
 
 1. Panels stand beside each other and share the colours of their series. A series may have a band, as an interval has.
 2. An axis starts at 0, unless it is logarithmic. Marks stand at round numbers, or at the data where these are few.
@@ -101,10 +101,10 @@ def _panel(panel: Panel, left: float, names: Sequence[str], logarithmic: bool) -
             f'<text class="faint" x="{left + _LEFT - 8:.0f}" y="{up(mark) + 4:.1f}" text-anchor="end">'
             f"{_number(mark)}</text>"
         )
-    for mark in _thinned(xs):
-        parts.append(
-            f'<text class="faint" x="{across(mark):.1f}" y="{bottom + 18}" text-anchor="middle">{_number(mark)}</text>'
-        )
+    parts += [
+        f'<text class="faint" x="{across(mark):.1f}" y="{bottom + 18}" text-anchor="middle">{_number(mark)}</text>'
+        for mark in _thinned(xs)
+    ]
     parts.append(f'<line class="axis" x1="{left + _LEFT:.0f}" x2="{right:.0f}" y1="{bottom}" y2="{bottom}"/>')
     middle = (left + _LEFT + right) / 2
     parts.append(

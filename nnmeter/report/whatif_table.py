@@ -35,12 +35,13 @@ def render(found: Sequence[WhatIf], layout: Layout) -> str:
 def table_of(one: WhatIf) -> tuple[tuple[str, ...], str, list[tuple[str, ...]]]:
     """Headings, kinds and rows of the table of one device; throughput only where the batch changes."""
     confidence = round(100 * one.confidence)
-    headings = ("", "ms", f"{confidence} % interval", "difference", f"{confidence} % interval", "", "kernels")
+    interval = f"{confidence} % interval"
+    headings: tuple[str, ...] = ("", "ms", interval, "difference", interval, "", "kernels")
     kinds = "trrrrrr"
     batches = len({step.items for step in one.steps}) > 1
     if batches:
         headings, kinds = (*headings, "items", "items/s"), f"{kinds}rr"
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for number, step in enumerate(one.steps):
         row = (
             step.label if number < 2 else f"+ {step.label}",
@@ -83,5 +84,5 @@ def sentence_of(one: WhatIf) -> str:
     times = (
         f"{1 / comparison.ratio:.2f} times as fast" if comparison.ratio < 1 else f"{comparison.ratio:.2f} times as long"
     )
-    sure = format_probability(max(slower, 1 - slower))
-    return f"it would be {comparison.verdict} with a probability of {sure}: {times}"
+    known = format_probability(max(slower, 1 - slower))
+    return f"it would be {comparison.verdict} with a probability of {known}: {times}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import pi, sqrt
+from typing import Any
 
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Node
@@ -164,7 +165,7 @@ def replace_activation(model: UnboundModel, old: str, new: str, sizes: InputSize
     return draft.finish(same_shapes=True)
 
 
-def _one(op_type: str, **attributes: float) -> Callable[[Draft, str, str], list[Node]]:
+def _one(op_type: str, **attributes: Any) -> Callable[[Draft, str, str], list[Node]]:
     return lambda draft, source, result: [draft.node(op_type, (source,), (result,), **attributes)]
 
 
@@ -176,7 +177,7 @@ def _relu6(draft: Draft, source: str, result: str) -> list[Node]:
     return [draft.node("Clip", (source, low, high), (result,))]
 
 
-def _gate(op_type: str, **attributes: float) -> Callable[[Draft, str, str], list[Node]]:
+def _gate(op_type: str, **attributes: Any) -> Callable[[Draft, str, str], list[Node]]:
     """X times a function of x."""
 
     def make(draft: Draft, source: str, result: str) -> list[Node]:

@@ -1,8 +1,8 @@
 """Dropping or repeating a block: operators between one tensor and another of the same type.
 
 A block is named by the module of the exporting framework (`layer1.1`, with all that is in it), or by its first and last
-operator (`FIRST..LAST`, in the order of the file). It has one result that others read, and reads, besides constants, one
-tensor of that result's type; what else it reads, as a mask, every copy reads.
+operator (`FIRST..LAST`, in the order of the file). It has one result that others read, and reads, besides constants,
+one tensor of that result's type; what else it reads, as a mask, every copy reads.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def find_block(draft: Draft, name: str) -> Block:
             f"{tensor} ({draft.types[tensor]})" for tensor in list(reads)[:_NAMED] if tensor in draft.types
         )
         raise TransformError(
-            f"{draft.source}: {called} reads {len(alike)} tensors of its result's type, {kind} (it reads {types or '-'}); "
-            "name a block that reads one"
+            f"{draft.source}: {called} reads {len(alike)} tensors of its result's type, {kind} (it reads "
+            f"{types or '-'}); name a block that reads one"
         )
     return Block(tuple(nodes), alike[0], results[0])
 
@@ -89,8 +89,8 @@ def _nodes_of(draft: Draft, name: str) -> list[Node]:
         modules = list(dict.fromkeys(place for place in places.values() if place))
         known = f"its modules are {', '.join(modules[:_NAMED])} ..." if modules else "its file names no modules"
         raise TransformError(
-            f"{draft.source}: there is no module '{brief(name, 80)}'; {known}; or name the first and the last operator, "
-            "FIRST..LAST"
+            f"{draft.source}: there is no module '{brief(name, 80)}'; {known}; or name the first and the last "
+            "operator, FIRST..LAST"
         )
     return nodes
 

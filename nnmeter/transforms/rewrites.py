@@ -82,7 +82,7 @@ def _pool_floor(draft: Draft) -> int:
 
 
 def _layer_normalization(draft: Draft) -> int:
-    """Layer normalization over the last axis in its single operators: (x - mean) / sqrt(variance + e) x scale + bias."""
+    """Layer normalization over the last axis in single operators: (x - mean) / sqrt(variance + e) x scale + bias."""
     if draft.opset < _LAYER_NORMALIZATION_OPSET:
         return 0
     writers, readers = draft.writers(), draft.readers()

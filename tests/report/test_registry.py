@@ -40,7 +40,7 @@ def test_every_file_that_is_named_so_is_a_renderer(registry: Registry, document:
 
 @pytest.mark.parametrize(("document", "report_format"), [("predictions", "poem"), ("poems", "table")])
 def test_what_is_not_there_is_named_with_what_is(document: str, report_format: str) -> None:
-    with pytest.raises(KeyError, match=r"there are table|it has check"):
+    with pytest.raises(KeyError, match=r"there are table|it has advice"):
         CORE.renderer(document, report_format)
 
 

@@ -91,7 +91,7 @@ def inverted(narrow: int = 8, wide: int = 32, group: int = 32, joined: int = 12,
 def vision_transformer(
     width: int = 48, heads: int = 4, size: int = 12, hidden: int = 96, batch: int = 1
 ) -> onnx.ModelProto:
-    """One block of a vision transformer as timm has it: a product for query, key and value together, cut by a Reshape."""
+    """One block of a vision transformer as timm has it: one product for query, key and value, cut by a Reshape."""
     net = Net([batch, 3, 8, 8])
     inner = heads * size
     x = net.conv("patches", "input", 3, width, 4, strides=[4, 4])  # 3 x 3 patches

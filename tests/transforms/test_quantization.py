@@ -111,7 +111,7 @@ def test_unknown_variants_are_refused(variant: str, said: str) -> None:
 
 
 def test_models_that_cannot_be_quantized_are_refused() -> None:
-    with pytest.raises(TransformError, match="is quantized already .* is MatMulNBits"):
+    with pytest.raises(TransformError, match=r"is quantized already .* is MatMulNBits"):
         apply(vision_transformer(), [Quantize("int4"), Quantize("qdq")])
     old = residual()
     old.opset_import[0].version = 9
