@@ -12,6 +12,7 @@ import pytest
 import nnmeter
 
 NAMES = {
+    "Advised",
     "Comparison",
     "Coverage",
     "CoverageError",
@@ -26,8 +27,12 @@ NAMES = {
     "NnmeterError",
     "Note",
     "Prediction",
+    "Sweep",
+    "TransformError",
     "UnboundModel",
+    "WhatIf",
     "__version__",
+    "advise",
     "calibrate",
     "compare",
     "detect_kernels",
@@ -43,7 +48,9 @@ NAMES = {
     "profile",
     "read_measurements",
     "read_model",
+    "sweep",
     "train",
+    "what_if",
 }
 
 

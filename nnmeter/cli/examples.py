@@ -19,6 +19,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nnmeter check budgets/server.toml --junit nnmeter.xml --summary",
         "nnmeter check --update",
     ),
+    "what-if": (
+        "nnmeter what-if model.onnx --quantize qdq",
+        "nnmeter what-if model.onnx --channels conv1=48 --activation silu=relu --batch 8 --save changed.onnx",
+        "nnmeter what-if model.onnx --repeat layer3.1=4 --device all",
+    ),
+    "sweep": (
+        "nnmeter sweep model.onnx --over batch=1:32:*2",
+        "nnmeter sweep model.onnx --over resolution=128:256:32 --over batch=1,8 --format svg --output sweep.svg",
+    ),
+    "advise": ("nnmeter advise model.onnx", "nnmeter advise model.onnx --top 20 --format json"),
     "kernels": (
         "nnmeter kernels model.onnx --device epyc-genoa-onnxruntime1.32-1t",
         "nnmeter kernels model.onnx --rule 'gelu*'",
