@@ -100,6 +100,7 @@ def price_model(
             *pack.warnings,
             *_empty_notes(priced),
             *_precision_notes(predictor, priced),
+            *_unlike_notes(predictor, prices),
             *_coverage_notes(priced),
         ),
         dict(dims or {}),
@@ -162,6 +163,18 @@ def _precision_notes(predictor: KernelPredictor, kernels: Sequence[PricedKernel]
         for dtype, some in sorted(found.items())
         if dtype in PRECISIONS and dtype not in trained
     ]
+
+
+def _unlike_notes(predictor: KernelPredictor, prices: Sequence[KernelPrice]) -> list[Note]:
+    """A word where the network is unlike those of training, which widens its interval."""
+    shift = predictor.intervals.shift
+    if shift is None or shift.distance(prices) <= 1.0:
+        return []
+    said = (
+        "unlike the networks that this pack was trained on, by the kernels and sizes that make its time: the interval is as "
+        "wide as families that were left out of training err"
+    )
+    return [Note(said, "unlike")]
 
 
 def _coverage_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
