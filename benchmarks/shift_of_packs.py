@@ -3,9 +3,9 @@
     python benchmarks/shift_of_packs.py DATASETS --device adreno640gpu_tflite21 [--limit N] [--cache FILE] [--pack DIR]
 
 DATASETS is as for `published_packs.py`. Every family of nn-Meter's networks is left out in turn of a fit to the others'
-whole times (`nnmeter.lab.training.additive`), and predicted. What that shows becomes the `shift` of the pack's intervals
-(`nnmeter.predictor.shift`), and DIR, a copy of the pack that ships or the pack itself, is saved with it; prices stay as
-they are. `--cache` keeps what the fits found.
+whole times (`nnmeter.lab.training.additive`), and predicted. What that shows becomes the `shift` of the pack's
+intervals (`nnmeter.predictor.shift`), and DIR, a copy of the pack that ships or the pack itself, is saved with it;
+prices stay as they are. `--cache` keeps what the fits found.
 
 Then, for each family: what the others alone show of it. The shift is learned without it, its networks are at their
 distance from the clusters of the others, and a line says the share of them inside of the 90 % interval without and
@@ -95,9 +95,7 @@ def leave_out(pack: DevicePack, measurements: list[Measurement], cache: Path | N
     return LeftOut(families, held, describe_table(table, tuple(known.vocabulary), prices_ms), errors, halves)
 
 
-def _cached(
-    cache: Path | None, compute: Callable[[], tuple[np.ndarray, np.ndarray]]
-) -> tuple[np.ndarray, np.ndarray]:
+def _cached(cache: Path | None, compute: Callable[[], tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     if cache is not None and cache.is_file():
         stored = np.load(cache)
         return stored["factors"], stored["totals"]

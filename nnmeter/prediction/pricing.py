@@ -171,8 +171,8 @@ def _unlike_notes(predictor: KernelPredictor, prices: Sequence[KernelPrice]) -> 
     if shift is None or shift.distance(prices) <= 1.0:
         return []
     said = (
-        "unlike the networks that this pack was trained on, by the kernels and sizes that make its time: the interval is as "
-        "wide as families that were left out of training err"
+        "unlike the networks that this pack was trained on, by the kernels and sizes that make its time: the interval "
+        "is as wide as families that were left out of training err"
     )
     return [Note(said, "unlike")]
 

@@ -2,9 +2,9 @@
 
 Rules:
 
-1. A network is described by the kernels that make its time: of each kind that was sampled its share of the time, and the
-   logarithms of its kernels' FLOPs and bytes, as means over that time and over the kernels. The latter fade out for a
-   kind below `PRESENT` of the time. No name counts.
+1. A network is described by the kernels that make its time: of each kind that was sampled its share of the time, and
+   the logarithms of its kernels' FLOPs and bytes, as means over that time and over the kernels. The latter fade out for
+   a kind below `PRESENT` of the time. No name counts.
 2. The training networks are clusters, one a family. The distance to a cluster is that of Mahalanobis, a dimension,
    with `FLOOR` added to the deviation along every axis; the distance of a network is that to the nearest cluster.
 3. A network is alike within `near`, which 99 of 100 networks keep that were left out at random of families that stayed:

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nnmeter.kernels.anchor import Kind
-from nnmeter.lab.training.table import KernelTable
 from nnmeter.lab.training.shift import fit_shift
+from nnmeter.lab.training.table import KernelTable
 from nnmeter.predictor.intervals import IntervalModel, explained_spreads, fit_intervals_to_spreads, half_widths
 from nnmeter.predictor.price import SIGMA_PER_DOUBLING
 from nnmeter.predictor.shift import Shift, describe_networks

@@ -3,8 +3,8 @@
 Rules:
 
 1. Families of `LEAST_NETWORKS` networks or more are clusters, if there are `LEAST_FAMILIES` of them; else nothing is
-   learned, nor where intervals were fitted to families that were left out, for then they hold such networks as they are.
-   Networks that were made at random have no family (`folds`, rule 3): none is like the other.
+   learned, nor where intervals were fitted to families that were left out, for then they hold such networks as they
+   are. Networks that were made at random have no family (`folds`, rule 3): none is like the other.
 2. The networks of one fold, of families that the others have too, say within which distance a network is alike.
 3. Each family in turn is at its distance from the clusters of the others, and its networks were predicted by what had
    not seen the family. The score of such a network is the error that its interval lacks, by the growth at its distance.

@@ -1,6 +1,7 @@
 """Operators that ONNX has for integers alone, as the operator that they are: `QLinearConv` is a Conv of int8.
 
-Field of a `quantized_operators` pass: `types` (integer types of the file -> those that the runtime stores in their place).
+Field of a `quantized_operators` pass: `types` (integer types of the file -> those that the runtime stores in their
+place).
 
 1. Scales and zero points are no operands: they are numbers of the kernel. What remains are the operands of the operator
    without the prefix, in its order.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nnmeter.fusion.rulesets.builder import Procedure
 from nnmeter.fusion.rulesets.mobile.sources import converter
 
-SPECIFICATION = "TensorFlow Lite 8-bit quantization specification (ai.google.dev/edge/litert); not checked against a dump"
+SPECIFICATION = "TensorFlow Lite 8-bit quantization specification (ai.google.dev); not checked against a dump"
 SIGNED = {"uint8": "int8", "uint16": "int16"}
 JOINING = ("Relu", "Clip", "HardSwish", "LeakyRelu", "Sigmoid", "Tanh")
 IN_INTEGERS = (
@@ -29,7 +29,7 @@ GROUPS_IN_INTEGERS = Procedure(
     "integer_groups",
     only_with=["QuantizeLinear"],
     fields={"operators": IN_INTEGERS, "joining": JOINING, "types": SIGNED},
-    why="An operator whose operands are dequantized before it, and whose result is quantized behind it, runs as one kernel in "
-    "integers; the converters of these runtimes make it of the three.",
+    why="An operator whose operands are dequantized before it, and whose result is quantized behind it, runs as one "
+    "kernel in integers; the converters of these runtimes make it of the three.",
     source=converter("quantize_patterns.td"),
 )

@@ -25,8 +25,8 @@ WORK_BEFORE_THE_RUN = Procedure(
     "work before the run",
     "fold_constants",
     fields={"of_shapes": ("Shape", "Size"), "except": DRAWING},
-    why="What depends on constants and static shapes only is computed by the converter, unless it is drawn anew in every "
-    "run.",
+    why="What depends on constants and static shapes only is computed by the converter, unless it is drawn anew in "
+    "every run.",
     source=converter("optimize.cc"),
 )
 

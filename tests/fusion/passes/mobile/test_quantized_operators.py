@@ -27,6 +27,8 @@ def test_operators_of_onnx_runtime_are_those_of_the_standard() -> None:
         "a=com.microsoft.QLinearAdd(x,s,z,x,s,z,s,z) b=com.microsoft.QLinearConcat<axis=1>(s,z,a,s,z,x,s,z) "
         "c=com.microsoft.QLinearSigmoid(b,s,z,s,z) y=Split<axis=1,num_outputs=1>(c)"
     )
-    graph = apply_pass("quantized_operators", FIELDS, HEAD.replace("1,8,4,4] y", "1,16,4,4] y") + f"{{ {body} }}", **SCALE)
+    graph = apply_pass(
+        "quantized_operators", FIELDS, HEAD.replace("1,8,4,4] y", "1,16,4,4] y") + f"{{ {body} }}", **SCALE
+    )
     assert kinds(graph) == ["Add", "Concat", "Sigmoid", "Split"]
     assert only(graph, "Concat").inputs == ["a", "x"]
