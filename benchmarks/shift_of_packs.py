@@ -10,8 +10,8 @@ prices stay as they are. `--cache` keeps what the fits found.
 Then, for each family: what the others alone show of it. The shift is learned without it, its networks are at their
 distance from the clusters of the others, and a line says the share of them inside of the 90 % interval without and
 with the shift, and half the width of both, in per cent. (The fits that judge the others had seen the family; its own
-had not.) Last, the mean half width with the shift of networks of families that stay, as a multiple of that without: a
-tenth of them, drawn at random, that clusters were made without.
+had not.) Last, the mean half width of networks of families that stay, that of the pack's scorecard and with what the
+shift adds to it: a fifth of them, drawn at random, that the shift was learned without.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from nnmeter.lab.importing.run import import_dataset
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.lab.training.additive import AdditivePreset, cross_validate_additive
+from nnmeter.lab.training.folds import FOLDS
 from nnmeter.lab.training.intervals import HeldOutPrices, describe_table, row_sigmas, spreads_apart
 from nnmeter.lab.training.priors import launch_of, roofline_prior
 from nnmeter.lab.training.shift import fit_shift
@@ -41,7 +42,6 @@ from nnmeter.predictor.shift import Shift, growth
 DATASET = "nn-meter-26k"
 ROUNDS = 200
 CONFIDENCE = 0.9
-_HELD = 0.1  # of the networks tell which distance is near
 
 
 @dataclass
@@ -50,14 +50,14 @@ class LeftOut:
 
     Attributes:
         families: of each network.
-        held: those that clusters are made without, to tell which distance is near.
+        fold: of each, families mixed.
         described: as the pack's prices describe them [networks, dimensions].
         errors: log(measured / predicted) [networks].
         halves: half the log interval without shift, by confidence [networks].
     """
 
     families: np.ndarray
-    held: np.ndarray
+    fold: np.ndarray
     described: np.ndarray
     errors: np.ndarray
     halves: dict[float, np.ndarray]
@@ -66,7 +66,7 @@ class LeftOut:
         """The networks but those of `mine`."""
         rest = ~mine
         halves = {c: half[rest] for c, half in self.halves.items()}
-        return LeftOut(self.families[rest], self.held[rest], self.described[rest], self.errors[rest], halves)
+        return LeftOut(self.families[rest], self.fold[rest], self.described[rest], self.errors[rest], halves)
 
 
 def leave_out(pack: DevicePack, measurements: list[Measurement], cache: Path | None) -> LeftOut:
@@ -91,8 +91,8 @@ def leave_out(pack: DevicePack, measurements: list[Measurement], cache: Path | N
     prices_ms = np.array([p.latency_ms for p in known.price([k for m in measurements for k in m.kernels])])
     _, halves = spreads_apart(table, replace(known.intervals, shift=None), apart)
     errors = np.log(np.array([n.latency_ms for n in table.networks]) / total_ms)
-    held = np.random.default_rng(0).random(count) < _HELD
-    return LeftOut(families, held, describe_table(table, tuple(known.vocabulary), prices_ms), errors, halves)
+    fold = np.random.default_rng(0).permutation(count) % FOLDS
+    return LeftOut(families, fold, describe_table(table, tuple(known.vocabulary), prices_ms), errors, halves)
 
 
 def _cached(cache: Path | None, compute: Callable[[], tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -116,7 +116,9 @@ def _kinds_of_others(table: KernelTable, number: np.ndarray) -> np.ndarray:
 def learn(pack: DevicePack, found: LeftOut) -> Shift:
     """The shift that all families show."""
     kinds = tuple(pack.predictor.vocabulary)
-    shift = fit_shift(found.described, kinds, found.families.tolist(), found.held, found.errors, found.halves)
+    usual = float((pack.scorecard or {})["interval_half_width"]) / 100.0
+    names = found.families.tolist()
+    shift = fit_shift(found.described, kinds, names, found.fold, found.errors, found.halves, usual)
     if shift is None:
         raise SystemExit("too few networks or families to learn from")
     return shift
@@ -134,17 +136,13 @@ def judge(pack: DevicePack, found: LeftOut) -> list[str]:
         inside = [100 * float((error <= h).mean()) for h in (half, wide)]
         lines.append(f"{name:14s} {mine.sum():5d}  inside {inside[0]:5.1f} -> {inside[1]:5.1f} %"
                      f"   half width {100 * half.mean():5.1f} -> {100 * wide.mean():5.1f} %")  # fmt: skip
-    of_rest = learn(pack, found.without(found.held & _odd(found)))
-    mine = found.held & _odd(found)
-    tight = found.halves[CONFIDENCE][mine]
-    wide = np.hypot(tight, of_rest.spreads[CONFIDENCE] * growth(_distances(of_rest, found.described[mine])))
-    widths = [100 * float(w.mean()) for w in (tight, wide)]
-    lines.append(f"families that stay, {mine.sum()} networks: half width {widths[0]:.2f} -> {widths[1]:.2f} %")
+    mine = found.fold == 0
+    shift = learn(pack, found.without(mine))
+    usual = float((pack.scorecard or {})["interval_half_width"])
+    added = 100 * shift.spreads[CONFIDENCE] * growth(_distances(shift, found.described[mine]))
+    wide = float(np.hypot(usual, added).mean())
+    lines.append(f"families that stay, {mine.sum()} networks: mean half width {usual:.2f} -> {wide:.2f} %")
     return lines
-
-
-def _odd(found: LeftOut) -> np.ndarray:
-    return np.arange(len(found.held)) % 2 == 1
 
 
 def _distances(shift: Shift, described: np.ndarray) -> np.ndarray:

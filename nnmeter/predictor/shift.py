@@ -7,8 +7,8 @@ Rules:
    a kind below `PRESENT` of the time. No name counts.
 2. The training networks are clusters, one a family. The distance to a cluster is that of Mahalanobis, a dimension,
    with `FLOOR` added to the deviation along every axis; the distance of a network is that to the nearest cluster.
-3. A network is alike within `near`, which 99 of 100 networks keep that were left out at random of families that stayed:
-   nothing is added to its interval. From there on what is added grows; at `RAMP` times the distance it is what leaving
+3. A network is alike within `near`, which nearly all networks keep that were left out at random of families that
+   stayed: nothing is added to its interval. From there on what is added grows; at `RAMP` times the distance it is what leaving
    families out showed, and beyond that it grows with the distance to the power of `GROWTH`.
 4. What leaving families out showed is, for each confidence, half the width of a log interval (`spreads`).
 """
@@ -26,7 +26,7 @@ from nnmeter.kernels.anchor import Kind
 from nnmeter.predictor.checks import damaged, mapping, member, number, positive, sequence, text
 from nnmeter.predictor.price import KernelPrice
 
-FLOOR = 0.03  # of the deviation of a cluster along any axis
+FLOOR = 0.01  # of the deviation of a cluster along any axis
 PRESENT = 0.005  # share of the time from which the sizes of a kind's kernels count in full
 RAMP = 1.25
 GROWTH = 0.15

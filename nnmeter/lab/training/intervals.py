@@ -148,11 +148,11 @@ def shift_of(
     table: KernelTable,
     vocabulary: Mapping[Kind, Sampled],
     model: IntervalModel,
-    latency_ms: np.ndarray,
     apart: HeldOutPrices,
     overhead_ms: float,
     judged_ms: np.ndarray,
-    held: np.ndarray,
+    fold: np.ndarray,
+    seen: HeldOutPrices,
 ) -> Shift | None:
     """What leaving families out shows of unlike networks (rule 6); None where families do not tell.
 
@@ -160,21 +160,22 @@ def shift_of(
         table: all measurements.
         vocabulary: what was sampled.
         model: intervals without shift.
-        latency_ms: price of each row, as the predictor or one like it has it: networks are described by it [rows].
         apart: prices of the rows where their families were left out.
         overhead_ms: time of an inference that no kernel accounts for.
         judged_ms: time of each network, NaN where it is not fit to judge [networks].
-        held: whether each network is of a fold that says which networks are alike [networks].
+        fold: of each network, families mixed [networks].
+        seen: prices of the rows out of these folds.
     """
     kinds = tuple(kind for kind in table.kinds if kind in vocabulary)
     totals, halves = spreads_apart(table, model, apart)
     return fit_shift(
-        describe_table(table, kinds, latency_ms),
+        describe_table(table, kinds, seen.latency_ms),
         kinds,
         ["" if n.random or n.alone else n.family for n in table.networks],
-        held,
+        fold,
         np.log(judged_ms / (totals + overhead_ms)),
         halves,
+        float(spreads_apart(table, model, seen)[1][0.9].mean()),
     )
 
 

@@ -149,7 +149,7 @@ def fit_predictor(
         say("fitting the intervals")
         prices = _unobserved_prices(table, known, vocabulary, trained.unseen, trained.fallback_sigma)
         intervals, predicted, coverage = fit_total_intervals(table, prices, known.unobserved.overhead_ms, judged_ms)
-        shift = _shift(table, trained, vocabulary, intervals, prices.latency_ms, judged_ms, seed)
+        shift = _shift(table, trained, vocabulary, intervals, prices, judged_ms, seed)
         intervals = replace(intervals, shift=shift)
         predictor = replace(predictor, intervals=intervals)
         judges = ~np.isnan(judged_ms)
@@ -162,7 +162,7 @@ def _shift(
     trained: _Trained,
     vocabulary: dict[Kind, Sampled],
     intervals: IntervalModel,
-    latency_ms: np.ndarray,
+    seen: HeldOutPrices,
     judged_ms: np.ndarray,
     seed: int,
 ) -> Shift | None:
@@ -172,7 +172,7 @@ def _shift(
         return None
     apart = _unobserved_prices(table, trained.prior, vocabulary, trained.by_family, trained.fallback_sigma)
     overhead_ms = trained.prior.unobserved.overhead_ms
-    return shift_of(table, vocabulary, intervals, latency_ms, apart, overhead_ms, judged_ms, fold == 0)
+    return shift_of(table, vocabulary, intervals, apart, overhead_ms, judged_ms, fold, seen)
 
 
 def _judged(measurements: Sequence[Measurement]) -> np.ndarray:

@@ -24,8 +24,8 @@ def made(families: int = FAMILIES, count: int = COUNT, bias: float = 0.2) -> tup
     errors = np.repeat(np.linspace(-bias, bias, families), count) + generator.normal(0, 0.01, families * count)
     half = {c: np.full(len(errors), 0.01) for c in CONFIDENCES}
     names = [f"family {i}" for i in range(families) for _ in range(count)]
-    held = np.arange(len(errors)) % 5 == 0
-    return fit_shift(described, KINDS, names, held, errors, half), described
+    fold = np.arange(len(errors)) % 5
+    return fit_shift(described, KINDS, names, fold, errors, half, 0.02), described
 
 
 def test_unlike_networks_get_what_left_out_families_showed() -> None:
@@ -33,7 +33,7 @@ def test_unlike_networks_get_what_left_out_families_showed() -> None:
     assert shift is not None
     assert len(shift.clusters) == shift.families == FAMILIES
     distances = np.min([cluster.distances(described) for cluster in shift.clusters], axis=0) / shift.near
-    assert 0.005 < (growth(distances) > 0).mean() < 0.03, "one in a hundred of seen families"
+    assert 0 < growth(distances).mean() < 0.03, "few of the families that were seen"
     far = np.full((1, described.shape[1]), 3.0)
     distance = np.min([cluster.distances(far) for cluster in shift.clusters], axis=0) / shift.near
     half = shift.spreads[0.9] * growth(distance)[0]
