@@ -34,7 +34,7 @@ from nnmeter.lab.training.additive import AdditivePreset, cross_validate_additiv
 from nnmeter.lab.training.folds import FOLDS
 from nnmeter.lab.training.intervals import HeldOutPrices, describe_table, row_sigmas, spreads_apart
 from nnmeter.lab.training.priors import launch_of, roofline_prior
-from nnmeter.lab.training.shift import fit_shift
+from nnmeter.lab.training.shift import BUDGET, fit_shift
 from nnmeter.lab.training.table import KernelTable, build_table
 from nnmeter.lab.training.wholes import WholeFit
 from nnmeter.predictor.shift import Shift, growth
@@ -113,31 +113,31 @@ def _kinds_of_others(table: KernelTable, number: np.ndarray) -> np.ndarray:
     return (own.sum(axis=1)[kind] - own[kind, family]) > 0
 
 
-def learn(pack: DevicePack, found: LeftOut) -> Shift:
+def learn(pack: DevicePack, found: LeftOut, budget: float) -> Shift:
     """The shift that all families show."""
     kinds = tuple(pack.predictor.vocabulary)
     usual = float((pack.scorecard or {})["interval_half_width"]) / 100.0
     names = found.families.tolist()
-    shift = fit_shift(found.described, kinds, names, found.fold, found.errors, found.halves, usual)
+    shift = fit_shift(found.described, kinds, names, found.fold, found.errors, found.halves, usual, budget)
     if shift is None:
         raise SystemExit("too few networks or families to learn from")
     return shift
 
 
-def judge(pack: DevicePack, found: LeftOut) -> list[str]:
+def judge(pack: DevicePack, found: LeftOut, budget: float) -> list[str]:
     """A line a family: what the others show of it."""
     lines = []
     for name in np.unique(found.families):
         mine = found.families == name
         rest = found.without(mine)
-        shift = learn(pack, rest)
+        shift = learn(pack, rest, budget)
         error, half = np.abs(found.errors[mine]), found.halves[CONFIDENCE][mine]
         wide = np.hypot(half, shift.spreads[CONFIDENCE] * growth(_distances(shift, found.described[mine])))
         inside = [100 * float((error <= h).mean()) for h in (half, wide)]
         lines.append(f"{name:14s} {mine.sum():5d}  inside {inside[0]:5.1f} -> {inside[1]:5.1f} %"
                      f"   half width {100 * half.mean():5.1f} -> {100 * wide.mean():5.1f} %")  # fmt: skip
     mine = found.fold == 0
-    shift = learn(pack, found.without(mine))
+    shift = learn(pack, found.without(mine), budget)
     usual = float((pack.scorecard or {})["interval_half_width"])
     added = 100 * shift.spreads[CONFIDENCE] * growth(_distances(shift, found.described[mine]))
     wide = float(np.hypot(usual, added).mean())
@@ -156,6 +156,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=500, help="most networks of a family")
     parser.add_argument("--cache", type=Path, help="keeps what the fits found")
     parser.add_argument("--measurements", type=Path, help="networks that were imported already")
+    parser.add_argument("--budget", type=float, default=BUDGET, help="growth of seen families' intervals")
     parser.add_argument("--pack", type=Path, help="pack to save with the shift")
     arguments = parser.parse_args()
     pack = load_pack(arguments.device)
@@ -167,8 +168,8 @@ def main() -> int:
         measurements, _ = read_measurements(path)
     found = leave_out(pack, measurements, arguments.cache)
     print(f"{arguments.device}: {len(measurements)} networks; without -> with the shift")
-    print("\n".join(judge(pack, found)))
-    shift = learn(pack, found)
+    print("\n".join(judge(pack, found, arguments.budget)))
+    shift = learn(pack, found, arguments.budget)
     spreads = ", ".join(f"{100 * c:g} % {spread:.3f}" for c, spread in shift.spreads.items())
     print(f"shift: {len(shift.clusters)} clusters, near {shift.near:.3f}, spreads {spreads}")
     if arguments.pack is not None:

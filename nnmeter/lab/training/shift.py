@@ -6,7 +6,7 @@ Rules:
    learned, nor where intervals were fitted to families that were left out, for then they hold such networks as they
    are. Networks that were made at random have no family (`folds`, rule 3): none is like the other.
 2. Networks of families that the others have too, a fold at a time, say within which distance a network is alike: the
-   least, of the quantiles `_NEAR` of theirs, with which their intervals grow by no more than `BUDGET` in the mean.
+   least, of the quantiles `_NEAR` of theirs, with which their 90 % intervals grow by no more than a budget in the mean.
 3. Each family in turn is at its distance from the clusters of the others, and its networks were predicted by what had
    not seen the family. The score of such a network is the error that its interval lacks, by the growth at its distance.
 4. The spread of confidence `c` is `MARGIN` times the quantile `c`, over the families, of the quantiles `c` of their
@@ -46,6 +46,7 @@ def fit_shift(
     log_errors: np.ndarray,
     half_widths: dict[float, np.ndarray],
     usual: float,
+    budget: float = BUDGET,
 ) -> Shift | None:
     """Learn how much wider intervals of unlike networks must be.
 
@@ -57,6 +58,7 @@ def fit_shift(
         log_errors: log(measured / predicted) of each where its family was left out, NaN where not known [networks].
         half_widths: by confidence, half of each log interval without shift [networks].
         usual: mean half width of the 90 % log interval of networks of families that were seen.
+        budget: by how much of it theirs may grow in the mean (rule 2).
 
     Returns:
         None where the families do not tell (rule 1).
@@ -76,12 +78,12 @@ def fit_shift(
     ]
     found: Shift | None = None
     for quantile in _NEAR:
-        near = float(np.quantile(seen, quantile))
+        near = round(float(np.quantile(seen, quantile)), 5)
         spreads = _spreads([scores for a in apart if (scores := a.scores(near)) is not None])
         if spreads is None:
             continue
-        found = Shift(tuple(kinds), tuple(clusters), round(near, 5), spreads, len(apart))
-        if np.hypot(usual, spreads[0.9] * growth(seen / near)).mean() <= (1.0 + BUDGET) * usual:
+        found = Shift(tuple(kinds), tuple(clusters), near, spreads, len(apart))
+        if np.hypot(usual, spreads[0.9] * growth(seen / near)).mean() <= (1.0 + budget) * usual:
             break
     return found
 
