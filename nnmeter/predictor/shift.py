@@ -8,8 +8,8 @@ Rules:
 2. The training networks are clusters, one a family. The distance to a cluster is that of Mahalanobis, a dimension,
    with `FLOOR` added to the deviation along every axis; the distance of a network is that to the nearest cluster.
 3. A network is alike within `near`, which nearly all networks keep that were left out at random of families that
-   stayed: nothing is added to its interval. From there on what is added grows; at `RAMP` times the distance it is what leaving
-   families out showed, and beyond that it grows with the distance to the power of `GROWTH`.
+   stayed: nothing is added to its interval. From there on what is added grows; at `RAMP` times the distance it is what
+   leaving families out showed, and beyond that it grows with the distance to the power of `GROWTH`.
 4. What leaving families out showed is, for each confidence, half the width of a log interval (`spreads`).
 """
 
@@ -28,6 +28,7 @@ from nnmeter.predictor.price import KernelPrice
 
 FLOOR = 0.01  # of the deviation of a cluster along any axis
 PRESENT = 0.005  # share of the time from which the sizes of a kind's kernels count in full
+KNOWN = 0.5  # of the time must kernels make that were sampled, for a network to be judged
 RAMP = 1.25
 GROWTH = 0.15
 FEATURES = 5  # of each kind (rule 1)
@@ -84,10 +85,10 @@ class Shift:
         self._place.update((kind, i) for i, kind in enumerate(self.kinds))
 
     def describe(self, prices: Sequence[KernelPrice]) -> np.ndarray | None:
-        """The description of a network [dimensions]; None where it has no kernel of a kind that was sampled."""
+        """The description of a network [dimensions]; None where kernels that were sampled make less than `KNOWN`."""
         total = sum(p.latency_ms for p in prices)
         known = [(place, p) for p in prices if (place := self._place.get(p.kind)) is not None]
-        if not known or total <= 0:
+        if not known or sum(p.latency_ms for _, p in known) < KNOWN * total:
             return None
         return describe_networks(
             np.array([place for place, _ in known]),
@@ -101,7 +102,8 @@ class Shift:
     def distance(self, prices: Sequence[KernelPrice]) -> float:
         """How unlike a network is, as a multiple of `near`: up to 1 it is alike.
 
-        One without a kernel that was sampled is not judged: what was not sampled widens its interval anyway.
+        One whose time kernels make that were not sampled is not judged: what was not sampled widens its interval
+        anyway.
         """
         described = self.describe(prices)
         if described is None:

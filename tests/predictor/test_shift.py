@@ -75,6 +75,7 @@ def test_the_interval_grows_with_the_distance() -> None:
 def test_a_network_of_nothing_that_was_sampled_is_not_judged(shift: Shift) -> None:
     assert shift.distance([price(1.0, kind=Kind.parse("softmax:Softmax|float32"))]) == 0.0
     assert shift.distance([]) == 0.0
+    assert shift.distance([*USUAL, price(4.5, kind=Kind.parse("softmax:Softmax|float32"))]) == 0.0
 
 
 def test_a_direction_in_which_a_cluster_varies_counts_less(shift: Shift) -> None:
