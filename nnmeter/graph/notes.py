@@ -14,12 +14,14 @@ from typing import Any, Literal
 # session     what the runtime is taken to know of dimensions that the model leaves free
 # unused      a size or a trip count was given that the model has no use for
 # fallback    kernels of types that the device's training did not have
+# precision   the model computes in an element type that the device's training did not have at all
+# unlike      the network is unlike those that the device's pack was trained on
 # outside     kernels larger or smaller than what the device's training had
 # rules       the fusion rules are not those that the device pack was seen to work with
 # rescaled    times were brought to the present state of the machine
 NoteCode = Literal[
     "bounded", "assumed", "estimated", "empty", "unknown", "followed", "runtime", "session", "unused", "fallback",
-    "outside", "rules", "rescaled",
+    "outside", "precision", "unlike", "rules", "rescaled",
 ]  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_ensembles
 from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4  # since 4 intervals may have a shift
 # What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
 # milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
 _LARGEST_SIGMA, _LARGEST_LOG_SIZE, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e4, 1e9, 16

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from nnmeter.fusion.engine.passes import PassKind
 from nnmeter.fusion.passes.common import deduplication, folding, retyping, rewrite_rules, splitting
-from nnmeter.fusion.passes.mobile import free_operators, linking, plain_attributes
+from nnmeter.fusion.passes.mobile import (
+    free_operators,
+    integer_groups,
+    linking,
+    plain_attributes,
+    quantized_operators,
+)
 from nnmeter.fusion.passes.onnxruntime import (
     blocks,
     casts,
@@ -54,8 +60,10 @@ _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     post_operators.PASSES,
     settings.PASSES,
     free_operators.PASSES,
+    integer_groups.PASSES,
     linking.PASSES,
     plain_attributes.PASSES,
+    quantized_operators.PASSES,
 )
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from nnmeter.devices.card import Card, is_pack_id
 from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError
+from nnmeter.predictor.element_types import precisions_of
 
 if TYPE_CHECKING:
     from nnmeter.kernels.anchor import Kind
@@ -158,7 +159,7 @@ def make_card(
     together = f", {threads} thread{'s' if threads > 1 else ''}" if fingerprint.get("kind", "cpu") == "cpu" else ""
     limits = [
         f"one model at a time{together}; models that run together slow each other",
-        f"measured with models of {precision}; kernels of types that were not measured are priced by the fallback",
+        limit_of_types(kinds, precision),
         f"measured with batches of {batches[0]} to {batches[-1]}" if len(batches) > 1 else f"batch {batches[0]} only",
         *_missing(kinds),
     ]
@@ -203,6 +204,12 @@ def _trained_on(
     if operators:
         found["operators"] = operators
     return found
+
+
+def limit_of_types(kinds: Collection[Kind], precision: str) -> str:
+    """Which element types the vocabulary has, in a sentence (rule 3)."""
+    trained = precisions_of(kind.anchor for kind in kinds) or (precision,)
+    return f"trained on kernels in {', '.join(trained)}; kernels of other types are priced by the fallback"
 
 
 def _missing(kinds: Collection[Kind]) -> list[str]:

@@ -20,6 +20,7 @@ Rules:
    the number of rounds of sums.
 4. A network that judges predictions must have been measured repeatably. A few kernels that were timed together judge as
    little as single ones do: they are no inference.
+5. Networks that are unlike those of training get wider intervals, as much as leaving families out shows (`shift`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from nnmeter.lab.training.intervals import (
     kernel_coverage,
     kernel_sigmas,
     row_sigmas,
+    shift_of,
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
@@ -60,6 +62,7 @@ from nnmeter.predictor.baselines import Baselines, fit_baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
 from nnmeter.predictor.roofline import Roofline, fit_roofline
+from nnmeter.predictor.shift import Shift
 from nnmeter.predictor.vocabulary import Sampled
 
 if TYPE_CHECKING:
@@ -146,10 +149,30 @@ def fit_predictor(
         say("fitting the intervals")
         prices = _unobserved_prices(table, known, vocabulary, trained.unseen, trained.fallback_sigma)
         intervals, predicted, coverage = fit_total_intervals(table, prices, known.unobserved.overhead_ms, judged_ms)
+        shift = _shift(table, trained, vocabulary, intervals, prices, judged_ms, seed)
+        intervals = replace(intervals, shift=shift)
         predictor = replace(predictor, intervals=intervals)
         judges = ~np.isnan(judged_ms)
         totals = compute_metrics(predicted[judges].tolist(), judged_ms[judges].tolist())
     return predictor, _report(table, trained, totals, coverage)
+
+
+def _shift(
+    table: KernelTable,
+    trained: _Trained,
+    vocabulary: dict[Kind, Sampled],
+    intervals: IntervalModel,
+    seen: HeldOutPrices,
+    judged_ms: np.ndarray,
+    seed: int,
+) -> Shift | None:
+    """How much wider intervals of unlike networks are, where leaving families out tells (rule 5)."""
+    fold = interval_folds(table.networks, seed)
+    if np.array_equal(fold, family_folds(table.networks, seed)):
+        return None
+    apart = _unobserved_prices(table, trained.prior, vocabulary, trained.by_family, trained.fallback_sigma)
+    overhead_ms = trained.prior.unobserved.overhead_ms
+    return shift_of(table, vocabulary, intervals, apart, overhead_ms, judged_ms, fold, seen)
 
 
 def _judged(measurements: Sequence[Measurement]) -> np.ndarray:
