@@ -19,7 +19,7 @@ def render(report: SetupReport, layout: Layout) -> str:
     lines = [
         f"{report.pack.id}: {report.pack.path}",
         f"{report.networks} random networks, {report.kernels} kernels, in {report.elapsed_s:.0f} s",
-        f"started from {report.prior}" + (f", the best of {len(tried)}" if tried[1:] else ""),
+        f"started from {report.prior}" + (f", the best of {len(tried)} starts" if tried[1:] else ""),
     ]
     if report.totals is not None:
         lines.append(

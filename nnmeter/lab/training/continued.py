@@ -11,6 +11,7 @@ Rules:
    its family's ensemble with a new value as soon as it was sampled `MIN_KIND_ROWS` times.
 4. Weights, folds, errors, and what leads to whole runs, are those of a full campaign (`nnmeter.lab.training.train`):
    one path, and the longer the campaign, the less is left of the prior. `PRESETS` grow with it.
+6. The prior may be a mixture of several machines (`nnmeter.predictor.shares`); its parts are kept as they are.
 5. An operator that was not sampled on this machine keeps the prior's standard deviation, and that of how operators of
    its family moved against each other is added (`nnmeter.lab.training.intervals`, rule 1).
 
@@ -33,6 +34,7 @@ from nnmeter.lab.training.priors import pack_prior
 from nnmeter.lab.training.regressors import Preset, fit_regressor
 from nnmeter.lab.training.table import KernelTable
 from nnmeter.predictor.kernel_predictor import KernelPredictor
+from nnmeter.predictor.shares import log_ratio_of_shares
 from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
 from nnmeter.predictor.vocabulary import Sampled
 
@@ -76,6 +78,7 @@ class ContinuedFit:
         """
         self.table, self.seed = table, seed
         self.prior, by_row, _ = pack_prior(table, predictor)
+        self._shares = predictor.shares
         self.timed = table.timed
         self.family = table.family[table.kernel]
         self.before = np.zeros(len(table.flops))
@@ -110,7 +113,15 @@ class ContinuedFit:
             if family in self.prior.ensembles:
                 features = table.features[family][table.place[mine]]
                 features[:, 0] = code
-                self.before[mine] = self.prior.ensembles[family].predict(features)
+                self.before[mine] = self.prior.ensembles[family].predict(features) + self._of_shares(mine)
+
+    def _of_shares(self, kernels: np.ndarray) -> np.ndarray:
+        """What the prior's shares of other machines add to the log ratio of these kernels."""
+        table = self.table
+        roofline_ms = self.prior.roofline.latencies_ms(
+            table.flops[kernels], table.moved[kernels], table.item_bits[kernels]
+        )
+        return log_ratio_of_shares(self._shares, [table.signatures[k] for k in kernels], roofline_ms)
 
     def learn(self, rows: np.ndarray) -> Learned:
         """What the rows of these numbers say (rule 2)."""
