@@ -11,9 +11,9 @@ Rules:
    its family's ensemble with a new value as soon as it was sampled `MIN_KIND_ROWS` times.
 4. Weights, folds, errors, and what leads to whole runs, are those of a full campaign (`nnmeter.lab.training.train`):
    one path, and the longer the campaign, the less is left of the prior. `PRESETS` grow with it.
-6. The prior may be a mixture of several machines (`nnmeter.predictor.shares`); its parts are kept as they are.
 5. An operator that was not sampled on this machine keeps the prior's standard deviation, and that of how operators of
    its family moved against each other is added (`nnmeter.lab.training.intervals`, rule 1).
+6. The prior may be a mixture of several machines (`nnmeter.predictor.shares`); its parts are kept as they are.
 
 Seen to work between an Ice Lake and a Zen 4 core, either being the prior of the other: 100 random networks of the
 other's campaign gave a mean error of 5.7 and 6.7 % on 68 models, 200 gave 4.6 and 6.0, 1,000 gave 4.0 and 5.3

@@ -72,8 +72,9 @@ class SetupReport:
         networks, kernels: measured in all, earlier calls included.
         elapsed_s: seconds that this call took.
         totals: metrics of networks that were left out, as `nnmeter.lab.evaluation.metrics.Metrics.to_dict` has them.
-        coverage: share of networks inside the 90 % interval that was fitted to the other half of them, in per cent.
-        half_width: mean half width of the 90 % interval of the measured networks, relative.
+        coverage: share of networks inside the 90 % interval that was fitted to the other half of them, in per cent,
+            before it was made that of networks that people use (`nnmeter.lab.training.real_networks`).
+        half_width: median half width of the 90 % interval of the measured networks, relative.
         foreseen: mean error of networks left out that a budget of so many seconds would bring, by seconds (rule 4).
         restlessness: relative spread of the reference kernel's latest runs; large where something else was running.
     """
@@ -275,7 +276,7 @@ def measuring_s_of(budget_s: float) -> float:
 
 
 def _half_width(pack: DevicePack, measurements: Sequence[Measurement]) -> float:
-    """Mean half width of the 90 % intervals of measured networks, relative to the prediction."""
+    """Median half width of the 90 % intervals of measured networks, relative to the prediction."""
     predictor = pack.predictor
     widths = []
     for measurement in measurements:
@@ -283,4 +284,4 @@ def _half_width(pack: DevicePack, measurements: Sequence[Measurement]) -> float:
         total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         widths.append((high - low) / (2 * total))
-    return float(np.mean(widths))
+    return float(np.median(widths))
