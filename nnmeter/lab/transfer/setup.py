@@ -7,7 +7,8 @@ Rules:
    campaign: what was measured before counts.
 2. All packs of the same runtime that nnmeter measured itself are tried, not only the nearest: corrected by what was
    measured, they err so much on networks that the correction has not seen. So are those that setup made of this machine
-   with other threads or another version of the runtime: what they have in common is known. The prior is the mixture
+   with other threads or another version of the runtime: what they have in common is known. Of several of one machine
+   that with the nearest number of threads is tried. The prior is the mixture
    (`nnmeter.predictor.shares`) of the two best ones of different machines, each of which errs in other places; the best
    one alone where the second is far behind (`_ALIKE`) or the mixture is worse (`_NO_WORSE`), which few networks hardly
    tell.
@@ -22,6 +23,7 @@ Rules:
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import threading
 import time
@@ -193,12 +195,23 @@ def candidates(runtime: str, here: Mapping[str, Any]) -> list[DeviceInfo]:
     """
     found = [d for d in list_devices() if d.card.runtime == runtime and not d.card.is_reported and d.card.kind == "cpu"]
     found = [d for d in found if "calibrated_from" not in d.card.trained_on and _is_independent(d.card, here)]
+    found = _one_of_each_machine(found, int(here.get("threads", 1)))
     if not found:
         raise MeasurementError(
             f"no device pack of {runtime} is there to start from; measure from nothing with `nnmeter profile --runtime "
             f"{runtime} --out DIR`, then `nnmeter train`"
         )
     return found
+
+
+def _one_of_each_machine(found: Sequence[DeviceInfo], threads: int) -> list[DeviceInfo]:
+    """Of packs of one machine the one whose threads are nearest; trying them all would take seconds."""
+    kept: list[DeviceInfo] = []
+    for device in sorted(found, key=lambda d: (abs(math.log(d.card.threads / threads)), d.id)):
+        matches = (match_measurements(other.card, device.card.fingerprint) for other in kept)
+        if all(match.verdict is Verdict.ANOTHER_MACHINE for match in matches):
+            kept.append(device)
+    return kept
 
 
 def _is_independent(card: Card, here: Mapping[str, Any]) -> bool:
