@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from nnmeter.predictor import KernelPredictor
 
 LEAST_S, DEFAULT_S = 30.0, 60.0
-_TRAINING_S, _TRAINING_SHARE = 16.0, 0.12
+_TRAINING_S, _TRAINING_SHARE = 19.0, 0.12
 _JUDGED_FOLDS = (0, 1)
 _CLIP = 0.3  # log error beyond which a network counts no more in choosing a prior: few are far off, whatever the prior
 _ALIKE, _NO_WORSE = 1.5, 1.05  # rule 2
