@@ -124,7 +124,8 @@ class ContinuedFit:
             own = float(np.average(target, weights=weight))
             centre = (own * len(mine) + offset * _PRIOR_ROWS) / (len(mine) + _PRIOR_ROWS)
             preset = next(p for least, p in reversed(PRESETS) if len(mine) >= least)
-            learned = fit_regressor("lightgbm", preset, self._rows(family, mine), target - centre, weight, self.seed)
+            features = self._rows(family, mine)
+            learned = fit_regressor("lightgbm", preset, features, target - centre, weight, self.seed).ensemble()
             ensembles[family] = replace(learned, bias=learned.bias + centre)
         return Learned(offset, ensembles)
 
