@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from nnmeter.kernels.kernel import KernelSignature
-    from nnmeter.predictor.kernel_predictor import KernelPredictor
+    from nnmeter.predictor.kernel_predictor import KernelPredictor, Located
 
 MOST_SHARES = 8
 _LEAST_MS = 1e-9  # what a damaged pack may say less than
@@ -40,27 +39,28 @@ class Share:
     predictor: KernelPredictor
     weight: float
 
-    def profiled_ms(self, signatures: Sequence[KernelSignature]) -> np.ndarray:
+    def profiled_ms(self, kernels: Sequence[Located]) -> np.ndarray:
         """Its price of each kernel as a profiler shows it, in milliseconds [kernels]."""
         theirs = self.predictor
-        prices = np.array([price.latency_ms for price in theirs.price(signatures)])
+        known = [(signature, residency if theirs.resident else None) for signature, residency in kernels]
+        prices = np.array([price.latency_ms for price in theirs.price_located(known)])
         least = max(_LEAST_LAUNCH * theirs.roofline.launch_ms, _LEAST_MS)
         return np.maximum((prices - theirs.per_kernel_ms) / max(theirs.scale, _LEAST_MS), least)
 
 
 def log_ratio_of_shares(
-    shares: Sequence[Share], signatures: Sequence[KernelSignature], roofline_ms: np.ndarray
+    shares: Sequence[Share], kernels: Sequence[Located], roofline_ms: np.ndarray
 ) -> np.ndarray:
     """What shares add to the log ratio of kernels to a roofline (rule 2) [kernels].
 
     Args:
         shares: of a predictor.
-        signatures: of the kernels.
+        kernels: with their residency, where the predictor tells it; it must where that of a share does.
         roofline_ms: of the predictor, with the rates of each kernel's operator [kernels].
     """
-    found = np.zeros(len(signatures))
+    found = np.zeros(len(kernels))
     for share in shares:
-        found += share.weight * np.log(share.profiled_ms(signatures) / np.maximum(roofline_ms, _LEAST_MS))
+        found += share.weight * np.log(share.profiled_ms(kernels) / np.maximum(roofline_ms, _LEAST_MS))
     return found
 
 
@@ -82,4 +82,6 @@ def mix_predictors(predictors: Sequence[KernelPredictor]) -> KernelPredictor:
         for name, ensemble in first.ensembles.items()
     }
     shares = [replace(share, weight=share.weight * weight) for share in first.shares]
-    return replace(first, ensembles=ensembles, shares=(*shares, *(Share(other, weight) for other in others)))
+    resident = any(one.resident for one in predictors)
+    found = (*shares, *(Share(other, weight) for other in others))
+    return replace(first, ensembles=ensembles, shares=found, resident=resident)

@@ -121,7 +121,7 @@ class ContinuedFit:
         roofline_ms = self.prior.roofline.latencies_ms(
             table.flops[kernels], table.moved[kernels], table.item_bits[kernels]
         )
-        return log_ratio_of_shares(self._shares, [table.signatures[k] for k in kernels], roofline_ms)
+        return log_ratio_of_shares(self._shares, [table.located[k] for k in kernels], roofline_ms)
 
     def learn(self, rows: np.ndarray) -> Learned:
         """What the rows of these numbers say (rule 2)."""
@@ -135,7 +135,8 @@ class ContinuedFit:
             own = float(np.average(target, weights=weight))
             centre = (own * len(mine) + offset * _PRIOR_ROWS) / (len(mine) + _PRIOR_ROWS)
             preset = next(p for least, p in reversed(PRESETS) if len(mine) >= least)
-            learned = fit_regressor("lightgbm", preset, self._rows(family, mine), target - centre, weight, self.seed)
+            features = self._rows(family, mine)
+            learned = fit_regressor("lightgbm", preset, features, target - centre, weight, self.seed).ensemble()
             ensembles[family] = replace(learned, bias=learned.bias + centre)
         return Learned(offset, ensembles)
 

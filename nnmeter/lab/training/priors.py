@@ -88,7 +88,7 @@ def pack_prior(table: KernelTable, predictor: KernelPredictor) -> tuple[Prior, n
     own_ms = (terms_ms * own_rates(table, predictor.vocabulary)).sum(axis=1)
     ratio += np.log(own_ms / roofline_ms)
     if predictor.shares:
-        ratio += log_ratio_of_shares(predictor.shares, table.signatures, own_ms)
+        ratio += log_ratio_of_shares(predictor.shares, table.located, own_ms)
     price = np.maximum(predictor.scale * roofline_ms * np.exp(ratio) + predictor.per_kernel_ms, 0.0)
     measured_ms = np.array([n.latency_ms for n in table.networks])
     speed = float(np.median(measured_ms / (table.sums(price) + predictor.overhead_ms)))

@@ -48,7 +48,7 @@ from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roo
 from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.real_networks import for_real_networks
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
-from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
+from nnmeter.lab.training.table import LEAST_NETWORKS, MOST_OF_A_GROUP, KernelTable, build_table, tells_residency
 from nnmeter.lab.training.unobserved import fit_unobserved
 from nnmeter.lab.training.wholes import (
     MANY_NETWORKS,
@@ -66,7 +66,7 @@ from nnmeter.predictor.vocabulary import Sampled
 if TYPE_CHECKING:
     from nnmeter.lab.measuring.measurement import Measurement
 
-MIN_NETWORKS = 2 * FOLDS
+MIN_NETWORKS = LEAST_NETWORKS
 MIN_UNPROFILED = 30  # whole networks without a kernel's time: fewer say less than a pack of a near device, calibrated
 _REPEATABLE = 0.03  # networks whose halves differ by more are too noisy to judge predictions
 _ROUNDS_BY_FAMILY = 300  # later rounds change little on families that were left out
@@ -123,7 +123,8 @@ def fit_predictor(
     """
     say = progress or (lambda _: None)
     measurements = [m for m in measurements if m.kernels]
-    table = build_table(measurements, kernel_features if prior is None else prior.describe)
+    resident = tells_residency(measurements) or (prior is not None and prior.resident)
+    table = build_table(measurements, kernel_features if prior is None else prior.describe, resident)
     judged_ms = _judged(measurements)
     profiled = sum(1 for n in table.networks if not np.isnan(table.latency_ms[n.rows]).any())
     if profiled >= MIN_NETWORKS and prior is not None:
@@ -143,6 +144,7 @@ def fit_predictor(
         _NOT_FITTED,
         _fit_baselines(table, known.roofline),
         *known.unobserved,
+        resident=resident,
         shares=() if prior is None else prior.shares,
     )
     totals = coverage = None
@@ -201,10 +203,10 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
         table.flops[kernels], table.moved[kernels], table.item_bits[kernels], table.latency_ms[timed]
     )
     fit = KernelFit(table, roofline, regressor, seed)
-    say("choosing hyper-parameters")
-    folds, unseen_folds = family_folds(table.networks, seed), interval_folds(table.networks, seed)
-    presets, by_family = fit.choose_presets(folds[table.network], say)
-    unseen = fit.cross_validate(presets, unseen_folds[table.network])
+    say("leaving networks out")
+    unseen_folds = interval_folds(table.networks, seed)
+    presets = fit.presets()
+    unseen = by_family = fit.cross_validate(presets, unseen_folds[table.network], say)
     say("fitting the families")
     ensembles, vocabulary = fit.fit(presets)
     say("measuring the fallback")
