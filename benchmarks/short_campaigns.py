@@ -118,7 +118,8 @@ def main() -> int:
         print(f"{machine}: ratio {rounded(learnt[machine])}; with that of the others intervals hold {rounded(held, 1)}")
     exponents = [decay(own, options.networks) for own in scored.values() if len(own) > 1]
     if exponents:
-        print(f"errors fall with the power {np.mean(exponents):.3f} of the networks ({np.round(exponents, 3).tolist()})")
+        each = np.round(exponents, 3).tolist()
+        print(f"errors fall with the power {np.mean(exponents):.3f} of the number of networks, by machine {each}")
     if options.save:
         document = {
             "schema_version": 1,

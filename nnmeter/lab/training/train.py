@@ -179,7 +179,7 @@ def is_repeatable(measurement: Measurement) -> bool:
 def _check_sums(table: KernelTable, profiled: int, regressor: Regressor, prior: KernelPredictor | None) -> None:
     if prior is not None and prior.shares:
         raise DeviceError(
-            "a pack that rests on those of several machines teaches sums of kernels nothing; give one of these as --prior"
+            "sums of kernels are fitted on top of one machine's pack, and this one rests on several; give one of these"
         )
     count = len(table.networks)
     if count < MIN_UNPROFILED:

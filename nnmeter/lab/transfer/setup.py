@@ -15,7 +15,7 @@ Rules:
 3. `budget_s` is all of it: starting processes, measuring, choosing the prior, training. `_TRAINING_S` of it, and
    `_TRAINING_SHARE` of a longer one, are kept for what follows the measuring.
 4. What is left out of training says how good the pack is: networks by fifths. Of longer budgets it is foreseen that
-   errors fall as `networks ** -DECAY`, as those on real models of the packs that ship did between 100 and 1,000 networks
+   errors fall as `networks ** -DECAY`, as those on real models of three servers did from 110 to 550 networks
    (`benchmarks/short_campaigns.py`); a hundred networks of the user's own tell nothing of so small a slope.
 5. What training imports takes seconds; it is imported while the measuring process starts, before anything is timed.
 """
