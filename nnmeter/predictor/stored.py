@@ -61,8 +61,7 @@ def write_predictor(predictor: KernelPredictor, directory: Path) -> None:
     )
     if others:
         document["shares"] = [
-            {"weight": share.weight, "predictor": other}
-            for share, other in zip(predictor.shares, others, strict=True)
+            {"weight": share.weight, "predictor": other} for share, other in zip(predictor.shares, others, strict=True)
         ]
     text_ = json.dumps(document, indent=1, allow_nan=False)
     (directory / "predictor.json").write_text(f"{text_}\n")

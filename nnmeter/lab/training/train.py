@@ -45,8 +45,8 @@ from nnmeter.lab.training.intervals import (
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
-from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.real_networks import for_real_networks
+from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
 from nnmeter.lab.training.unobserved import fit_unobserved
