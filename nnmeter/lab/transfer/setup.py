@@ -56,7 +56,7 @@ _TRAINING_S, _TRAINING_SHARE = 19.0, 0.12
 _JUDGED_FOLDS = (0, 1)
 _CLIP = 0.3  # log error beyond which a network counts no more in choosing a prior: few are far off, whatever the prior
 _ALIKE, _NO_WORSE = 1.5, 1.05  # rule 2
-DECAY = 0.12  # rule 4
+DECAY = 0.15  # rule 4
 ENOUGH = 40  # networks that a learning curve is read off, and that a pack rests on
 _LONGER = (300.0, 1200.0)  # budgets that the report foresees the error of, seconds
 
