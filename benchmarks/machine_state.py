@@ -12,8 +12,8 @@
    the state that is left; its root is what a perfect probe of that class could take off. Of memory less compute it is
    what a probe of memory traffic would add to the product.
 4. How much slower than nominal the product was around a network, `x`, is the median of its raw times over its corrected
-   time. A class whose residual has a slope over `x` is corrected with a wrong exponent: 0.8 plus that slope would be its
-   own.
+   time. A class whose residual has a slope over `x` is corrected with a wrong exponent: 0.8 plus that slope would be
+   its own.
 """
 
 from __future__ import annotations
@@ -101,10 +101,10 @@ def shared(one: Array, other: Array, sitting: Array) -> str:
     products = []
     for lag in _LAGS:
         a, b = one[:-lag] - np.nanmean(one), other[lag:] - np.nanmean(other)
-        products.append(np.where(sitting[:-lag] == sitting[lag:], a * b, np.nan)[: len(one) - max(_LAGS)])
-    each = np.nanmean(np.array(products), axis=0)
+        products.append((a * b)[sitting[:-lag] == sitting[lag:]])
+    each = np.concatenate(products)
     each = each[~np.isnan(each)]
-    mean, error = float(each.mean()), float(each.std() / np.sqrt(len(each)))
+    mean, error = float(each.mean()), float(each.std() / np.sqrt(len(each) / len(_LAGS)))
     roots = [100 * np.sign(v) * np.sqrt(abs(v)) for v in (mean, mean - 2 * error, mean + 2 * error)]
     return f"{roots[0]:.1f} % (between {roots[1]:.1f} and {roots[2]:.1f})"
 

@@ -8,7 +8,8 @@
 Rules:
 
 1. A pack's predictions on the zoo as it was measured on another machine (all of `data`, of which one has no pack) give
-   log(measured / predicted) of each model, in real milliseconds of that machine. Their median is the ratio of the machines, what is left the *spread* of models.
+   log(measured / predicted) of each model, in real milliseconds of that machine. Their median is the ratio of the
+   machines, what is left the *spread* of models.
 2. Machines of one kind have one place each on a logarithmic scale of time, by least squares from all ratios of packs to
    machines; places scatter with a standard deviation `sigma`, which is pooled over the kinds: server cores, and the
    large cores of phones, of which five more packs tell. Freedom is the number of machines less one for each kind.

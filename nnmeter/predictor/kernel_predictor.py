@@ -38,15 +38,35 @@ from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import SIGMA_PER_DOUBLING, UNSAMPLED_PATH_SIGMA, KernelPrice, Source
 from nnmeter.predictor.price_correction import Correction, alias_of
 from nnmeter.predictor.roofline import EVEN, Roofline
-from nnmeter.predictor.shares import Share, log_ratio_of_shares
 from nnmeter.predictor.trees import TreeEnsemble
 from nnmeter.predictor.vocabulary import Sampled, described, families_by_anchor
 
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _CACHE_LIMIT = 200_000
+_LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (rule 1)
+_LEAST_MS = 1e-9  # what a damaged pack may say less than
 
-Located = tuple[KernelSignature, Residency | None]  # a kernel and where its data are, None where that does not count
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What another machine's predictor adds (rule 1).
+
+    Attributes:
+        predictor: of the other machine.
+        weight: of the logarithm of its prices.
+    """
+
+    predictor: KernelPredictor
+    weight: float
+
+    def profiled_ms(self, kernels: Sequence[Located]) -> np.ndarray:
+        """Its price of each kernel as a profiler shows it, in milliseconds [kernels]."""
+        theirs = self.predictor
+        known = [(signature, residency if theirs.resident else None) for signature, residency in kernels]
+        prices = np.array([price.latency_ms for price in theirs.price_located(known)])
+        least = max(_LEAST_LAUNCH * theirs.roofline.launch_ms, _LEAST_MS)
+        return np.maximum((prices - theirs.per_kernel_ms) / max(theirs.scale, _LEAST_MS), least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +212,19 @@ class KernelPredictor:
         return KernelPrice(
             latency, source, sigma, distance, features.kind, int(cost.flops), int(cost.bytes_read + cost.bytes_written)
         )
+
+
+def log_ratio_of_shares(
+    shares: Sequence[Share], kernels: Sequence[Located], roofline_ms: np.ndarray
+) -> np.ndarray:
+    """What shares add to the log ratio of kernels to a roofline (rule 2) [kernels].
+
+    Args:
+        shares: of a predictor.
+        kernels: with their residency, where the predictor tells it; it must where that of a share does.
+        roofline_ms: of the predictor, with the rates of each kernel's operator [kernels].
+    """
+    found = np.zeros(len(kernels))
+    for share in shares:
+        found += share.weight * np.log(share.profiled_ms(kernels) / np.maximum(roofline_ms, _LEAST_MS))
+    return found

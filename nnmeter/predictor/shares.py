@@ -14,54 +14,13 @@ is nearer to a third machine than either alone (`benchmarks/short_campaigns.py`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from nnmeter.predictor.kernel_predictor import KernelPredictor, Located
+from nnmeter.predictor.kernel_predictor import KernelPredictor, Share
 
 MOST_SHARES = 8
-_LEAST_MS = 1e-9  # what a damaged pack may say less than
-_LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (`KernelPredictor`, rule 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What another machine's predictor adds (rule 1).
-
-    Attributes:
-        predictor: of the other machine.
-        weight: of the logarithm of its prices.
-    """
-
-    predictor: KernelPredictor
-    weight: float
-
-    def profiled_ms(self, kernels: Sequence[Located]) -> np.ndarray:
-        """Its price of each kernel as a profiler shows it, in milliseconds [kernels]."""
-        theirs = self.predictor
-        known = [(signature, residency if theirs.resident else None) for signature, residency in kernels]
-        prices = np.array([price.latency_ms for price in theirs.price_located(known)])
-        least = max(_LEAST_LAUNCH * theirs.roofline.launch_ms, _LEAST_MS)
-        return np.maximum((prices - theirs.per_kernel_ms) / max(theirs.scale, _LEAST_MS), least)
-
-
-def log_ratio_of_shares(
-    shares: Sequence[Share], kernels: Sequence[Located], roofline_ms: np.ndarray
-) -> np.ndarray:
-    """What shares add to the log ratio of kernels to a roofline (rule 2) [kernels].
-
-    Args:
-        shares: of a predictor.
-        kernels: with their residency, where the predictor tells it; it must where that of a share does.
-        roofline_ms: of the predictor, with the rates of each kernel's operator [kernels].
-    """
-    found = np.zeros(len(kernels))
-    for share in shares:
-        found += share.weight * np.log(share.profiled_ms(kernels) / np.maximum(roofline_ms, _LEAST_MS))
-    return found
 
 
 def mix_predictors(predictors: Sequence[KernelPredictor]) -> KernelPredictor:

@@ -31,11 +31,11 @@ from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.checks import RESTORE, count, damaged, mapping, member, number, numbers, sequence, text
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
+from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor, Share
 from nnmeter.predictor.older_schemas import upgraded
 from nnmeter.predictor.price_correction import LARGEST_COEFFICIENT, Correction, OperatorCorrection
 from nnmeter.predictor.roofline import EVEN, Rates, Roofline
-from nnmeter.predictor.shares import MOST_SHARES, Share
+from nnmeter.predictor.shares import MOST_SHARES
 from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_ensembles
 from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
@@ -63,8 +63,7 @@ def write_predictor(predictor: KernelPredictor, directory: Path) -> None:
     )
     if others:
         document["shares"] = [
-            {"weight": share.weight, "predictor": other}
-            for share, other in zip(predictor.shares, others, strict=True)
+            {"weight": share.weight, "predictor": other} for share, other in zip(predictor.shares, others, strict=True)
         ]
     text_ = json.dumps(document, indent=1, allow_nan=False)
     (directory / "predictor.json").write_text(f"{text_}\n")

@@ -13,9 +13,9 @@ import pytest
 
 from nnmeter.errors import DeviceError
 from nnmeter.predictor import KernelPredictor, read_predictor_of, write_predictor
-from nnmeter.predictor.kernel_predictor import FALLBACK
+from nnmeter.predictor.kernel_predictor import FALLBACK, Share
 from nnmeter.predictor.roofline import Roofline
-from nnmeter.predictor.shares import Share, mix_predictors
+from nnmeter.predictor.shares import mix_predictors
 from tests.conftest import make_small_predictor
 from tests.predictor.conftest import addition, convolution
 

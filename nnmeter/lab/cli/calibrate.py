@@ -19,7 +19,7 @@ from nnmeter.lab.report import LAB
 @click.option("--out", "directory", type=click.Path(path_type=Path), required=True, metavar="PACK2",
               help="Directory of the new pack.")  # fmt: skip
 @click.option("--mix", multiple=True, metavar="ID_OR_PATH",
-              help="Pack of a third machine: what is corrected is the mean of its prices and PACK's. Repeatable.")  # fmt: skip
+              help="Pack of a third machine: the mean of its prices and PACK's is corrected. Repeatable.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="NAME", help="Calibrate on this measured model. Repeatable.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Calibrate on the first N measurements only.")
 @click.option("--candidates", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER",

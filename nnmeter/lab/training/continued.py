@@ -33,8 +33,7 @@ from nnmeter.lab.training.kernels import MIN_KIND_ROWS, HeldOut, sampled_as
 from nnmeter.lab.training.priors import pack_prior
 from nnmeter.lab.training.regressors import Preset, fit_regressor
 from nnmeter.lab.training.table import KernelTable
-from nnmeter.predictor.kernel_predictor import KernelPredictor
-from nnmeter.predictor.shares import log_ratio_of_shares
+from nnmeter.predictor.kernel_predictor import KernelPredictor, log_ratio_of_shares
 from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
 from nnmeter.predictor.vocabulary import Sampled
 

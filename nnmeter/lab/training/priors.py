@@ -20,9 +20,8 @@ from nnmeter.errors import DeviceError
 from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.training.table import KernelTable
 from nnmeter.lab.training.unobserved import Unobserved
-from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
+from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor, log_ratio_of_shares
 from nnmeter.predictor.roofline import EVEN, Roofline, dtype_classes, fit_roofline_to_totals
-from nnmeter.predictor.shares import log_ratio_of_shares
 from nnmeter.predictor.trees import TreeEnsemble
 from nnmeter.predictor.vocabulary import Sampled
 

@@ -5,8 +5,8 @@ of what is rare, and more of them are short. Rules:
 
 1. `real_networks.json` says how much smaller the scores of real networks were than those of random ones left out
    (`nnmeter.predictor.intervals`, rule 4), on machines that were measured, trained on as a new machine is. It has the
-   geometric mean over machines by confidence; `benchmarks/short_campaigns.py --save` makes it, and says what intervals
-   hold on each machine with the ratio of the others.
+   largest of all machines by confidence, for they are few; `benchmarks/short_campaigns.py --save` makes it, and says
+   what intervals hold on each machine with the ratio of the others.
 2. Multipliers of what was fitted to random networks are multiplied by it. The part of an interval that was not sampled
    stays as it is.
 3. A wider confidence is never a narrower interval.

@@ -45,8 +45,8 @@ from nnmeter.lab.training.intervals import (
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
-from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.real_networks import for_real_networks
+from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
 from nnmeter.lab.training.table import LEAST_NETWORKS, MOST_OF_A_GROUP, KernelTable, build_table, tells_residency
 from nnmeter.lab.training.unobserved import fit_unobserved
@@ -181,7 +181,7 @@ def is_repeatable(measurement: Measurement) -> bool:
 def _check_sums(table: KernelTable, profiled: int, regressor: Regressor, prior: KernelPredictor | None) -> None:
     if prior is not None and prior.shares:
         raise DeviceError(
-            "a pack that rests on those of several machines teaches sums of kernels nothing; give one of these as --prior"
+            "sums of kernels are fitted on top of one machine's pack, and this one rests on several; give one of these"
         )
     count = len(table.networks)
     if count < MIN_UNPROFILED:

@@ -249,7 +249,8 @@ def _card(
         card = replace(card, id=f"{card.id}-calibrated")
     count = len(used)
     limit = (
-        f"calibrated from {facts['calibrated_from']} with {count} measurement{'s' if count > 1 else ''}; what these do not contain is "
+        f"calibrated from {facts['calibrated_from']} with {count} measurement{'s' if count > 1 else ''}; what these "
+        "do not contain is "
     )
     return replace(
         card,

@@ -156,6 +156,7 @@ def test_a_mixture_of_two_machines_is_started_from_where_neither_is_far_behind(
     assert errors[" + ".join(mixture)] <= 1.05 * min(errors["machine7"], errors["machine8"])
     far = of("machine9", 1.0, 1.0)
     assert [pack.id for pack in setup.choose_prior(near, [alike, far])[1]] == ["machine7"]
-    pack = build_pack([tmp_path / "machine7.parquet"], tmp_path / "mixed", device_id="mixed", prior=[p.path for p in best])
+    source, place = tmp_path / "machine7.parquet", tmp_path / "mixed"
+    pack = build_pack([source], place, device_id="mixed", prior=[one.path for one in best])
     assert pack.card.trained_on["prior"] == " + ".join(mixture)
     assert [share.weight for share in pack.predictor.shares] == [0.5]
