@@ -16,7 +16,7 @@ import os
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nnmeter.kernels.anchor import Kind
     from nnmeter.lab.measuring.measurement import Measurement
     from nnmeter.lab.training.regressors import Regressor
+    from nnmeter.predictor import KernelPredictor
 
 # nnmeter/lab/measuring/protocol.py has the rules.
 _UNITS = "every run followed by a run of a reference product, times being ratios to it; medians over runs"
@@ -59,7 +60,7 @@ def build_pack(
     rules: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
     seed: int = 0,
-    prior: str | os.PathLike[str] | None = None,
+    prior: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
 ) -> DevicePack:
     """Train a predictor on measurements and save it as a device pack.
 
@@ -71,7 +72,7 @@ def build_pack(
         rules: fusion rules, a file or the name of a rule set; the runtime's own if not given.
         progress: told what is being done, a line at a time.
         seed: decides all that is random in training; the same seed and measurements make the same pack.
-        prior: pack of another device to start from, by id or path.
+        prior: pack of another device to start from, by id or path; of several, the geometric mean of their prices.
 
     Raises:
         MeasurementError: measurements are missing, damaged, too few, or of several devices.
@@ -85,20 +86,40 @@ def build_pack(
     check_place(output)
     measurements, fingerprint = read_all(sources, progress)
     document = _rules_for(rules, fingerprint)
-    start = None if prior is None else load_pack(prior)
+    named = () if prior is None else (prior,) if isinstance(prior, str | os.PathLike) else tuple(prior)
+    start = [load_pack(one) for one in named]
     predictor, report = fit_predictor(
         measurements,
         regressor=regressor,
         seed=seed,
         progress=progress,
-        prior=None if start is None else start.predictor,
+        prior=mix_packs(start) if start else None,
         launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
     predictor = with_sampled_paths(predictor, (kernel for row in measurements for kernel in row.kernels))
     card = make_card(measurements, fingerprint, report.to_dict(), device_id, predictor.vocabulary)
-    if start is not None:
-        card = replace(card, trained_on={"prior": start.id, **card.trained_on})
+    if start:
+        card = replace(card, trained_on={"prior": mixture_id(pack.id for pack in start), **card.trained_on})
     return save_pack(output, card, document, predictor)
+
+
+def mix_packs(packs: Sequence[DevicePack]) -> KernelPredictor:
+    """The predictor that training over these packs starts from.
+
+    Raises:
+        DeviceError: one of several was calibrated, or rests on other packs itself.
+    """
+    from nnmeter.predictor.shares import mix_predictors
+
+    try:
+        return mix_predictors([pack.predictor for pack in packs]) if packs[1:] else packs[0].predictor
+    except ValueError as fault:
+        raise DeviceError(f"{mixture_id(pack.id for pack in packs)}: {fault}") from fault
+
+
+def mixture_id(ids: Iterable[str]) -> str:
+    """What a mixture of packs is called."""
+    return " + ".join(ids)
 
 
 def read_all(
