@@ -10,6 +10,9 @@ from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph
 
 if TYPE_CHECKING:
+    from nnmeter.advice.advice import Advised
+    from nnmeter.advice.sweep import Sweep
+    from nnmeter.advice.what_if import WhatIf
     from nnmeter.comparison.comparison import Comparison
     from nnmeter.devices import DevicePack
     from nnmeter.graph.unbound import UnboundModel
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from nnmeter.memory.memory import MemoryPrediction
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.prediction.prediction import Prediction
+    from nnmeter.transforms import Transform
 
 
 def predict(
@@ -104,6 +108,92 @@ def compare(
             for s in (first, second)
         )
     return compare_predictions(first, second, confidence)
+
+
+def what_if(
+    model: Any,
+    transforms: Sequence[Transform],
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    confidence: float = 0.9,
+    name: str | None = None,
+) -> WhatIf:
+    """What a model would take if it were changed: the prediction before, and after each transform.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, or `UnboundModel`; weights are not needed.
+        transforms: what is to be done, in order: `nnmeter.transforms` has them.
+        device: as in `predict`.
+        sizes: what the model leaves open.
+        confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Raises:
+        TransformError: a transform cannot be done; the message says why.
+        ModelError: the model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+    """
+    from nnmeter.advice import what_if as module
+
+    return module.what_if(model, transforms, [_predictor(device)], sizes, confidence, name)[0]
+
+
+def sweep(
+    model: Any,
+    axes: Mapping[str, Sequence[int]],
+    devices: Sequence[str | os.PathLike[str] | DevicePack | LatencyPredictor] | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    confidence: float = 0.9,
+    name: str | None = None,
+) -> Sweep:
+    """Predict a model over a range of sizes, on one device or several, with the throughput beside each latency.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, or `UnboundModel`.
+        axes: the sizes of `batch`, `resolution`, `sequence`, which a file may fix, or of free dimensions, by name; all
+            combinations are predicted.
+        devices: each as in `predict`; the pack nearest to this machine if not given.
+        sizes: what else the model leaves open.
+        confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Raises:
+        NnmeterError: an axis has no sizes, or there are too many combinations.
+        ModelError: the model cannot be read, or it takes none of the sizes.
+        DeviceError: a device is unknown, or its pack is damaged.
+    """
+    from nnmeter.advice import sweep as module
+
+    predictors = [_predictor(device) for device in (devices or [None])]
+    return module.sweep(model, axes, predictors, sizes, confidence, name)
+
+
+def advise(
+    model: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    confidence: float = 0.9,
+    name: str | None = None,
+) -> Advised:
+    """Try changes of a model and give those that make it faster on a device, with the gain of the whole model.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, or `UnboundModel`; weights are not needed.
+        device: as in `predict`.
+        sizes: what the model leaves open.
+        confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Raises:
+        ModelError: the model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+    """
+    from nnmeter.advice import advice as module
+
+    return module.advise(model, _predictor(device), sizes, confidence, name)
 
 
 def predict_memory(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor
 
 _UNITS = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3}
 
@@ -27,6 +28,16 @@ def format_share(share: float) -> str:
     if 0 < percent < 0.05:
         return "< 0.1 %"
     return f"{percent:.1f} %" if percent < 99.95 or percent == 100 else "> 99.9 %"
+
+
+def format_probability(probability: float) -> str:
+    """A probability as a percentage that never claims to be certain: `97 %`, `> 99.9 %`."""
+    if probability > 0.999:
+        return "> 99.9 %"
+    if probability < 0.001:
+        return "< 0.1 %"
+    digits = 1 if probability < 0.01 or probability > 0.99 else 0
+    return f"{floor(10**digits * 100 * probability) / 10**digits:.{digits}f} %"
 
 
 def format_count(count: int) -> str:

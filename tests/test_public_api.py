@@ -12,6 +12,7 @@ import pytest
 import nnmeter
 
 NAMES = {
+    "Advised",
     "Comparison",
     "Coverage",
     "CoverageError",
@@ -22,12 +23,17 @@ NAMES = {
     "LatencyPredictor",
     "Measurement",
     "MeasurementError",
+    "MemoryPrediction",
     "ModelError",
     "NnmeterError",
     "Note",
     "Prediction",
+    "Sweep",
+    "TransformError",
     "UnboundModel",
+    "WhatIf",
     "__version__",
+    "advise",
     "calibrate",
     "compare",
     "detect_kernels",
@@ -39,11 +45,14 @@ NAMES = {
     "measure",
     "predict",
     "predict_many",
+    "predict_memory",
     "predictions_to_pandas",
     "profile",
     "read_measurements",
     "read_model",
+    "sweep",
     "train",
+    "what_if",
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nnmeter.advice.what_if import predict_stage, single_sizes
 from nnmeter.comparison.comparison import Comparison, compare_predictions
 from nnmeter.errors import ModelError
+from nnmeter.prediction.predict import predict_on
 from nnmeter.prediction.sweep import one_each
 from nnmeter.transforms import Transform, TransformError
 
@@ -104,7 +105,8 @@ class Workbench:
     @cached_property
     def before(self) -> Prediction:
         """What the model takes as it is."""
-        return self.predict(self.model)
+        given, name = self._given, self.name
+        return next(predict_on([self.predictor], self.model, given, confidence=self.confidence, name=name))
 
     def predict(self, model: UnboundModel) -> Prediction:
         """What a model takes."""

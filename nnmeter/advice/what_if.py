@@ -139,21 +139,20 @@ def what_if(
     unbound = read_model(model, name)
     called = name or (os.fspath(model) if isinstance(model, str | os.PathLike) else unbound.name)
     single = sizes.updated(dims=one_each(sizes.dims))
-    stages = [(AS_IT_IS, unbound)]
+    before = list(predict_on(predictors, unbound, single, confidence=confidence, name=called))
+    rows = [(AS_IT_IS, batch_of(unbound, sizes), before)]
     for transform in transforms:
         unbound = transform(unbound, single_sizes(sizes))
-        stages.append((transform.label, unbound))
-    rows = [(label, batch_of(stage, sizes), predict_stage(stage, predictors, single, confidence, called))
-            for label, stage in stages]  # fmt: skip
+        predictions = predict_stage(unbound, predictors, single, confidence, called)
+        rows.append((transform.label, batch_of(unbound, sizes), predictions))
     found = []
     for number, predictor in enumerate(predictors):
-        before = rows[0][2][number]
         steps = [
             Step(
                 label,
                 predictions[number],
                 items,
-                compare_predictions(before, predictions[number], confidence) if position else None,
+                compare_predictions(before[number], predictions[number], confidence) if position else None,
             )
             for position, (label, items, predictions) in enumerate(rows)
         ]
@@ -184,9 +183,10 @@ def single_sizes(sizes: InputSizes) -> InputSizes:
 def batch_of(model: UnboundModel, sizes: InputSizes) -> int:
     """How many items go in together: the first dimension of the first input that has dimensions; 1 if none is known."""
     for declared in model.inputs:
-        given = sizes.shapes.get(declared.name) or declared.dims
-        if given:
-            size = given[0]
+        given = sizes.shapes.get(declared.name)
+        dims = declared.dims or given
+        if dims:
+            size = given[0] if given and not isinstance(dims[0], int) else dims[0]
             size = sizes.dims.get(size, 1) if isinstance(size, str) else size
             return size if isinstance(size, int) and size > 0 else 1
     return 1

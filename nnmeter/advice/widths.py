@@ -2,7 +2,8 @@
 
 1. Looked at are the layers that take longest; layers whose channels go together are looked at once.
 2. Tried are the widths around a layer's own that are multiples of what runtimes block by (`_BLOCKS`), a little narrower
-   and a little wider, each as a whole model with all that depends on the layer.
+   and a little wider, each as a whole model with all that depends on the layer. Where channels go as blocks (heads,
+   groups), one block less and one more.
 3. A narrower width is advised where it saves clearly more than the operations that it saves are of the changed kernels'
    time: 65 -> 64. A wider one where it costs less than the width that there is.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnmeter.errors import ModelError
 from nnmeter.transforms import Channels, TransformError
-from nnmeter.transforms.channels.resizing import DependencyGraph, set_channels
+from nnmeter.transforms.channels.resizing import DependencyGraph, LayerGroup, set_channels
 
 if TYPE_CHECKING:
     from nnmeter.advice.layers import Layer
@@ -79,17 +80,17 @@ def try_widths(bench: Workbench, layers: Sequence[Layer], stairs: list[Stair]) -
             group = graph.group(layer.name)
         except TransformError:
             continue
-        seen.update(group)
+        seen.update(group.layers)
         trials = list(_trials(bench, graph, layer, group))
         own = Width(layer.channels, bench.before.latency_ms)
         widths = [own, *(Width(t.transform.width, t.comparison.after.latency_ms) for t in trials)]  # type: ignore[attr-defined]
-        stairs.append(Stair(layer.name, group, layer.channels, tuple(sorted(widths, key=lambda w: w.channels))))
+        stairs.append(Stair(layer.name, group.layers, layer.channels, tuple(sorted(widths, key=lambda w: w.channels))))
         yield from (trial for trial in trials if _pays(bench.before, trial, layer.channels))
 
 
-def _trials(bench: Workbench, graph: DependencyGraph, layer: Layer, group: tuple[str, ...]) -> Iterator[Trial]:
-    others = f" and {len(group) - 1} more that go with it" if len(group) > 1 else ""
-    for width in widths_around(layer.channels):
+def _trials(bench: Workbench, graph: DependencyGraph, layer: Layer, group: LayerGroup) -> Iterator[Trial]:
+    others = f" and {len(group.layers) - 1} more that go with it" if len(group.layers) > 1 else ""
+    for width in widths_around(layer.channels, group.block):
         transform = Channels(layer.name, width)
         try:
             changed = set_channels(bench.model, layer.name, width, bench.sizes, graph)
@@ -101,13 +102,14 @@ def _trials(bench: Workbench, graph: DependencyGraph, layer: Layer, group: tuple
         yield bench.judge("width", what, why, "function", transform, changed)
 
 
-def widths_around(channels: int) -> list[int]:
-    """The widths that are tried around one (rule 2), the nearest first."""
+def widths_around(channels: int, step: int = 1) -> list[int]:
+    """The widths that are tried around one (rule 2), the nearest first; they differ from it by multiples of `step`."""
     found: dict[int, None] = {}
     for block in _BLOCKS:
         below, above = (channels - 1) // block * block, (channels // block + 1) * block
-        for width in (below, above):
-            if width > 0 and _NARROWER * channels <= width <= _WIDER * channels:
+        for width in (below, above) if step == 1 else (channels - step, channels + step):
+            near = _NARROWER * channels <= width <= _WIDER * channels
+            if width > 0 and near and (width - channels) % step == 0:
                 found[width] = None
     return sorted(found, key=lambda width: abs(width - channels))[:_MOST_WIDTHS]
 

@@ -24,6 +24,7 @@ from nnmeter.prediction.prediction import Prediction
 
 SCHEMA_VERSION = 1
 UPDATE = "nnmeter check --update"
+_ANEW = f"make it anew with `{UPDATE}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def write_baseline(predictions: Mapping[Key, Prediction]) -> str:
             "sizes": key.sizes,
             "latency_ms": float(f"{prediction.latency_ms:.4g}"),
         }
-        entries.append(f"  {_json(head)[:-1]}, \"kernels\": [\n{kernels}\n  ]}}")
+        entries.append(f'  {_json(head)[:-1]}, "kernels": [\n{kernels}\n  ]}}')
     body = ",\n".join(entries)
     return f'{{\n "schema_version": {SCHEMA_VERSION},\n "made_by": "{UPDATE}",\n "entries": [\n{body}\n ]\n}}\n'
 
@@ -94,8 +95,10 @@ def read_baseline(path: str | os.PathLike[str]) -> dict[Key, Entry]:
         document = parse_json(read_limited(path, MAX_JSON_BYTES))
     except FileNotFoundError:
         raise BudgetError(f"{path}: there is no baseline yet; make it with `{UPDATE}` and commit it") from None
-    except (OSError, ValueError) as fault:
-        raise BudgetError(f"{path}: the baseline cannot be read: {brief(fault, 200)}; make it anew with `{UPDATE}`") from None
+    except OSError as fault:
+        raise BudgetError(f"{path}: the baseline cannot be read ({fault.strerror}); {_ANEW}") from None
+    except ValueError as fault:
+        raise BudgetError(f"{path}: the baseline cannot be read: {brief(fault, 200)}; {_ANEW}") from None
     try:
         if document["schema_version"] != SCHEMA_VERSION:
             raise ValueError("it is of another version")
@@ -103,7 +106,7 @@ def read_baseline(path: str | os.PathLike[str]) -> dict[Key, Entry]:
             Key(str(e["model"]), str(e["device"]), str(e["sizes"])): _entry(e["kernels"]) for e in document["entries"]
         }
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:
-        raise BudgetError(f"{path}: the baseline is damaged: {brief(fault, 200)}; make it anew with `{UPDATE}`") from None
+        raise BudgetError(f"{path}: the baseline is damaged: {brief(fault, 200)}; {_ANEW}") from None
 
 
 def _entry(lines: Sequence[Any]) -> Entry:

@@ -56,7 +56,7 @@ class Budget:
         max_ms: most milliseconds; None for any.
         probability: with which `max_ms` must hold as measured; None where the prediction itself must.
         max_growth_percent: most growth against the baseline.
-        max_peak_mib: most memory.
+        max_peak_mib: most memory while it runs, in MiB.
         min_coverage_percent: least share of the time that trained predictors must price.
     """
 
@@ -96,11 +96,13 @@ def read_budgets(path: str | os.PathLike[str]) -> Budgets:
         text = read_limited(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise BudgetError(
-            f"{path}: there is no such file of budgets; write one: device = \"ID\" and, under [[budget]], models = "
-            "\"models/*.onnx\" and max_ms = 40"
+            f'{path}: there is no such file of budgets; write one: device = "ID" and, under [[budget]], models = '
+            '"models/*.onnx" and max_ms = 40'
         ) from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BudgetError(f"{path}: cannot be read: {brief(fault, 200)}") from None
+    except OSError as fault:
+        raise BudgetError(f"{path}: cannot be read ({fault.strerror}); give a file of budgets") from None
+    except UnicodeDecodeError:
+        raise BudgetError(f"{path}: no TOML, which is text in UTF-8; give a file of budgets") from None
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as fault:
@@ -130,10 +132,12 @@ def _read_budget(entry: Mapping[str, Any], devices: tuple[str, ...], folder: Pat
         if "max_ms" not in entry:
             raise BudgetError(f"{where}: probability is of max_ms; give that too, or leave it out")
     if "models" not in entry:
-        raise BudgetError(f"{where} has no models; give file names or patterns, such as \"models/*.onnx\"")
+        raise BudgetError(f'{where} has no models; give file names or patterns, such as "models/*.onnx"')
     own = _texts(entry["device"], f"{where}: device") if "device" in entry else devices
     if not own:
-        raise BudgetError(f"{where} has no device; name one (`nnmeter devices` lists them), for all budgets or in this one")
+        raise BudgetError(
+            f"{where} has no device; name one (`nnmeter devices` lists them), for all budgets or in this one"
+        )
     name = _text(entry.get("name", f"budget {number}"), f"{where}: name")
     models = _files(_texts(entry["models"], f"{where}: models"), folder, where)
     return Budget(name, models, own, _sizes(entry, where), probability=probability, **limits)
@@ -148,7 +152,9 @@ def _files(patterns: tuple[str, ...], folder: Path, where: str) -> tuple[str, ..
         if not files and (folder / pattern).is_file():
             files = [pattern]  # a name with brackets in it
         if not files:
-            raise BudgetError(f"{where}: no file fits {brief(repr(pattern), 80)} in {folder.resolve()}; mend the pattern")
+            raise BudgetError(
+                f"{where}: no file fits {brief(repr(pattern), 80)} in {folder.resolve()}; mend the pattern"
+            )
         found.update(dict.fromkeys(PurePath(name).as_posix() for name in files))
     return tuple(found)
 
@@ -236,15 +242,10 @@ def _share(value: Any, where: str) -> float:
     return number
 
 
-def _memory(value: Any, where: str) -> float:
-    _positive(value, where)
-    raise BudgetError(f"{where}: this version of nnmeter does not predict memory; leave it out")
-
-
 _LIMITS: dict[str, Callable[[Any, str], float]] = {
     "max_ms": _positive,
     "max_growth_percent": _not_negative,
-    "max_peak_mib": _memory,
+    "max_peak_mib": _positive,
     "min_coverage_percent": _share,
 }
 _FILE_KEYS = ("device", "baseline", "budget")

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 from nnmeter.checks.baseline import UPDATE, Entry, Key
 from nnmeter.comparison.comparison import Comparison, compare_predictions
 from nnmeter.devices import find_devices, load_pack
+from nnmeter.errors import BudgetError, brief
 from nnmeter.prediction.predict import LatencyPredictor, predict_on
-from nnmeter.wording import format_ms
+from nnmeter.wording import format_ms, format_probability
 
 if TYPE_CHECKING:
     from nnmeter.checks.budgets import Budget, Budgets
@@ -158,16 +159,14 @@ class Checker:
             found.append(Finding(budget.name, key, "min_coverage_percent", share, bound, share >= bound, words, why))
         return found
 
-    def _growth(
-        self, budget: Budget, key: Key, prediction: Prediction, entry: Entry | None, bound: float
-    ) -> Finding:
+    def _growth(self, budget: Budget, key: Key, prediction: Prediction, entry: Entry | None, bound: float) -> Finding:
         """Rule 3."""
         limit = "max_growth_percent"
         if entry is None:
             words = f"not in the baseline; `{UPDATE}` adds it"
             return Finding(budget.name, key, limit, None, bound, False, words)
         predictor = next(p for p in self._packs.values() if p.device == prediction.device)
-        before = predictor.price(key.model, entry.kernels, dims=prediction.dims, places=entry.places)
+        before = _priced(predictor, key, entry)
         comparison = compare_predictions(before, prediction)
         growth = _rounded(100 * (comparison.ratio - 1))
         words = (
@@ -186,11 +185,22 @@ def _time(budget: Budget, key: Key, prediction: Prediction, bound: float) -> Fin
         return Finding(budget.name, key, "max_ms", latency_ms, bound, latency_ms <= bound, words)
     probability = _rounded(prediction.probability_within(bound))
     words = (
-        f"{format_ms(latency_ms)} ms; within {bound:g} ms with a probability of {100 * probability:.1f} %, "
+        f"{format_ms(latency_ms)} ms; within {bound:g} ms with a probability of {format_probability(probability)}, "
         f"at least {100 * budget.probability:g} %"
     )
     holds = probability >= budget.probability
     return Finding(budget.name, key, "probability", probability, budget.probability, holds, words)
+
+
+def _priced(predictor: LatencyPredictor, key: Key, entry: Entry) -> Prediction:
+    """The prediction for the kernels of a baseline, which may say anything of them."""
+    try:
+        return predictor.price(key.model, entry.kernels, places=entry.places)
+    except Exception as fault:
+        raise BudgetError(
+            f"the baseline is damaged: kernels of {key} cannot be priced ({brief(fault, 200)}); make it anew with "
+            f"`{UPDATE}`"
+        ) from fault
 
 
 def _causes(comparison: Comparison) -> tuple[str, ...]:

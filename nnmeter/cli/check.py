@@ -22,7 +22,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--update", is_flag=True, help="Write the baseline that growth is measured against, and check nothing.")
 @click.option("--junit", type=_FILE, metavar="FILE", help="Write the findings to FILE as JUnit XML, too.")
 @click.option("--benchmark", type=_FILE, metavar="FILE",
-              help="Write the times to FILE, too, as github-action-benchmark takes them (customSmallerIsBetter).")  # fmt: skip
+              help="Write the times to FILE, too, as github-action-benchmark takes them.")  # fmt: skip
 @click.option("--summary", is_flag=True, help=f"Append the findings as Markdown to the file that ${_SUMMARY} names.")
 @options.output_format(*CORE.formats("check"))
 @options.output_file

@@ -45,7 +45,7 @@ def command(
     A MODEL is a model file, or what `nnmeter predict --format json` wrote of one. One MODEL is compared with itself on
     several devices, or at several sizes.
     """
-    from nnmeter.comparison.subjects import compare_subjects, device_of_saved
+    from nnmeter.comparison.subjects import compare_subjects, device_of_saved, dims_of_saved
     from nnmeter.prediction.predict import LatencyPredictor, predict_on
     from nnmeter.prediction.saved import is_saved_prediction, read_prediction
     from nnmeter.report.comparison import ComparisonReport
@@ -58,13 +58,13 @@ def command(
     predictors: list[LatencyPredictor] = []
     if len(saved) < len(set(paths)):
         named = device_of_saved(list(saved.values())) if not devices else None
+        sizes = sizes if sizes.dims else sizes.updated(dims=dims_of_saved(list(saved.values())))
         chosen = choose_packs(devices or ((named,) if named else ()))
         predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
         notice = None if named else chosen[0].notice
-    subjects: list[list[Prediction]] = []
-    for path in paths:
-        subjects.append([saved[path]] if path in saved else list(predict_on(predictors, path, sizes)))
+    subjects: list[list[Prediction]] = [
+        [saved[path]] if path in saved else list(predict_on(predictors, path, sizes)) for path in paths
+    ]
     report = ComparisonReport(compare_subjects(subjects), by, depth or 2, top)
-    write_report(
-        CORE.render("comparison", report, report_format, layout_for(output, len(report.comparisons) > 1)), output, notice
-    )
+    layout = layout_for(output, len(report.comparisons) > 1)
+    write_report(CORE.render("comparison", report, report_format, layout), output, notice)

@@ -124,8 +124,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = nnmeter.main(args=given, prog_name="nnmeter", standalone_mode=False, obj=tuple(given))
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (CoverageError, CheckFailed) as error:
-        return _fail(_text_of(error), 1)
+    except CheckFailed as error:
+        return _fail(error.format_message(), 1)
+    except CoverageError as error:
+        return _fail(str(error), 1)
     except (NnmeterError, click.ClickException) as error:
         return _fail(_text_of(error), 2)
     except (BrokenPipeError, ReaderGoneError):

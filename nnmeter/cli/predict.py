@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,8 @@ def command(
     packs = [c.pack for c in chosen]
     if depth is not None and by != "module":
         raise click.UsageError("--depth is of --by module; give that too")
+    if max_ms is not None and not isfinite(max_ms):
+        raise click.UsageError(f"--max-ms {max_ms} is no number of milliseconds")
     if probability is not None and max_ms is None:
         raise click.UsageError("--probability is of --max-ms; give that too")
     if (sort or top) and (by is not None or report_format not in _TABLES):
@@ -139,13 +142,13 @@ def command(
 def _check_time(predictions: Sequence[Prediction], max_ms: float, probability: float | None) -> None:
     """Refuse what takes longer than `max_ms`, or may with more than the rest of the probability."""
     from nnmeter.report.columns import label_of
-    from nnmeter.report.numbers import format_ms
+    from nnmeter.wording import format_ms, format_probability
 
     over = []
     for prediction in predictions:
         within = prediction.probability_within(max_ms)
         if prediction.latency_ms > max_ms if probability is None else within < probability:
-            said = f"within {max_ms:g} ms with a probability of {100 * within:.1f} %"
+            said = f"within {max_ms:g} ms with a probability of {format_probability(within)}"
             over.append(f"{label_of(prediction, predictions)}: {format_ms(prediction.latency_ms)} ms, {said}")
     if over:
         asked = "" if probability is None else f", {100 * probability:g} % are asked for"

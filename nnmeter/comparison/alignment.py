@@ -3,9 +3,10 @@
 Rules:
 
 1. Kernels correspond in the order of execution: the alignment of the two sequences whose pairs score most in sum.
-2. Two kernels can be a pair if they compute the same operator, in whatever precision (`Conv`, `QLinearConv`), or if they
-   execute an operator of the model of the same name. A pair scores for that, and more for the same signature, type,
-   element type, module, name, and for a like amount of work: what is equal decides, and names only where sizes do not.
+2. Two kernels can be a pair if they compute the same operator, in whatever precision (`Conv`, `QLinearConv`), or if
+   they execute an operator of the model of the same name. A pair scores for that, and more for the same signature,
+   type, element type, module, name, and for a like amount of work: what is equal decides, and names only where sizes
+   do not.
 3. Kernels that are left pair up with an equal one out of order: equal name and signature first, then equal signature.
 4. Where the two models name their operators alike (at least half of the names of the smaller are in the other), a
    kernel that is still alone joins the pair that executes its operators, if the two of that have some in common as
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -83,7 +85,7 @@ def _pieces(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> li
     count = -(-len(before) * len(after) // _MOST_CELLS) or 1
     cuts = [(len(before) * k // count, len(after) * k // count) for k in range(count + 1)]
     pairs = []
-    for (i, j), (i_end, j_end) in zip(cuts, cuts[1:], strict=False):
+    for (i, j), (i_end, j_end) in pairwise(cuts):
         pairs += [(i + a, j + b) for a, b in _best_pairs(before[i:i_end], after[j:j_end])]
     return pairs
 
@@ -147,8 +149,12 @@ def _best_pairs(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -
 def _compared(kernel: PricedKernel) -> tuple[Hashable, ...]:
     """What scores by being equal, in the order in which `_best_pairs` names the scores."""
     elements = None if kernel.price is None else kernel.price.kind.anchor.element_type
-    return (kernel.signature, kernel.runs) if kernel.signature else None, kernel.type, elements, kernel.module or None, (
-        kernel.name
+    return (
+        (kernel.signature, kernel.runs) if kernel.signature else None,
+        kernel.type,
+        elements,
+        kernel.module or None,
+        (kernel.name),
     )
 
 
@@ -181,9 +187,7 @@ def _join(
     taken = {i for i, _ in pairs}, {j for _, j in pairs}
     alone = [[p for p in range(len(side)) if p not in taken[s]] for s, side in enumerate((before, after))]
     if _named_alike(before, after):
-        known = [
-            number for number, (i, j) in enumerate(pairs) if not set(before[i].nodes).isdisjoint(after[j].nodes)
-        ]
+        known = [number for number, (i, j) in enumerate(pairs) if not set(before[i].nodes).isdisjoint(after[j].nodes)]
         for side, kernels in enumerate((before, after)):
             others = after if side == 0 else before
             executing: dict[str, int] = {}

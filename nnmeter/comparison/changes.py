@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nnmeter.comparison.alignment import align, base_operator
 from nnmeter.prediction.priced_kernel import PricedKernel
@@ -24,8 +24,13 @@ Kind = Literal[
     "added", "removed", "resized", "fused otherwise", "other precision", "other settings", "replaced",
     "priced otherwise", "unchanged",
 ]  # fmt: skip
-KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
+# Attributes that say sizes, which shapes say as well.
+_SIZES = frozenset(
+    "channels hidden_size num_outputs output_height output_width nested_flops nested_bytes_read nested_bytes_written "
+    "total_sequence_length max_output_boxes dft_length".split()
+)
 _EQUAL = 1e-9  # of two prices, as a share: they went through a file
 
 
@@ -152,7 +157,7 @@ def group_by_kind(changes: Iterable[Change]) -> tuple[ChangeGroup, ...]:
         for side, kernels in enumerate((change.before, change.after)):
             entry[side] += len(kernels)
             entry[2 + side] += sum(kernel.latency_ms for kernel in kernels)
-    return tuple(sorted(_sorted(sums), key=lambda group: KINDS.index(group.name)))  # type: ignore[arg-type]
+    return tuple(sorted(_sorted(sums), key=lambda group: KINDS.index(group.name)))
 
 
 def _sorted(sums: dict[str, list[float]]) -> tuple[ChangeGroup, ...]:
@@ -184,7 +189,7 @@ def _kind_of(before: tuple[PricedKernel, ...], after: tuple[PricedKernel, ...], 
         return "other precision"
     if first.signature is None or second.signature is None:
         return "resized"
-    return "resized" if first.signature.attributes == second.signature.attributes else "other settings"
+    return "other settings" if _different_settings(before, after) else "resized"
 
 
 def _is_quantized(operator: str) -> bool:
@@ -216,17 +221,17 @@ def _types(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> str
 
 
 def _shapes(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> str:
-    """The first tensor whose shape differs: the data, the weights, the result."""
+    """The first two tensors whose shapes differ, of the data, the weights and the result."""
     first, second = before[0].signature, after[0].signature
     if first is None or second is None:
         return ""
-    words = []
-    inputs = list(zip(first.inputs, second.inputs, strict=False))
-    for (one, other), name in [*zip(inputs, ("data", "weights"), strict=False), ((first.outputs[:1], second.outputs[:1]), "result")]:
-        if isinstance(one, tuple):
-            one, other = (one or (None,))[0], (other or (None,))[0]  # type: ignore[index]
-        if one is not None and other is not None and one.shape != other.shape:
-            words.append(f"{name} {_shape(one.shape)} -> {_shape(other.shape)}")
+    tensors = [*zip(("data", "weights"), first.inputs, second.inputs, strict=False)]
+    tensors += [("result", *outputs) for outputs in zip(first.outputs[:1], second.outputs[:1], strict=False)]
+    words = [
+        f"{name} {_shape(one.shape)} -> {_shape(other.shape)}"
+        for name, one, other in tensors
+        if one is not None and other is not None and one.shape != other.shape
+    ]
     if not words and before[0].runs != after[0].runs:
         words.append(f"{before[0].runs} -> {after[0].runs} runs")
     return ", ".join(words[:2])
@@ -236,13 +241,19 @@ def _shape(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _settings(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> str:
+def _different_settings(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> list[tuple[str, Any, Any]]:
+    """Name, value before and value after of the attributes that differ."""
     first, second = before[0].signature, after[0].signature
     if first is None or second is None:
-        return ""
+        return []
     pairs = dict(first.attributes), dict(second.attributes)
-    names = [n for n in dict.fromkeys((*pairs[0], *pairs[1])) if pairs[0].get(n) != pairs[1].get(n)]
-    return ", ".join(f"{n} {_value(pairs[0].get(n))} -> {_value(pairs[1].get(n))}" for n in names[:3])
+    names = [n for n in dict.fromkeys((*pairs[0], *pairs[1])) if n not in _SIZES]
+    return [(n, pairs[0].get(n), pairs[1].get(n)) for n in names if pairs[0].get(n) != pairs[1].get(n)]
+
+
+def _settings(before: Sequence[PricedKernel], after: Sequence[PricedKernel]) -> str:
+    different = _different_settings(before, after)[:3]
+    return ", ".join(f"{name} {_value(one)} -> {_value(other)}" for name, one, other in different)
 
 
 def _value(value: Any) -> str:

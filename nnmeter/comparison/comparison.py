@@ -11,7 +11,7 @@ from nnmeter.comparison.difference import LogRatio, log_ratio
 from nnmeter.errors import NnmeterError
 from nnmeter.prediction.interval import Interval
 from nnmeter.prediction.modules import module_name
-from nnmeter.wording import format_ms, format_share
+from nnmeter.wording import format_ms, format_probability
 
 if TYPE_CHECKING:
     from nnmeter.prediction.prediction import Prediction
@@ -123,7 +123,8 @@ class Comparison:
         sure = max(self.probability_slower, 1 - self.probability_slower)
         return (
             f"{self.verdict}: {self.difference_ms:+.3g} ms ({low:+.3g} to {high:+.3g}), "
-            f"{format_ms(self.before.latency_ms)} -> {format_ms(self.after.latency_ms)} ms, sign sure to {format_share(sure)}"
+            f"{format_ms(self.before.latency_ms)} -> {format_ms(self.after.latency_ms)} ms, "
+            f"sure to {format_probability(sure)}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,8 +160,11 @@ def compare_predictions(before: Prediction, after: Prediction, confidence: float
         confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
 
     Raises:
-        NnmeterError: no intervals of differences are calibrated for this confidence.
+        NnmeterError: no intervals of differences are calibrated for this confidence, or nothing of a model runs.
     """
+    for prediction in (before, after):
+        if prediction.latency_ms <= 0:
+            raise NnmeterError(f"{prediction.model}: nothing of it is left to run, so that there is nothing to compare")
     ratio = log_ratio(before, after)
     if confidence not in ratio.halves:
         known = ", ".join(map(str, ratio.halves))
@@ -173,6 +177,7 @@ def _side(prediction: Prediction) -> dict[str, Any]:
     return {
         "model": prediction.model,
         "device": prediction.device,
+        "machine": None if prediction.machine is None else prediction.machine.to_dict(),
         "dims": dict(prediction.dims),
         "latency_ms": prediction.latency_ms,
         "interval_ms": list(prediction.interval_ms),

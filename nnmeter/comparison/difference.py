@@ -20,9 +20,11 @@ Rules:
    of the pack's own intervals, which says how good its sigmas are. `rho`, `own`, `floor` and `scale` were fitted to
    pairs of measured models: `difference.json`, by `benchmarks/compare_pairs.py`, which also states how well this holds
    on families left out.
-6. Predictions of two devices have no errors in common, and the variances of their log errors add up.
-7. Predictions for a machine that no pack is of err by what machines differ by. The part of it that is common to all
-   models cancels; the scatter of models around it stays, once for each of the two.
+6. Predictions of two devices have no errors in common, and the variances of their log errors add up. Their intervals
+   have scales of their own, fitted to models that were measured on both.
+7. Predictions for a machine that no pack is of err by what machines differ by. What of it is common to all models
+   cancels; what models scatter by around it adds `machines^2 x (1 - the time in common)` to the variance, at whatever
+   confidence. It was fitted to a machine that no pack is of.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from math import hypot, log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.errors import NnmeterError
 from nnmeter.predictor.intervals import normal_quantile
 from nnmeter.predictor.tails import probability_below
 
@@ -56,13 +59,17 @@ class DifferenceModel:
         rho: how far errors of kernels of one kind go together, 0 to 1.
         own: standard deviation of what no kernel explains, of two models with nothing in common.
         floor: standard deviation of what is left whatever they have in common.
-        scales: by confidence.
+        scales: by confidence, for two predictions of one device (rule 5).
+        device_scales: for predictions of two devices (rule 6).
+        machines: standard deviation of what models scatter by on a machine that no pack is of (rule 7).
     """
 
     rho: float
     own: float
     floor: float
     scales: Mapping[float, float]
+    device_scales: Mapping[float, float]
+    machines: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,8 @@ class Errors:
         short: variance that both have for being short.
         common: share of the time that both have in common (rule 3); 0 to 1.
         unsampled_together, unsampled_apart: the two sums of rule 4.
-        machines: standard deviation of rule 7.
+        devices: whether they are of two devices (rule 6).
+        transferred: whether they are for a machine that no pack is of (rule 7).
     """
 
     together: float
@@ -84,7 +92,8 @@ class Errors:
     common: float
     unsampled_together: float
     unsampled_apart: float
-    machines: float = 0.0
+    devices: bool = False
+    transferred: bool = False
 
     def spread(self, model: DifferenceModel) -> float:
         """The spread of the log ratio, without what was not sampled (rules 2 and 3)."""
@@ -92,8 +101,15 @@ class Errors:
         return sqrt(explained + self.short + model.own**2 * (1 - self.common) + model.floor**2)
 
     def unsampled(self, model: DifferenceModel) -> float:
-        """What was not sampled adds (rule 4)."""
-        return model.rho * self.unsampled_together + (1 - model.rho) * self.unsampled_apart
+        """What was not sampled adds, and what models scatter by on another machine (rules 4 and 7)."""
+        u = model.rho * self.unsampled_together + (1 - model.rho) * self.unsampled_apart
+        return hypot(u, model.machines * sqrt(1 - self.common)) if self.transferred else u
+
+    def half_width(self, model: DifferenceModel, confidence: float, multiplier: float) -> float:
+        """Half of the interval of the log ratio (rule 5), given the multiplier of the packs."""
+        scale = (model.device_scales if self.devices else model.scales)[confidence]
+        sampled = scale * multiplier * self.spread(model)
+        return min(hypot(sampled, normal_quantile(confidence) * self.unsampled(model)), _WIDEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +129,12 @@ def log_ratio(before: Prediction, after: Prediction, model: DifferenceModel | No
     """How much longer the second takes, and how sure that is (rule 5)."""
     model = model or read_model()
     errors = errors_between(before, after)
-    multipliers = _multipliers(before, after)
-    spread, unsampled = errors.spread(model), errors.unsampled(model)
-    halves = {}
-    for confidence, scale in model.scales.items():
-        z = normal_quantile(confidence)
-        sampled = scale * multipliers.get(confidence, z) * spread
-        halves[confidence] = min(hypot(sampled, z * unsampled, z * errors.machines), _WIDEST)
+    multipliers = multipliers_of(before, after)
+    halves = {
+        confidence: errors.half_width(model, confidence, multipliers[confidence])
+        for confidence in model.scales
+        if confidence in multipliers
+    }
     return LogRatio(log(after.latency_ms / before.latency_ms), halves)
 
 
@@ -146,9 +161,9 @@ def errors_between(before: Prediction, after: Prediction) -> Errors:
         together += net**2
         unsampled_together += abs(net_unsampled)
     short = sum(_short(p.errors, p.latency_ms) ** 2 for p in (before, after)) if common < 1 - 1e-9 else 0.0
-    return Errors(
-        together, apart, short, min(common, 1.0), unsampled_together, unsampled_apart, _machines(before, after)
-    )
+    transferred = any(p.machine is not None and p.machine.needs_transfer for p in (before, after))
+    devices = before.device != after.device
+    return Errors(together, apart, short, min(common, 1.0), unsampled_together, unsampled_apart, devices, transferred)
 
 
 def _identity(kernel: PricedKernel, device: str) -> tuple[str, Any]:
@@ -169,27 +184,27 @@ def _short(errors: IntervalModel | None, total_ms: float) -> float:
     return jitter_ms / (total_ms + jitter_ms) if jitter_ms else 0.0
 
 
-def _multipliers(before: Prediction, after: Prediction) -> dict[float, float]:
-    """Multipliers of the packs' intervals: their root mean square where there are two."""
-    known = [p.errors.multipliers for p in (before, after) if p.errors is not None]
-    if not known:
-        return {}
-    return {c: sqrt(sum(m[c] ** 2 for m in known) / len(known)) for c in known[0] if all(c in m for m in known)}
+def multipliers_of(before: Prediction, after: Prediction) -> dict[float, float]:
+    """Multipliers of the packs' intervals: their root mean square where there are two.
 
-
-def _machines(before: Prediction, after: Prediction) -> float:
-    """Rule 7."""
-    count = sum(p.machine is not None and p.machine.needs_transfer for p in (before, after))
-    if not count:
-        return 0.0
-    from nnmeter.devices.transfer import read_transfer
-
-    return read_transfer().spread * sqrt(count)
+    Raises:
+        NnmeterError: nobody said what the intervals of a prediction rest on.
+    """
+    known = []
+    for prediction in (before, after):
+        if prediction.errors is None:
+            raise NnmeterError(f"{prediction.model}: nothing is known of the errors of its device; predict it again")
+        known.append(prediction.errors.multipliers)
+    return {c: sqrt(sum(m[c] ** 2 for m in known) / 2) for c in known[0] if c in known[1]}
 
 
 @lru_cache(maxsize=1)
 def read_model() -> DifferenceModel:
     """What ships with the package."""
     document = json.loads(DIFFERENCE_FILE.read_text(encoding="utf-8"))
-    scales = {float(confidence): float(scale) for confidence, scale in document["scales"].items()}
-    return DifferenceModel(float(document["rho"]), float(document["own"]), float(document["floor"]), scales)
+    rho, own, floor, machines = (float(document[name]) for name in ("rho", "own", "floor", "machines"))
+    scales, device_scales = (
+        {float(confidence): float(scale) for confidence, scale in document[name].items()}
+        for name in ("scales", "device_scales")
+    )
+    return DifferenceModel(rho, own, floor, scales, device_scales, machines)

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. A subject is a model, or a prediction that was saved; a saved one names the device that models are predicted on where
-   nobody names one.
+1. A subject is a model, or a prediction that was saved; a saved one names the device and the sizes that models are
+   predicted at, where nobody names any.
 2. Several subjects: each is compared with the first, on the same device and at the same sizes.
 3. One subject: each of its predictions, on other devices or at other sizes, is compared with the first of them.
 """
@@ -60,6 +60,12 @@ def _matched(first: Sequence[Prediction], other: Sequence[Prediction]) -> tuple[
     )
 
 
+def dims_of_saved(saved: Sequence[Prediction]) -> dict[str, int]:
+    """The sizes that all saved predictions are of (rule 1); none where they differ."""
+    sizes = [dict(prediction.dims) for prediction in saved]
+    return sizes[0] if sizes and all(given == sizes[0] for given in sizes) else {}
+
+
 def device_of_saved(saved: Sequence[Prediction]) -> str | None:
     """The device that saved predictions are of (rule 1); None without any.
 
@@ -69,7 +75,7 @@ def device_of_saved(saved: Sequence[Prediction]) -> str | None:
     devices = list(dict.fromkeys(prediction.device for prediction in saved))
     if len(devices) > 1:
         raise ModelError(
-            f"{saved[1].model}: saved on {devices[1]}, and {saved[0].model} on {devices[0]}; models cannot be predicted "
-            "on both, save one again, or compare the saved ones alone"
+            f"the predictions were saved on {devices[0]} and on {devices[1]}; models cannot be predicted on both, save "
+            "one again, or compare the saved ones alone"
         )
     return devices[0] if devices else None

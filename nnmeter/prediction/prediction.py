@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.errors import NnmeterError
 from nnmeter.graph.notes import Note
 from nnmeter.prediction.groups import KernelGroup, group_kernels
 from nnmeter.prediction.interval import Coverage, Interval
@@ -75,9 +76,12 @@ class Prediction:
         Raises:
             NnmeterError: nobody said what the intervals rest on.
         """
-        from nnmeter.prediction.probability import probability_within
+        from nnmeter.prediction.probability import intervals_of, probability_within
 
-        return probability_within(self, max_ms)
+        if self.errors is None or any(kernel.price is None for kernel in self.kernels):
+            raise NnmeterError(f"{self.model}: nothing is known of its intervals but one; predict it again")
+        intervals = intervals_of(self.latency_ms, self.kernels, self.errors, self.machine)
+        return probability_within(max_ms, self.latency_ms, intervals)
 
     def by_type(self) -> tuple[KernelGroup, ...]:
         """Time by fused type (`nchwc.Conv+Relu`), most expensive first."""

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 from nnmeter.errors import DeviceError, ModelError, brief
-from nnmeter.files import parse_json, read_limited
+from nnmeter.files import open_regular, parse_json, read_limited
 from nnmeter.graph.notes import Note
 from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.kernel import KernelSignature
@@ -25,8 +24,10 @@ from nnmeter.prediction.interval import Coverage, Interval
 from nnmeter.prediction.prediction import SCHEMA_VERSION, Prediction
 from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice
+from nnmeter.predictor.price import SIGMA_PER_DOUBLING, KernelPrice, Source
 
+_LARGEST = 1e300
+_BEGINNING = 64  # bytes, in which something other than blanks must be
 _AGAIN = "write it again with `nnmeter predict MODEL --format json`"
 
 
@@ -48,10 +49,11 @@ def read_prediction(path: str | os.PathLike[str]) -> Prediction:
 
 
 def _document(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The object of a file (rule 1)."""
+    """The object of a file (rule 1); of a file that does not begin as one, no more than the beginning is read."""
     try:
-        data = read_limited(path, MAX_JSON_BYTES)
-        content = parse_json(data) if data.lstrip()[:1] in (b"{", b"[") else None
+        with open_regular(path) as stream:
+            beginning = stream.read(_BEGINNING).lstrip()[:1]
+        content = parse_json(read_limited(path, MAX_JSON_BYTES)) if beginning in (b"{", b"[") else None
     except (OSError, ValueError):
         return None
     if isinstance(content, list) and content and all(map(_looks_saved, content)):
@@ -76,7 +78,9 @@ def prediction_from_dict(document: dict[str, Any], source: str) -> Prediction:
         ModelError: a member is missing or is not what it should be.
     """
     if document["schema_version"] != SCHEMA_VERSION:
-        raise ModelError(f"{source}: schema {brief(repr(document['schema_version']), 40)} is of another version; {_AGAIN}")
+        raise ModelError(
+            f"{source}: schema {brief(repr(document['schema_version']), 40)} is of another version; {_AGAIN}"
+        )
     read = _Reader(source)
     low, high = read.list(document, "interval_ms", read.number, 2)
     confidence = read.member(document, "confidence", read.number)
@@ -104,12 +108,13 @@ def prediction_from_dict(document: dict[str, Any], source: str) -> Prediction:
 
 def _kernel(entry: dict[str, Any], read: _Reader) -> PricedKernel:
     latency_ms = read.member(entry, "latency_ms", read.number)
-    source = "trained" if read.member(entry, "source", read.text) == "trained" else "fallback"
+    source: Source = "trained" if read.member(entry, "source", read.text) == "trained" else "fallback"
     sigma, unsampled = read.member(entry, "sigma", read.number), read.member(entry, "unsampled_sigma", read.number)
     flops, size = int(read.member(entry, "flops", read.number)), int(read.member(entry, "bytes", read.number))
     text = read.member(entry, "signature", read.text)
     try:
         signature = KernelSignature.from_json(text)
+        hash(signature)  # fails where an attribute is no number, word or list of these
         kind = Kind.parse(read.member(entry, "kind", read.text))
     except ModelError:
         raise
@@ -118,12 +123,12 @@ def _kernel(entry: dict[str, Any], read: _Reader) -> PricedKernel:
     path = "not sampled" if source == "trained" and unsampled >= sigma > 0 else ""
     price = KernelPrice(
         latency_ms, source, sigma, 0.0 if path else unsampled / SIGMA_PER_DOUBLING, kind, flops, size, path
-    )  # type: ignore[arg-type]
+    )
     return PricedKernel(
         read.member(entry, "name", read.text),
         read.member(entry, "type", read.text),
         latency_ms,
-        source,  # type: ignore[arg-type]
+        source,
         tuple(read.list(entry, "nodes", read.text)),
         flops,
         size,
@@ -161,7 +166,7 @@ class _Reader:
         return [read(value, name) for value in values]
 
     def number(self, value: Any, name: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
             raise self._wrong(name, "a number from 0 on")
         return float(value)
 

@@ -5,8 +5,8 @@ one whose scale changes with the distance: rules:
 
 1. Half the interval of confidence `c` is where the normal distribution has its quantile `z_c`; between two of them,
    quantiles are linear in the distance, from 0 on.
-2. Beyond the last one they go on with the slope of the last piece, or of the line from 0, whichever is the flatter: tails
-   are not taken for thinner than what was seen.
+2. Beyond the last one they go on with the slope of the last piece, or of the line from 0, whichever is the flatter:
+   tails are not taken for thinner than what was seen.
 3. The two sides are alike.
 """
 

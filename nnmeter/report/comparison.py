@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
 from nnmeter.report.columns import format_dims
 from nnmeter.report.numbers import TOP_KERNELS, format_ms
+from nnmeter.wording import format_probability
 
 if TYPE_CHECKING:
     from nnmeter.comparison.changes import Change, ChangeGroup
@@ -90,13 +90,6 @@ def format_percent(ratio: float) -> str:
     return f"{100 * (ratio - 1):+.1f} %" if abs(ratio - 1) >= 0.0005 else "0 %"
 
 
-def format_probability(probability: float) -> str:
-    """A probability as a percentage that never claims to be certain: `97 %`, `> 99.9 %`."""
-    if probability > 0.999:
-        return "> 99.9 %"
-    return f"{floor(1000 * probability) / 10:.1f} %" if probability > 0.99 else f"{100 * probability:.0f} %"
-
-
 def verdict_of(comparison: Comparison) -> str:
     """Who is faster, with which probability, or that it cannot be told: a sentence without its full stop."""
     first = label_of(comparison.before, comparison.after)
@@ -106,7 +99,9 @@ def verdict_of(comparison: Comparison) -> str:
     slower = comparison.probability_slower
     if comparison.verdict == "cannot tell":
         leaning, sure = ("slower", slower) if slower >= 0.5 else ("faster", 1 - slower)
-        return f"cannot tell which is faster: {second} is {leaning} with a probability of {format_probability(sure)} only"
+        return (
+            f"cannot tell which is faster: {second} is {leaning} with a probability of {format_probability(sure)} only"
+        )
     sure = max(slower, 1 - slower)
     return f"{second} is {comparison.verdict}, with a probability of {format_probability(sure)}"
 
@@ -118,5 +113,6 @@ def difference_of(comparison: Comparison) -> str:
     low_ratio, high_ratio = comparison.ratio_interval
     return (
         f"{format_change(comparison.difference_ms)} ms ({format_percent(comparison.ratio)}), {confidence} % interval "
-        f"{format_change(low)} to {format_change(high)} ms ({format_percent(low_ratio)} to {format_percent(high_ratio)})"
+        f"{format_change(low)} to {format_change(high)} ms "
+        f"({format_percent(low_ratio)} to {format_percent(high_ratio)})"
     )

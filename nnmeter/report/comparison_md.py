@@ -12,7 +12,7 @@ from nnmeter.report.comparison import (
     label_of,
     verdict_of,
 )
-from nnmeter.report.machine import warn_of_another_machine
+from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.markdown import escape, markdown_table
 from nnmeter.report.numbers import format_interval, format_ms
 from nnmeter.report.registry import Layout
@@ -30,6 +30,9 @@ def render(report: ComparisonReport, layout: Layout) -> str:
         lines += _overview(report)
     else:
         lines += _single(report, report.comparisons[0])
+    machines = say_machines(predictions)
+    if machines:
+        lines += ["", escape(machines[0].upper() + machines[1:] + ".")]
     said = list(dict.fromkeys(str(w) for p in predictions for w in p.warnings))
     if said:
         lines += ["", "Warnings:", "", *(f"- {escape(warning)}" for warning in said)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nnmeter.report.comparison import (
@@ -12,7 +13,7 @@ from nnmeter.report.comparison import (
     label_of,
     verdict_of,
 )
-from nnmeter.report.machine import warn_of_another_machine
+from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.numbers import format_interval, format_ms
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
@@ -33,6 +34,9 @@ def render(report: ComparisonReport, layout: Layout) -> str:
         _add_overview(text, report)
     else:
         _add_single(text, report, report.comparisons[0])
+    machines = say_machines(predictions)
+    if machines:
+        text.add_wrapped(machines)
     said = dict.fromkeys(str(w) for p in predictions for w in p.warnings)
     text.add_warnings(list(said))
     return str(text)
@@ -60,7 +64,7 @@ def _add_single(text: Text, report: ComparisonReport, comparison: Comparison) ->
     ]  # fmt: skip
     overhead = before.overhead_ms, after.overhead_ms
     last = ("overhead", "", *map(format_ms, overhead), format_change(comparison.overhead_difference_ms))
-    sections = [kinds, [last]] if max(overhead) > 0 else [kinds]
+    sections: list[Sequence[Sequence[str]]] = [kinds, [last]] if max(overhead) > 0 else [kinds]
     text.add_table(("what became of kernels", "kernels", "before ms", "after ms", "difference"), "trrrr", sections)
     groups = report.groups(comparison)
     if groups:

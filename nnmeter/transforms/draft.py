@@ -163,11 +163,17 @@ def _nothing_declared() -> dict[str, DeclaredType]:
 
 
 def fitting_sizes(model: UnboundModel, sizes: InputSizes) -> InputSizes:
-    """The sizes without those of dimensions that the model does not leave free: a transform may have fixed them."""
+    """The sizes that a model still has use for: a transform may have fixed dimensions that were free before."""
     free = {name for names in model.free_dimensions.values() for name in names}
-    if all(name in free for name in sizes.dims):
-        return sizes
-    return replace(sizes, dims={name: size for name, size in sizes.dims.items() if name in free})
+    declared = {d.name: d.dims for d in model.inputs if d.dims is not None and not d.container}
+    dims = {name: size for name, size in sizes.dims.items() if name in free}
+    shapes = {
+        name: [dim if isinstance(dim, int) else size for dim, size in zip(declared[name], shape, strict=True)]
+        if name in declared and len(declared[name]) == len(shape)
+        else shape
+        for name, shape in sizes.shapes.items()
+    }
+    return replace(sizes, dims=dims, shapes=shapes)
 
 
 def captured(node: Node) -> Iterator[str]:

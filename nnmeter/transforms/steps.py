@@ -63,9 +63,12 @@ def apply(
         TransformError: one of them cannot be done; the message says why.
         ModelError: the model cannot be read, or dimensions remain free.
     """
+    from nnmeter.binding.bind import bind_shapes
     from nnmeter.formats import read_model
 
     changed = read_model(model, name)
+    if sizes.dims or sizes.shapes:
+        bind_shapes(changed, sizes)  # what is given must fit the model as it is
     for transform in transforms:
         changed = transform(changed, sizes)
     return changed

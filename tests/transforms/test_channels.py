@@ -10,7 +10,7 @@ from nnmeter.formats import read_model
 from nnmeter.formats.onnx_writer import write_onnx
 from nnmeter.graph.ir import Graph
 from nnmeter.transforms import Channels, TransformError, apply
-from nnmeter.transforms.channels.resizing import DependencyGraph
+from nnmeter.transforms.channels.resizing import DependencyGraph, LayerGroup
 from tests.conftest import ZOO
 from tests.transforms.models import Net, inverted, residual, vision_transformer
 
@@ -94,8 +94,10 @@ def test_an_operator_without_a_rule_refuses() -> None:
 
 def test_layers_that_lose_channels_together_are_a_group() -> None:
     graph = DependencyGraph(read_model(residual()))
-    assert graph.group("stem") == ("stem", "second")
-    assert graph.group("first") == ("first", "excite")
+    assert graph.group("stem") == LayerGroup(("stem", "second"), 1)
+    assert graph.group("first") == LayerGroup(("first", "excite"), 1)
+    heads = DependencyGraph(read_model(vision_transformer())).group("qkv")
+    assert heads == LayerGroup(("qkv",), 12)
 
 
 @pytest.mark.parametrize(

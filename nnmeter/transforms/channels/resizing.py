@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,6 +31,25 @@ from nnmeter.transforms.faults import TransformError, find_node
 
 
 _MOST_CUTS = 4  # that are tried to find blocks; each costs a pass over what depends on the layer
+
+
+class BlockError(TransformError):
+    """Channels that go as blocks only; `steps` are the sizes of blocks that were found."""
+
+    steps: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Layers whose channels go together.
+
+    Attributes:
+        layers: their names, in the order of the file.
+        block: how many channels go at least.
+    """
+
+    layers: tuple[str, ...]
+    block: int
 
 
 class DependencyGraph:
@@ -136,14 +156,17 @@ class DependencyGraph:
                 return change, None
         return None, reason
 
-    def _not_in_blocks(self, layer: str, width: int, relation: Blocks | Grouped, steps: set[int]) -> TransformError:
+    def _not_in_blocks(self, layer: str, width: int, relation: Blocks | Grouped, steps: set[int]) -> BlockError:
         have = self.width(layer)
         where = relation.data[0] if isinstance(relation, Grouped) else relation.whole[0]
-        words = " or ".join(str(step) for step in sorted(steps) if 1 < step < have)
-        return TransformError(
+        known = tuple(step for step in sorted(steps) if 1 < step < have)
+        words = " or ".join(map(str, known))
+        fault = BlockError(
             f"{self.source}: '{layer}' cannot have {width} in place of its {have} channels: they go in blocks, by "
             f"'{where}'; " + (f"change it by a multiple of {words}" if words else "change another layer")
         )
+        fault.steps = known
+        return fault
 
     def _resizing(self, grows: bool) -> Resizing:
         return Resizing(self._relations, {name: kind.shape for name, kind in self.types.items()}, grows)
@@ -182,24 +205,29 @@ class DependencyGraph:
             ]
         )
 
-    def group(self, layer: str) -> tuple[str, ...]:
-        """The layers whose channels go together with those of a layer, itself included.
+    def group(self, layer: str) -> LayerGroup:
+        """The layers whose channels go together with those of a layer, and how many go at least.
 
         Raises:
             TransformError: no channel of the layer can be removed.
         """
         have = self.width(layer)
-        changed = {name for name, _ in self._smallest(layer, have).changed()}
-        return tuple([n.name for n in self.nodes.values() if n.op_type in _LAYERS and n.outputs[0] in changed])
+        change = self._smallest(layer, have)
+        changed = {name for name, _ in change.changed()}
+        layers = [n.name for n in self.nodes.values() if n.op_type in _LAYERS and n.outputs[0] in changed]
+        return LayerGroup(tuple(layers), have - change.size(self.channels_of(layer)))
 
     def _smallest(self, layer: str, have: int) -> Resizing:
-        fault: TransformError | None = None
-        for count in (count for count in range(1, have) if have % count == 0):
-            try:
-                return self.resize(layer, have - count)
-            except TransformError as found:
-                fault = fault or found
-        raise fault or self._refusal(layer, "it has one channel")
+        """What becomes of axes where as few channels as possible go: one, or one block."""
+        try:
+            return self.resize(layer, have - 1)
+        except BlockError as fault:
+            for step in fault.steps:
+                try:
+                    return self.resize(layer, have - step)
+                except TransformError:
+                    continue
+            raise
 
 
 _LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})

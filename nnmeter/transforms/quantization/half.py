@@ -10,6 +10,7 @@ What `convert_float_to_float16` of ONNX Runtime 1.32 writes (onnxruntime/transfo
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 import numpy as np
@@ -119,11 +120,11 @@ def _constants_that_stay(draft: Draft) -> set[str]:
 
 
 def _cast_inputs(
-    draft: Draft, node: Node, positions: object, half: set[str], casts: dict[str, str], added: list[Node]
+    draft: Draft, node: Node, positions: Container[int], half: set[str], casts: dict[str, str], added: list[Node]
 ) -> None:
     inputs = list(node.inputs)
     for position, name in enumerate(inputs):
-        if position in positions and name in half:  # type: ignore[operator]
+        if position in positions and name in half:
             if name not in casts:
                 casts[name] = draft.fresh(f"{name}_cast_to_fp32")
                 added.append(draft.node("Cast", (name,), (casts[name],), to=_SINGLE))

@@ -16,7 +16,7 @@ What `quantize_static` of ONNX Runtime 1.32 writes with `QuantFormat.QDQ` (onnxr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Node
