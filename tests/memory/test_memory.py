@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import nnmeter
 from nnmeter.memory.memory import predict_memory_on
 from nnmeter.devices import load_pack
-from tests.conftest import ZOO, make_small_model
+from tests.conftest import REPOSITORY, ZOO, make_small_model
+
+SCHEMA = json.loads((REPOSITORY / "docs" / "schema" / "memory.schema.json").read_text(encoding="utf-8"))
 
 INPUT, HIDDEN = 16 * 14 * 14 * 4, 32 * 14 * 14 * 4
 
@@ -54,6 +57,7 @@ def test_of_another_runtime_it_is_said_what_is_not_known() -> None:
 def test_the_verb(cli: Callable, small_model: Path, small_pack: Path) -> None:
     outcome = cli("memory", small_model, "--device", small_pack, "--format", "json")
     document = json.loads(outcome.out)
+    jsonschema.validate(document, SCHEMA)
     assert document["peak_bytes"] == sum(document[part] for part in ("weights_bytes", "activations_bytes", "session_bytes"))
     assert len(document["steps"]) == len(json.loads(cli("kernels", small_model, "--device", small_pack, "--format", "json").out)["kernels"])
     table = cli("memory", small_model, "--device", small_pack).out

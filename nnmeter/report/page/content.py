@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of a model.
+
+    Attributes:
+        latency_ms: time of a run.
+        kernel_ms: time of each kernel, in the order of the prediction, as the runtime's profiler saw it, whose own cost is
+            in it; empty where the runtime has no profiler.
+    """
+
+    latency_ms: float
+    kernel_ms: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """One prediction with what else is known of it.
 
@@ -25,12 +39,14 @@ class Subject:
         roofline: what the device reaches; None where it is not known.
         memory: the memory that the model takes; None where it is not known.
         comparison: with the baseline; None without one.
+        measured: what was measured of the same; None where nothing was.
     """
 
     prediction: Prediction
     roofline: Roofline | None = None
     memory: MemoryPrediction | None = None
     comparison: Comparison | None = None
+    measured: Measured | None = None
 
     @property
     def name(self) -> str:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from nnmeter.report.page.operators import Colours
 
 _LONGEST = 120  # of a name
+_MEASURED, _RATIO = "measured ms", "predicted / measured"
 _HEADINGS = (
-    ("#", True), ("kernel", False), ("type", False), ("module", False), ("ms", True), ("share", True), ("FLOPs", True),
+    ("#", True), ("kernel", False), ("type", False), ("module", False), ("ms", True), (_MEASURED, True), (_RATIO, True), ("share", True), ("FLOPs", True),
     ("bytes", True), ("GFLOP/s", True), ("live memory", True), ("range", False),
 )  # fmt: skip
 
@@ -31,14 +32,16 @@ def kernel_table(subject: Subject, number: int, colours: Colours) -> str:
     """
     prediction = subject.prediction
     live = {} if subject.memory is None else {step.kernel: step.live_bytes for step in subject.memory.steps}
-    columns = [heading for heading in _HEADINGS if live or heading[0] != "live memory"]
+    measured = () if subject.measured is None else subject.measured.kernel_ms
+    absent = {*(() if live else ("live memory",)), *(() if measured else (_MEASURED, _RATIO))}
+    columns = [heading for heading in _HEADINGS if heading[0] not in absent]
     head = "".join(
         f'<th scope="col"{_right(numeric)} aria-sort="{"ascending" if name == "#" else "none"}">'
         f'<button type="button">{escape(name)}</button></th>'
         for name, numeric in columns
     )
     rows = "".join(
-        _row(place, kernel, prediction.latency_ms, live, colours.of(kernel))
+        _row(place, kernel, prediction.latency_ms, live, colours.of(kernel), measured[place - 1] if measured else None)
         for place, kernel in enumerate(prediction.kernels, 1)
     )
     caption = f"Kernels of {subject.name}"
@@ -56,7 +59,9 @@ def _right(numeric: bool) -> str:
     return ' class="n"' if numeric else ""
 
 
-def _row(place: int, kernel: PricedKernel, total_ms: float, live: dict[str, int], colour: str) -> str:
+def _row(
+    place: int, kernel: PricedKernel, total_ms: float, live: dict[str, int], colour: str, measured_ms: float | None
+) -> str:
     share = kernel.latency_ms / total_ms if total_ms else 0.0
     speed = kernel.flops / kernel.latency_ms / 1e6 if kernel.latency_ms > 0 else 0.0
     cells = [
@@ -65,6 +70,7 @@ def _row(place: int, kernel: PricedKernel, total_ms: float, live: dict[str, int]
         f'<td><i class="{colour}"></i>{escape(shorten(kernel.type, _LONGEST))}</td>',
         f"<td>{escape(shorten(kernel.module, _LONGEST))}</td>",
         _number(kernel.latency_ms, format_ms(kernel.latency_ms)),
+        *_beside(kernel.latency_ms, measured_ms),
         _number(share, format_share(share)),
         _number(kernel.flops, format_count(kernel.flops)),
         _number(kernel.bytes, format_count(kernel.bytes)),
@@ -75,6 +81,14 @@ def _row(place: int, kernel: PricedKernel, total_ms: float, live: dict[str, int]
         cells.append(_number(held or 0, "" if held is None else format_bytes(held)))
     cells.append(f"<td>{escape(reason_of(kernel)) if kernel.gaps else ''}</td>")
     return f"<tr>{''.join(cells)}</tr>\n"
+
+
+def _beside(latency_ms: float, measured_ms: float | None) -> list[str]:
+    """Cells of what was measured of a kernel; none where nothing was."""
+    if measured_ms is None:
+        return []
+    ratio = latency_ms / measured_ms if measured_ms > 0 else 0.0
+    return [_number(measured_ms, format_ms(measured_ms)), _number(ratio, f"{ratio:.2f}")]
 
 
 def _number(value: float, text: str) -> str:

@@ -45,6 +45,14 @@ def verdict_of_subject(subject: Subject) -> str:
         f"<p>{len(prediction.kernels)} kernels; {escape(format_share(prediction.coverage['trained']))} of their time priced "
         f"by trained predictors{escape(memory)}</p>\n",
     ]
+    if subject.measured is not None:
+        measured_ms = subject.measured.latency_ms
+        ratio = prediction.latency_ms / measured_ms if measured_ms > 0 else 0.0
+        inside = "inside" if prediction.interval_ms.low <= measured_ms <= prediction.interval_ms.high else "outside"
+        parts.append(
+            f"<p>Measured: <strong>{escape(format_ms(measured_ms))} ms</strong>, {inside} of the interval; predicted / "
+            f"measured is {ratio:.3f}. Kernels were timed by the runtime's profiler, whose own cost is in their times.</p>\n"
+        )
     if subject.comparison is not None:
         parts.append(_comparison(subject))
     notes = list(dict.fromkeys(map(str, (*prediction.warnings, *(subject.memory.warnings if subject.memory else ())))))
