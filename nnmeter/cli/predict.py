@@ -123,7 +123,9 @@ def command(
     layout = layout_for(output, several, explain, sort or "", top)
     content = predictions if by is None else GroupReport(predictions, by, depth or 2)
     if node_data is not None and len(predictions) != 1:
-        raise click.UsageError(f"--node-data is of one prediction, not of {len(predictions)}; name one model and device")
+        raise click.UsageError(
+            f"--node-data is of one prediction, not of {len(predictions)}; name one model and device"
+        )
     report = CORE.render(document, content, report_format, layout)
     if trace is not None:
         timelines = [Timeline(prediction) for prediction in predictions]

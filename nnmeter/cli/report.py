@@ -60,9 +60,13 @@ def command(
             status.show_bar("predicting", done, len(paths))
             predictions = list(predict_on(predictors, path, sizes))
             if len(subjects) + len(predictions) > _MOST:
-                raise click.UsageError(f"more than {_MOST} predictions; name fewer models, devices or sizes for one page")
+                raise click.UsageError(
+                    f"more than {_MOST} predictions; name fewer models, devices or sizes for one page"
+                )
             memory = {(m.device, *m.dims.items()): m for c in chosen for m in predict_memory_on(c.pack, path, sizes)}
-            for prediction, comparison in zip(predictions, _comparisons(baseline, predictors, sizes, predictions), strict=True):
+            for prediction, comparison in zip(
+                predictions, _comparisons(baseline, predictors, sizes, predictions), strict=True
+            ):
                 roofline = packs[prediction.device].predictor.roofline
                 found = memory.get((prediction.device, *prediction.dims.items()))
                 subjects.append(Subject(prediction, roofline, found, comparison))

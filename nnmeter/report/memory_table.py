@@ -39,7 +39,9 @@ def _add_one(text: Text, prediction: MemoryPrediction, top: int) -> None:
     )
     peak = max(prediction.peak_bytes, 1)
     text.add_table(
-        ("what", "memory", "share"), "lrr", [[(name, format_bytes(size), format_share(size / peak)) for name, size in parts]]
+        ("what", "memory", "share"),
+        "lrr",
+        [[(name, format_bytes(size), format_share(size / peak)) for name, size in parts]],
     )
     step = prediction.peak_step
     if step is None:

@@ -34,17 +34,21 @@ def render(page: Page, layout: Layout) -> str:
 
     style, script = (_FILES.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; form-action 'none'; base-uri 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; form-action 'none'; base-uri 'none'"
+    )
     colours = Colours(page.subjects)
     sections = "".join(_section(subject, number, colours) for number, subject in enumerate(page.subjects))
     title = escape(page.title)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="referrer" content="no-referrer">\n'
         f"<title>{title} - nnmeter</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"<header><h1>{title}</h1>\n{head_of(page)}{_choice(page)}</header>\n<main>\n{sections}</main>\n"
-        f"<footer><p>Predicted by nnmeter {escape(__version__)}.</p></footer>\n<script>{script}</script>\n</body>\n</html>\n"
+        f"<footer><p>Predicted by nnmeter {escape(__version__)}.</p></footer>\n"
+        f"<script>{script}</script>\n</body>\n</html>\n"
     )
 
 
@@ -59,8 +63,8 @@ def _choice(page: Page) -> str:
 def _section(subject: Subject, number: int, colours: Colours) -> str:
     parts = "".join(_parts(subject, number, colours))
     return (
-        f'<section class="prediction" id="p{number}" aria-labelledby="h{number}">\n<h2 id="h{number}">{escape(subject.name)}'
-        f"</h2>\n{parts}</section>\n"
+        f'<section class="prediction" id="p{number}" aria-labelledby="h{number}">\n'
+        f'<h2 id="h{number}">{escape(subject.name)}</h2>\n{parts}</section>\n'
     )
 
 

@@ -1,7 +1,7 @@
 """Timelines as a Chrome trace: `ui.perfetto.dev` and `chrome://tracing` open it.
 
-The format is that of the "Trace Event Format" document of the Chromium project: a process a prediction, a complete event
-(`X`) a kernel, a counter (`C`) for live memory; times in microseconds.
+The format is that of the "Trace Event Format" document of the Chromium project: a process a prediction, a complete
+event (`X`) a kernel, a counter (`C`) for live memory; times in microseconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ def render(timelines: Sequence[Timeline], layout: Layout) -> str:
 
     events = [event for number, timeline in enumerate(timelines, 1) for event in _events(number, timeline)]
     return to_json(
-        {"displayTimeUnit": "ms", "otherData": {"nnmeter_version": __version__, "times": "predicted"}, "traceEvents": events}
+        {
+            "displayTimeUnit": "ms",
+            "otherData": {"nnmeter_version": __version__, "times": "predicted"},
+            "traceEvents": events,
+        }
     )
 
 

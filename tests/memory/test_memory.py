@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 
 import nnmeter
-from nnmeter.memory.memory import predict_memory_on
 from nnmeter.devices import load_pack
+from nnmeter.memory.memory import predict_memory_on
 from tests.conftest import REPOSITORY, ZOO, make_small_model
 
 SCHEMA = json.loads((REPOSITORY / "docs" / "schema" / "memory.schema.json").read_text(encoding="utf-8"))
@@ -58,8 +58,12 @@ def test_the_verb(cli: Callable, small_model: Path, small_pack: Path) -> None:
     outcome = cli("memory", small_model, "--device", small_pack, "--format", "json")
     document = json.loads(outcome.out)
     jsonschema.validate(document, SCHEMA)
-    assert document["peak_bytes"] == sum(document[part] for part in ("weights_bytes", "activations_bytes", "session_bytes"))
-    assert len(document["steps"]) == len(json.loads(cli("kernels", small_model, "--device", small_pack, "--format", "json").out)["kernels"])
+    assert document["peak_bytes"] == sum(
+        document[part] for part in ("weights_bytes", "activations_bytes", "session_bytes")
+    )
+    assert len(document["steps"]) == len(
+        json.loads(cli("kernels", small_model, "--device", small_pack, "--format", "json").out)["kernels"]
+    )
     table = cli("memory", small_model, "--device", small_pack).out
     assert "while it runs" in table
     assert document["peak_kernel"] in table

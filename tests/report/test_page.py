@@ -198,7 +198,9 @@ def test_a_module_is_chosen_by_keyboard(browser: Browser, swin: str, tmp_path: P
     name = browser.evaluate("document.activeElement.dataset.f")
     browser.press("Enter")
     assert browser.evaluate("document.querySelector('input[type=search]').value") == name != ""
-    assert browser.evaluate(f"{ROWS}.length") < browser.evaluate("document.querySelectorAll('table.kernels tbody tr').length")
+    assert browser.evaluate(f"{ROWS}.length") < browser.evaluate(
+        "document.querySelectorAll('table.kernels tbody tr').length"
+    )
 
 
 def test_names_of_strangers_do_nothing_in_a_browser(browser: Browser, hostile: str, tmp_path: Path) -> None:
@@ -210,7 +212,9 @@ def test_names_of_strangers_do_nothing_in_a_browser(browser: Browser, hostile: s
     assert browser.evaluate("document.scripts.length") == 1
     assert browser.evaluate("document.images.length") == 0
     assert browser.evaluate("document.querySelectorAll('section:not([hidden])').length") == 1
-    browser.evaluate("(() => { const c = document.querySelector('#choice'); c.value = 'p1'; c.dispatchEvent(new Event('change')); })()")
+    browser.evaluate(
+        "(() => { const c = document.querySelector('#choice'); c.value = 'p1'; c.dispatchEvent(new Event('change')); })()"
+    )
     assert browser.evaluate("document.querySelector('section:not([hidden])').id") == "p1"
     assert browser.errors == []
     assert browser.requests == [page.as_uri()]

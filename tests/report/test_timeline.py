@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ def test_kernels_follow_each_other_without_gaps(prediction: Prediction) -> None:
     document = json.loads(CORE.render("timeline", [Timeline(prediction), Timeline(prediction)], "json"))
     events = [e for e in document["traceEvents"] if e["ph"] == "X" and e["pid"] == 2]
     assert [e["name"] for e in events] == [*(kernel.name for kernel in prediction.kernels), "overhead"]
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in itertools.pairwise(events):
         assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
     last = events[-1]
     assert last["ts"] + last["dur"] == pytest.approx(1000 * prediction.latency_ms)

@@ -33,7 +33,12 @@ def kernel_table(subject: Subject, number: int, colours: Colours) -> str:
     prediction = subject.prediction
     live = {} if subject.memory is None else {step.kernel: step.live_bytes for step in subject.memory.steps}
     measured = () if subject.measured is None else subject.measured.kernel_ms
-    absent = {*(() if live else ("live memory",)), *(() if measured else (_MEASURED, _RATIO))}
+    has_modules = any(kernel.module for kernel in prediction.kernels)
+    absent = {
+        *(() if live else ("live memory",)),
+        *(() if measured else (_MEASURED, _RATIO)),
+        *(() if has_modules else ("module",)),
+    }
     columns = [heading for heading in _HEADINGS if heading[0] not in absent]
     head = "".join(
         f'<th scope="col"{_right(numeric)} aria-sort="{"ascending" if name == "#" else "none"}">'
@@ -41,7 +46,10 @@ def kernel_table(subject: Subject, number: int, colours: Colours) -> str:
         for name, numeric in columns
     )
     rows = "".join(
-        _row(place, kernel, prediction.latency_ms, live, colours.of(kernel), measured[place - 1] if measured else None)
+        _row(
+            place, kernel, prediction.latency_ms, has_modules, live, colours.of(kernel),
+            measured[place - 1] if measured else None,
+        )  # fmt: skip
         for place, kernel in enumerate(prediction.kernels, 1)
     )
     caption = f"Kernels of {subject.name}"
@@ -60,7 +68,13 @@ def _right(numeric: bool) -> str:
 
 
 def _row(
-    place: int, kernel: PricedKernel, total_ms: float, live: dict[str, int], colour: str, measured_ms: float | None
+    place: int,
+    kernel: PricedKernel,
+    total_ms: float,
+    has_modules: bool,
+    live: dict[str, int],
+    colour: str,
+    measured_ms: float | None,
 ) -> str:
     share = kernel.latency_ms / total_ms if total_ms else 0.0
     speed = kernel.flops / kernel.latency_ms / 1e6 if kernel.latency_ms > 0 else 0.0
@@ -68,7 +82,7 @@ def _row(
         _number(place, str(place)),
         f"<td>{escape(shorten(kernel.name, _LONGEST))}</td>",
         f'<td><i class="{colour}"></i>{escape(shorten(kernel.type, _LONGEST))}</td>',
-        f"<td>{escape(shorten(kernel.module, _LONGEST))}</td>",
+        *([f"<td>{escape(shorten(kernel.module, _LONGEST))}</td>"] if has_modules else []),
         _number(kernel.latency_ms, format_ms(kernel.latency_ms)),
         *_beside(kernel.latency_ms, measured_ms),
         _number(share, format_share(share)),

@@ -32,7 +32,8 @@ def table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]], 
     classes = [' class="n"' if right else "" for right in numeric]
     head = "".join(f'<th scope="col"{c}>{escape(h)}</th>' for h, c in zip(headings, classes, strict=True))
     body = "".join(
-        f"<tr>{''.join(f'<td{c}>{escape(cell)}</td>' for cell, c in zip(row, classes, strict=True))}</tr>\n" for row in rows
+        f"<tr>{''.join(f'<td{c}>{escape(cell)}</td>' for cell, c in zip(row, classes, strict=True))}</tr>\n"
+        for row in rows
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}'
@@ -55,6 +56,8 @@ def legend(operators: Sequence[str]) -> str:
     items = [*operators, "others"]
     return (
         '<ul class="legend" aria-label="colours">'
-        + "".join(f'<li><i class="c{i if i < len(operators) else "x"}"></i>{escape(o)}</li>' for i, o in enumerate(items))
+        + "".join(
+            f'<li><i class="c{i if i < len(operators) else "x"}"></i>{escape(o)}</li>' for i, o in enumerate(items)
+        )
         + "</ul>\n"
     )

@@ -35,7 +35,9 @@ def timeline_chart(subject: Subject, colours: Colours) -> str:
     for part in range(5):
         x = number(_LEFT + part / 4 * (_WIDTH - _LEFT - _RIGHT))
         anchor = "mid" if 0 < part < 4 else "start" if not part else "end"
-        body.append(f'<text class="{anchor}" x="{x}" y="{number(bottom + 18)}">{escape(format_ms(total * part / 4))} ms</text>')
+        body.append(
+            f'<text class="{anchor}" x="{x}" y="{number(bottom + 18)}">{escape(format_ms(total * part / 4))} ms</text>'
+        )
     label = f"{len(prediction.kernels)} kernels one after the other, {format_ms(total)} ms"
     if memory is not None and memory.peak_step is not None:
         label += f"; most memory is live, {format_bytes(memory.live_bytes)}, while {memory.peak_step.kernel} runs"
@@ -65,9 +67,7 @@ def _band(spans: list[tuple[PricedKernel, float, int | None]], scale: float, col
     return found
 
 
-def _memory(
-    spans: list[tuple[PricedKernel, float, int | None]], scale: float, most: int, top: float
-) -> list[str]:
+def _memory(spans: list[tuple[PricedKernel, float, int | None]], scale: float, most: int, top: float) -> list[str]:
     bottom = top + _AREA
     path = [f"M{_LEFT} {number(bottom)}"]
     last = -1.0

@@ -72,7 +72,10 @@ def outside_of(subject: Subject) -> str:
     share = format_share(prediction.outside_share)
     advice = "\n".join(advice_lines(prediction.advice))
     return table(
-        f"Outside of the trained range: {share} of the time", ("type", "kernels", "ms", "why"), rows, (False, True, True, False)
+        f"Outside of the trained range: {share} of the time",
+        ("type", "kernels", "ms", "why"),
+        rows,
+        (False, True, True, False),
     ) + (f"<pre>{escape_lines(advice)}</pre>\n" if advice else "")
 
 
@@ -93,9 +96,7 @@ def _comparison(subject: Subject) -> str:
     found += f"<p>{escape(difference_of(comparison))}</p>\n"
     if rows:
         caption = f"The {len(rows)} changes that make most of the difference, of {len(changed)}"
-        found += table(
-            caption, ("what", "kernel", "type", "ms", "detail"), rows, (False, False, False, True, False)
-        )
+        found += table(caption, ("what", "kernel", "type", "ms", "detail"), rows, (False, False, False, True, False))
     return found
 
 
@@ -117,7 +118,17 @@ def _side_by_side(subjects: Sequence[Subject]) -> str:
         for p in (subject.prediction,)
     ]
     confidence = round(100 * subjects[0].prediction.confidence)
-    headings = ("model", "sizes", "device", "ms", f"{confidence} % interval", "x fastest", "trained", "memory", "kernels")
+    headings = (
+        "model",
+        "sizes",
+        "device",
+        "ms",
+        f"{confidence} % interval",
+        "x fastest",
+        "trained",
+        "memory",
+        "kernels",
+    )
     return table("Predictions side by side", headings, rows, (False, False, False, *[True] * 6))
 
 
@@ -141,11 +152,13 @@ def _bars(subjects: Sequence[Subject]) -> str:
         start, end = (across(value) for value in prediction.interval_ms)
         middle = across(prediction.latency_ms)
         rows.append(
-            f'<g><title>{escape(subject.name)}: {escape(format_ms(prediction.latency_ms))} ms</title>'
+            f"<g><title>{escape(subject.name)}: {escape(format_ms(prediction.latency_ms))} ms</title>"
             f'<text x="{_LEFT - 8}" y="{y + 4}" class="end">{escape(shorten(subject.name, 38))}</text>'
             f'<rect class="c0" x="{number(start)}" y="{y - 5}" width="{number(max(end - start, 1))}" height="10" opacity=".45"/>'
             f'<circle cx="{number(middle)}" cy="{y}" r="5" class="c0 edge"/>'
             f'<text x="{number(_WIDTH - _RIGHT + 8)}" y="{y + 4}">{escape(format_ms(prediction.latency_ms))} ms</text></g>'
         )
     caption = "Times with their intervals, on a logarithmic scale"
-    return figure(caption, f"{caption}; the table above has the numbers", _WIDTH, 14 + len(subjects) * _ROW, "".join(rows))
+    return figure(
+        caption, f"{caption}; the table above has the numbers", _WIDTH, 14 + len(subjects) * _ROW, "".join(rows)
+    )
