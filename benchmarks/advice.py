@@ -3,8 +3,8 @@
     python benchmarks/advice.py [--models data/zoo] [--only PATTERN ...] [--pack ID] [--count 10] [--a-model 2]
         [--passes 6] [--out advice.parquet] [--dry]
 
-1. Every model is advised on the pack's device. Of all advice, the `--count` with the greatest relative gain are taken, no
-   more than `--a-model` of a model and one of its kinds, and of each kind (precision, width, activation, rewrite) as
+1. Every model is advised on the pack's device. Of all advice, the `--count` with the greatest relative gain are taken,
+   no more than `--a-model` of a model and one of its kinds, and of each kind (precision, width, activation, rewrite) as
    many as of the others as far as there are.
 2. Each model and each changed one is written without weights, and all are measured in one sitting, interleaved, with
    random weights (`nnmeter.measure`). The machine has to be the pack's, or one whose pack this is (`nnmeter setup`).
@@ -70,7 +70,9 @@ def main() -> int:
         print("nothing is advised", file=sys.stderr)
         return 2
     for case in cases:
-        print(f"{case.path.stem:<32} {case.trial.kind:<10} {case.trial.what:<48} predicted {case.gain:+.1%}", flush=True)
+        print(
+            f"{case.path.stem:<32} {case.trial.kind:<10} {case.trial.what:<48} predicted {case.gain:+.1%}", flush=True
+        )
     return 0 if options.dry else measure(cases, options)
 
 

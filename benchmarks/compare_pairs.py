@@ -43,6 +43,7 @@ from nnmeter.comparison.difference import (
     DIFFERENCE_FILE,
     DifferenceModel,
     Errors,
+    difference_interval_ms,
     errors_between,
     multipliers_of,
 )
@@ -280,13 +281,8 @@ class Outcome:
 
     @property
     def interval_ms(self) -> tuple[float, float]:
-        """Of the difference, as `Comparison.difference_interval_ms` has it."""
-        first, ratio = self.pair.first_ms, exp(self.pair.predicted)
-        difference = first * (ratio - 1)
-        alike = abs(difference) * self.pair.own_halves[0]
-        low = difference - hypot(first * ratio * (1 - exp(-self.half)), alike)
-        high = difference + hypot(first * ratio * (exp(self.half) - 1), alike)
-        return low, high
+        """Of the difference in milliseconds."""
+        return difference_interval_ms(self.pair.first_ms, exp(self.pair.predicted), self.half, self.pair.own_halves[0])
 
     @property
     def held(self) -> bool:

@@ -1,7 +1,7 @@
 """Whether a model that is quantized without its weights is the model that the quantizer writes.
 
-    python benchmarks/quantized_what_if.py [--zoo data/zoo] [--quantized data/zoo-quantized] [--pack ID] [--only PATTERN]
-        [--measured data/epyc-genoa-onnxruntime1.32-1t] [--verbose]
+    python benchmarks/quantized_what_if.py [--zoo data/zoo] [--quantized data/zoo-quantized] [--pack ID]
+        [--only PATTERN] [--measured data/epyc-genoa-onnxruntime1.32-1t] [--verbose]
 
 1. For every file of the quantized zoo, the float model that it was made of is transformed as its name says (`WORDS`),
    and the kernels of both are detected with the rules of a pack. Two kernels are equal if their type and the types and
@@ -9,8 +9,8 @@
    Biases that the random float model shares are stored apart first, as `quantize_zoo.py` does (its rule 1). Random
    weights of one shape may have equal scales in a file, so that the runtime computes the product of two once; here, as
    in a trained model, no two are equal: the dynamic variants of bert, distilbert and llama differ by that.
-2. With measurements of both zoos, the predicted speed-up (float over quantized, both predicted, the quantized graph made
-   without weights) is compared with the measured one.
+2. With measurements of both zoos, the predicted speed-up (float over quantized, both predicted, the quantized graph
+   made without weights) is compared with the measured one.
 
 Exit code 1 if the F1 of all kernels together is below 0.98, or fewer than 80 % of speed-ups are within 10 %.
 """
@@ -130,7 +130,9 @@ def compare(path: Path, graph: Graph, pack: DevicePack, verbose: bool) -> tuple[
     ours = keys(detect_kernels(graph, pack.rules))
     shared = sum((ours & theirs).values())
     count = sum(ours.values()) + sum(theirs.values())
-    print(f"{path.stem:<52} F1 {2 * shared / count:.4f}  {sum(ours.values())} kernels, {sum(theirs.values())} of the file")
+    print(
+        f"{path.stem:<52} F1 {2 * shared / count:.4f}  {sum(ours.values())} kernels, {sum(theirs.values())} of the file"
+    )
     if verbose:
         for sign, rest in (("+", ours - theirs), ("-", theirs - ours)):
             for key, times in sorted(rest.items()):
@@ -166,7 +168,9 @@ def compare_speedups(predictor: LatencyPredictor, made: dict[str, Graph], option
         errors.append(abs(predicted / measured - 1))
         print(f"{file:<60} predicted {predicted:.2f} x, measured {measured:.2f} x, {predicted / measured - 1:+.1%}")
     near = sum(error <= NEAR for error in errors) / max(len(errors), 1)
-    print(f"{len(errors)} speed-ups: {near:.1%} within {NEAR:.0%} of the measured, median {statistics.median(errors):.1%}")
+    print(
+        f"{len(errors)} speed-ups: {near:.1%} within {NEAR:.0%} of the measured, median {statistics.median(errors):.1%}"
+    )
     return near >= LEAST_SHARE
 
 

@@ -166,7 +166,7 @@ def sweep(
     """
     from nnmeter.advice import sweep as module
 
-    predictors = [_predictor(device) for device in (devices or [None])]
+    predictors = [_predictor(device) for device in devices] if devices else [_predictor(None)]
     return module.sweep(model, axes, predictors, sizes, confidence, name)
 
 

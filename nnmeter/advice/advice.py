@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+
 @dataclass(frozen=True)
 class Advised:
     """A model's advice on a device.

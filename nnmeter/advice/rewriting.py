@@ -1,4 +1,4 @@
-"""Operators that break fusion or the blocked layout, and what to write instead: each candidate tried on the whole model.
+"""Operators that break fusion or the blocked layout, and what to write instead, each tried on the whole model.
 
 A candidate is no claim. Whether a form is slow on a device is seen from the prediction alone, so that one list serves
 all devices.

@@ -139,10 +139,11 @@ def what_if(
     unbound = read_model(model, name)
     called = name or (os.fspath(model) if isinstance(model, str | os.PathLike) else unbound.name)
     single = sizes.updated(dims=one_each(sizes.dims))
+    one = single_sizes(sizes)
     before = list(predict_on(predictors, unbound, single, confidence=confidence, name=called))
     rows = [(AS_IT_IS, batch_of(unbound, sizes), before)]
     for transform in transforms:
-        unbound = transform(unbound, single_sizes(sizes))
+        unbound = transform(unbound, one)
         predictions = predict_stage(unbound, predictors, single, confidence, called)
         rows.append((transform.label, batch_of(unbound, sizes), predictions))
     found = []

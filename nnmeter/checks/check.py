@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from nnmeter.checks.baseline import UPDATE, Entry, Key
 from nnmeter.comparison.comparison import Comparison, compare_predictions
 from nnmeter.devices import find_devices, load_pack
-from nnmeter.errors import BudgetError, brief
+from nnmeter.errors import BudgetError, ModelError, brief
 from nnmeter.memory.memory import predict_memory_on
 from nnmeter.prediction.predict import LatencyPredictor, predict_on
 from nnmeter.wording import format_bytes, format_ms, format_probability
@@ -45,7 +45,8 @@ class Finding:
         value: what it is; None where it cannot be known.
         bound: what it may be.
         holds: whether it is.
-        words: value and bound, for people.
+        value_words: the value, for people.
+        bound_words: the bound.
         why: what makes it fail, a line each; nothing where that is not known.
     """
 
@@ -55,8 +56,14 @@ class Finding:
     value: float | None
     bound: float
     holds: bool
-    words: str
+    value_words: str
+    bound_words: str
     why: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Value and bound."""
+        return f"{self.value_words}, {self.bound_words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +133,19 @@ class Checker:
         memo = (model, "|".join(p.device for p in predictors), repr(budget.sizes))
         if memo not in self._known:
             path = self._budgets.folder / model
-            for prediction in predict_on(predictors, path, budget.sizes, name=model):
+            for prediction in self._predict(budget, predictors, path, model):
                 sizes = [f"{name}={size}" for name, size in prediction.dims.items()]
                 sizes += [f"{name}={'x'.join(map(str, shape))}" for name, shape in budget.sizes.shapes.items()]
                 found.append((Key(model, prediction.device, " ".join(sizes)), prediction))
             self._known[memo] = found
         return self._known[memo]
+
+    def _predict(self, budget: Budget, predictors: list[LatencyPredictor], path: Path, model: str) -> list[Prediction]:
+        try:
+            return list(predict_on(predictors, path, budget.sizes, name=model))
+        except ModelError as fault:
+            remedy = "; here, --dim batch=1 is dims = { batch = 1 }" if "--dim" in str(fault) else ""
+            raise ModelError(f"{budget.name}: {fault}{remedy}") from None
 
     def _predictors_of(self, devices: tuple[str, ...]) -> list[LatencyPredictor]:
         """Predictors of ids, patterns and paths; a path may be relative to the folder of the budgets."""
@@ -156,10 +170,10 @@ class Checker:
         if budget.min_coverage_percent is not None:
             share = _rounded(100 * prediction.coverage.trained)
             bound = budget.min_coverage_percent
-            words = f"{share:.1f} % of the time is priced by trained predictors, at least {bound:g} %"
+            words = f"{share:.1f} % trained", f"at least {bound:g} %"
             outside = sorted({kernel.type for kernel in prediction.kernels if kernel.source != "trained"})
             why = (f"priced by the fallback: {', '.join(outside)}",) if share < bound else ()
-            found.append(Finding(budget.name, key, "min_coverage_percent", share, bound, share >= bound, words, why))
+            found.append(Finding(budget.name, key, "min_coverage_percent", share, bound, share >= bound, *words, why))
         return found
 
     def _memory(self, budget: Budget, key: Key, prediction: Prediction, bound: float) -> Finding:
@@ -179,33 +193,29 @@ class Checker:
         """Rule 3."""
         limit = "max_growth_percent"
         if entry is None:
-            words = f"not in the baseline; `{UPDATE}` adds it"
-            return Finding(budget.name, key, limit, None, bound, False, words)
+            words = "not in the baseline", f"`{UPDATE}` adds it"
+            return Finding(budget.name, key, limit, None, bound, False, *words)
         predictor = next(p for p in self._packs.values() if p.device == prediction.device)
         before = _priced(predictor, key, entry)
         comparison = compare_predictions(before, prediction)
         growth = _rounded(100 * (comparison.ratio - 1))
-        words = (
-            f"{growth:+.1f} % ({format_ms(before.latency_ms)} -> {format_ms(prediction.latency_ms)} ms), "
-            f"at most {bound:+g} %"
-        )
+        times = f"{format_ms(before.latency_ms)} -> {format_ms(prediction.latency_ms)} ms"
+        words = f"{growth:+.1f} % ({times})", f"at most {bound:+g} %"
         holds = growth <= bound
-        return Finding(budget.name, key, limit, growth, bound, holds, words, () if holds else _causes(comparison))
+        return Finding(budget.name, key, limit, growth, bound, holds, *words, () if holds else _causes(comparison))
 
 
 def _time(budget: Budget, key: Key, prediction: Prediction, bound: float) -> Finding:
     """Rule 2."""
     latency_ms = _rounded(prediction.latency_ms)
     if budget.probability is None:
-        words = f"{format_ms(latency_ms)} ms, at most {bound:g}"
-        return Finding(budget.name, key, "max_ms", latency_ms, bound, latency_ms <= bound, words)
+        words = f"{format_ms(latency_ms)} ms", f"at most {bound:g} ms"
+        return Finding(budget.name, key, "max_ms", latency_ms, bound, latency_ms <= bound, *words)
     probability = _rounded(prediction.probability_within(bound))
-    words = (
-        f"{format_ms(latency_ms)} ms; within {bound:g} ms with a probability of {format_probability(probability)}, "
-        f"at least {100 * budget.probability:g} %"
-    )
+    within = f"{format_ms(latency_ms)} ms, within {bound:g} ms: {format_probability(probability)}"
+    words = within, f"at least {100 * budget.probability:g} %"
     holds = probability >= budget.probability
-    return Finding(budget.name, key, "probability", probability, budget.probability, holds, words)
+    return Finding(budget.name, key, "probability", probability, budget.probability, holds, *words)
 
 
 def _priced(predictor: LatencyPredictor, key: Key, entry: Entry) -> Prediction:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, hypot, log
+from math import exp, log
 from typing import TYPE_CHECKING, Any, Literal
 
 from nnmeter.comparison.changes import Change, ChangeGroup, find_changes, group_by_kind, group_changes
-from nnmeter.comparison.difference import LogRatio, log_ratio
+from nnmeter.comparison.difference import LogRatio, difference_interval_ms, log_ratio
 from nnmeter.errors import NnmeterError
 from nnmeter.prediction.interval import Interval
 from nnmeter.prediction.modules import module_name
@@ -48,16 +48,12 @@ class Comparison:
     @property
     def difference_interval_ms(self) -> Interval:
         """Holds the measured difference in milliseconds with probability `confidence`."""
-        first, difference, ratio = self.before.latency_ms, self.difference_ms, self.ratio_interval
-        # What both times are off by alike is off the difference, too; it does not change the sign.
-        alike = abs(difference) * log(first / self.before.interval_ms.low) if self.before.interval_ms.low else 0.0
-        low = difference - hypot(self.after.latency_ms - first * ratio.low, alike)
-        high = difference + hypot(first * ratio.high - self.after.latency_ms, alike)
-        if ratio.low > 1:
-            low = max(low, 0.0)
-        if ratio.high < 1:
-            high = min(high, 0.0)
-        return Interval(low, high, self.confidence)
+        if self.is_equal:
+            return Interval(self.difference_ms, self.difference_ms, self.confidence)
+        first = self.before.latency_ms
+        own = log(first / self.before.interval_ms.low) if self.before.interval_ms.low else 0.0
+        half = self.log_ratio.halves[self.confidence]
+        return Interval(*difference_interval_ms(first, self.ratio, half, own), self.confidence)
 
     @property
     def ratio(self) -> float:

@@ -25,6 +25,8 @@ Rules:
 7. Predictions for a machine that no pack is of err by what machines differ by. What of it is common to all models
    cancels; what models scatter by around it adds `machines^2 x (1 - the time in common)` to the variance, at whatever
    confidence. It was fitted to a machine that no pack is of.
+8. A difference in milliseconds is off by what both times are off by alike, too: that multiplies it. Where the ratio's
+   interval says which is the longer, the two errors add up in squares of their logarithms, so that the sign stays.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import hypot, log, sqrt
+from math import exp, hypot, log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +138,28 @@ def log_ratio(before: Prediction, after: Prediction, model: DifferenceModel | No
         if confidence in multipliers
     }
     return LogRatio(log(after.latency_ms / before.latency_ms), halves)
+
+
+def difference_interval_ms(first_ms: float, ratio: float, half: float, own: float) -> tuple[float, float]:
+    """The interval of a difference in milliseconds; its sign is known if that of the log ratio is (rule 8).
+
+    Args:
+        first_ms: the first of the two times.
+        ratio: the second by the first.
+        half: of the interval of the log ratio.
+        own: half of the log interval of the first time.
+    """
+    difference = first_ms * (ratio - 1)
+    low, high = first_ms * (ratio * exp(-half) - 1), first_ms * (ratio * exp(half) - 1)
+    if low <= 0 <= high:
+        alike = abs(difference) * own
+        return difference - hypot(difference - low, alike), difference + hypot(high - difference, alike)
+    ends = [difference * exp(_sign(end / difference - 1) * hypot(log(end / difference), own)) for end in (low, high)]
+    return ends[0], ends[1]
+
+
+def _sign(value: float) -> int:
+    return 1 if value > 0 else -1
 
 
 def errors_between(before: Prediction, after: Prediction) -> Errors:

@@ -71,6 +71,6 @@ def added_words(added: AddedWork) -> str:
     """What the runtime adds between layouts, and before which kernels."""
     most = ", ".join(f"{count} before {kind}" for kind, count in added.before[:3])
     return (
-        f"{format_ms(added.latency_ms)} ms ({format_share(added.share)}) bring data between layouts, in {added.kernels} "
-        f"kernels that no operator asked for ({most})"
+        f"{format_ms(added.latency_ms)} ms ({format_share(added.share)}) bring data between layouts, in "
+        f"{added.kernels} kernels that no operator asked for ({most})"
     )

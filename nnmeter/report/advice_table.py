@@ -21,7 +21,9 @@ def render(report: AdviceReport, layout: Layout) -> str:
         text.add_wrapped(warning)
     confidence = round(100 * advised.confidence)
     text.add(f"{text.bold(advised.model)} on {prediction.device}")
-    text.add(f"{format_ms(prediction.latency_ms)} ms, {confidence} % interval {format_interval(prediction.interval_ms)} ms")
+    text.add(
+        f"{format_ms(prediction.latency_ms)} ms, {confidence} % interval {format_interval(prediction.interval_ms)} ms"
+    )
     if advised.advice:
         rows = [(str(number), *advice_row(trial)) for number, trial in enumerate(report.shown, 1)]
         more = [[("", f"{report.hidden} more (--top)", "", "", "", "")]] if report.hidden else []
@@ -46,6 +48,8 @@ def render(report: AdviceReport, layout: Layout) -> str:
             text.add_wrapped(f"ms of the model by channels of {stair.layer}{others}: {stair_words(stair)}")
     if advised.not_judged:
         text.add()
-        text.add_wrapped(f"this pack cannot judge, for it was not trained on it: {not_judged_words(advised.not_judged)}")
+        text.add_wrapped(
+            f"this pack cannot judge, for it was not trained on it: {not_judged_words(advised.not_judged)}"
+        )
     text.add_warnings(list(dict.fromkeys(str(w) for w in prediction.warnings)))
     return str(text)

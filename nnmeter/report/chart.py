@@ -1,4 +1,4 @@
-"""Line charts as SVG, written by hand: a page can hold them, they need no library, and the same data give the same bytes.
+"""Line charts as SVG, written by hand: they need no library, and the same data give the same bytes.
 
 1. Panels stand beside each other and share the colours of their series. A series may have a band, as an interval has.
 2. An axis starts at 0, unless it is logarithmic. Marks stand at round numbers, or at the data where these are few.
@@ -101,13 +101,15 @@ def _panel(panel: Panel, left: float, names: Sequence[str], logarithmic: bool) -
             f'<text class="faint" x="{left + _LEFT - 8:.0f}" y="{up(mark) + 4:.1f}" text-anchor="end">'
             f"{_number(mark)}</text>"
         )
-    for mark in _thinned(xs):
-        parts.append(
-            f'<text class="faint" x="{across(mark):.1f}" y="{bottom + 18}" text-anchor="middle">{_number(mark)}</text>'
-        )
+    parts += [
+        f'<text class="faint" x="{across(mark):.1f}" y="{bottom + 18}" text-anchor="middle">{_number(mark)}</text>'
+        for mark in _thinned(xs)
+    ]
     parts.append(f'<line class="axis" x1="{left + _LEFT:.0f}" x2="{right:.0f}" y1="{bottom}" y2="{bottom}"/>')
     middle = (left + _LEFT + right) / 2
-    parts.append(f'<text class="faint" x="{middle:.0f}" y="{bottom + 38}" text-anchor="middle">{_text(panel.across)}</text>')
+    parts.append(
+        f'<text class="faint" x="{middle:.0f}" y="{bottom + 38}" text-anchor="middle">{_text(panel.across)}</text>'
+    )
     for series in panel.series:
         parts += _series(series, panel.up, _colour(names.index(series.name)), across, up)
     return parts
@@ -126,7 +128,9 @@ def _series(
     parts.append(f'<polyline class="line" stroke="{colour}" points="{points}"/>')
     for (x, y), (place_x, place_y) in zip(series.points, places, strict=True):
         said = f"{series.name}: {_number(x)}, {format_ms(y)} {unit}"
-        parts.append(f'<circle cx="{place_x:.1f}" cy="{place_y:.1f}" r="3" fill="{colour}"><title>{_text(said)}</title></circle>')
+        parts.append(
+            f'<circle cx="{place_x:.1f}" cy="{place_y:.1f}" r="3" fill="{colour}"><title>{_text(said)}</title></circle>'
+        )
     return parts
 
 

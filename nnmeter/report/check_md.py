@@ -16,12 +16,13 @@ def render(result: CheckResult, layout: Layout) -> str:
             finding.key.sizes,
             finding.key.device,
             finding.budget,
-            finding.words,
+            finding.value_words,
+            finding.bound_words,
         )
         for finding in result.findings
     ]
     lines = ["## Latency budgets", "", f"{result.summary}.", ""]
-    lines += markdown_table(("", "model", "sizes", "device", "budget", "is, and may be"), "llllll", rows)
+    lines += markdown_table(("", "model", "sizes", "device", "budget", "is", "may be"), "lllllll", rows)
     for finding in result.failed:
         if finding.why:
             lines += ["", f"{escape(str(finding.key))}: {escape(finding.words)}", ""]

@@ -19,8 +19,8 @@ def render(result: CheckResult, layout: Layout) -> str:
     if len(devices) > 1:
         headings.append("device")
         kinds += "l"
-    headings += ["budget", "is, and may be"]
-    kinds += "lt"
+    headings += ["budget", "is", "may be"]
+    kinds += "lll"
     rows = []
     for finding in result.findings:
         row = ["ok" if finding.holds else "OVER", finding.key.model]
@@ -28,7 +28,7 @@ def render(result: CheckResult, layout: Layout) -> str:
             row.append(finding.key.sizes)
         if len(devices) > 1:
             row.append(finding.key.device)
-        rows.append([*row, finding.budget, finding.words])
+        rows.append([*row, finding.budget, finding.value_words, finding.bound_words])
     if len(devices) == 1:
         text.add(f"on {devices.pop()}")
     text.add_table(headings, kinds, [rows])

@@ -29,14 +29,21 @@ def render(found: Sweep, layout: Layout) -> str:
             Series(
                 name,
                 [(point.sizes[axis], value(point)) for point in points],
-                [(point.prediction.interval_ms.low, point.prediction.interval_ms.high) for point in points] if band else (),
+                [(point.prediction.interval_ms.low, point.prediction.interval_ms.high) for point in points]
+                if band
+                else (),
             )
             for name, points in lines.items()
         ]
 
     confidence = round(100 * found.confidence)
     panels = [
-        Panel(f"latency, ms, with its {confidence} % interval", axis, "ms", series(lambda p: p.prediction.latency_ms, True)),
+        Panel(
+            f"latency, ms, with its {confidence} % interval",
+            axis,
+            "ms",
+            series(lambda p: p.prediction.latency_ms, True),
+        ),
         Panel("throughput, items a second", axis, "items/s", series(lambda p: p.items_per_second, False)),
     ]
     device = f" on {found.devices[0]}" if len(found.devices) == 1 else ""

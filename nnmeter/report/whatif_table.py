@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nnmeter.report.comparison import format_change, format_percent, format_probability
+from nnmeter.report.comparison import format_change, format_percent
 from nnmeter.report.machine import warn_of_another_machine
 from nnmeter.report.numbers import format_interval, format_ms
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
+from nnmeter.wording import format_probability
 
 if TYPE_CHECKING:
     from nnmeter.advice.what_if import Step, WhatIf
@@ -34,12 +35,13 @@ def render(found: Sequence[WhatIf], layout: Layout) -> str:
 def table_of(one: WhatIf) -> tuple[tuple[str, ...], str, list[tuple[str, ...]]]:
     """Headings, kinds and rows of the table of one device; throughput only where the batch changes."""
     confidence = round(100 * one.confidence)
-    headings = ("", "ms", f"{confidence} % interval", "difference", f"{confidence} % interval", "", "kernels")
+    interval = f"{confidence} % interval"
+    headings: tuple[str, ...] = ("", "ms", interval, "difference", interval, "", "kernels")
     kinds = "trrrrrr"
     batches = len({step.items for step in one.steps}) > 1
     if batches:
         headings, kinds = (*headings, "items", "items/s"), f"{kinds}rr"
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for number, step in enumerate(one.steps):
         row = (
             step.label if number < 2 else f"+ {step.label}",
@@ -79,6 +81,8 @@ def sentence_of(one: WhatIf) -> str:
     if comparison.verdict == "cannot tell":
         leaning, sure = ("slower", slower) if slower >= 0.5 else ("faster", 1 - slower)
         return f"cannot tell: it would be {leaning} with a probability of {format_probability(sure)} only"
-    times = f"{1 / comparison.ratio:.2f} times as fast" if comparison.ratio < 1 else f"{comparison.ratio:.2f} times as long"
-    sure = format_probability(max(slower, 1 - slower))
-    return f"it would be {comparison.verdict} with a probability of {sure}: {times}"
+    times = (
+        f"{1 / comparison.ratio:.2f} times as fast" if comparison.ratio < 1 else f"{comparison.ratio:.2f} times as long"
+    )
+    known = format_probability(max(slower, 1 - slower))
+    return f"it would be {comparison.verdict} with a probability of {known}: {times}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import pi, sqrt
+from typing import Any
 
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Node
@@ -98,9 +99,9 @@ def _ending_at(
 ) -> Activation | None:
     inside = {last.name: last}
     while True:
-        reads = {
-            name for node in inside.values() for name in node.inputs if name and name not in draft.constants
-        } - {name for node in inside.values() for name in node.outputs}
+        reads = {name for node in inside.values() for name in node.inputs if name and name not in draft.constants} - {
+            name for node in inside.values() for name in node.outputs
+        }
         kind = _kind(inside, reads)
         if kind is not None:
             nodes = sorted(inside, key=lambda name: order[name])
@@ -133,9 +134,7 @@ def _kind(inside: Mapping[str, Node], reads: set[str]) -> str | None:
     return None
 
 
-def replace_activation(
-    model: UnboundModel, old: str, new: str, sizes: InputSizes = AS_DECLARED
-) -> UnboundModel:
+def replace_activation(model: UnboundModel, old: str, new: str, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
     """The model with one kind of activation in the place of another.
 
     Args:
@@ -166,7 +165,7 @@ def replace_activation(
     return draft.finish(same_shapes=True)
 
 
-def _one(op_type: str, **attributes: float) -> Callable[[Draft, str, str], list[Node]]:
+def _one(op_type: str, **attributes: Any) -> Callable[[Draft, str, str], list[Node]]:
     return lambda draft, source, result: [draft.node(op_type, (source,), (result,), **attributes)]
 
 
@@ -178,8 +177,8 @@ def _relu6(draft: Draft, source: str, result: str) -> list[Node]:
     return [draft.node("Clip", (source, low, high), (result,))]
 
 
-def _gate(op_type: str, **attributes: float) -> Callable[[Draft, str, str], list[Node]]:
-    """x times a function of x."""
+def _gate(op_type: str, **attributes: Any) -> Callable[[Draft, str, str], list[Node]]:
+    """X times a function of x."""
 
     def make(draft: Draft, source: str, result: str) -> list[Node]:
         gate = draft.fresh(f"{result}_gate")
@@ -200,9 +199,7 @@ def _hardswish(draft: Draft, source: str, result: str) -> list[Node]:
 def _gelu(draft: Draft, source: str, result: str) -> list[Node]:
     if draft.opset >= 20:
         return _one("Gelu")(draft, source, result)
-    return _chain(
-        draft, source, result, (("Div", sqrt(2.0)), ("Erf", None), ("Add", 1.0), ("Mul", "x"), ("Mul", 0.5))
-    )
+    return _chain(draft, source, result, (("Div", sqrt(2.0)), ("Erf", None), ("Add", 1.0), ("Mul", "x"), ("Mul", 0.5)))
 
 
 def _gelu_tanh(draft: Draft, source: str, result: str) -> list[Node]:
@@ -213,9 +210,7 @@ def _gelu_tanh(draft: Draft, source: str, result: str) -> list[Node]:
     return _chain(draft, source, result, steps)
 
 
-def _chain(
-    draft: Draft, source: str, result: str, steps: tuple[tuple[str, float | str | None], ...]
-) -> list[Node]:
+def _chain(draft: Draft, source: str, result: str, steps: tuple[tuple[str, float | str | None], ...]) -> list[Node]:
     """Operators one behind another; `x` is the source, a number a constant."""
     nodes, data = [], source
     for number, (op_type, operand) in enumerate(steps):

@@ -1,8 +1,8 @@
 """Dropping or repeating a block: operators between one tensor and another of the same type.
 
 A block is named by the module of the exporting framework (`layer1.1`, with all that is in it), or by its first and last
-operator (`FIRST..LAST`, in the order of the file). It has one result that others read, and reads, besides constants, one
-tensor of that result's type; what else it reads, as a mask, every copy reads.
+operator (`FIRST..LAST`, in the order of the file). It has one result that others read, and reads, besides constants,
+one tensor of that result's type; what else it reads, as a mask, every copy reads.
 """
 
 from __future__ import annotations
@@ -47,10 +47,7 @@ def find_block(draft: Draft, name: str) -> Block:
     written = {output for node in nodes for output in node.outputs if output}
     ends = {declared.name for declared in draft.outputs}
     read_by_others = {
-        tensor
-        for node in draft.nodes
-        if node.name not in inside
-        for tensor in (*node.inputs, *captured(node))
+        tensor for node in draft.nodes if node.name not in inside for tensor in (*node.inputs, *captured(node))
     } | ends
     results = sorted(written & read_by_others)
     reads = dict.fromkeys(
@@ -67,10 +64,12 @@ def find_block(draft: Draft, name: str) -> Block:
     kind = draft.types[results[0]]
     alike = [tensor for tensor in reads if draft.types.get(tensor) == kind]
     if len(alike) != 1:
-        types = ", ".join(f"{tensor} ({draft.types[tensor]})" for tensor in list(reads)[:_NAMED] if tensor in draft.types)
+        types = ", ".join(
+            f"{tensor} ({draft.types[tensor]})" for tensor in list(reads)[:_NAMED] if tensor in draft.types
+        )
         raise TransformError(
-            f"{draft.source}: {called} reads {len(alike)} tensors of its result's type, {kind} (it reads {types or '-'}); "
-            "name a block that reads one"
+            f"{draft.source}: {called} reads {len(alike)} tensors of its result's type, {kind} (it reads "
+            f"{types or '-'}); name a block that reads one"
         )
     return Block(tuple(nodes), alike[0], results[0])
 
@@ -78,11 +77,11 @@ def find_block(draft: Draft, name: str) -> Block:
 def _nodes_of(draft: Draft, name: str) -> list[Node]:
     first, dots, last = name.partition("..")
     if dots:
-        start, end = (
-            draft.nodes.index(find_node(draft.nodes, operator, draft.source)) for operator in (first, last)
-        )
+        start, end = (draft.nodes.index(find_node(draft.nodes, operator, draft.source)) for operator in (first, last))
         if start > end:
-            raise TransformError(f"{draft.source}: '{last}' stands before '{first}' in the file; name them the other way")
+            raise TransformError(
+                f"{draft.source}: '{last}' stands before '{first}' in the file; name them the other way"
+            )
         return draft.nodes[start : end + 1]
     places = {node.name: module_name(node.scope or node.name) for node in draft.nodes}
     nodes = [node for node in draft.nodes if _is_in(places[node.name], name)]
@@ -90,8 +89,8 @@ def _nodes_of(draft: Draft, name: str) -> list[Node]:
         modules = list(dict.fromkeys(place for place in places.values() if place))
         known = f"its modules are {', '.join(modules[:_NAMED])} ..." if modules else "its file names no modules"
         raise TransformError(
-            f"{draft.source}: there is no module '{brief(name, 80)}'; {known}; or name the first and the last operator, "
-            "FIRST..LAST"
+            f"{draft.source}: there is no module '{brief(name, 80)}'; {known}; or name the first and the last "
+            "operator, FIRST..LAST"
         )
     return nodes
 

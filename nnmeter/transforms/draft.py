@@ -167,7 +167,7 @@ def fitting_sizes(model: UnboundModel, sizes: InputSizes) -> InputSizes:
     free = {name for names in model.free_dimensions.values() for name in names}
     declared = {d.name: d.dims for d in model.inputs if d.dims is not None and not d.container}
     dims = {name: size for name, size in sizes.dims.items() if name in free}
-    shapes = {
+    shapes: dict[str, Any] = {
         name: [dim if isinstance(dim, int) else size for dim, size in zip(declared[name], shape, strict=True)]
         if name in declared and len(declared[name]) == len(shape)
         else shape

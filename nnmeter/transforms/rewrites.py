@@ -46,9 +46,13 @@ def _softmax_last(draft: Draft) -> int:
     for node in draft.nodes:
         rank = len(draft.types[node.inputs[0]].shape) if node.inputs and node.inputs[0] in draft.types else 0
         axis = int(node.attributes.get("axis", -1)) % rank if rank else 0
-        if node.op_type not in ("Softmax", "LogSoftmax") or node.domain or draft.opset < _SOFTMAX_OPSET:
-            nodes.append(node)
-        elif axis == rank - 1 or draft.types[node.inputs[0]].shape[axis] == 1:
+        if (
+            node.op_type not in ("Softmax", "LogSoftmax")
+            or node.domain
+            or draft.opset < _SOFTMAX_OPSET
+            or axis == rank - 1
+            or draft.types[node.inputs[0]].shape[axis] == 1
+        ):
             nodes.append(node)
         else:
             order = [other for other in range(rank) if other != axis] + [axis]
@@ -78,7 +82,7 @@ def _pool_floor(draft: Draft) -> int:
 
 
 def _layer_normalization(draft: Draft) -> int:
-    """Layer normalization over the last axis in its single operators: (x - mean) / sqrt(variance + e) x scale + bias."""
+    """Layer normalization over the last axis in single operators: (x - mean) / sqrt(variance + e) x scale + bias."""
     if draft.opset < _LAYER_NORMALIZATION_OPSET:
         return 0
     writers, readers = draft.writers(), draft.readers()

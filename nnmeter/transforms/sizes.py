@@ -48,9 +48,7 @@ def set_batch(model: UnboundModel, batch: int, sizes: InputSizes = AS_DECLARED) 
     with_batch = [d for d in model.inputs if d.dims and d.dims[0] == stated]
     if stated == batch:
         return model
-    draft.inputs = [
-        replace(d, dims=(batch, *(d.dims or ())[1:])) if d in with_batch else d for d in draft.inputs
-    ]
+    draft.inputs = [replace(d, dims=(batch, *(d.dims or ())[1:])) if d in with_batch else d for d in draft.inputs]
     _follow(draft, {(d.name, 0): batch for d in with_batch})
     new = draft.finish(same_shapes=False)
     _bind(new, sizes, f"a batch of {batch}")
@@ -68,9 +66,7 @@ def set_dimensions(model: UnboundModel, dims: Mapping[str, int]) -> UnboundModel
     return model
 
 
-def set_resolution(
-    model: UnboundModel, height: int, width: int, sizes: InputSizes = AS_DECLARED
-) -> UnboundModel:
+def set_resolution(model: UnboundModel, height: int, width: int, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
     """The model with another size of picture: the last two dimensions of its inputs of rank 4, or 5 for films.
 
     Raises:
@@ -99,9 +95,7 @@ def _with_axes(
 ) -> UnboundModel:
     if min(axes.values()) < 1:
         raise TransformError(f"{model.source}: {what} are none; give sizes from 1 on")
-    names = {
-        dim: size for d in inputs for axis, size in axes.items() if isinstance(dim := (d.dims or ())[axis], str)
-    }
+    names = {dim: size for d in inputs for axis, size in axes.items() if isinstance(dim := (d.dims or ())[axis], str)}
     model = set_dimensions(model, names)
     changed = []
     for declared in model.inputs:

@@ -51,12 +51,12 @@ def test_a_width_just_above_a_block_is_advised_down_and_up(predictor: LatencyPre
 @pytest.fixture(scope="module")
 def transformer(predictor: LatencyPredictor) -> Advised:
     """Advice for a block whose GELU is exported in a form that is not fused."""
-    net = Net([1, 196, 384])
-    x = net.linear("up", "input", 384, 1536)
+    net = Net([32, 784, 64])
+    x = net.linear("up", "input", 64, 256)
     net.weights += [onnx.numpy_helper.from_array(np.float32(v), n) for n, v in (("r", 1.414), ("i", 1.0), ("h", 0.5))]
     gate = net.add("Add", "one", net.add("Erf", "erf", net.add("Div", "div", x, "r")), "i")
     x = net.add("Mul", "gelu", x, net.add("Mul", "half", gate, "h"))
-    return advise(net.model(net.linear("down", x, 1536, 384)), predictor, name="block|<b>")
+    return advise(net.model(net.linear("down", x, 256, 64)), predictor, name="block|<b>")
 
 
 def test_advice_comes_with_the_greatest_gain_first(transformer: Advised) -> None:
@@ -64,9 +64,7 @@ def test_advice_comes_with_the_greatest_gain_first(transformer: Advised) -> None
     assert gains == sorted(gains, reverse=True)
     assert min(gains) > 0
     kinds = {(trial.what, trial.effect) for trial in transformer.advice}
-    assert {
-        ("quantize: dynamic", "weights"), ("gelu in its usual form", "same"), ("relu for gelu", "function")
-    } <= kinds  # fmt: skip
+    assert {("gelu in its usual form", "same"), ("relu for gelu", "function")} <= kinds
 
 
 def test_what_a_pack_was_not_trained_on_is_not_judged() -> None:

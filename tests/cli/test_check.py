@@ -182,6 +182,9 @@ def test_what_may_not_be_written_is_one_line(cli: Callable, repository: Callable
 
 def test_a_file_that_is_missing_or_empty_says_how_to_begin(cli: Callable, repository: Callable) -> None:
     assert "there is no such file of budgets; write one: device" in cli("check").error_line
+    onnx.save(make_small_model("batch"), "models/free.onnx")
+    repository("max_ms = 3")
+    assert "--dim batch=1 is dims = { batch = 1 }" in cli("check").error_line
     Path("nnmeter.toml").write_text("")
     assert "it has no budget; add a table [[budget]]" in cli("check").error_line
     Path("nnmeter.toml").write_text("[[budget]]\nmodels = 'models/*.onnx'\nmax_ms = 3\n")
@@ -195,7 +198,7 @@ def test_a_file_that_is_missing_or_empty_says_how_to_begin(cli: Callable, reposi
 @pytest.mark.parametrize("content", ["{}", "[]", "nothing", '{"schema_version": 2}',
                                      '{"schema_version": 1, "entries": [{"model": "a"}]}',
                                      '{"schema_version": 1, "entries": [{"model": "models/small.onnx", "sizes": "",'
-                                     ' "device": "test-onnxruntime-1t", "kernels": [["n", "", 1, [], ["Conv", "Conv", "",'
+                                     ' "device": "test-onnxruntime-1t", "kernels": [["n", "", 1, [], ["C", "C", "",'
                                      ' [["float77", 1]], [0], [], {}]]]}]}',
                                      '{"schema_version": 1, "entries": [{"model": "a", "device": "b", "sizes": "",'
                                      ' "kernels": [[1, 2]]}]}'])  # fmt: skip

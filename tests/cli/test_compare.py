@@ -99,7 +99,10 @@ def test_a_saved_prediction_is_compared_with(
         (lambda d: d.update(latency_ms="much"), "'latency_ms' is not a number from 0 on"),
         (lambda d: d.update(schema_version=9), "schema 9 is of another version; write it again"),
         (lambda d: d["kernels"][0].update(signature="[]"), "signature or kind of a kernel is damaged"),
-        (lambda d: d["kernels"][0].update(signature='["Conv","Conv","",[],[],[],{"a":[[1]]}]'), "of a kernel is damaged"),
+        (
+            lambda d: d["kernels"][0].update(signature='["Conv","Conv","",[],[],[],{"a":[[1]]}]'),
+            "of a kernel is damaged",
+        ),
         (lambda d: d["kernels"][0].update(flops=10**400), "'flops' is not a number from 0 on"),
         (lambda d: d["kernels"][0].pop("nodes"), "'nodes' is missing"),
         (lambda d: d.update(interval_ms=[1]), "'interval_ms' is not a list"),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import hypot, log
+from math import exp, hypot, log
 
 import pytest
 
 from nnmeter import compare
 from nnmeter.comparison.comparison import compare_predictions
-from nnmeter.comparison.difference import DifferenceModel, errors_between, log_ratio, read_model
+from nnmeter.comparison.difference import (
+    DifferenceModel,
+    difference_interval_ms,
+    errors_between,
+    log_ratio,
+    read_model,
+)
 from nnmeter.errors import NnmeterError
 from nnmeter.prediction.predict import LatencyPredictor
 from tests.comparison.conftest import make_chain
@@ -83,6 +89,17 @@ def test_the_interval_of_the_milliseconds_has_the_sign_of_the_verdict(predictor:
     for share in (0.75, 0.8, 0.85, 0.9, 0.95):
         found = compare_predictions(wide, replace(wide, latency_ms=share * wide.latency_ms, kernels=wide.kernels[:-1]))
         assert (found.difference_interval_ms.high <= 0) == (found.verdict == "faster")
+
+
+def test_what_both_are_off_by_multiplies_the_difference() -> None:
+    """Twice as long to within 10 %, where the first may be off by a factor of 2."""
+    low, high = difference_interval_ms(10.0, 2.0, log(1.1), log(2.0))
+    assert low == pytest.approx(10 * exp(-hypot(log(10 / (20 / 1.1 - 10)), log(2))))
+    assert high == pytest.approx(10 * exp(hypot(log(12 / 10), log(2))))
+    assert difference_interval_ms(10.0, 2.0, log(1.1), 0.0) == pytest.approx((20 / 1.1 - 10, 12.0))
+    assert difference_interval_ms(20.0, 0.5, log(1.1), 0.0) == pytest.approx((10 / 1.1 - 20, 11.0 - 20))
+    low, high = difference_interval_ms(10.0, 1.01, log(1.1), log(2.0))
+    assert low < 0 < high
 
 
 def test_what_ships_was_fitted() -> None:

@@ -36,7 +36,9 @@ def test_weights_are_left_out_and_small_constants_written() -> None:
 
 
 def test_branches_and_loops_are_written() -> None:
-    body = onnx.parser.parse_graph("body (int64 i, bool c, float[2] x) => (bool d, float[2] y) { d = Identity(c) y = Add(x, x) }")
+    body = onnx.parser.parse_graph(
+        "body (int64 i, bool c, float[2] x) => (bool d, float[2] y) { d = Identity(c) y = Add(x, x) }"
+    )
     node = onnx.helper.make_node("Loop", ["n", "", "x"], ["r"], "loop", body=body)
     graph = onnx.helper.make_graph(
         [node],

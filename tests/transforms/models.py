@@ -72,9 +72,7 @@ def residual(stem: int = 16, middle: int = 24, batch: int = 1) -> onnx.ModelProt
     return net.model(gemm)
 
 
-def inverted(
-    narrow: int = 8, wide: int = 32, group: int = 32, joined: int = 12, filtered: int = 0
-) -> onnx.ModelProto:
+def inverted(narrow: int = 8, wide: int = 32, group: int = 32, joined: int = 12, filtered: int = 0) -> onnx.ModelProto:
     """An inverted residual of MobileNetV2, and a Concat and a Split behind it; `filtered` is what groups write."""
     filtered = filtered or wide
     net = Net([1, narrow, 8, 8])
@@ -93,7 +91,7 @@ def inverted(
 def vision_transformer(
     width: int = 48, heads: int = 4, size: int = 12, hidden: int = 96, batch: int = 1
 ) -> onnx.ModelProto:
-    """One block of a vision transformer as timm has it: a product for query, key and value together, cut by a Reshape."""
+    """One block of a vision transformer as timm has it: one product for query, key and value, cut by a Reshape."""
     net = Net([batch, 3, 8, 8])
     inner = heads * size
     x = net.conv("patches", "input", 3, width, 4, strides=[4, 4])  # 3 x 3 patches
@@ -105,9 +103,7 @@ def vision_transformer(
     qkv = net.linear("qkv", y, width, 3 * inner)
     qkv = net.add("Reshape", "cut", qkv, net.integers("cut.shape", batch, 9, 3, heads, size))
     qkv = net.add("Transpose", "turned", qkv, perm=[2, 0, 3, 1, 4])
-    q, k, v = (
-        net.add("Gather", name, qkv, net.scalar(f"{name}.index", n), axis=0) for n, name in enumerate("qkv")
-    )
+    q, k, v = (net.add("Gather", name, qkv, net.scalar(f"{name}.index", n), axis=0) for n, name in enumerate("qkv"))
     scores = net.add("MatMul", "scores", q, net.add("Transpose", "k.turned", k, perm=[0, 1, 3, 2]))
     y = net.add("MatMul", "mixed", net.add("Softmax", "softmax", scores, axis=-1), v)
     y = net.add("Transpose", "back", y, perm=[0, 2, 1, 3])

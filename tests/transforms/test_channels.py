@@ -55,7 +55,9 @@ def test_a_pruned_network_is_the_one_that_was_built_narrow(case: str) -> None:
     assert groups[0] == groups[1]
 
 
-@pytest.mark.parametrize("case", ["what is added goes with it", "whole groups", "a part of what is joined", "whole heads"])
+@pytest.mark.parametrize(
+    "case", ["what is added goes with it", "whole groups", "a part of what is joined", "whole heads"]
+)
 def test_the_runtime_runs_what_is_written(case: str) -> None:
     runtime = pytest.importorskip("onnxruntime")
     from nnmeter.lab.runtimes.weights import load_with_weights, random_inputs
@@ -74,7 +76,12 @@ REFUSED = {
     "unknown": (residual(), "frist", 3, "no operator 'frist'.* first"),
     "of an output": (residual(), "classify", 9, "output 'classify_out' of the model would change its shape"),
     "not whole groups": (inverted(8, 32, 4), "expand", 31, "cannot have 31 in place of its 32 .* multiple of 4 or 8"),
-    "not whole heads": (vision_transformer(), "qkv", 143, "cannot have 143 in place of its 144 .* multiple of 12 or 36"),
+    "not whole heads": (
+        vision_transformer(),
+        "qkv",
+        143,
+        "cannot have 143 in place of its 144 .* multiple of 12 or 36",
+    ),
 }
 
 

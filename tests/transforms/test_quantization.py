@@ -77,7 +77,9 @@ def test_ranges_are_what_a_calibration_would_find() -> None:
     """Relu and what is before it begin at 0; what only moves elements has the scale of what it reads."""
     draft = Draft(read_model(residual()))
     ranges = Ranges(draft, "uint8", False, frozenset({"Relu", "Softmax", "Sigmoid"}))
-    scales = {name: ranges.activation(name) for name in ("stem_out", "stem.relu_out", "sum_out", "flat_out", "gate_out")}
+    scales = {
+        name: ranges.activation(name) for name in ("stem_out", "stem.relu_out", "sum_out", "flat_out", "gate_out")
+    }
     assert [zero_point for _, zero_point in scales.values()] == [0, 0, 128, 128, 0]
     assert scales["stem_out"] == scales["stem.relu_out"]
     assert scales["sum_out"] == scales["flat_out"]
@@ -109,7 +111,7 @@ def test_unknown_variants_are_refused(variant: str, said: str) -> None:
 
 
 def test_models_that_cannot_be_quantized_are_refused() -> None:
-    with pytest.raises(TransformError, match="is quantized already .* is MatMulNBits"):
+    with pytest.raises(TransformError, match=r"is quantized already .* is MatMulNBits"):
         apply(vision_transformer(), [Quantize("int4"), Quantize("qdq")])
     old = residual()
     old.opset_import[0].version = 9

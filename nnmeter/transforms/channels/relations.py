@@ -1,8 +1,8 @@
 """How axes of tensors hang together: what becomes of one when indices of another are removed, or added.
 
-An axis is a tensor's name and the number of the axis. What becomes of it is a count for each of its indices: 0 where the
-index is removed, 1 where it stays, 2 where another one is put beside it. A relation holds for these counts, whatever
-they are, so that a dependency group is what the relations make of one change, and nothing else.
+An axis is a tensor's name and the number of the axis. What becomes of it is a count for each of its indices: 0 where
+the index is removed, 1 where it stays, 2 where another one is put beside it. A relation holds for these counts,
+whatever they are, so that a dependency group is what the relations make of one change, and nothing else.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Tie:
 
     @property
     def axes(self) -> tuple[Axis, ...]:
+        """All axes that it is about."""
         return self.first, self.second
 
 
@@ -39,6 +40,7 @@ class Part:
 
     @property
     def axes(self) -> tuple[Axis, ...]:
+        """All axes that it is about."""
         return self.whole, self.part
 
 
@@ -58,6 +60,7 @@ class Blocks:
 
     @property
     def axes(self) -> tuple[Axis, ...]:
+        """All axes that it is about."""
         return self.whole, *self.factors
 
     def steps(self) -> list[int]:
@@ -87,6 +90,7 @@ class Grouped:
 
     @property
     def axes(self) -> tuple[Axis, ...]:
+        """All axes that it is about."""
         return self.data, self.weight, self.result
 
 
@@ -201,7 +205,9 @@ def _grouped(change: Resizing, relation: Grouped) -> None:
             change.demand(relation.data, result.ravel())
             change.demand(relation.result, data.ravel())
         else:
-            change.demand(relation.weight, np.where(np.arange(relation.inner) < data.sum(1).max() - relation.inner, 2, 1))
+            change.demand(
+                relation.weight, np.where(np.arange(relation.inner) < data.sum(1).max() - relation.inner, 2, 1)
+            )
         return
     groups = np.minimum(data.max(1), result.max(1))
     change.demand(relation.data, np.repeat(groups, relation.inner))

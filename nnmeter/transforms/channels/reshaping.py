@@ -1,8 +1,8 @@
 """Which axes of a Reshape's result are those of its data, cut or put together.
 
 Both shapes are read from the left; wherever the products of what was read agree, a group ends. A group of one axis on
-either side is the same axis; of one and several, blocks; of several on both sides, axes that cannot be told apart, which
-no relation speaks of. Axes of size 1 are in no group: they have nothing to lose.
+either side is the same axis; of one and several, blocks; of several on both sides, axes that cannot be told apart,
+which no relation speaks of. Axes of size 1 are in no group: they have nothing to lose.
 """
 
 from __future__ import annotations

@@ -29,7 +29,6 @@ from nnmeter.transforms.channels.rules import Shapes, Spoken, speak
 from nnmeter.transforms.draft import Draft, captured, fitting_sizes
 from nnmeter.transforms.faults import TransformError, find_node
 
-
 _MOST_CUTS = 4  # that are tried to find blocks; each costs a pass over what depends on the layer
 
 
@@ -115,7 +114,8 @@ class DependencyGraph:
         have = self.width(layer)
         if not 0 < width < 2 * have or width == have:
             raise TransformError(
-                f"{self.source}: '{layer}' has {have} channels; give another number from 1 to {2 * have - 1}, not {width}"
+                f"{self.source}: '{layer}' has {have} channels; give another number from 1 to {2 * have - 1}, "
+                f"not {width}"
             )
         grows, count = width > have, abs(width - have)
         change = self._resizing(grows)
@@ -138,7 +138,7 @@ class DependencyGraph:
     def _in_blocks(
         self, layer: str, axis: Axis, width: int, relation: Blocks | Grouped, steps: set[int]
     ) -> tuple[Resizing | None, TransformError | None]:
-        """What becomes of axes where channels go as blocks (rule 2), or why they cannot; blocks' sizes go to `steps`."""
+        """What becomes of axes where channels go as blocks (rule 2), or why they cannot; block sizes go to `steps`."""
         reason: TransformError | None = None
         have = self.width(layer)
         for start, counts, step in _candidates(relation, abs(width - have), have, width > have):
@@ -214,7 +214,7 @@ class DependencyGraph:
         have = self.width(layer)
         change = self._smallest(layer, have)
         changed = {name for name, _ in change.changed()}
-        layers = [n.name for n in self.nodes.values() if n.op_type in _LAYERS and n.outputs[0] in changed]
+        layers = [name for name in self.layers() if self.nodes[name].outputs[0] in changed]
         return LayerGroup(tuple(layers), have - change.size(self.channels_of(layer)))
 
     def _smallest(self, layer: str, have: int) -> Resizing:

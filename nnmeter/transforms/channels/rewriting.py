@@ -1,7 +1,7 @@
 """What states a size: attributes and constants of operators whose tensors lose or get indices.
 
-A shape that an exporter computes from other shapes follows by itself; one that it stores is stored anew. The constant of
-one operator may serve others, so each gets its own.
+A shape that an exporter computes from other shapes follows by itself; one that it stores is stored anew. The constant
+of one operator may serve others, so each gets its own.
 """
 
 from __future__ import annotations
@@ -57,12 +57,11 @@ def _reshape(draft: Draft, node: Node, change: Resizing, expected: Expected, sha
         return
     stated = shapes.value(node, 1)
     stored = node.inputs[1] in draft.constants
-    if stated is None or after == shapes[node.outputs[0]]:
-        if stored or stated is None or before == shapes[node.inputs[0]]:
-            return
+    if stated is None or (after == shapes[node.outputs[0]] and (stored or before == shapes[node.inputs[0]])):
+        return
     values = []
     for axis, size in enumerate(after):
-        old = stated[axis] if stated is not None else size
+        old = stated[axis]
         if stored and (old == -1 or (old == 0 and not node.attributes.get("allowzero"))):
             values.append(old)
         elif not stored and axis < len(before) and before[axis] == size and not node.attributes.get("allowzero"):
@@ -126,7 +125,7 @@ def _slice(draft: Draft, node: Node, change: Resizing, expected: Expected, shape
         _store(draft, node, 2, sides[1])
 
 
-_REWRITES: Mapping[str, Callable[[Draft, Node, Removal, Expected, Shapes], None]] = {
+_REWRITES: Mapping[str, Callable[[Draft, Node, Resizing, Expected, Shapes], None]] = {
     "Conv": _grouped,
     "Expand": _expand,
     "Reshape": _reshape,

@@ -24,6 +24,7 @@ class Spoken:
     free: set[Axis] = field(default_factory=set)
 
     def tie(self, first: Axis, second: Axis) -> None:
+        """Say that two axes have the same indices."""
         self.relations.append(Tie(first, second))
 
     def axes(self) -> set[Axis]:
@@ -41,6 +42,7 @@ class Shapes:
         return self.draft.types[name].shape
 
     def rank(self, name: str) -> int:
+        """How many axes a tensor has."""
         return len(self[name])
 
     def value(self, node: Node, position: int) -> list[int] | None:
@@ -316,9 +318,9 @@ _ELEMENTWISE = (
     "Not IsNaN IsInf Abs Neg Exp Log Sqrt Reciprocal Floor Ceil Round Sign Erf Sin Cos Tanh Sigmoid Relu"
 )
 _SAME = (
-    "LeakyRelu Elu Selu Celu HardSigmoid HardSwish Mish Gelu Softplus Softsign ThresholdedRelu Swish Clip Cast Identity "
-    "Dropout Softmax LogSoftmax Hardmax MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool GlobalLpPool LRN "
-    "Pad Resize Upsample CumSum LpNormalization"
+    "LeakyRelu Elu Selu Celu HardSigmoid HardSwish Mish Gelu Softplus Softsign ThresholdedRelu Swish Clip Cast "
+    "Identity Dropout Softmax LogSoftmax Hardmax MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool "
+    "GlobalLpPool LRN Pad Resize Upsample CumSum LpNormalization"
 )
 _REDUCTIONS = (
     "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSumExp ReduceLogSum "

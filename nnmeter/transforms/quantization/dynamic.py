@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nnmeter.graph.dtypes import CODE_OF_DTYPE
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
@@ -114,7 +115,7 @@ class _Quantizer:
         draft.nodes = self.nodes
         return draft.finish(same_shapes=True, note="(dynamic)")
 
-    def add(self, op_type: str, inputs: tuple[str, ...], output: str, name: str = "", **attributes: object) -> str:
+    def add(self, op_type: str, inputs: tuple[str, ...], output: str, name: str = "", **attributes: Any) -> str:
         self.nodes.append(self.draft.node(op_type, inputs, (output,), name, **attributes))
         return output
 

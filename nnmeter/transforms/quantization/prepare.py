@@ -1,8 +1,8 @@
 """What a quantizer is given where its pre-processing is used: the graph after ONNX Runtime's basic optimizations.
 
-`quant_pre_process` writes the model that a session with ORT_ENABLE_BASIC would run, in which batch normalization is part
-of convolutions and constants are folded. These are the first stages of the rule set for ONNX Runtime (`STAGES`), so the
-same rules make it here. A model with loops or branches is given as it is.
+`quant_pre_process` writes the model that a session with ORT_ENABLE_BASIC would run, in which batch normalization is
+part of convolutions and constants are folded. These are the first stages of the rule set for ONNX Runtime (`STAGES`),
+so the same rules make it here. A model with loops or branches is given as it is.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Node
@@ -216,7 +217,7 @@ class _Quantizer:
         draft, options = self.draft, self.options
         kind = draft.constants[name]
         dtype = options.weight if mark.weight else options.activation
-        attributes = {}
+        attributes: dict[str, Any] = {}
         if mark.axis is not None:
             channels = kind.shape[mark.axis]
             scale = draft.weight(f"{name}_scale", kind.dtype, (channels,))
@@ -245,7 +246,7 @@ class _Quantizer:
         stored = draft.weight(f"{name}_quantized", "int32", kind.shape)
         scale = draft.weight(f"{name}_quantized_scale", kind.dtype, (channels,))
         zero_point = draft.constant(f"{name}_quantized_zero_point", [0] * channels if channels > 1 else 0, "int32")
-        attributes = {"axis": 0} if channels > 1 else {}
+        attributes: dict[str, Any] = {"axis": 0} if channels > 1 else {}
         self.added.append(draft.node("DequantizeLinear", (stored, scale, zero_point), (name,), **attributes))
         self.done[name] = _Parameters(scale, zero_point, channels)
 

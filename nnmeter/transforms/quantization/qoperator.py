@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Node
@@ -89,7 +90,7 @@ class _Quantizer:
     def dequantize(self, name: str) -> None:
         if name in self.quantized and name not in self.there:
             found = self.quantized[name]
-            attributes = {"axis": 0} if found.channels > 1 else {}
+            attributes: dict[str, Any] = {"axis": 0} if found.channels > 1 else {}
             self.nodes.append(self.draft.node("DequantizeLinear", found.all, (name,), **attributes))
             self.there.add(name)
 
@@ -124,7 +125,10 @@ class _Quantizer:
         stored = draft.weight(f"{name}_quantized", dtype, kind.shape)
         if axis is None:
             scale, zero_point = self.ranges.weight(dtype, dtype == "int8")
-            names = (draft.constant(f"{name}_scale", scale, kind.dtype), draft.constant(f"{name}_zp", zero_point, dtype))
+            names = (
+                draft.constant(f"{name}_scale", scale, kind.dtype),
+                draft.constant(f"{name}_zp", zero_point, dtype),
+            )
             self.quantized[name] = _Quantized(stored, *names)
         else:
             count = kind.shape[axis]
@@ -157,7 +161,7 @@ class _Quantizer:
         )
         return _Quantized(self.draft.fresh(integers), *names)
 
-    def write(self, node: Node, op_type: str, inputs: Sequence[str], result: _Quantized, **attributes: object) -> bool:
+    def write(self, node: Node, op_type: str, inputs: Sequence[str], result: _Quantized, **attributes: Any) -> bool:
         """Add an operator of integers in the place of one."""
         domain = "" if op_type in ("QLinearConv", "QLinearMatMul") else MICROSOFT
         kept = {**node.attributes, **attributes}
@@ -210,9 +214,7 @@ def _make_product(quantizer: _Quantizer, node: Node) -> bool:
     result = quantizer.result(node.outputs[0])
     if data is None or weight is None or result is None:
         return False
-    return quantizer.write(
-        node, "QLinearMatMul", [*data[0].all, *weight.all, result.scale, result.zero_point], result
-    )
+    return quantizer.write(node, "QLinearMatMul", [*data[0].all, *weight.all, result.scale, result.zero_point], result)
 
 
 def _make_elementwise(count: int, op_type: str = "") -> Callable[[_Quantizer, Node], bool]:

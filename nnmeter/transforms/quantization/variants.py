@@ -2,16 +2,15 @@
 
 A name is a method and what is particular of it, with dashes between:
 
-| method | what it may have | what it is |
-|---|---|---|
-| `qdq`, `qoperator` | `u8s8`, `s8s8`, `u8u8`, `s8u8`: types of activations and weights; `channel`; `symmetric`; `matmul`; `raw` | static |
-| `dynamic` | `s8`, `u8`: type of weights; `channel`; `matmul` | activations quantized at run time |
-| `fp16` | `io`: inputs and outputs stay float32 | half precision |
-| `int4`, `int8` | `b32`: block; `zp`: zero points; `a4`: accuracy level; `table` | weights in blocks |
+- `qdq`, `qoperator`: static. `u8s8`, `s8s8`, `u8u8`, `s8u8` are types of activations and weights; `channel` a scale a
+  channel; `symmetric` ranges around zero; `matmul` products and convolutions only; `raw` without pre-processing.
+- `dynamic`: activations quantized at run time. `s8`, `u8` are the type of weights; `channel`; `matmul`.
+- `fp16`: half precision. With `io`, inputs and outputs stay float32.
+- `int4`, `int8`: weights in blocks. `b32` is the block; `zp` zero points; `a4` the accuracy level; `table` tables, too.
 
-`qdq` alone has `u8s8`, as ONNX Runtime's documentation advises for x86, and both static forms are made of the model that
-its pre-processing gives; `raw` leaves that out.
-"""  # fmt: skip
+`qdq` alone has `u8s8`, as ONNX Runtime's documentation advises for x86, and both static forms are made of the model
+that its pre-processing gives; `raw` leaves that out.
+"""
 
 from __future__ import annotations
 
