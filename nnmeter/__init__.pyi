@@ -9,6 +9,7 @@ from nnmeter.api import compare as compare
 from nnmeter.api import detect_kernels as detect_kernels
 from nnmeter.api import load_model as load_model
 from nnmeter.api import predict as predict
+from nnmeter.api import predict_memory as predict_memory
 from nnmeter.api import read_model as read_model
 from nnmeter.api import sweep as sweep
 from nnmeter.api import what_if as what_if
@@ -30,6 +31,7 @@ from nnmeter.lab.api import profile as profile
 from nnmeter.lab.api import train as train
 from nnmeter.lab.frames import read_measurements as read_measurements
 from nnmeter.lab.measuring.measurement import Measurement as Measurement
+from nnmeter.memory.memory import MemoryPrediction as MemoryPrediction
 from nnmeter.prediction.frames import predictions_to_pandas as predictions_to_pandas
 from nnmeter.prediction.groups import KernelGroup as KernelGroup
 from nnmeter.prediction.interval import Coverage as Coverage
@@ -52,6 +54,7 @@ __all__ = [
     "LatencyPredictor",
     "Measurement",
     "MeasurementError",
+    "MemoryPrediction",
     "ModelError",
     "NnmeterError",
     "Note",
@@ -73,6 +76,7 @@ __all__ = [
     "measure",
     "predict",
     "predict_many",
+    "predict_memory",
     "predictions_to_pandas",
     "profile",
     "read_measurements",

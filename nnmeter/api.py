@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nnmeter.devices import DevicePack
     from nnmeter.graph.unbound import UnboundModel
     from nnmeter.kernels.kernel import Kernel
+    from nnmeter.memory.memory import MemoryPrediction
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.prediction.prediction import Prediction
     from nnmeter.transforms import Transform
@@ -193,6 +194,33 @@ def advise(
     from nnmeter.advice import advice as module
 
     return module.advise(model, _predictor(device), sizes, confidence, name)
+
+
+def predict_memory(
+    model: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    name: str | None = None,
+) -> MemoryPrediction:
+    """Predict how much memory a model takes on a device while it runs, and what holds it at the peak.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, `UnboundModel` or `Graph`.
+        device: id or path of a device pack, the pack, or a predictor; the pack nearest to this machine if not given.
+        sizes: what the model leaves open.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Returns:
+        Sizes in bytes: the peak and its parts, what is live while each kernel runs, and the tensors held at the peak.
+
+    Raises:
+        ModelError: the model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+    """
+    from nnmeter.memory.memory import predict_memory_on
+
+    return next(predict_memory_on(_predictor(device).pack, model, sizes, name))
 
 
 def _predictor(device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None) -> LatencyPredictor:

@@ -48,6 +48,17 @@ def format_count(count: int) -> str:
     return str(count)
 
 
+def format_bytes(size: float) -> str:
+    """A size with three significant digits, in the unit that suits it: `12.3 MiB`, `512 B`."""
+    if size < 1024:
+        return f"{round(size)} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1000 or unit == "GiB":
+            break
+    return f"{format_ms(size)} {unit}"
+
+
 def printable(text: str) -> str:
     """`text` without characters that would make a terminal do something: names in a file may have any."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -37,6 +37,7 @@ CORE = (
     ("nnmeter.predictor",),
     ("nnmeter.devices",),
     ("nnmeter.prediction",),
+    ("nnmeter.memory",),
     ("nnmeter.comparison",),
     ("nnmeter.checks",),
     ("nnmeter.advice",),

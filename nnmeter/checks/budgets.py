@@ -56,7 +56,7 @@ class Budget:
         max_ms: most milliseconds; None for any.
         probability: with which `max_ms` must hold as measured; None where the prediction itself must.
         max_growth_percent: most growth against the baseline.
-        max_peak_mib: most memory.
+        max_peak_mib: most memory while it runs, in MiB.
         min_coverage_percent: least share of the time that trained predictors must price.
     """
 
@@ -242,15 +242,10 @@ def _share(value: Any, where: str) -> float:
     return number
 
 
-def _memory(value: Any, where: str) -> float:
-    _positive(value, where)
-    raise BudgetError(f"{where}: this version of nnmeter does not predict memory; leave it out")
-
-
 _LIMITS: dict[str, Callable[[Any, str], float]] = {
     "max_ms": _positive,
     "max_growth_percent": _not_negative,
-    "max_peak_mib": _memory,
+    "max_peak_mib": _positive,
     "min_coverage_percent": _share,
 }
 _FILE_KEYS = ("device", "baseline", "budget")

@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,9 @@ from nnmeter.checks.baseline import UPDATE, Entry, Key
 from nnmeter.comparison.comparison import Comparison, compare_predictions
 from nnmeter.devices import find_devices, load_pack
 from nnmeter.errors import BudgetError, ModelError, brief
+from nnmeter.memory.memory import predict_memory_on
 from nnmeter.prediction.predict import LatencyPredictor, predict_on
-from nnmeter.wording import format_ms, format_probability
+from nnmeter.wording import format_bytes, format_ms, format_probability
 
 if TYPE_CHECKING:
     from nnmeter.checks.budgets import Budget, Budgets
@@ -40,7 +41,7 @@ class Finding:
     Attributes:
         budget: name of the budget.
         key: model, device and sizes.
-        limit: what is limited: "max_ms", "probability", "max_growth_percent" or "min_coverage_percent".
+        limit: what is limited: "max_ms", "probability", "max_growth_percent", "max_peak_mib" or "min_coverage_percent".
         value: what it is; None where it cannot be known.
         bound: what it may be.
         holds: whether it is.
@@ -164,6 +165,8 @@ class Checker:
             found.append(_time(budget, key, prediction, budget.max_ms))
         if budget.max_growth_percent is not None:
             found.append(self._growth(budget, key, prediction, baseline.get(key), budget.max_growth_percent))
+        if budget.max_peak_mib is not None:
+            found.append(self._memory(budget, key, prediction, budget.max_peak_mib))
         if budget.min_coverage_percent is not None:
             share = _rounded(100 * prediction.coverage.trained)
             bound = budget.min_coverage_percent
@@ -172,6 +175,19 @@ class Checker:
             why = (f"priced by the fallback: {', '.join(outside)}",) if share < bound else ()
             found.append(Finding(budget.name, key, "min_coverage_percent", share, bound, share >= bound, *words, why))
         return found
+
+    def _memory(self, budget: Budget, key: Key, prediction: Prediction, bound: float) -> Finding:
+        """The memory of the model at the sizes of its prediction."""
+        predictor = next(p for p in self._packs.values() if p.device == prediction.device)
+        sizes = replace(budget.sizes, dims={**budget.sizes.dims, **prediction.dims})
+        path = self._budgets.folder / key.model
+        memory = next(predict_memory_on(predictor.pack, path, sizes, name=key.model))
+        peak = _rounded(memory.peak_mib)
+        words = f"{peak:.1f} MiB while it runs, at most {bound:g}"
+        holds = peak <= bound
+        why = () if holds else tuple(f"{h.kernel} holds {format_bytes(h.bytes)}" for h in memory.at_peak[:3])
+        weights = () if holds else (f"weights: {format_bytes(memory.weights_bytes)}",)
+        return Finding(budget.name, key, "max_peak_mib", peak, bound, holds, words, (*weights, *why))
 
     def _growth(self, budget: Budget, key: Key, prediction: Prediction, entry: Entry | None, bound: float) -> Finding:
         """Rule 3."""

@@ -29,6 +29,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nnmeter sweep model.onnx --over resolution=128:256:32 --over batch=1,8 --format svg --output sweep.svg",
     ),
     "advise": ("nnmeter advise model.onnx", "nnmeter advise model.onnx --top 20 --format json"),
+    "memory": ("nnmeter memory model.onnx", "nnmeter memory models/ --dim batch=1,8 --max-mib 512"),
+    "report": (
+        "nnmeter report model.onnx --html page.html",
+        "nnmeter report model.onnx --device 'epyc*,xeon*' --baseline before.json --html page.html",
+    ),
     "kernels": (
         "nnmeter kernels model.onnx --device epyc-genoa-onnxruntime1.32-1t",
         "nnmeter kernels model.onnx --rule 'gelu*'",

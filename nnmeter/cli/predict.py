@@ -11,8 +11,9 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.cli.limited import timeout
-from nnmeter.cli.output import choose_packs, layout_for, write_report
+from nnmeter.cli.output import check_directory, choose_packs, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.files import write_output
 from nnmeter.lab_door import from_lab
 from nnmeter.report.registry import CORE
 from nnmeter.report.sorting import ORDERS
@@ -52,6 +53,10 @@ _TABLES = ("table", "md")
               help="Exit with code 1, after the report, if a model takes longer.")  # fmt: skip
 @click.option("--probability", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="P",
               help="With --max-ms: the probability that it does not, as measured; for instance 0.9.")  # fmt: skip
+@click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write a timeline of the kernels to FILE, too, as Perfetto and Chrome read it.")  # fmt: skip
+@click.option("--node-data", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the time of each operator to FILE, too, as Model Explorer colours graphs by it.")  # fmt: skip
 @options.output_file
 @timeout
 def command(
@@ -69,6 +74,8 @@ def command(
     top: int | None,
     max_ms: float | None,
     probability: float | None,
+    trace: Path | None,
+    node_data: Path | None,
     output: Path | None,
 ) -> None:
     """Predict how long each MODEL takes on a device; a folder stands for the .onnx files in it.
@@ -78,6 +85,7 @@ def command(
     from nnmeter.prediction.predict import LatencyPredictor, predict_on
     from nnmeter.prediction.pricing import outside_error
     from nnmeter.report.groups import GroupReport
+    from nnmeter.report.timeline import Timeline
 
     paths, several = options.expand_models(models)
     chosen = choose_packs(devices)
@@ -94,6 +102,9 @@ def command(
     if report_format not in CORE.formats(document):
         raise click.UsageError(f"--format {report_format} is not of --by; take {', '.join(CORE.formats(document))}")
     _check_single(packs, sizes, kernels_from, here)
+    for name, place in (("--trace", trace), ("--node-data", node_data)):
+        if place is not None:
+            check_directory(place, name)
     state = None
     if here:
         state = from_lab("present_state")(packs[0])
@@ -111,7 +122,17 @@ def command(
     several = several or len(predictions) != 1
     layout = layout_for(output, several, explain, sort or "", top)
     content = predictions if by is None else GroupReport(predictions, by, depth or 2)
-    write_report(CORE.render(document, content, report_format, layout), output, chosen[0].notice)
+    if node_data is not None and len(predictions) != 1:
+        raise click.UsageError(
+            f"--node-data is of one prediction, not of {len(predictions)}; name one model and device"
+        )
+    report = CORE.render(document, content, report_format, layout)
+    if trace is not None:
+        timelines = [Timeline(prediction) for prediction in predictions]
+        write_output(trace, CORE.render("timeline", timelines, "json").encode("utf-8", "replace"))
+    if node_data is not None:
+        write_output(node_data, CORE.render("nodedata", predictions[0], "json").encode("utf-8", "replace"))
+    write_report(report, output, chosen[0].notice)
     if strict:
         for prediction in predictions:
             if prediction.outside:

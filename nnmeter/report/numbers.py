@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nnmeter.wording import format_count, format_interval, format_ms, format_share
+from nnmeter.wording import format_bytes, format_count, format_interval, format_ms, format_share
 
 if TYPE_CHECKING:
     from nnmeter.prediction.priced_kernel import PricedKernel
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TOP_KERNELS",
     "TimeUnit",
+    "format_bytes",
     "format_count",
     "format_interval",
     "format_ms",

@@ -297,3 +297,16 @@ def test_the_hook_checks_the_budgets(repository: Callable, times: dict[str, floa
     done = subprocess.run([*shlex.split(hook["entry"])], env=programs, capture_output=True, text=True)
     assert done.returncode == 1
     assert "OVER" in done.stdout
+
+
+def test_memory_is_limited_too(cli: Callable, repository: Callable, small_pack: Path) -> None:
+    found = json.loads(cli("memory", "models", "--device", small_pack, "--format", "json").out)
+    small, wide = (document["peak_bytes"] / 2**20 for document in found)
+    assert small < wide
+    repository(f"max_peak_mib = {(small + wide) / 2}")
+    outcome = cli("check", "--format", "json")
+    assert outcome.code == 1
+    document = json.loads(outcome.out)
+    jsonschema.validate(document, SCHEMA)
+    assert [(f["limit"], f["holds"]) for f in document["findings"]] == [("max_peak_mib", True), ("max_peak_mib", False)]
+    assert document["findings"][0]["value"] == pytest.approx(small, rel=1e-5)

@@ -21,13 +21,15 @@ PAIRS = [(registry, d, f) for registry in (CORE, LAB) for d in registry.document
 
 
 def test_documents_of_the_core_and_of_the_lab() -> None:
-    documents = "advice check comparison devices groups kernels pack predictions refresh scorecard sweep trace whatif"
-    assert CORE.documents() == tuple(documents.split())
+    documents = "advice check comparison devices groups kernels memory pack predictions refresh scorecard sweep trace whatif"
+    assert CORE.documents() == tuple(sorted([*documents.split(), "nodedata", "page", "timeline"]))
     assert LAB.documents() == ("calibration", "fusion", "imported", "measurements", "setup", "verification")
 
 
 def test_the_table_is_the_first_format_of_all() -> None:
-    assert {registry.formats(document)[0] for registry, document, _ in PAIRS} == {"table"}
+    for_programs_or_browsers = {"nodedata", "page", "timeline"}
+    documents = {(registry, document) for registry, document, _ in PAIRS if document not in for_programs_or_browsers}
+    assert {registry.formats(document)[0] for registry, document in documents} == {"table"}
     assert CORE.formats("predictions")[:4] == ("table", "json", "csv", "md")
 
 
