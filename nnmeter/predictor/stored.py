@@ -6,7 +6,6 @@ Rules:
 2. A document of an older schema is brought to this one first (`nnmeter.predictor.older_schemas`).
 3. Code paths that were sampled are optional: packs made before do not tell.
 4. What was sampled, and the operators of a correction, are stored by anchor and, below it, by family.
-5. A predictor is resident if the features of its families say so: all of them have those of residency, or none.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from nnmeter.errors import DeviceError
 from nnmeter.files import parse_json, read_limited
 from nnmeter.kernels.anchor import Anchor, Kind
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES
-from nnmeter.kernels.residency import RESIDENCY_NAMES
 from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.checks import RESTORE, count, damaged, mapping, member, number, numbers, sequence, text
@@ -98,8 +96,7 @@ def _content(document: bytes) -> Mapping[str, Any]:
             + ("upgrade nnmeter" if isinstance(version, int) and version > SCHEMA_VERSION else "train the pack anew")
         )
     stored = mapping(member(content, "features"), "features")
-    resident = _is_resident(stored)
-    changed = sorted(f for f, names in stored.items() if f not in FEATURE_NAMES or names != _names(f, resident))
+    changed = sorted(f for f, names in stored.items() if f not in FEATURE_NAMES or names != list(FEATURE_NAMES[f]))
     if changed or member(content, "common_features") != list(COMMON_NAMES):
         raise DeviceError(
             f"the predictor was trained on other features ({', '.join(changed)[:200] or 'common'}); train it anew"
@@ -107,20 +104,10 @@ def _content(document: bytes) -> Mapping[str, Any]:
     return upgraded(content, int(version))
 
 
-def _names(family: str, resident: bool) -> list[str]:
-    """The features of a family (rule 5)."""
-    return [*FEATURE_NAMES[family], *(RESIDENCY_NAMES if resident else ())]
-
-
-def _is_resident(features: Mapping[str, Any]) -> bool:
-    """Whether any family has the features of residency (rule 5)."""
-    return any(isinstance(names, list) and RESIDENCY_NAMES[0] in names for names in features.values())
-
-
 def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     document = {
         "schema_version": SCHEMA_VERSION,
-        "features": {f: _names(f, predictor.resident) for f in predictor.ensembles if f != FALLBACK},
+        "features": {family: list(FEATURE_NAMES[family]) for family in predictor.ensembles if family != FALLBACK},
         "common_features": list(COMMON_NAMES),
         "roofline": predictor.roofline.to_dict(),
         "anchors": _by_anchor(predictor.vocabulary, _sampled_values),
@@ -144,8 +131,7 @@ def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) ->
 
 
 def _predictor(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KernelPredictor:
-    resident = _is_resident(mapping(member(document, "features"), "features"))
-    ensembles = _ensembles(mapping(member(document, "ensembles"), "ensembles"), arrays, resident)
+    ensembles = _ensembles(mapping(member(document, "ensembles"), "ensembles"), arrays)
     vocabulary = _by_kind(member(document, "anchors"), "anchors", _sampled)
     paths = _by_kind(document.get("paths", {}), "paths", _paths)
     vocabulary = {
@@ -167,13 +153,10 @@ def _predictor(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
         number(member(document, "per_kernel_ms"), "per_kernel_ms", -_LARGEST_MS, _LARGEST_MS),
         number(member(document, "overhead_ms"), "overhead_ms", 0.0, _LARGEST_MS),
         tuple(map(_correction, corrections)),
-        resident,
     )
 
 
-def _ensembles(
-    entries: Mapping[str, Any], arrays: Mapping[str, np.ndarray], resident: bool
-) -> dict[str, TreeEnsemble]:
+def _ensembles(entries: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, TreeEnsemble]:
     sizes: dict[str, tuple[int, int]] = {}
     biases: dict[str, float] = {}
     for name, entry in entries.items():
@@ -184,7 +167,7 @@ def _ensembles(
         biases[name] = number(member(entry, "bias"), f"bias of '{name}'", -_LARGEST_BIAS, _LARGEST_BIAS)
     ensembles = split_ensembles(arrays, sizes, biases)
     for name, ensemble in ensembles.items():
-        ensemble.validate(len(COMMON_NAMES if name == FALLBACK else _names(name, resident)))
+        ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
     return ensembles
 
 

@@ -37,7 +37,7 @@ from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.training.build import build_pack, default_id, read_all
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.folds import interval_folds
-from nnmeter.lab.training.table import KernelTable, build_table, tells_residency
+from nnmeter.lab.training.table import KernelTable, build_table
 
 if TYPE_CHECKING:
     from nnmeter.lab.campaign.campaign import CampaignProgress
@@ -133,11 +133,7 @@ def setup_device(
     measurements, fingerprint = read_all([campaign])
     tell("choosing the pack to start from")
     packs = {device.id: load_pack(device.path) for device in priors}
-    told = tells_residency(measurements)
-    tables = {
-        name: build_table(measurements, pack.predictor.describe, told or pack.predictor.resident)
-        for name, pack in packs.items()
-    }
+    tables = {name: build_table(measurements, pack.predictor.describe) for name, pack in packs.items()}
     errors = {name: out_of_fold_error(tables[name], pack) for name, pack in packs.items()}
     best = min(errors, key=lambda name: (errors[name], name))
     table = tables[best]
