@@ -41,6 +41,5 @@ def mix_predictors(predictors: Sequence[KernelPredictor]) -> KernelPredictor:
         for name, ensemble in first.ensembles.items()
     }
     shares = [replace(share, weight=share.weight * weight) for share in first.shares]
-    resident = any(one.resident for one in predictors)
     found = (*shares, *(Share(other, weight) for other in others))
-    return replace(first, ensembles=ensembles, shares=found, resident=resident)
+    return replace(first, ensembles=ensembles, shares=found)

@@ -6,8 +6,7 @@ Rules:
 2. A document of an older schema is brought to this one first (`nnmeter.predictor.older_schemas`).
 3. Code paths that were sampled are optional: packs made before do not tell.
 4. What was sampled, and the operators of a correction, are stored by anchor and, below it, by family.
-5. A predictor is resident if the features of its families say so: all of them have those of residency, or none.
-6. The predictors of other machines that one rests on are documents within its own; their trees lie behind its own, in
+5. The predictors of other machines that one rests on are documents within its own; their trees lie behind its own, in
    the order of the shares.
 """
 
@@ -26,7 +25,6 @@ from nnmeter.errors import DeviceError
 from nnmeter.files import parse_json, read_limited
 from nnmeter.kernels.anchor import Anchor, Kind
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES
-from nnmeter.kernels.residency import RESIDENCY_NAMES
 from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.checks import RESTORE, count, damaged, mapping, member, number, numbers, sequence, text
@@ -116,8 +114,7 @@ def _checked(content: Mapping[str, Any]) -> Mapping[str, Any]:
             + ("upgrade nnmeter" if isinstance(version, int) and version > SCHEMA_VERSION else "train the pack anew")
         )
     stored = mapping(member(content, "features"), "features")
-    resident = _is_resident(stored)
-    changed = sorted(f for f, names in stored.items() if f not in FEATURE_NAMES or names != _names(f, resident))
+    changed = sorted(f for f, names in stored.items() if f not in FEATURE_NAMES or names != list(FEATURE_NAMES[f]))
     if changed or member(content, "common_features") != list(COMMON_NAMES):
         raise DeviceError(
             f"the predictor was trained on other features ({', '.join(changed)[:200] or 'common'}); train it anew"
@@ -125,20 +122,10 @@ def _checked(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return upgraded(content, int(version))
 
 
-def _names(family: str, resident: bool) -> list[str]:
-    """The features of a family (rule 5)."""
-    return [*FEATURE_NAMES[family], *(RESIDENCY_NAMES if resident else ())]
-
-
-def _is_resident(features: Mapping[str, Any]) -> bool:
-    """Whether any family has the features of residency (rule 5)."""
-    return any(isinstance(names, list) and RESIDENCY_NAMES[0] in names for names in features.values())
-
-
 def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     document = {
         "schema_version": SCHEMA_VERSION,
-        "features": {f: _names(f, predictor.resident) for f in predictor.ensembles if f != FALLBACK},
+        "features": {family: list(FEATURE_NAMES[family]) for family in predictor.ensembles if family != FALLBACK},
         "common_features": list(COMMON_NAMES),
         "roofline": predictor.roofline.to_dict(),
         "anchors": _by_anchor(predictor.vocabulary, _sampled_values),
@@ -162,7 +149,7 @@ def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) ->
 
 
 def _predictor(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KernelPredictor:
-    """The predictor of a checked document, and those that it rests on (rule 6)."""
+    """The predictor of a checked document, and those that it rests on (rule 5)."""
     entries = [mapping(entry, "a share") for entry in sequence(document.get("shares", []), "shares")]
     if len(entries) > MOST_SHARES:
         raise damaged(f"it rests on more than {MOST_SHARES} other predictors")
@@ -187,7 +174,6 @@ def _content_of_share(document: Any) -> Mapping[str, Any]:
 
 
 def _with_ensembles(document: Mapping[str, Any], ensembles: dict[str, TreeEnsemble]) -> KernelPredictor:
-    resident = _is_resident(mapping(member(document, "features"), "features"))
     vocabulary = _by_kind(member(document, "anchors"), "anchors", _sampled)
     paths = _by_kind(document.get("paths", {}), "paths", _paths)
     vocabulary = {
@@ -209,14 +195,13 @@ def _with_ensembles(document: Mapping[str, Any], ensembles: dict[str, TreeEnsemb
         number(member(document, "per_kernel_ms"), "per_kernel_ms", -_LARGEST_MS, _LARGEST_MS),
         number(member(document, "overhead_ms"), "overhead_ms", 0.0, _LARGEST_MS),
         tuple(map(_correction, corrections)),
-        resident,
     )
 
 
 def _ensembles(
     documents: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
 ) -> list[dict[str, TreeEnsemble]]:
-    """The ensembles of each document, whose trees lie one after the other (rule 6)."""
+    """The ensembles of each document, whose trees lie one after the other (rule 5)."""
     sizes: dict[str, tuple[int, int]] = {}
     biases: dict[str, float] = {}
     for place, document in enumerate(documents):
@@ -227,13 +212,10 @@ def _ensembles(
             key = f"{place}:{name}"
             sizes[key] = count(trees, f"sizes of '{name}'"), count(nodes, f"sizes of '{name}'")
             biases[key] = number(member(entry, "bias"), f"bias of '{name}'", -_LARGEST_BIAS, _LARGEST_BIAS)
-    resident = [_is_resident(mapping(member(document, "features"), "features")) for document in documents]
-    if any(resident) and not resident[0]:
-        raise damaged("it does not know where data are, and rests on one that does")
     found: list[dict[str, TreeEnsemble]] = [{} for _ in documents]
     for key, ensemble in split_ensembles(arrays, sizes, biases).items():
         place_, _, name = key.partition(":")
-        ensemble.validate(len(COMMON_NAMES if name == FALLBACK else _names(name, resident[int(place_)])))
+        ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
         found[int(place_)][name] = ensemble
     return found
 

@@ -3,15 +3,14 @@
 Rules:
 
 1. The target of a kernel is `log(measured / roofline)`; the roofline is read off the same measurements.
-2. One ensemble a kernel family, the larger the more rows the family has. The value of the feature "anchor" is the rank
-   of an operator by its mean target, so that operators alike in price are neighbours.
+2. One ensemble a kernel family, all of one size but for rule 6. The value of the feature "anchor" is the rank of an
+   operator by its mean target, so that operators alike in price are neighbours.
 3. A row weighs the square root of its share of its network's time: what matters to a total matters to the fit, and
    small kernels, of which there are many, are not lost.
 4. The fallback sees the common features only, and no anchor. Its error is measured with whole operators left out.
 5. Rows whose time is not known train nothing, and are priced in cross-validation as all others are.
 6. A family of `_MANY_ROWS` kernels that were timed alone has little noise and much to tell: it gets a large ensemble.
    (72,000 convolutions of TensorRT, a tenth left out: median error 2.5 % with it, 8.0 % with the others' largest.)
-7. A price never falls as data lie farther away: footprint and distance raise it or leave it (`kernels.residency`).
 """
 
 from __future__ import annotations
@@ -22,16 +21,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnmeter.kernels.anchor import Kind
-from nnmeter.kernels.residency import RESIDENCY_NAMES
 from nnmeter.lab.training.folds import FOLDS
 from nnmeter.lab.training.regressors import (
     FALLBACK_PRESETS,
     LARGEST_PRESET,
+    PRESETS,
     Learned,
     Preset,
     Regressor,
     fit_regressor,
-    preset_for,
 )
 from nnmeter.lab.training.table import KernelTable
 from nnmeter.predictor.kernel_predictor import FALLBACK
@@ -79,7 +77,7 @@ class KernelFit:
             mine = np.flatnonzero((self.family == family) & self.timed)
             if len(mine):
                 alone = self.regressor == "lightgbm" and len(mine) >= _MANY_ROWS and self.alone[mine].mean() > 0.5
-                found[family] = LARGEST_PRESET if alone else preset_for(self.regressor, len(mine))
+                found[family] = LARGEST_PRESET if alone else PRESETS[self.regressor]
         return found
 
     def cross_validate(self, presets: dict[str, Preset], fold: np.ndarray, say: Progress) -> HeldOut:
@@ -132,14 +130,7 @@ class KernelFit:
     def _fit(self, family: str, preset: Preset, training: np.ndarray, codes: np.ndarray) -> Learned:
         """What the rows of these numbers teach of a family."""
         rows = self._rows(family, self.table.kernel[training], codes)
-        return fit_regressor(
-            self.regressor, preset, rows, self.target[training], self.weight[training], self.seed, self._monotone(rows)
-        )
-
-    def _monotone(self, rows: np.ndarray) -> tuple[int, ...]:
-        """Features that no price falls with: those of residency, the last ones (rule 7)."""
-        width = rows.shape[1]
-        return tuple(range(width - len(RESIDENCY_NAMES), width)) if self.table.resident else ()
+        return fit_regressor(self.regressor, preset, rows, self.target[training], self.weight[training], self.seed)
 
     def _rows(self, family: str, kernels: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Features of kernels for the ensemble of a family, with the codes of their kinds."""

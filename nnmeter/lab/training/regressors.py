@@ -8,7 +8,7 @@ trees of them that a pack can hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,10 +31,9 @@ class Preset:
     l2: float = 1.0
 
 
-# Rows of a family -> its trees.
-PRESETS: Mapping[Regressor, tuple[tuple[int, Preset], ...]] = {
-    "lightgbm": ((0, Preset(300, 24, 0.06, 6)), (2_000, Preset(500, 40, 0.05, 5))),
-    "random-forest": ((0, Preset(30, 512, 0.0, 3)),),
+PRESETS: Mapping[Regressor, Preset] = {
+    "lightgbm": Preset(300, 24, 0.06, 6),
+    "random-forest": Preset(30, 512, 0.0, 3),
 }
 FALLBACK_PRESETS: Mapping[Regressor, Preset] = {
     "lightgbm": Preset(200, 12, 0.07, 12),
@@ -57,19 +56,8 @@ class Learned:
     ensemble: Callable[[], TreeEnsemble]
 
 
-def preset_for(regressor: Regressor, rows: int) -> Preset:
-    """The preset of a family with so many rows."""
-    return next(preset for least, preset in reversed(PRESETS[regressor]) if rows >= least)
-
-
 def fit_regressor(
-    regressor: Regressor,
-    preset: Preset,
-    rows: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray,
-    seed: int,
-    rising: Sequence[int] = (),
+    regressor: Regressor, preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int
 ) -> Learned:
     """Fit one ensemble.
 
@@ -80,21 +68,18 @@ def fit_regressor(
         target: log-ratio of latency to roofline [n].
         weight: importance of each row [n].
         seed: makes the fit deterministic.
-        rising: features that no estimate falls with. A forest does not know of them.
     """
     if len(rows) < 2 * preset.min_rows_in_leaf or np.ptp(target) == 0:
         value = float(np.average(target, weights=weight))
         return Learned(lambda some: np.full(len(some), value), lambda: _constant(value))
-    return _FIT[regressor](preset, rows, target, weight, seed, rising)
+    return _FIT[regressor](preset, rows, target, weight, seed)
 
 
 def _constant(value: float) -> TreeEnsemble:
     return TreeEnsemble(**{name: np.zeros(0, dtype) for name, dtype in ARRAYS.items()}, bias=value)
 
 
-def _fit_lightgbm(
-    preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int, rising: Sequence[int]
-) -> Learned:
+def _fit_lightgbm(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> Learned:
     import lightgbm
 
     center = float(np.average(target, weights=weight))
@@ -116,8 +101,6 @@ def _fit_lightgbm(
         "num_threads": 1,  # two threads that share a core with anything else are 20 times slower
         "verbose": -1,
     }
-    if rising:
-        parameters["monotone_constraints"] = [int(column in rising) for column in range(rows.shape[1])]
     data = lightgbm.Dataset(rows, target - center, weight=weight, free_raw_data=True)
     booster = lightgbm.train(parameters, data, num_boost_round=preset.trees)
 
@@ -129,9 +112,7 @@ def _fit_lightgbm(
     return Learned(lambda some: np.asarray(booster.predict(some, num_threads=1)) + center, ensemble)
 
 
-def _fit_forest(
-    preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int, rising: Sequence[int]
-) -> Learned:
+def _fit_forest(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> Learned:
     from sklearn.ensemble import RandomForestRegressor
 
     forest = RandomForestRegressor(
@@ -147,7 +128,7 @@ def _fit_forest(
     return Learned(forest.predict, lambda: ensemble_from_forest(forest))
 
 
-_FIT: Mapping[Regressor, Callable[[Any, Any, Any, Any, int, Any], Learned]] = {
+_FIT: Mapping[Regressor, Callable[[Any, Any, Any, Any, int], Learned]] = {
     "lightgbm": _fit_lightgbm,
     "random-forest": _fit_forest,
 }

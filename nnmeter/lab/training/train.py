@@ -12,12 +12,11 @@ Rules:
    is the same from there on, but that intervals are those of networks that people use (`real_networks`).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
    fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
-3. Folds for hyper-parameters where kernels have times, and for errors of kernels where they have none, are by family
-   of networks: a network, and all others made by its recipe, are on one side. Where kernels have times their errors are
-   those that intervals are calibrated with: a recipe that alone has an operator would be left out with it. Folds for
-   intervals are by network where networks are random (see `folds`): with whole recipes left out, intervals were a
-   quarter wider (24.8 against 20.1 % of the prediction on 68 models) and held as many of them, 97.1 %. So are those for
-   the number of rounds of sums.
+3. Folds for errors of kernels that have no times are by family of networks: a network, and all others made by its
+   recipe, are on one side. Where kernels have times their errors are those that intervals are calibrated with: a recipe
+   that alone has an operator would be left out with it. Folds for intervals are by network where networks are random
+   (see `folds`): with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the prediction on
+   68 models) and held as many of them, 97.1 %. So are those for the number of rounds of sums.
 4. A network that judges predictions must have been measured repeatably. A few kernels that were timed together judge as
    little as single ones do: they are no inference.
 5. Networks that are unlike those of training get wider intervals, as much as leaving families out shows (`shift`).
@@ -50,7 +49,7 @@ from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roo
 from nnmeter.lab.training.real_networks import for_real_networks
 from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
-from nnmeter.lab.training.table import LEAST_NETWORKS, MOST_OF_A_GROUP, KernelTable, build_table, tells_residency
+from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
 from nnmeter.lab.training.unobserved import fit_unobserved
 from nnmeter.lab.training.wholes import (
     MANY_NETWORKS,
@@ -69,7 +68,7 @@ from nnmeter.predictor.vocabulary import Sampled
 if TYPE_CHECKING:
     from nnmeter.lab.measuring.measurement import Measurement
 
-MIN_NETWORKS = LEAST_NETWORKS
+MIN_NETWORKS = 2 * FOLDS
 MIN_UNPROFILED = 30  # whole networks without a kernel's time: fewer say less than a pack of a near device, calibrated
 _REPEATABLE = 0.03  # networks whose halves differ by more are too noisy to judge predictions
 _ROUNDS_BY_FAMILY = 300  # later rounds change little on families that were left out
@@ -126,8 +125,7 @@ def fit_predictor(
     """
     say = progress or (lambda _: None)
     measurements = [m for m in measurements if m.kernels]
-    resident = tells_residency(measurements) or (prior is not None and prior.resident)
-    table = build_table(measurements, kernel_features if prior is None else prior.describe, resident)
+    table = build_table(measurements, kernel_features if prior is None else prior.describe)
     judged_ms = _judged(measurements)
     profiled = sum(1 for n in table.networks if not np.isnan(table.latency_ms[n.rows]).any())
     if profiled >= MIN_NETWORKS and prior is not None:
@@ -147,7 +145,6 @@ def fit_predictor(
         _NOT_FITTED,
         _fit_baselines(table, known.roofline),
         *known.unobserved,
-        resident=resident,
         shares=() if prior is None else prior.shares,
     )
     totals = coverage = None

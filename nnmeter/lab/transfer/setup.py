@@ -43,7 +43,7 @@ from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.training.build import build_pack, default_id, mix_packs, mixture_id, read_all
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.folds import interval_folds
-from nnmeter.lab.training.table import build_table, tells_residency
+from nnmeter.lab.training.table import build_table
 
 if TYPE_CHECKING:
     from nnmeter.devices.card import Card
@@ -254,7 +254,7 @@ def out_of_fold_error(measurements: Sequence[Measurement], prior: KernelPredicto
         measurements: of this machine.
         prior: the predictor to start from.
     """
-    table = build_table(measurements, prior.describe, tells_residency(measurements) or prior.resident)
+    table = build_table(measurements, prior.describe)
     fit = ContinuedFit(table, prior, 0)
     folds = interval_folds(table.networks, 0)
     held_out = fit.held_out(folds[table.network], judged=_JUDGED_FOLDS)

@@ -99,11 +99,11 @@ def test_an_operator_that_the_prior_lacks_joins_its_family(
 def test_a_network_that_is_held_out_teaches_nothing_to_its_own_estimate(
     prior: KernelPredictor, few: list[Measurement]
 ) -> None:
-    table = build_table(few, resident=prior.resident)
+    table = build_table(few)
     fold = (np.arange(len(few)) % 5)[table.network]
     untouched = ContinuedFit(table, prior, 0).held_out(fold).log_ratio
     wrong = [replace(few[0], kernel_ms=tuple(9 * t for t in few[0].kernel_ms or ())), *few[1:]]
-    changed = ContinuedFit(build_table(wrong, resident=prior.resident), prior, 0).held_out(fold).log_ratio
+    changed = ContinuedFit(build_table(wrong), prior, 0).held_out(fold).log_ratio
     first = table.network == 0
     same_fold = fold == fold[0]
     assert np.allclose(untouched[first], changed[first])
@@ -120,9 +120,9 @@ def test_over_a_mixture_held_out_prices_are_those_of_the_predictor_that_comes_of
 ) -> None:
     other, _ = fit_predictor([additions_of(m) for m in measurements])
     mixed = mix_predictors([prior, other])
-    table = build_table(few, resident=mixed.resident)
+    table = build_table(few)
     fit = ContinuedFit(table, mixed, 0)
-    prices = [p.latency_ms for p in mixed.price_located(table.located)]
+    prices = [p.latency_ms for p in mixed.price(table.located)]
     shown = (np.array(prices) - mixed.per_kernel_ms) / mixed.scale
     assert np.exp(fit.log_roofline + fit.before) == pytest.approx(shown, rel=1e-6)
     predictor, _ = fit_predictor(few, prior=mixed)
