@@ -140,7 +140,9 @@ def development_models(campaign: Path, path: Path, half: int | None) -> list[Mea
     names = {row["model"].removesuffix(".onnx") for row in zoo}
     known = sorted({m.network for m in models if m.network in names or m.family in kept_apart})
     if known:
-        raise MeasurementError(f"{path}: {', '.join(known[:5])} is of the zoo, which is kept for scorecards; leave it out")
+        raise MeasurementError(
+            f"{path}: {', '.join(known[:5])} is of the zoo, which is kept for scorecards; leave it out"
+        )
     if half is None:
         return models
     families = sorted({m.family for m in models})
@@ -165,7 +167,10 @@ def draws(family: np.ndarray, seeds: int) -> list[tuple[int, np.ndarray]]:
     names, number = np.unique(family, return_inverse=True)
     members = [np.flatnonzero(number == i) for i in range(len(names))]
     return [
-        (int(generator.integers(seeds)), np.concatenate([members[i] for i in generator.integers(0, len(names), len(names))]))
+        (
+            int(generator.integers(seeds)),
+            np.concatenate([members[i] for i in generator.integers(0, len(names), len(names))]),
+        )
         for _ in range(DRAWS)
     ]
 
@@ -203,7 +208,9 @@ def by_family(errors: np.ndarray, family: np.ndarray) -> None:
 
 def figures(errors: np.ndarray) -> str:
     """Bias, shares and mean of some errors, all seeds together."""
-    return " ".join(f"{np.mean([FIGURES[name](row) for row in errors]):6.1f}" for name in ("bias", "±5 %", "±10 %", "MAPE"))
+    return " ".join(
+        f"{np.mean([FIGURES[name](row) for row in errors]):6.1f}" for name in ("bias", "±5 %", "±10 %", "MAPE")
+    )
 
 
 def by_kernel(predictor: KernelPredictor, models: Sequence[Measurement]) -> None:

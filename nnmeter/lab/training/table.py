@@ -200,5 +200,5 @@ def _describe(
         latency_ms,
         network,
         networks,
-        tuple(distinct),
+        tuple(signatures),
     )
