@@ -10,6 +10,7 @@ from typing import Any, Literal
 # empty       a tensor has no elements
 # unknown     an operator that nothing declares
 # followed    the size of a dimension that was not given follows from the graph
+# declared    the file declares another shape for a tensor than its operators give
 # runtime     the device's runtime does otherwise, or does not run it
 # unused      a size or a trip count was given that the model has no use for
 # fallback    kernels of types that the device's training did not have
@@ -17,8 +18,8 @@ from typing import Any, Literal
 # rules       the fusion rules are not those that the device pack was seen to work with
 # rescaled    times were brought to the present state of the machine
 NoteCode = Literal[
-    "bounded", "assumed", "estimated", "empty", "unknown", "followed", "runtime", "unused", "fallback", "outside",
-    "rules", "rescaled",
+    "bounded", "assumed", "estimated", "empty", "unknown", "followed", "declared", "runtime", "unused", "fallback",
+    "outside", "rules", "rescaled",
 ]  # fmt: skip
 
 
