@@ -40,7 +40,7 @@ docs: $(VENV)/.dev
 	$(BIN)/mkdocs build --strict --quiet
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 # Inputs that were found worth keeping stay in benchmarks/fuzz/.corpus; see docs/security.md.
 fuzz: $(VENV)/.fuzz

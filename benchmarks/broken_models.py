@@ -69,7 +69,7 @@ class Judge:
         self._pipe.send((model, inputs))
         try:
             if self._pipe.poll(_PATIENCE_S):
-                return self._pipe.recv()  # type: ignore[no-any-return]
+                return self._pipe.recv()
         except EOFError:
             pass
         self._process.kill()

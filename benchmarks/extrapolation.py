@@ -22,7 +22,7 @@ from nnmeter.kernels.features import COMMON_NAMES
 from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.lab.training.folds import FOLDS
 from nnmeter.lab.training.kernels import NORMAL_90, KernelFit, fallback_sigma, fit_fallback
-from nnmeter.lab.training.regressors import PRESETS, fit_regressor
+from nnmeter.lab.training.regressors import fit_regressor, preset_for
 from nnmeter.lab.training.table import build_table
 from nnmeter.predictor.roofline import fit_roofline
 from nnmeter.predictor.vocabulary import RANGE_COLUMNS
@@ -56,10 +56,13 @@ def print_sizes(fit: KernelFit) -> None:
         codes = fit._codes(inside[learned])
         train = inside[learned]
         features = fit._rows(family, fit.table.kernel[train], codes)
-        ensemble = fit_regressor("lightgbm", PRESETS["lightgbm"][0], features, fit.target[train], fit.weight[train], 0)
-
+        preset = preset_for("lightgbm", len(train))
+        taught = fit_regressor("lightgbm", preset, features, fit.target[train], fit.weight[train], 0)
         left_out = [inside[~learned], mine[beyond > 0]]
-        here, there = (np.abs(fit._predict(ensemble, family, part, codes) - fit.target[part]) for part in left_out)
+        here, there = (
+            np.abs(taught.predict(fit._rows(family, fit.table.kernel[part], codes)) - fit.target[part])
+            for part in left_out
+        )
         found.append((beyond[beyond > 0], there, np.full(len(there), spread(here))))
         print_distances(family, *found[-1])
     print_distances("all", *(np.concatenate(parts) for parts in zip(*found, strict=True)))

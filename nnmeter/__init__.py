@@ -16,6 +16,8 @@ from nnmeter._version import __version__ as __version__
 
 # Public name -> module of the core.
 _HOMES = {
+    "Advised": "nnmeter.advice.advice",
+    "Comparison": "nnmeter.comparison.comparison",
     "Coverage": "nnmeter.prediction.interval",
     "CoverageError": "nnmeter.errors",
     "DeviceError": "nnmeter.errors",
@@ -24,19 +26,28 @@ _HOMES = {
     "KernelGroup": "nnmeter.prediction.groups",
     "LatencyPredictor": "nnmeter.prediction.predict",
     "MeasurementError": "nnmeter.errors",
+    "MemoryPrediction": "nnmeter.memory.memory",
     "ModelError": "nnmeter.errors",
     "NnmeterError": "nnmeter.errors",
     "Note": "nnmeter.graph.notes",
     "Prediction": "nnmeter.prediction.prediction",
+    "Sweep": "nnmeter.advice.sweep",
+    "TransformError": "nnmeter.transforms",
     "UnboundModel": "nnmeter.graph.unbound",
+    "WhatIf": "nnmeter.advice.what_if",
+    "advise": "nnmeter.api",
+    "compare": "nnmeter.api",
     "detect_kernels": "nnmeter.api",
     "list_devices": "nnmeter.devices",
     "load_model": "nnmeter.api",
     "load_predictor": "nnmeter.prediction.predict",
     "predict": "nnmeter.api",
     "predict_many": "nnmeter.prediction.predict",
+    "predict_memory": "nnmeter.api",
     "predictions_to_pandas": "nnmeter.prediction.frames",
     "read_model": "nnmeter.api",
+    "sweep": "nnmeter.api",
+    "what_if": "nnmeter.api",
 }
 
 # Public names of the lab, which `nnmeter.lab_door` finds; some of them need what `pip install 'nnmeter[lab]'` brings.

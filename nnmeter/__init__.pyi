@@ -1,10 +1,19 @@
 # What `import nnmeter` offers, for editors and type checkers; `__init__.py` imports it when it is used.
 
 from nnmeter._version import __version__ as __version__
+from nnmeter.advice.advice import Advised as Advised
+from nnmeter.advice.sweep import Sweep as Sweep
+from nnmeter.advice.what_if import WhatIf as WhatIf
+from nnmeter.api import advise as advise
+from nnmeter.api import compare as compare
 from nnmeter.api import detect_kernels as detect_kernels
 from nnmeter.api import load_model as load_model
 from nnmeter.api import predict as predict
+from nnmeter.api import predict_memory as predict_memory
 from nnmeter.api import read_model as read_model
+from nnmeter.api import sweep as sweep
+from nnmeter.api import what_if as what_if
+from nnmeter.comparison.comparison import Comparison as Comparison
 from nnmeter.devices import list_devices as list_devices
 from nnmeter.errors import CoverageError as CoverageError
 from nnmeter.errors import DeviceError as DeviceError
@@ -22,6 +31,7 @@ from nnmeter.lab.api import profile as profile
 from nnmeter.lab.api import train as train
 from nnmeter.lab.frames import read_measurements as read_measurements
 from nnmeter.lab.measuring.measurement import Measurement as Measurement
+from nnmeter.memory.memory import MemoryPrediction as MemoryPrediction
 from nnmeter.prediction.frames import predictions_to_pandas as predictions_to_pandas
 from nnmeter.prediction.groups import KernelGroup as KernelGroup
 from nnmeter.prediction.interval import Coverage as Coverage
@@ -30,8 +40,11 @@ from nnmeter.prediction.predict import LatencyPredictor as LatencyPredictor
 from nnmeter.prediction.predict import load_predictor as load_predictor
 from nnmeter.prediction.predict import predict_many as predict_many
 from nnmeter.prediction.prediction import Prediction as Prediction
+from nnmeter.transforms import TransformError as TransformError
 
 __all__ = [
+    "Advised",
+    "Comparison",
     "Coverage",
     "CoverageError",
     "DeviceError",
@@ -41,13 +54,19 @@ __all__ = [
     "LatencyPredictor",
     "Measurement",
     "MeasurementError",
+    "MemoryPrediction",
     "ModelError",
     "NnmeterError",
     "Note",
     "Prediction",
+    "Sweep",
+    "TransformError",
     "UnboundModel",
+    "WhatIf",
     "__version__",
+    "advise",
     "calibrate",
+    "compare",
     "detect_kernels",
     "discover_fusion",
     "evaluate",
@@ -57,9 +76,12 @@ __all__ = [
     "measure",
     "predict",
     "predict_many",
+    "predict_memory",
     "predictions_to_pandas",
     "profile",
     "read_measurements",
     "read_model",
+    "sweep",
     "train",
+    "what_if",
 ]

@@ -10,11 +10,17 @@ from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph
 
 if TYPE_CHECKING:
+    from nnmeter.advice.advice import Advised
+    from nnmeter.advice.sweep import Sweep
+    from nnmeter.advice.what_if import WhatIf
+    from nnmeter.comparison.comparison import Comparison
     from nnmeter.devices import DevicePack
     from nnmeter.graph.unbound import UnboundModel
     from nnmeter.kernels.kernel import Kernel
+    from nnmeter.memory.memory import MemoryPrediction
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.prediction.prediction import Prediction
+    from nnmeter.transforms import Transform
 
 
 def predict(
@@ -58,6 +64,163 @@ def predict(
     """
     given = sizes.updated(dims, shapes, assume, values, trips)
     return _predictor(device).predict(model, strict=strict, confidence=confidence, sizes=given, name=name)
+
+
+def compare(
+    before: Any,
+    after: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    confidence: float = 0.9,
+) -> Comparison:
+    """Compare two models: which is faster, by how much, how sure that is, and which kernels make the difference.
+
+    Errors are shared by what both have, so that the difference is known far better than either time. Predictions
+    compare one model on two devices, or at two sizes: `compare(predict(m, "a"), predict(m, "b"))`.
+
+    Args:
+        before: what `predict` takes, a `Prediction`, or the path of one that was saved as JSON.
+        after: the same.
+        device: as in `predict`; where it is not given, that of the prediction, if one of the two is one.
+        sizes: what the models leave open.
+        confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
+
+    Raises:
+        ModelError: a model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+        NnmeterError: intervals of this confidence are not calibrated.
+    """
+    from nnmeter.comparison.comparison import compare_predictions
+    from nnmeter.prediction.prediction import Prediction
+    from nnmeter.prediction.saved import is_saved_prediction, read_prediction
+
+    def known(subject: Any) -> Any:
+        saved = isinstance(subject, str | os.PathLike) and is_saved_prediction(subject)
+        return read_prediction(subject) if saved else subject
+
+    first, second = known(before), known(after)
+    predicted = [subject for subject in (first, second) if isinstance(subject, Prediction)]
+    if len(predicted) < 2:
+        predictor = _predictor(predicted[0].device if device is None and predicted else device)
+        first, second = (
+            s if isinstance(s, Prediction) else predictor.predict(s, sizes=sizes, confidence=confidence)
+            for s in (first, second)
+        )
+    return compare_predictions(first, second, confidence)
+
+
+def what_if(
+    model: Any,
+    transforms: Sequence[Transform],
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    confidence: float = 0.9,
+    name: str | None = None,
+) -> WhatIf:
+    """What a model would take if it were changed: the prediction before, and after each transform.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, or `UnboundModel`; weights are not needed.
+        transforms: what is to be done, in order: `nnmeter.transforms` has them.
+        device: as in `predict`.
+        sizes: what the model leaves open.
+        confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Raises:
+        TransformError: a transform cannot be done; the message says why.
+        ModelError: the model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+    """
+    from nnmeter.advice import what_if as module
+
+    return module.what_if(model, transforms, [_predictor(device)], sizes, confidence, name)[0]
+
+
+def sweep(
+    model: Any,
+    axes: Mapping[str, Sequence[int]],
+    devices: Sequence[str | os.PathLike[str] | DevicePack | LatencyPredictor] | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    confidence: float = 0.9,
+    name: str | None = None,
+) -> Sweep:
+    """Predict a model over a range of sizes, on one device or several, with the throughput beside each latency.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, or `UnboundModel`.
+        axes: the sizes of `batch`, `resolution`, `sequence`, which a file may fix, or of free dimensions, by name; all
+            combinations are predicted.
+        devices: each as in `predict`; the pack nearest to this machine if not given.
+        sizes: what else the model leaves open.
+        confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Raises:
+        NnmeterError: an axis has no sizes, or there are too many combinations.
+        ModelError: the model cannot be read, or it takes none of the sizes.
+        DeviceError: a device is unknown, or its pack is damaged.
+    """
+    from nnmeter.advice import sweep as module
+
+    predictors = [_predictor(device) for device in devices] if devices else [_predictor(None)]
+    return module.sweep(model, axes, predictors, sizes, confidence, name)
+
+
+def advise(
+    model: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    confidence: float = 0.9,
+    name: str | None = None,
+) -> Advised:
+    """Try changes of a model and give those that make it faster on a device, with the gain of the whole model.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, or `UnboundModel`; weights are not needed.
+        device: as in `predict`.
+        sizes: what the model leaves open.
+        confidence: of the intervals: 0.5, 0.8, 0.9 or 0.95.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Raises:
+        ModelError: the model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+    """
+    from nnmeter.advice import advice as module
+
+    return module.advise(model, _predictor(device), sizes, confidence, name)
+
+
+def predict_memory(
+    model: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    sizes: InputSizes = AS_DECLARED,
+    name: str | None = None,
+) -> MemoryPrediction:
+    """Predict how much memory a model takes on a device while it runs, and what holds it at the peak.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, `UnboundModel` or `Graph`.
+        device: id or path of a device pack, the pack, or a predictor; the pack nearest to this machine if not given.
+        sizes: what the model leaves open.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Returns:
+        Sizes in bytes: the peak and its parts, what is live while each kernel runs, and the tensors held at the peak.
+
+    Raises:
+        ModelError: the model cannot be read, or dimensions remain free.
+        DeviceError: the device is unknown, or its pack is damaged.
+    """
+    from nnmeter.memory.memory import predict_memory_on
+
+    return next(predict_memory_on(_predictor(device).pack, model, sizes, name))
 
 
 def _predictor(device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None) -> LatencyPredictor:

@@ -35,6 +35,10 @@ class DeviceError(NnmeterError):
     """A device pack that is unknown, damaged or made by a newer version."""
 
 
+class BudgetError(NnmeterError):
+    """A file of budgets, or the baseline of one, that is missing, damaged or says what it may not."""
+
+
 class MeasurementError(NnmeterError):
     """A measurement file that is missing, damaged or of the wrong schema, or a runtime that cannot measure."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor
 
 _UNITS = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3}
 
@@ -29,12 +30,33 @@ def format_share(share: float) -> str:
     return f"{percent:.1f} %" if percent < 99.95 or percent == 100 else "> 99.9 %"
 
 
+def format_probability(probability: float) -> str:
+    """A probability as a percentage that never claims to be certain: `97 %`, `> 99.9 %`."""
+    if probability > 0.999:
+        return "> 99.9 %"
+    if probability < 0.001:
+        return "< 0.1 %"
+    digits = 1 if probability < 0.01 or probability > 0.99 else 0
+    return f"{floor(10**digits * 100 * probability) / 10**digits:.{digits}f} %"
+
+
 def format_count(count: int) -> str:
     """A count in the unit that suits it: `4.09 G`, `25.6 M`, `512`."""
     for unit, size in _UNITS.items():
         if count >= size:
             return f"{format_ms(count / size)} {unit}"
     return str(count)
+
+
+def format_bytes(size: float) -> str:
+    """A size with three significant digits, in the unit that suits it: `12.3 MiB`, `512 B`."""
+    if size < 1024:
+        return f"{round(size)} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1000 or unit == "GiB":
+            break
+    return f"{format_ms(size)} {unit}"
 
 
 def printable(text: str) -> str:

@@ -12,6 +12,8 @@ import pytest
 import nnmeter
 
 NAMES = {
+    "Advised",
+    "Comparison",
     "Coverage",
     "CoverageError",
     "DeviceError",
@@ -21,13 +23,19 @@ NAMES = {
     "LatencyPredictor",
     "Measurement",
     "MeasurementError",
+    "MemoryPrediction",
     "ModelError",
     "NnmeterError",
     "Note",
     "Prediction",
+    "Sweep",
+    "TransformError",
     "UnboundModel",
+    "WhatIf",
     "__version__",
+    "advise",
     "calibrate",
+    "compare",
     "detect_kernels",
     "discover_fusion",
     "evaluate",
@@ -37,11 +45,14 @@ NAMES = {
     "measure",
     "predict",
     "predict_many",
+    "predict_memory",
     "predictions_to_pandas",
     "profile",
     "read_measurements",
     "read_model",
+    "sweep",
     "train",
+    "what_if",
 }
 
 
@@ -68,6 +79,7 @@ def test_the_surface_is_what_it_was() -> None:
              "sizes"],
         ),
         ("detect_kernels", ["model", "device", "sizes"]),
+        ("compare", ["before", "after", "device", "sizes", "confidence"]),
         ("list_devices", []),
     ],
 )  # fmt: skip

@@ -74,6 +74,7 @@ class Inference:
         sizes: the sizes given to named free dimensions, for types that the file declares.
         assumptions: shapes that the user assumes of tensors.
         trips: trip counts that the user gave, by the name of the node.
+        keep_branches: leave every `If` where it is, whatever is known of its condition.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class Inference:
         sizes: Mapping[str, int],
         assumptions: Assumptions | None = None,
         trips: Mapping[str, int] | None = None,
+        keep_branches: bool = False,
     ) -> None:
         self._source = source
+        self._keep_branches = keep_branches
         self._characters = self._renamed = 0
         self._known_bytes = 0
         self._opsets = opsets
@@ -226,7 +229,7 @@ class Inference:
             warned = len(context.warnings)
             inputs = [types[name] if name else None for name in node.inputs]
             if node.op_type in _WITH_GRAPHS and not node.domain:
-                taken = taken_branch(node, values)
+                taken = None if self._keep_branches else taken_branch(node, values)
                 if taken is not None:
                     if node.inputs[0] in bounded:
                         context.bound(node, "data decide which branch is taken; counted as that of the bounded shapes")

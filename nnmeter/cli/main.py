@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from nnmeter._version import __version__
+from nnmeter.cli.examples import epilog_of
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.errors import CoverageError, NnmeterError, brief
 from nnmeter.lab_door import LAB_VERBS
@@ -30,6 +31,13 @@ from nnmeter.lab_door import LAB_VERBS
 # next line is all that `nnmeter --help` needs of it.
 VERBS: dict[str, tuple[str, str]] = {
     "predict": ("nnmeter.cli.predict", "Predict how long models take on a device."),
+    "compare": ("nnmeter.cli.compare", "Compare models: which is faster, how sure, and what makes the difference."),
+    "check": ("nnmeter.cli.check", "Check models against the budgets of a repository."),
+    "what-if": ("nnmeter.cli.what_if", "Predict a model as it would be if it were changed."),
+    "sweep": ("nnmeter.cli.sweep", "Predict a model over a range of batches, resolutions, lengths."),
+    "advise": ("nnmeter.cli.advise", "Say what would make a model faster on a device, and by how much."),
+    "memory": ("nnmeter.cli.memory", "Predict how much memory models take while they run."),
+    "report": ("nnmeter.cli.report", "Write a page about models: what takes the time, and where."),
     "kernels": ("nnmeter.cli.kernels", "List the kernels that a device executes for a model."),
     "devices": ("nnmeter.cli.devices", "List device packs, or show one."),
     "setup": (LAB_VERBS["setup"], "Make this machine a device, in a minute."),
@@ -72,6 +80,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(VERBS[cmd_name][0])
         command: click.Command = module.command
+        command.epilog = epilog_of(cmd_name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -115,8 +124,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = nnmeter.main(args=given, prog_name="nnmeter", standalone_mode=False, obj=tuple(given))
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (CoverageError, CheckFailed) as error:
-        return _fail(_text_of(error), 1)
+    except CheckFailed as error:
+        return _fail(error.format_message(), 1)
+    except CoverageError as error:
+        return _fail(str(error), 1)
     except (NnmeterError, click.ClickException) as error:
         return _fail(_text_of(error), 2)
     except (BrokenPipeError, ReaderGoneError):

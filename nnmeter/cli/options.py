@@ -47,10 +47,11 @@ def input_sizes(several: bool = False) -> Callable[[F], F]:
 
             given = {name: options.pop(name) for name in ("dims", "shapes", "assume", "values", "trips")}
             zipped = options.pop("zipped", False)
-            return function(*arguments, sizes=InputSizes(**given, zipped=zipped), **options)
+            kind = options.pop("session_kind")
+            return function(*arguments, sizes=InputSizes(**given, zipped=zipped, session=kind), **options)
 
         dim = _several_dims if several else dims_and_shapes
-        return dim(assume(values_and_trips(command)))  # type: ignore[return-value]
+        return dim(session(assume(values_and_trips(command))))  # type: ignore[return-value]
 
     return add
 
@@ -85,6 +86,17 @@ def _shapes(function: F) -> F:
     )(function)
 
 
+def session(function: F) -> F:
+    """Add `--session` (as `session_kind`; None where not given)."""
+    return click.option(
+        "--session",
+        "session_kind",
+        type=click.Choice(["free", "bound"]),
+        help="Whether ONNX Runtime learns the sizes of free dimensions from each input (free), as with "
+        "InferenceSession(model), or knows them when it loads the model (bound).",
+    )(function)
+
+
 def assume(function: F) -> F:
     """Add `--assume`, a dict of shapes by tensor."""
     return click.option(
@@ -116,11 +128,20 @@ def values_and_trips(function: F) -> F:
     return value(trips(function))
 
 
+def _complete_devices(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ids that a shell offers behind `--device`; it offers the last of several with commas between."""
+    from nnmeter.devices import list_devices
+
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{device.id}" for device in list_devices() if device.id.startswith(last)]
+
+
 def device(function: F) -> F:
     """Add `--device` (None where not given)."""
     return click.option(
         "--device",
         metavar="ID_OR_PATH",
+        shell_complete=_complete_devices,
         help="Device pack, by id or directory. Default: the one nearest to this machine.",
     )(function)
 
@@ -132,6 +153,7 @@ def devices(function: F) -> F:
         "devices",
         multiple=True,
         metavar="ID_OR_PATH,...",
+        shell_complete=_complete_devices,
         callback=_parse_devices,
         help="Device pack, by id or directory; or several, 'adreno*', 'all'. Repeatable. Default: the nearest to this "
         "machine.",
@@ -173,6 +195,17 @@ def output_file(function: F) -> F:
         metavar="FILE",
         help="Write the report to FILE instead of stdout: whole, or not at all.",
     )(function)
+
+
+def sort(orders: Sequence[str]) -> Callable[[F], F]:
+    """Add `--sort` (None where not given)."""
+    return click.option("--sort", type=click.Choice(tuple(orders)),
+                        help="What rows are sorted by. Default: kernels by time, models as given.")  # fmt: skip
+
+
+def top(text: str) -> Callable[[F], F]:
+    """Add `--top` (None where not given); `text` says what it shows."""
+    return click.option("--top", type=click.IntRange(1), metavar="N", help=f"{text} Default: 10.")
 
 
 def kernels_from(function: F) -> F:

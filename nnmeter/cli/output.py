@@ -36,13 +36,15 @@ class ChosenPack:
         return None if self.machine.named else f"no --device given, taking {self.pack.id}: {self.machine.verdict.words}"
 
 
-def layout_for(output: Path | None, several: bool = False, explain: bool = False) -> Layout:
+def layout_for(
+    output: Path | None, several: bool = False, explain: bool = False, sort: str = "", top: int | None = None
+) -> Layout:
     """The layout that suits a file, a terminal or a pipe."""
     if output is not None:
-        return Layout(several, explain=explain)
+        return Layout(several, explain=explain, sort=sort, top=top)
     width = report_width()
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return Layout(several, width, coloured, explain)
+    return Layout(several, width, coloured, explain, sort, top)
 
 
 def report_width() -> int | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.failures import CheckFailed
 from nnmeter.cli.limited import timeout
-from nnmeter.cli.output import choose_packs, layout_for, write_report
+from nnmeter.cli.output import check_directory, choose_packs, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.files import write_output
 from nnmeter.lab_door import from_lab
 from nnmeter.report.registry import CORE
+from nnmeter.report.sorting import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from nnmeter.prediction.predict import Detect
     from nnmeter.prediction.prediction import Prediction
     from nnmeter.report.groups import By
+
+_TABLES = ("table", "md")
 
 
 @click.command("predict")
@@ -41,6 +47,16 @@ if TYPE_CHECKING:
               help="Report the time by fused type, by operator, or by module of the exporting framework.")  # fmt: skip
 @click.option("--depth", type=click.IntRange(1, 32),
               help="With --by module: how many levels of modules. Default: 2.")  # fmt: skip
+@options.sort(ORDERS)
+@options.top("Show the first N kernels, or with several models N rows.")
+@click.option("--max-ms", type=click.FloatRange(0, min_open=True), metavar="MS",
+              help="Exit with code 1, after the report, if a model takes longer.")  # fmt: skip
+@click.option("--probability", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="P",
+              help="With --max-ms: the probability that it does not, as measured; for instance 0.9.")  # fmt: skip
+@click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write a timeline of the kernels to FILE, too, as Perfetto and Chrome read it.")  # fmt: skip
+@click.option("--node-data", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the time of each operator to FILE, too, as Model Explorer colours graphs by it.")  # fmt: skip
 @options.output_file
 @timeout
 def command(
@@ -54,6 +70,12 @@ def command(
     here: bool,
     by: By | None,
     depth: int | None,
+    sort: str | None,
+    top: int | None,
+    max_ms: float | None,
+    probability: float | None,
+    trace: Path | None,
+    node_data: Path | None,
     output: Path | None,
 ) -> None:
     """Predict how long each MODEL takes on a device; a folder stands for the .onnx files in it.
@@ -63,16 +85,26 @@ def command(
     from nnmeter.prediction.predict import LatencyPredictor, predict_on
     from nnmeter.prediction.pricing import outside_error
     from nnmeter.report.groups import GroupReport
+    from nnmeter.report.timeline import Timeline
 
     paths, several = options.expand_models(models)
     chosen = choose_packs(devices)
     packs = [c.pack for c in chosen]
     if depth is not None and by != "module":
         raise click.UsageError("--depth is of --by module; give that too")
+    if max_ms is not None and not isfinite(max_ms):
+        raise click.UsageError(f"--max-ms {max_ms} is no number of milliseconds")
+    if probability is not None and max_ms is None:
+        raise click.UsageError("--probability is of --max-ms; give that too")
+    if (sort or top) and (by is not None or report_format not in _TABLES):
+        raise click.UsageError(f"--sort and --top are of --format {' and '.join(_TABLES)}, without --by")
     document = "predictions" if by is None else "groups"
     if report_format not in CORE.formats(document):
         raise click.UsageError(f"--format {report_format} is not of --by; take {', '.join(CORE.formats(document))}")
     _check_single(packs, sizes, kernels_from, here)
+    for name, place in (("--trace", trace), ("--node-data", node_data)):
+        if place is not None:
+            check_directory(place, name)
     state = None
     if here:
         state = from_lab("present_state")(packs[0])
@@ -88,13 +120,42 @@ def command(
     for fault in failed:
         click.echo(f"passed over: {fault}", err=True)
     several = several or len(predictions) != 1
-    layout = layout_for(output, several, explain)
+    layout = layout_for(output, several, explain, sort or "", top)
     content = predictions if by is None else GroupReport(predictions, by, depth or 2)
-    write_report(CORE.render(document, content, report_format, layout), output, chosen[0].notice)
+    if node_data is not None and len(predictions) != 1:
+        raise click.UsageError(
+            f"--node-data is of one prediction, not of {len(predictions)}; name one model and device"
+        )
+    report = CORE.render(document, content, report_format, layout)
+    if trace is not None:
+        timelines = [Timeline(prediction) for prediction in predictions]
+        write_output(trace, CORE.render("timeline", timelines, "json").encode("utf-8", "replace"))
+    if node_data is not None:
+        write_output(node_data, CORE.render("nodedata", predictions[0], "json").encode("utf-8", "replace"))
+    write_report(report, output, chosen[0].notice)
     if strict:
         for prediction in predictions:
             if prediction.outside:
                 raise outside_error(prediction)
+    if max_ms is not None:
+        _check_time(predictions, max_ms, probability)
+
+
+def _check_time(predictions: Sequence[Prediction], max_ms: float, probability: float | None) -> None:
+    """Refuse what takes longer than `max_ms`, or may with more than the rest of the probability."""
+    from nnmeter.report.columns import label_of
+    from nnmeter.wording import format_ms, format_probability
+
+    over = []
+    for prediction in predictions:
+        within = prediction.probability_within(max_ms)
+        if prediction.latency_ms > max_ms if probability is None else within < probability:
+            said = f"within {max_ms:g} ms with a probability of {format_probability(within)}"
+            over.append(f"{label_of(prediction, predictions)}: {format_ms(prediction.latency_ms)} ms, {said}")
+    if over:
+        asked = "" if probability is None else f", {100 * probability:g} % are asked for"
+        more = f"; and {len(over) - 1} more" if len(over) > 1 else ""
+        raise CheckFailed(f"over --max-ms {max_ms:g}: {over[0]}{asked}{more}")
 
 
 def _check_single(packs: Sequence[DevicePack], sizes: InputSizes, kernels_from: str, here: bool) -> None:
@@ -112,4 +173,7 @@ def _is_sweep(sizes: InputSizes) -> bool:
 
 
 def _ask_runtime(path: str, pack: DevicePack, sizes: InputSizes) -> list[Detect]:
-    return [from_lab("ask_runtime")(path, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes)]
+    from nnmeter.prediction.session import with_session
+
+    kind = with_session(sizes, [pack.card.runtime]).session
+    return [from_lab("ask_runtime")(path, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes, kind)]

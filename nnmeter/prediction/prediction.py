@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.errors import NnmeterError
+from nnmeter.graph.input_sizes import Session
 from nnmeter.graph.notes import Note
 from nnmeter.prediction.groups import KernelGroup, group_kernels
 from nnmeter.prediction.interval import Coverage, Interval
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nnmeter.devices.identity import MachineMatch
+    from nnmeter.predictor.intervals import IntervalModel
 
 SCHEMA_VERSION = 1
 _SHOWN_CHARACTERS = 80  # of a model's name, where a prediction shows itself in a line
@@ -40,6 +43,9 @@ class Prediction:
         dims: sizes that were given to dimensions which the model leaves free.
         advice: the commands that train what lies outside of the trained range; nothing if all is inside.
         machine: what the device is to the machine that predicts; None where nobody asked.
+        errors: what intervals of the device rest on; None where nobody said.
+        session: "free" or "bound", for a model that leaves dimensions free and a runtime that makes another graph of it
+            then (`InputSizes.session`); else None.
     """
 
     model: str
@@ -54,6 +60,8 @@ class Prediction:
     dims: Mapping[str, int] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     machine: MachineMatch | None = None
+    errors: IntervalModel | None = None
+    session: Session | None = None
 
     @property
     def outside(self) -> tuple[PricedKernel, ...]:
@@ -65,6 +73,19 @@ class Prediction:
         """Share of the kernels' time that those outside of the trained range take."""
         total = sum(kernel.latency_ms for kernel in self.kernels)
         return sum(kernel.latency_ms for kernel in self.outside) / total if total else 0.0
+
+    def probability_within(self, max_ms: float) -> float:
+        """The probability that the measured time is at most `max_ms` milliseconds, by the intervals of the device.
+
+        Raises:
+            NnmeterError: nobody said what the intervals rest on.
+        """
+        from nnmeter.prediction.probability import intervals_of, probability_within
+
+        if self.errors is None or any(kernel.price is None for kernel in self.kernels):
+            raise NnmeterError(f"{self.model}: nothing is known of its intervals but one; predict it again")
+        intervals = intervals_of(self.latency_ms, self.kernels, self.errors, self.machine)
+        return probability_within(max_ms, self.latency_ms, intervals)
 
     def by_type(self) -> tuple[KernelGroup, ...]:
         """Time by fused type (`nchwc.Conv+Relu`), most expensive first."""
@@ -143,6 +164,7 @@ class Prediction:
             "machine": None if self.machine is None else self.machine.to_dict(),
             "model": self.model,
             "dims": dict(self.dims),
+            "session": self.session,
             "latency_ms": self.latency_ms,
             "interval_ms": list(self.interval_ms),
             "confidence": self.confidence,
@@ -153,6 +175,7 @@ class Prediction:
                 "advice": list(self.advice),
             },
             "overhead_ms": self.overhead_ms,
+            **({} if self.errors is None else {"errors": self.errors.to_dict()}),
             "kernels": [kernel.to_dict() for kernel in self.kernels],
             "warnings": list(self.warnings),
         }

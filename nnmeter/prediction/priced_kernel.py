@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.prediction.modules import module_name
-from nnmeter.predictor.price import Source
+from nnmeter.predictor.price import KernelPrice, Source
 from nnmeter.predictor.trained_range import Gap
 
 
@@ -26,6 +27,9 @@ class PricedKernel:
         gaps: what training lacked for it; nothing for a kernel inside of the trained range.
         operator: the operator that it computes, whatever is fused to it: `Conv` of `nchwc.Conv+Add+Relu`.
         place: what the file says of its place in the exporting framework's modules; `module` reads it.
+        signature: all that its price depends on; None where nobody said.
+        price: its price with what is known of its error; None where nobody said.
+        runs: how often it runs: more than once in a loop. `latency_ms` is that of all runs.
     """
 
     name: str
@@ -39,6 +43,9 @@ class PricedKernel:
     gaps: tuple[Gap, ...] = ()
     operator: str = ""
     place: str = ""
+    signature: KernelSignature | None = None
+    price: KernelPrice | None = None
+    runs: int = 1
 
     @property
     def module(self) -> str:
@@ -58,4 +65,17 @@ class PricedKernel:
             "flops": self.flops,
             "bytes": self.bytes,
             "outside": [gap.to_dict() for gap in self.gaps],
+            **self._what_it_rests_on(),
+        }
+
+    def _what_it_rests_on(self) -> dict[str, Any]:
+        """What tells whether another kernel is the same, and how far errors of the two go together."""
+        if self.signature is None or self.price is None:
+            return {}
+        return {
+            "runs": self.runs,
+            "kind": str(self.price.kind),
+            "sigma": self.price.sigma,
+            "unsampled_sigma": self.price.unsampled_sigma,
+            "signature": self.signature.to_json(),
         }

@@ -15,6 +15,9 @@ Rules:
 5. Where data decide how much an operator computes and it is priced by the fallback, its price tells the worst
    (`nnmeter.operators.worst.worst_case_ns`), and the interval reaches as far.
 6. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
+7. A *resident* predictor prices a kernel by where its data are as well (`nnmeter.kernels.residency`): the kernels that
+   it is given are those of one inference, in the order of execution. Equal ones of equal residency are priced once.
+8. One that rests on several machines takes the prices of the others in by their shares (`nnmeter.predictor.shares`).
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ from itertools import chain
 import numpy as np
 
 from nnmeter.kernels.anchor import Anchor, Kind
-from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures
+from nnmeter.kernels.features import COMMON_NAMES, KernelFeatures
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.kernels.residency import Residency, residencies
 from nnmeter.operators.worst import worst_case_ns
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
@@ -40,6 +44,29 @@ from nnmeter.predictor.vocabulary import Sampled, described, families_by_anchor
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _CACHE_LIMIT = 200_000
+_LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (rule 1)
+_LEAST_MS = 1e-9  # what a damaged pack may say less than
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What another machine's predictor adds (rule 1).
+
+    Attributes:
+        predictor: of the other machine.
+        weight: of the logarithm of its prices.
+    """
+
+    predictor: KernelPredictor
+    weight: float
+
+    def profiled_ms(self, kernels: Sequence[Located]) -> np.ndarray:
+        """Its price of each kernel as a profiler shows it, in milliseconds [kernels]."""
+        theirs = self.predictor
+        known = [(signature, residency if theirs.resident else None) for signature, residency in kernels]
+        prices = np.array([price.latency_ms for price in theirs.price_located(known)])
+        least = max(_LEAST_LAUNCH * theirs.roofline.launch_ms, _LEAST_MS)
+        return np.maximum((prices - theirs.per_kernel_ms) / max(theirs.scale, _LEAST_MS), least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +83,8 @@ class KernelPredictor:
         scale, per_kernel_ms: from kernels as a profiler shows them to unobserved ones (rule 1).
         overhead_ms: time of one inference that no kernel accounts for.
         corrections: of calibrations to nearer devices, in the order in which they were made (rule 6).
+        resident: whether its ensembles know where the data of a kernel are (rule 7).
+        shares: of other machines' predictors (rule 8).
     """
 
     roofline: Roofline
@@ -68,8 +97,10 @@ class KernelPredictor:
     per_kernel_ms: float = 0.0
     overhead_ms: float = 0.0
     corrections: tuple[Correction, ...] = ()
+    resident: bool = False
+    shares: tuple[Share, ...] = ()
     _families: dict[Anchor, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cache: dict[Located, KernelPrice] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Note the families that each anchor is known by, from training or from a calibration."""
@@ -77,17 +108,27 @@ class KernelPredictor:
         self._families.update(families_by_anchor(known))
 
     def price(self, signatures: Sequence[KernelSignature]) -> list[KernelPrice]:
-        """The price of each kernel, in order; equal signatures are priced once."""
+        """The price of each kernel of one inference, in the order of execution; equal ones are priced once."""
+        return self.price_located(self.locate(signatures))
+
+    def locate(self, signatures: Sequence[KernelSignature]) -> list[Located]:
+        """The kernels of one inference, in the order of execution, with their residency where that counts (rule 7)."""
+        if not self.resident:
+            return [(signature, None) for signature in signatures]
+        return list(zip(signatures, residencies(signatures), strict=True))
+
+    def price_located(self, kernels: Sequence[Located]) -> list[KernelPrice]:
+        """The price of each kernel of any inferences, in order."""
         if len(self._cache) > _CACHE_LIMIT:
             self._cache.clear()
         cache = self._cache
-        # The first of equal signatures stands for all: looking it up again then compares no signatures in depth.
-        first: dict[KernelSignature, KernelSignature] = {}
-        same = [first.setdefault(s, s) for s in signatures]
-        missing = [s for s in first if s not in cache]
+        # The first of equal kernels stands for all: looking it up again then compares no signatures in depth.
+        first: dict[Located, Located] = {}
+        same = [first.setdefault(kernel, kernel) for kernel in kernels]
+        missing = [kernel for kernel in first if kernel not in cache]
         if missing:
             self._price_missing(missing)
-        return [cache[s] for s in same]
+        return [cache[kernel] for kernel in same]
 
     def describe(self, signature: KernelSignature) -> KernelFeatures:
         """The features of a kernel, of the family that this predictor knows it by."""
@@ -97,26 +138,42 @@ class KernelPredictor:
         """What training knows of a kind of kernel, or of what it is priced as; None if the fallback prices it."""
         return self.vocabulary.get(alias_of(kind, self.corrections))
 
-    def _price_missing(self, signatures: list[KernelSignature]) -> None:
-        groups: dict[str, list[tuple[KernelSignature, KernelFeatures, Sampled | None]]] = {}
-        for signature in signatures:
-            features = self.describe(signature)
+    def _price_missing(self, missing: list[Located]) -> None:
+        groups: dict[str, list[tuple[Located, KernelFeatures, Sampled | None]]] = {}
+        for located in missing:
+            features = self.describe(located[0])
             sampled = self.sampled(features.kind)
             name = FALLBACK if sampled is None else features.family
-            groups.setdefault(name, []).append((signature, features, sampled))
+            groups.setdefault(name, []).append((located, features, sampled))
         for name, members in groups.items():
-            width = len(FEATURE_NAMES[name]) if name != FALLBACK else len(COMMON_NAMES)
-            rows = np.array([features.values[:width] for _, features, _ in members], dtype=np.float32)
+            if name == FALLBACK:
+                values = [features.values[: len(COMMON_NAMES)] for _, features, _ in members]
+            else:
+                values = [(*features.values, *(located[1] or ())) for located, features, _ in members]
+            rows = np.array(values, dtype=np.float32)
             rows[:, 0] = [-1.0 if sampled is None else sampled.code for _, _, sampled in members]
-            ratios = np.exp(np.clip(self.ensembles[name].predict(rows), -10.0, 10.0))
+            learned = self.ensembles[name].predict(rows)
+            if self.shares:
+                learned = learned + self._of_shares(members)
+            ratios = np.exp(np.clip(learned, -10.0, 10.0))
             prices = [
                 self.price_from_ratio(features, sampled, ratio)
                 for (_, features, sampled), ratio in zip(members, ratios.tolist(), strict=True)
             ]
             for correction in self.corrections:
                 prices = correction.apply(prices, [features for _, features, _ in members], self.roofline)
-            for (signature, _, sampled), price in zip(members, prices, strict=True):
-                self._cache[signature] = self._widened(signature, sampled, price)
+            for (located, _, sampled), price in zip(members, prices, strict=True):
+                self._cache[located] = self._widened(located[0], sampled, price)
+
+    def _of_shares(self, members: Sequence[tuple[Located, KernelFeatures, Sampled | None]]) -> np.ndarray:
+        """What the shares add to the log ratio to the roofline (rule 8)."""
+        roofline_ms = [
+            self.roofline.latency_ms(
+                features.cost, int(features.values[_ITEM_BITS]), EVEN if sampled is None else sampled.rates
+            )
+            for _, features, sampled in members
+        ]
+        return log_ratio_of_shares(self.shares, [located for located, _, _ in members], np.array(roofline_ms))
 
     def _widened(self, signature: KernelSignature, sampled: Sampled | None, price: KernelPrice) -> KernelPrice:
         """A price with what is not known of the kernel: its code path (rule 4), and data (rule 5)."""
@@ -155,3 +212,19 @@ class KernelPredictor:
         return KernelPrice(
             latency, source, sigma, distance, features.kind, int(cost.flops), int(cost.bytes_read + cost.bytes_written)
         )
+
+
+def log_ratio_of_shares(
+    shares: Sequence[Share], kernels: Sequence[Located], roofline_ms: np.ndarray
+) -> np.ndarray:
+    """What shares add to the log ratio of kernels to a roofline (rule 2) [kernels].
+
+    Args:
+        shares: of a predictor.
+        kernels: with their residency, where the predictor tells it; it must where that of a share does.
+        roofline_ms: of the predictor, with the rates of each kernel's operator [kernels].
+    """
+    found = np.zeros(len(kernels))
+    for share in shares:
+        found += share.weight * np.log(share.profiled_ms(kernels) / np.maximum(roofline_ms, _LEAST_MS))
+    return found

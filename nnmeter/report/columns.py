@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nnmeter.report.numbers import format_interval, format_ms, format_share
+from nnmeter.report.numbers import format_share, time_unit
 from nnmeter.report.outside import summarize_outside
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def columns_of(predictions: Sequence[Prediction]) -> list[Column]:
     devices = {p.device for p in predictions}
     swept = swept_dims(predictions)
     confidence = f"{round(100 * predictions[0].confidence)} % interval"
+    unit = time_unit([p.latency_ms for p in predictions])
     columns = []
     if len(models) > 1 or len(predictions) == 1:
         columns.append(Column("model", "n", lambda p: p.model))
@@ -44,8 +45,8 @@ def columns_of(predictions: Sequence[Prediction]) -> list[Column]:
         columns.append(Column("model", "n", lambda p: p.model))
     return [
         *columns,
-        Column("ms", "r", lambda p: format_ms(p.latency_ms)),
-        Column(confidence, "r", lambda p: format_interval(p.interval_ms)),
+        Column(unit.name, "r", lambda p: unit.format(p.latency_ms)),
+        Column(confidence, "r", lambda p: unit.format_interval(p.interval_ms)),
         Column("trained", "r", lambda p: format_share(p.coverage["trained"])),
         Column("kernels", "r", lambda p: str(len(p.kernels))),
         Column("outside", "t", outside_cell),

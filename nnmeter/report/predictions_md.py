@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
 from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.markdown import escape, markdown_table
-from nnmeter.report.numbers import format_interval, format_ms, format_share, most_expensive
+from nnmeter.report.numbers import format_ms, format_share, time_unit
 from nnmeter.report.outside import TITLE, describe_gap, summarize_outside
 from nnmeter.report.registry import Layout
+from nnmeter.report.sorting import sorted_kernels, sorted_predictions
 
 if TYPE_CHECKING:
     from nnmeter.prediction.prediction import Prediction
@@ -20,18 +21,20 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
     """A section for one prediction, a table with a row each for several."""
     warning = warn_of_another_machine(predictions)
     before = f"> {escape(warning)}\n\n" if warning else ""
-    text = _several(predictions, layout.explain) if layout.several else _single(predictions[0], layout.explain)
+    several = sorted_predictions(predictions, layout)
+    text = _several(several, layout.explain) if layout.several else _single(predictions[0], layout)
     return before + text
 
 
-def _single(prediction: Prediction, explain: bool) -> str:
+def _single(prediction: Prediction, layout: Layout) -> str:
     confidence = round(100 * prediction.confidence)
+    unit = time_unit([prediction.latency_ms])
     sizes = escape(f" ({format_dims(prediction.dims)})") if prediction.dims else ""
     lines = [
         f"## {escape(prediction.model)}{sizes} on {escape(prediction.device)}",
         "",
-        f"**{format_ms(prediction.latency_ms)} ms**, "
-        f"{confidence} % interval {format_interval(prediction.interval_ms)} ms. Coverage: "
+        f"**{unit.format(prediction.latency_ms)} {unit.name}**, "
+        f"{confidence} % interval {unit.format_interval(prediction.interval_ms)} {unit.name}. Coverage: "
         f"{format_share(prediction.coverage['trained'])} of the time priced by trained predictors, "
         f"{format_share(prediction.coverage['fallback'])} by the analytic fallback.",
         "",
@@ -41,14 +44,14 @@ def _single(prediction: Prediction, explain: bool) -> str:
         (
             f"`{kernel.name}`",
             kernel.type,
-            format_ms(kernel.latency_ms),
+            unit.format(kernel.latency_ms),
             format_share(kernel.latency_ms / prediction.latency_ms if prediction.latency_ms else 0.0),
             kernel.source,
         )
-        for kernel in most_expensive(prediction.kernels)
+        for kernel in sorted_kernels(prediction.kernels, layout)[0]
     ]
-    lines += markdown_table(("kernel", "type", "ms", "share", "priced by"), "llrrl", rows)
-    lines += _outside(prediction, explain)
+    lines += markdown_table(("kernel", "type", unit.name, "share", "priced by"), "llrrl", rows)
+    lines += _outside(prediction, layout.explain)
     lines += _warnings(prediction.warnings)
     return "\n".join(lines) + "\n"
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
 from nnmeter.report.machine import say_machines, warn_of_another_machine
-from nnmeter.report.numbers import TOP_KERNELS, format_interval, format_ms, format_share, most_expensive
+from nnmeter.report.numbers import format_share, time_unit
 from nnmeter.report.outside import outside_lines
 from nnmeter.report.registry import Layout
+from nnmeter.report.sorting import sorted_kernels, sorted_predictions
 from nnmeter.report.text import Text
 
 if TYPE_CHECKING:
@@ -27,19 +28,20 @@ def render(predictions: Sequence[Prediction], layout: Layout) -> str:
     if warning:
         text.add_wrapped(warning)
     if layout.several:
-        _add_several(text, predictions, layout.explain)
+        _add_several(text, sorted_predictions(predictions, layout), layout.explain)
     else:
-        _add_single(text, predictions[0], layout.explain)
+        _add_single(text, predictions[0], layout)
     return str(text)
 
 
-def _add_single(text: Text, prediction: Prediction, explain: bool) -> None:
+def _add_single(text: Text, prediction: Prediction, layout: Layout) -> None:
     total = prediction.latency_ms
+    unit = time_unit([total])
     sizes = f" ({format_dims(prediction.dims)})" if prediction.dims else ""
     text.add(f"{text.bold(prediction.model)}{sizes} on {prediction.device}")
     text.add(
-        f"{text.bold(format_ms(total) + ' ms')}, "
-        f"{round(100 * prediction.confidence)} % interval {format_interval(prediction.interval_ms)} ms"
+        f"{text.bold(f'{unit.format(total)} {unit.name}')}, "
+        f"{round(100 * prediction.confidence)} % interval {unit.format_interval(prediction.interval_ms)} {unit.name}"
     )
     trained, fallback = prediction.coverage["trained"], prediction.coverage["fallback"]
     text.add(
@@ -48,22 +50,21 @@ def _add_single(text: Text, prediction: Prediction, explain: bool) -> None:
     machine = say_machines([prediction])
     if machine:
         text.add_wrapped(machine)
-    kernels = most_expensive(prediction.kernels, len(prediction.kernels))
-    shown, rest = kernels[:TOP_KERNELS], kernels[TOP_KERNELS:]
+    shown, rest = sorted_kernels(prediction.kernels, layout)
     rows = [
         (
             k.name,
             k.type,
-            format_ms(k.latency_ms),
+            unit.format(k.latency_ms),
             format_share(k.latency_ms / total),
             "" if k.source == "trained" else k.source,
         )
         for k in shown
     ]
     remainder = {f"{len(rest)} more": sum(k.latency_ms for k in rest), "overhead": prediction.overhead_ms}
-    others = [(name, "", format_ms(ms), format_share(ms / total), "") for name, ms in remainder.items() if ms > 0]
-    text.add_table(("kernel", "type", "ms", "share", ""), "nnrrl", [rows, others] if others else [rows])
-    for line in outside_lines(prediction, explain):
+    others = [(name, "", unit.format(ms), format_share(ms / total), "") for name, ms in remainder.items() if ms > 0]
+    text.add_table(("kernel", "type", unit.name, "share", ""), "nnrrl", [rows, others] if others else [rows])
+    for line in outside_lines(prediction, layout.explain):
         text.add(line)
     text.add_warnings(_unsaid(prediction.warnings))
 

@@ -33,12 +33,16 @@ class Layout:
         width: columns that a line may take; None where nothing is cut, as in a file or a pipe.
         colour: whether a terminal reads it, with colour.
         explain: say of each kernel outside of the trained range what is missing.
+        sort: what rows are sorted by, a key of `nnmeter.report.sorting`; "" for the usual order.
+        top: how many rows a table shows; None for the usual number.
     """
 
     several: bool = False
     width: int | None = None
     colour: bool = False
     explain: bool = False
+    sort: str = ""
+    top: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 import nnmeter
-from nnmeter.cli.main import VERBS
+from nnmeter.cli.examples import EXAMPLES
+from nnmeter.cli.main import VERBS, run
+from nnmeter.cli.main import nnmeter as group
+from tests.docs.trying import fault_of
 
 
 def test_help_lists_every_verb_and_imports_none(cli: Callable) -> None:
@@ -76,3 +81,39 @@ def test_showing_an_unknown_device_is_an_error(cli: Callable) -> None:
     outcome = cli("devices", "show", "no-such-device")
     assert outcome.code == 2
     assert "unknown device" in outcome.error_line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb_ends_with_examples_that_it_takes(cli: Callable, verb: str) -> None:
+    commands = EXAMPLES[verb]
+    shown = cli(verb, "--help").out.rstrip().splitlines()
+    assert [line.strip() for line in shown[-len(commands) - 1 :]] == ["Examples:", *commands]
+    command = group.get_command(click.Context(group), verb)
+    assert command is not None
+    for example in commands:
+        program, called, *arguments = shlex.split(example)
+        assert (program, called) == ("nnmeter", verb)
+        fault = fault_of(command, verb, arguments)
+        assert fault is None or "does not exist" in fault, example
+
+
+@pytest.mark.usefixtures("only_small_pack")
+@pytest.mark.parametrize(
+    ("line", "word", "offered"),
+    [
+        ("nnmeter com", 1, "plain,compare"),
+        ("nnmeter predict --max", 2, "plain,--max-ms"),
+        ("nnmeter predict --device test", 3, "plain,test-onnxruntime-1t"),
+        ("nnmeter predict --device all,test", 3, "plain,all,test-onnxruntime-1t"),
+    ],
+)
+def test_a_shell_completes_verbs_options_and_devices(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, word: int, offered: str
+) -> None:
+    monkeypatch.setenv("_NNMETER_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(word))
+    with pytest.raises(SystemExit) as ended:
+        run([])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.splitlines() == [offered]

@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY
 from tests.docs.blocks import Block, commands_of, shown_by
 
 # Verbs that read alone; all others measure, train, write into the user's folders, or take a minute.
-READING = ("predict", "kernels", "devices")
+READING = ("predict", "compare", "kernels", "devices")
 # Options and verbs of theirs that do more.
 WRITING = ("refresh", "runtime")
 # First words of commands that are of other programs, and are not tried.

@@ -5,6 +5,9 @@ from nnmeter.prediction.interval import Coverage, Interval
 from nnmeter.prediction.prediction import Prediction
 from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.trained_range import Gap
+from tests.cli.conftest import cli
+
+__all__ = ["cli"]
 
 
 @pytest.fixture

@@ -135,3 +135,25 @@ def test_of_many_shapes_that_depend_on_data_the_table_tells_the_first(prediction
     assert "90 more tensors whose shapes depend on data" in text
     assert "beware" in text
     assert json.loads(render([replace(prediction, warnings=bounds)], "json"))["warnings"] == list(bounds)
+
+
+def test_tables_are_sorted_and_cut_as_asked(prediction: Prediction) -> None:
+    for report_format in ("table", "md"):
+        text = CORE.render("predictions", [prediction], report_format, Layout(sort="order", top=2))
+        assert [i for i in range(1, 15) if f"/layer{i}/Conv" in text] == [1, 2]
+        assert "/layer14/Conv" in CORE.render("predictions", [prediction], report_format, Layout(top=1))
+    several = [replace(prediction, model=f"m{ms}", latency_ms=float(ms)) for ms in (5, 7, 6)]
+    text = CORE.render("predictions", several, "table", Layout(several=True, sort="time", top=2))
+    assert text.index("m7") < text.index("m6")
+    assert "m5" not in text
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "shown"), [(0.05, "50.0 µs"), (0.123, "0.123 ms"), (9999.0, "9999 ms"), (12_000.0, "12.0 s")]
+)
+def test_the_unit_suits_the_time(prediction: Prediction, latency_ms: float, shown: str) -> None:
+    one = replace(prediction, latency_ms=latency_ms)
+    for report_format in ("table", "md"):
+        text = CORE.render("predictions", [one], report_format)
+        assert shown in text
+        assert f" {shown.split()[1]} " in text

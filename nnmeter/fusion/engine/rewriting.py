@@ -77,9 +77,11 @@ class WorkingGraph:
 
     Attributes:
         types: type of every tensor, also of those that rewriting adds.
+        free: axes of tensors whose sizes the runtime does not know, as the session keeps dimensions free.
         constants: tensors that are known before the run: stored ones and what is folded from them.
         stored: tensors that the file stores.
         values: values of the small constants that are known.
+        made: constants that rewriting made, in contrast to those of the model and what is folded from them.
         outputs: names of the graph's outputs, for membership tests.
         results: names of the graph's outputs, in their order.
         parameters: parameters of the rule set that is applied.
@@ -95,7 +97,9 @@ class WorkingGraph:
         self.name = graph.name
         self.opsets = graph.opsets
         self.types: dict[str, TensorType] = dict(graph.types)
+        self.free: dict[str, frozenset[int]] = dict(graph.free)
         self.values: dict[str, np.ndarray] = dict(graph.values)
+        self.made: set[str] = set()
         self.stored: set[str] = set(graph.initializers)
         self.constants: set[str] = set(graph.initializers)
         self.new_constants: list[str] = list(graph.initializers)
@@ -190,6 +194,7 @@ class WorkingGraph:
         name = self.fresh(hint)
         self.types[name] = TensorType(dtype, tuple(value.shape))
         self.values[name] = value
+        self.made.add(name)
         self.constants.add(name)
         self.new_constants.append(name)
         return name

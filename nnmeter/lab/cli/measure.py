@@ -15,6 +15,9 @@ from nnmeter.lab.report import LAB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nnmeter.graph.input_sizes import Session
+    from nnmeter.lab.measuring.measurement import Measurement
+
 
 INTERRUPTED = 130
 
@@ -23,10 +26,11 @@ INTERRUPTED = 130
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.runtime
 @options.dims_and_shapes
+@options.session
 @options.assume
 @click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
               help="Record this time of MODEL, which you took on the device of --on.")  # fmt: skip
-@click.option("--on", "device", metavar="ID_OR_PATH", help="With --taken: the pack of the device.")
+@click.option("--on", "taken_on", metavar="ID_OR_PATH", help="With --taken: the pack of the device.")
 @click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write.")  # fmt: skip
 @click.option("--append", is_flag=True, help="Add to the measurements of the same device in FILE.")
@@ -37,6 +41,10 @@ INTERRUPTED = 130
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.4, show_default=True,
               help="Time for one model in one pass.")  # fmt: skip
 @click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read. Default: measure none.")
+@click.option("--report", "page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write a page, predicted beside measured, kernel by kernel, to FILE, too.")  # fmt: skip
+@click.option("--device", metavar="ID_OR_PATH",
+              help="With --report: the pack that predicts. Default: the one nearest to this machine.")  # fmt: skip
 @options.output_format(*LAB.formats("measurements"))
 def command(
     models: tuple[str, ...],
@@ -44,21 +52,25 @@ def command(
     threads: int,
     dims: dict[str, int],
     shapes: dict[str, tuple[int, ...]],
+    session_kind: Session | None,
     assume: dict[str, tuple[int, ...]],
     taken_ms: float | None,
-    device: str | None,
+    taken_on: str | None,
     output: Path,
     append: bool,
     families: Path | None,
     passes: int,
     seconds: float,
     keep_going: bool,
+    page: Path | None,
+    device: str | None,
     report_format: str,
 ) -> int:
     """Time each MODEL on this machine, whole and kernel by kernel; a folder stands for the .onnx files in it.
 
     A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C what
-    was measured until then is written.
+    was measured until then is written. Free dimensions are bound before a model is loaded, unless --session free is
+    given.
     """
     from nnmeter.cli.failures import CheckFailed
     from nnmeter.devices.identity import describe_setting
@@ -72,13 +84,19 @@ def command(
     if output.exists() and not append:
         raise click.UsageError(f"--out {output}: exists already; add to it with --append, or give another file")
     paths, _ = options.expand_models(models)
-    if (taken_ms is None) != (device is None):
+    if device is not None and page is None:
+        raise click.UsageError("--device is of --report; give that too")
+    if page is not None:
+        check_directory(page, "--report")
+    if (taken_ms is None) != (taken_on is None):
         raise click.UsageError("--taken and --on belong together: a time, and the pack of the device it was taken on")
-    if taken_ms is not None and device is not None:
-        return _take_down(paths, device, taken_ms, dims, shapes, assume, _families(families), output)
+    if taken_ms is not None and taken_on is not None:
+        if page is not None:
+            raise click.UsageError("--report is of what is measured here; leave it out with --taken")
+        return _take_down(paths, taken_on, taken_ms, dims, shapes, assume, _families(families), output)
     if assume:
         raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
-    adapter = load_runtime(runtime)
+    adapter = load_runtime(runtime, session_kind)
     refused: list[tuple[str, str]] = []
 
     def refuse(path: str, reason: NnmeterError) -> None:
@@ -109,6 +127,8 @@ def command(
             refused,
             done.interrupted,
         )
+        if page is not None:
+            _write_page(page, device, done.measurements)
         write_report(LAB.render("measurements", report, report_format, layout_for(None)), None)
     if done.interrupted:
         return INTERRUPTED
@@ -117,6 +137,26 @@ def command(
         others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise CheckFailed(f"{path}{others} could not be measured, the others are in {output}: {reason}")
     return 0
+
+
+def _write_page(page: Path, device: str | None, measurements: Sequence[Measurement]) -> None:
+    """A page of what was measured, each model beside its prediction."""
+    from nnmeter.cli.output import choose_pack
+    from nnmeter.files import write_output
+    from nnmeter.kernels.kernel import Kernel
+    from nnmeter.prediction.predict import LatencyPredictor
+    from nnmeter.report.page.content import Measured, Page, Subject
+    from nnmeter.report.registry import CORE
+
+    chosen = choose_pack(device)
+    predictor = LatencyPredictor(chosen.pack, chosen.machine)
+    subjects = []
+    for measurement in measurements:
+        kernels = [Kernel(f"kernel {n}", signature, ()) for n, signature in enumerate(measurement.kernels, 1)]
+        prediction = predictor.price(measurement.network, kernels)
+        measured = Measured(measurement.latency_ms, measurement.kernel_ms)
+        subjects.append(Subject(prediction, chosen.pack.predictor.roofline, measured=measured))
+    write_output(page, CORE.render("page", Page(subjects), "html").encode("utf-8", "replace"))
 
 
 def _take_down(

@@ -3,7 +3,8 @@
 Rules:
 
 1. Every kernel of every measurement is a row. Equal signatures are one *distinct kernel*, whose features are computed
-   and kept once; 25,000 models of 80 kernels are two million rows, and some ten thousand distinct kernels.
+   and kept once; 25,000 models of 80 kernels are two million rows, and some ten thousand distinct kernels. Where it
+   counts where a kernel's data are (`nnmeter.kernels.residency`), equal ones are of equal residency, too.
 2. A row has a time of its own where the runtime's profiler saw it, or where the kernel was measured alone; else its
    time is NaN, and only the sum over its network is known.
 3. A kernel that was measured alone is a network of one kernel.
@@ -22,12 +23,14 @@ from nnmeter.errors import MeasurementError
 from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures, kernel_features
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.kernels.residency import RESIDENCY_NAMES, Residency, residencies
 
 if TYPE_CHECKING:
     from nnmeter.lab.measuring.measurement import Measurement
 
 Describe = Callable[[KernelSignature], KernelFeatures]
 
+LEAST_NETWORKS = 10  # profiled ones, from which kernels are learned
 MOST_OF_A_GROUP = 3  # kernels that were timed together are no inference of a network, but a step within one
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _SHORTEST_MS = 2e-4  # profilers count whole microseconds; a kernel that shows as 0 took less than one
@@ -64,12 +67,15 @@ class KernelTable:
         family, kind: kernel family, and number in `kinds`, of each distinct kernel [kernels].
         kinds: family, operator and element type of the kernels.
         common: the common features, float32 [kernels, common features].
-        features: all features by family, float32 [kernels of the family, features].
+        features: all features by family, and those of residency behind them if the table has these, float32 [kernels
+            of the family, features].
         place: row of a distinct kernel in its family's `features` [kernels].
         kernel: distinct kernel of each row [rows].
         latency_ms: time of each row, NaN where it is not known (rule 2) [rows].
         network: index into `networks` of each row [rows].
         networks: where the rows came from.
+        resident: whether it has the features of residency.
+        located: the distinct kernels themselves, and where their data are if the table has that.
     """
 
     flops: np.ndarray
@@ -85,6 +91,8 @@ class KernelTable:
     latency_ms: np.ndarray
     network: np.ndarray
     networks: list[Network]
+    resident: bool = False
+    located: tuple[tuple[KernelSignature, Residency | None], ...] = ()
 
     @property
     def timed(self) -> np.ndarray:
@@ -105,27 +113,38 @@ class KernelTable:
         return np.bincount(self.network, of_kernels[self.kernel], len(self.networks))
 
 
-def build_table(measurements: Sequence[Measurement], describe: Describe = kernel_features) -> KernelTable:
+def tells_residency(measurements: Sequence[Measurement]) -> bool:
+    """Whether kernels were timed inside of networks, so that their times tell where their data were (rule 1)."""
+    return sum(len(m.kernel_ms) > MOST_OF_A_GROUP for m in measurements) >= LEAST_NETWORKS
+
+
+def build_table(
+    measurements: Sequence[Measurement], describe: Describe = kernel_features, resident: bool = False
+) -> KernelTable:
     """Arrange measurements of any granularity.
 
     Args:
         measurements: with one kernel or more among them.
         describe: makes the features of a kernel; a predictor that training starts from has its own families.
+        resident: whether where a kernel's data are counts (rule 1).
 
     Raises:
         MeasurementError: there is no kernel among them.
     """
-    signatures: dict[KernelSignature, int] = {}
-    known: dict[int, int] = {}  # by identity: readers share equal signatures, and hashing two million takes seconds
+    distinct: dict[tuple[KernelSignature, Residency | None], int] = {}
+    known: dict[tuple[int, Residency | None], int] = {}  # by identity: readers share equal signatures, and hashing two
+    # million takes seconds
     kernel: list[int] = []
     latency: list[float] = []
     networks: list[Network] = []
     for measurement in measurements:
         first = len(kernel)
-        for signature in measurement.kernels:
-            number = known.get(id(signature))
+        signatures = measurement.kernels
+        places = residencies(signatures) if resident else (None,) * len(signatures)
+        for signature, place in zip(signatures, places, strict=True):
+            number = known.get((id(signature), place))
             if number is None:
-                number = known[id(signature)] = signatures.setdefault(signature, len(signatures))
+                number = known[id(signature), place] = distinct.setdefault((signature, place), len(distinct))
             kernel.append(number)
         count = len(kernel) - first
         alone = measurement.granularity == "kernel"
@@ -148,7 +167,7 @@ def build_table(measurements: Sequence[Measurement], describe: Describe = kernel
     times = np.array(latency, dtype=float)
     lengths = [len(n.rows) for n in networks]
     return _describe(
-        list(signatures),
+        list(distinct),
         np.array(kernel, dtype=np.intp),
         np.where(np.isnan(times), np.nan, np.maximum(times, _SHORTEST_MS)),
         np.repeat(np.arange(len(networks)), lengths),
@@ -158,7 +177,7 @@ def build_table(measurements: Sequence[Measurement], describe: Describe = kernel
 
 
 def _describe(
-    signatures: Sequence[KernelSignature],
+    distinct: Sequence[tuple[KernelSignature, Residency | None]],
     kernel: np.ndarray,
     latency_ms: np.ndarray,
     network: np.ndarray,
@@ -169,18 +188,21 @@ def _describe(
     kinds: dict[Kind, int] = {}
     family: list[str] = []
     kind, place, flops, moved = [], [], [], []
-    for signature in signatures:
+    resident = bool(distinct) and distinct[0][1] is not None
+    added = len(RESIDENCY_NAMES) if resident else 0
+    for signature, residency in distinct:
         features = describe(signature)
         rows = families.setdefault(features.family, array("f"))
-        place.append(len(rows) // len(features.values))
+        place.append(len(rows) // (len(features.values) + added))
         rows.extend(features.values)
+        rows.extend(residency or ())
         family.append(features.family)
         kind.append(kinds.setdefault(features.kind, len(kinds)))
         flops.append(features.cost.flops)
         moved.append(features.cost.bytes_read + features.cost.bytes_written)
-    matrices = {n: np.array(families[n], np.float32).reshape(-1, len(FEATURE_NAMES[n])) for n in sorted(families)}
+    matrices = {n: np.array(families[n], np.float32).reshape(-1, len(FEATURE_NAMES[n]) + added) for n in sorted(families)}
     names, places = np.array(family), np.array(place, dtype=np.intp)
-    common = np.empty((len(signatures), len(COMMON_NAMES)), np.float32)
+    common = np.empty((len(distinct), len(COMMON_NAMES)), np.float32)
     for name, matrix in matrices.items():
         mine = names == name
         common[mine] = matrix[places[mine], : len(COMMON_NAMES)]
@@ -198,4 +220,6 @@ def _describe(
         latency_ms,
         network,
         networks,
+        resident,
+        tuple(distinct),
     )

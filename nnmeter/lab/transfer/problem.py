@@ -167,30 +167,32 @@ def pose_problem(
         foreign: whether the near device has another runtime (rule 4).
     """
     pool = dict(candidates or {})
-    networks = [*(m.kernels for m in measurements), *pool.values()]
-    signatures = list(dict.fromkeys(k for kernels in networks for k in kernels))
-    place = {signature: i for i, signature in enumerate(signatures)}
-    features = [predictor.describe(s) for s in signatures]
+    measured = [predictor.locate(m.kernels) for m in measurements]
+    possible = [predictor.locate(kernels) for kernels in pool.values()]
+    distinct = list(dict.fromkeys(k for kernels in (*measured, *possible) for k in kernels))
+    place = {kernel: i for i, kernel in enumerate(distinct)}
+    features = [predictor.describe(signature) for signature, _ in distinct]
     stand_ins = find_stand_ins(predictor, sorted({f.kind for f in features}, key=str), foreign)
-    prices = with_stand_ins(predictor, stand_ins).price(signatures)
+    prices = with_stand_ins(predictor, stand_ins).price_located(distinct)
     columns = Columns(
         tuple(sorted({f.family for f in features})),
         tuple(sorted({f.kind for f in features}, key=str)),
         stand_ins,
     )
     whole = [i for i, m in enumerate(measurements) if m.granularity != "kernel"]
-    observed = [o for i, m in enumerate(measurements) for o in _operator_observations(i, m, place, prices)]
+    numbers = [[place[kernel] for kernel in kernels] for kernels in measured]
+    observed = [o for i, m in enumerate(measurements) for o in _operator_observations(i, m, numbers[i], prices)]
     return CalibrationProblem(
         columns=columns,
         features=features,
         prices=prices,
         design=_design(columns, features, kernel_terms(prices, features, predictor.roofline)),
         names=tuple(m.network for m in measurements),
-        counts=_counts([measurements[i].kernels for i in whole] + list(pool.values()), place),
+        counts=_counts([*(numbers[i] for i in whole), *([place[k] for k in one] for one in possible)], len(distinct)),
         network_of=np.array(whole, dtype=np.intp),
         measured_ms=np.array([measurements[i].latency_ms for i in whole]),
         candidates=tuple(pool),
-        groups=np.array([o.counts for o in observed]).reshape(len(observed), len(signatures)),
+        groups=np.array([o.counts for o in observed]).reshape(len(observed), len(distinct)),
         group_of=np.array([o.measurement for o in observed], dtype=np.intp),
         group_ms=np.array([o.milliseconds for o in observed]),
         group_variance=np.array([o.variance for o in observed]),
@@ -244,10 +246,10 @@ def _design(columns: Columns, features: Sequence[KernelFeatures], terms: Matrix)
     return design
 
 
-def _counts(networks: Sequence[Sequence[KernelSignature]], place: Mapping[KernelSignature, int]) -> Matrix:
-    counts = np.zeros((len(networks), len(place)))
+def _counts(networks: Sequence[Sequence[int]], distinct: int) -> Matrix:
+    counts = np.zeros((len(networks), distinct))
     for row, kernels in enumerate(networks):
-        np.add.at(counts[row], [place[k] for k in kernels], 1.0)
+        np.add.at(counts[row], list(kernels), 1.0)
     return counts
 
 
@@ -259,15 +261,17 @@ class _Observation(NamedTuple):
 
 
 def _operator_observations(
-    number: int, measurement: Measurement, place: Mapping[KernelSignature, int], prices: Sequence[KernelPrice]
+    number: int, measurement: Measurement, kernels: Sequence[int], prices: Sequence[KernelPrice]
 ) -> list[_Observation]:
-    """The times of a network's operators, or that of a kernel which was timed alone (rule 3)."""
+    """The times of a network's operators, or that of a kernel which was timed alone (rule 3).
+
+    `kernels` are the numbers of its kernels among all distinct ones.
+    """
     single = measurement.granularity == "kernel"
     times = (measurement.latency_ms,) if single else measurement.kernel_ms
     relative = (0.0,) if single else measurement.kernel_spread
     members: dict[Kind, list[tuple[int, float, float]]] = {}
-    for signature, time_ms, spread in zip(measurement.kernels, times, relative, strict=False):
-        kernel = place[signature]
+    for kernel, time_ms, spread in zip(kernels, times, relative, strict=False):
         members.setdefault(prices[kernel].kind, []).append((kernel, max(time_ms, _SHORTEST_MS), spread))
     found = []
     for own in members.values():
@@ -275,11 +279,11 @@ def _operator_observations(
         spreads = np.minimum(np.nan_to_num(spreads, nan=1.0), 1.0)  # a time of 0 has any spread
         counts = np.bincount(index, minlength=len(prices)).astype(float)
         share_of = np.bincount(index, milliseconds, len(prices)) / milliseconds.sum()
-        kernels = sorted({kernel for kernel, _, _ in own})
-        sigma = np.array([prices[k].sigma for k in kernels])
+        distinct = sorted({kernel for kernel, _, _ in own})
+        sigma = np.array([prices[k].sigma for k in distinct])
         # Equal kernels err together, others and the runs each for themselves; the resolution is that of one sum.
         variance = float(
-            np.sum((share_of[kernels] * sigma) ** 2)
+            np.sum((share_of[distinct] * sigma) ** 2)
             + np.sum((milliseconds / milliseconds.sum() * spreads) ** 2)
             + _OPERATOR_ERROR**2
             + (_RESOLUTION_MS * len(own) / milliseconds.sum()) ** 2

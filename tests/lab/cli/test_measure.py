@@ -68,6 +68,17 @@ def test_json_is_one_document(cli: Callable, models: Path, tmp_path: Path) -> No
     assert [m["model"] for m in document["models"]] == ["a", "b"]
 
 
+def test_a_page_has_what_was_predicted_beside_it(cli: Callable, models: Path, small_pack: Path, tmp_path: Path) -> None:
+    page, output = tmp_path / "page.html", tmp_path / "m.parquet"
+    outcome = cli("measure", models, "--out", output, "--report", page, "--device", small_pack, *QUICK)
+    assert outcome.code == 0, outcome.err
+    text = page.read_text(encoding="utf-8")
+    assert text.count("predicted / measured</button>") == 2
+    assert text.count("<p>Measured: <strong>") == 2
+    refused = cli("measure", models, "--out", tmp_path / "n.parquet", "--device", small_pack, *QUICK)
+    assert "--device is of --report" in refused.error_line
+
+
 def test_a_file_that_is_there_is_kept_unless_it_is_to_be_added_to(cli: Callable, models: Path, tmp_path: Path) -> None:
     output = tmp_path / "m.parquet"
     assert cli("measure", models / "a.onnx", "--out", output, *QUICK).code == 0

@@ -1,0 +1,1 @@
+"""Budgets of a repository: what its models may take, and whether they do."""

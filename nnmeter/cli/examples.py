@@ -1,0 +1,59 @@
+"""How each verb is used: the examples at the end of `nnmeter VERB --help`."""
+
+from __future__ import annotations
+
+# Verb -> commands as a user gives them.
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "predict": (
+        "nnmeter predict model.onnx",
+        "nnmeter predict models/ --device 'epyc*,xeon*' --sort time --top 5",
+        "nnmeter predict model.onnx --dim batch=1,8 --max-ms 40 --probability 0.9",
+    ),
+    "compare": (
+        "nnmeter compare before.onnx after.onnx --format md",
+        "nnmeter compare model.onnx --dim batch=1,8",
+        "nnmeter compare saved.json model.onnx --by module",
+    ),
+    "check": (
+        "nnmeter check",
+        "nnmeter check budgets/server.toml --junit nnmeter.xml --summary",
+        "nnmeter check --update",
+    ),
+    "what-if": (
+        "nnmeter what-if model.onnx --quantize qdq",
+        "nnmeter what-if model.onnx --channels conv1=48 --activation silu=relu --batch 8 --save changed.onnx",
+        "nnmeter what-if model.onnx --repeat layer3.1=4 --device all",
+    ),
+    "sweep": (
+        "nnmeter sweep model.onnx --over batch=1:32:*2",
+        "nnmeter sweep model.onnx --over resolution=128:256:32 --over batch=1,8 --format svg --output sweep.svg",
+    ),
+    "advise": ("nnmeter advise model.onnx", "nnmeter advise model.onnx --top 20 --format json"),
+    "memory": ("nnmeter memory model.onnx", "nnmeter memory models/ --dim batch=1,8 --max-mib 512"),
+    "report": (
+        "nnmeter report model.onnx --html page.html",
+        "nnmeter report model.onnx --device 'epyc*,xeon*' --baseline before.json --html page.html",
+    ),
+    "kernels": (
+        "nnmeter kernels model.onnx --device epyc-genoa-onnxruntime1.32-1t",
+        "nnmeter kernels model.onnx --rule 'gelu*'",
+    ),
+    "devices": (
+        "nnmeter devices",
+        "nnmeter devices show epyc-genoa-onnxruntime1.32-1t",
+    ),
+    "setup": ("nnmeter setup", "nnmeter setup --budget 5m --threads 2"),
+    "measure": ("nnmeter measure models/ --out models.parquet",),
+    "profile": ("nnmeter profile --budget 20m --out campaign",),
+    "import": ("nnmeter import nn-meter-26k DATASET --out measurements --device 'adreno*'",),
+    "train": ("nnmeter train campaign --out my-cpu --id my-cpu",),
+    "evaluate": ("nnmeter evaluate my-cpu --measurements models.parquet --models models/",),
+    "fusion": ("nnmeter fusion --out rules.json --budget 5m",),
+    "calibrate": ("nnmeter calibrate my-cpu --measurements models.parquet --out near-cpu",),
+}
+
+
+def epilog_of(verb: str) -> str:
+    """The end of a verb's help, laid out for click, which keeps the lines behind a backspace; "" without examples."""
+    lines = "\n".join(f"  {command}" for command in EXAMPLES.get(verb, ()))
+    return f"\b\nExamples:\n{lines}" if lines else ""

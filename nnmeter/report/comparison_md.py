@@ -1,0 +1,106 @@
+"""Comparisons as Markdown, to paste into a pull request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nnmeter.report.comparison import (
+    ComparisonReport,
+    difference_of,
+    format_change,
+    format_percent,
+    label_of,
+    verdict_of,
+)
+from nnmeter.report.machine import say_machines, warn_of_another_machine
+from nnmeter.report.markdown import escape, markdown_table
+from nnmeter.report.numbers import format_interval, format_ms
+from nnmeter.report.registry import Layout
+
+if TYPE_CHECKING:
+    from nnmeter.comparison.comparison import Comparison
+
+
+def render(report: ComparisonReport, layout: Layout) -> str:
+    """A section for one comparison; for several a table with a row each."""
+    predictions = [p for c in report.comparisons for p in (c.before, c.after)]
+    warning = warn_of_another_machine(predictions)
+    lines = [f"> {escape(warning)}", ""] if warning else []
+    if len(report.comparisons) > 1:
+        lines += _overview(report)
+    else:
+        lines += _single(report, report.comparisons[0])
+    machines = say_machines(predictions)
+    if machines:
+        lines += ["", escape(machines[0].upper() + machines[1:] + ".")]
+    said = list(dict.fromkeys(str(w) for p in predictions for w in p.warnings))
+    if said:
+        lines += ["", "Warnings:", "", *(f"- {escape(warning)}" for warning in said)]
+    return "\n".join(lines) + "\n"
+
+
+def _single(report: ComparisonReport, comparison: Comparison) -> list[str]:
+    before, after = comparison.before, comparison.after
+    names = label_of(before, after), label_of(after, before)
+    where = f" on {before.device}" if before.device == after.device else ""
+    verdict = verdict_of(comparison)
+    lines = [
+        f"## {escape(f'{names[0]} -> {names[1]}{where}')}",
+        "",
+        f"**{escape(verdict[0].upper() + verdict[1:])}.** {escape(difference_of(comparison))}.",
+        "",
+    ]
+    rows = [
+        (name, format_ms(p.latency_ms), format_interval(p.interval_ms), str(len(p.kernels)))
+        for name, p in zip(names, (before, after), strict=True)
+    ]
+    confidence = round(100 * before.confidence)
+    lines += markdown_table(("", "ms", f"{confidence} % interval", "kernels"), "lrrr", rows)
+    if comparison.verdict == "equal":
+        return lines
+    kinds = [
+        (g.name, str(g.kernels_before), str(g.kernels_after), format_ms(g.before_ms), format_ms(g.after_ms),
+         format_change(g.difference_ms))
+        for g in comparison.by_kind()
+    ]  # fmt: skip
+    heading = ("kernels before", "kernels after", "before ms", "after ms", "difference")
+    lines += ["", *markdown_table(("what became of kernels", *heading), "lrrrrr", kinds)]
+    groups = report.groups(comparison)
+    if groups:
+        grouped = [
+            (report.label(g), str(g.kernels_before), str(g.kernels_after), format_ms(g.before_ms),
+             format_ms(g.after_ms), format_change(g.difference_ms))
+            for g in groups
+        ]  # fmt: skip
+        lines += ["", *markdown_table((str(report.by), *heading), "lrrrrr", grouped)]
+    changes = [
+        (f"`{c.kernel.name}`", c.kernel.type, c.kind, format_ms(c.before_ms), format_ms(c.after_ms),
+         format_change(c.difference_ms), c.detail)
+        for c in report.greatest(comparison)
+    ]  # fmt: skip
+    if changes:
+        columns = ("kernel", "type", "what", "before ms", "after ms", "difference", "")
+        lines += ["", *markdown_table(columns, "lllrrrl", changes)]
+    return lines
+
+
+def _overview(report: ComparisonReport) -> list[str]:
+    confidence = round(100 * report.comparisons[0].confidence)
+    rows = []
+    for comparison in report.comparisons:
+        low, high = comparison.difference_interval_ms
+        rows.append(
+            (
+                label_of(comparison.after, comparison.before),
+                format_ms(comparison.before.latency_ms),
+                format_ms(comparison.after.latency_ms),
+                format_change(comparison.difference_ms),
+                f"{format_change(low)} to {format_change(high)}",
+                format_percent(comparison.ratio),
+                verdict_of(comparison),
+            )
+        )
+    first = report.comparisons[0]
+    columns = ("", "before ms", "after ms", "difference", f"{confidence} % interval", "", "verdict")
+    heading = f"Compared with {escape(label_of(first.before, first.after))}:"
+    return [heading, "", *markdown_table(columns, "lrrrrrl", rows)]

@@ -1,0 +1,127 @@
+"""Comparisons as tables for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nnmeter.report.comparison import (
+    ComparisonReport,
+    difference_of,
+    format_change,
+    format_percent,
+    label_of,
+    verdict_of,
+)
+from nnmeter.report.machine import say_machines, warn_of_another_machine
+from nnmeter.report.numbers import format_interval, format_ms
+from nnmeter.report.registry import Layout
+from nnmeter.report.text import Text
+
+if TYPE_CHECKING:
+    from nnmeter.comparison.changes import Change
+    from nnmeter.comparison.comparison import Comparison
+
+
+def render(report: ComparisonReport, layout: Layout) -> str:
+    """Who is faster and what makes the difference for one comparison, a row each for several."""
+    text = Text(layout.width, layout.colour)
+    predictions = [p for c in report.comparisons for p in (c.before, c.after)]
+    warning = warn_of_another_machine(predictions)
+    if warning:
+        text.add_wrapped(warning)
+    if len(report.comparisons) > 1:
+        _add_overview(text, report)
+    else:
+        _add_single(text, report, report.comparisons[0])
+    machines = say_machines(predictions)
+    if machines:
+        text.add_wrapped(machines)
+    said = dict.fromkeys(str(w) for p in predictions for w in p.warnings)
+    text.add_warnings(list(said))
+    return str(text)
+
+
+def _add_single(text: Text, report: ComparisonReport, comparison: Comparison) -> None:
+    before, after = comparison.before, comparison.after
+    names = label_of(before, after), label_of(after, before)
+    where = f" on {before.device}" if before.device == after.device else ""
+    text.add(f"{text.bold(names[0])} -> {text.bold(names[1])}{where}")
+    text.add(f"{text.bold(verdict_of(comparison))}")
+    text.add(difference_of(comparison))
+    rows = [
+        (name, format_ms(p.latency_ms), format_interval(p.interval_ms), str(len(p.kernels)))
+        for name, p in zip(names, (before, after), strict=True)
+    ]
+    confidence = round(100 * before.confidence)
+    text.add_table(("", "ms", f"{confidence} % interval", "kernels"), "nrrr", [rows])
+    if comparison.verdict == "equal":
+        return
+    kinds = [
+        (g.name, _counts(g.kernels_before, g.kernels_after), format_ms(g.before_ms), format_ms(g.after_ms),
+         format_change(g.difference_ms))
+        for g in comparison.by_kind()
+    ]  # fmt: skip
+    overhead = before.overhead_ms, after.overhead_ms
+    last = ("overhead", "", *map(format_ms, overhead), format_change(comparison.overhead_difference_ms))
+    sections: list[Sequence[Sequence[str]]] = [kinds, [last]] if max(overhead) > 0 else [kinds]
+    text.add_table(("what became of kernels", "kernels", "before ms", "after ms", "difference"), "trrrr", sections)
+    groups = report.groups(comparison)
+    if groups:
+        grouped = [
+            (report.label(g), _counts(g.kernels_before, g.kernels_after), format_ms(g.before_ms), format_ms(g.after_ms),
+             format_change(g.difference_ms))
+            for g in groups
+        ]  # fmt: skip
+        text.add_table((str(report.by), "kernels", "before ms", "after ms", "difference"), "nrrrr", [grouped])
+    changes = [_row(change) for change in report.greatest(comparison)]
+    if changes:
+        text.add_table(("kernel", "type", "what", "before ms", "after ms", "difference", ""), "nntrrrt", [changes])
+
+
+def _add_overview(text: Text, report: ComparisonReport) -> None:
+    confidence = round(100 * report.comparisons[0].confidence)
+    rows = []
+    for comparison in report.comparisons:
+        low, high = comparison.difference_interval_ms
+        rows.append(
+            (
+                label_of(comparison.after, comparison.before),
+                format_ms(comparison.before.latency_ms),
+                format_ms(comparison.after.latency_ms),
+                format_change(comparison.difference_ms),
+                f"{format_change(low)} to {format_change(high)}",
+                format_percent(comparison.ratio),
+                comparison.verdict,
+            )
+        )
+    first = report.comparisons[0].before
+    text.add(f"compared with {text.bold(label_of(first, report.comparisons[0].after))}")
+    columns = ("", "before ms", "after ms", "difference", f"{confidence} % interval", "", "")
+    text.add_table(columns, "nrrrrrt", [rows])
+    for comparison in report.comparisons:
+        text.add_wrapped(f"{verdict_of(comparison)}{_where(comparison, report)}")
+
+
+def _where(comparison: Comparison, report: ComparisonReport) -> str:
+    """The device, where rows are of several and one comparison is of one."""
+    if comparison.before.device != comparison.after.device or len({c.after.device for c in report.comparisons}) == 1:
+        return ""
+    return f", on {comparison.after.device}"
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    kernel = change.kernel
+    return (
+        kernel.name,
+        kernel.type,
+        change.kind,
+        format_ms(change.before_ms),
+        format_ms(change.after_ms),
+        format_change(change.difference_ms),
+        change.detail,
+    )
+
+
+def _counts(before: int, after: int) -> str:
+    return str(before) if before == after else f"{before} -> {after}"

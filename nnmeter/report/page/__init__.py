@@ -1,0 +1,1 @@
+"""The page: one HTML file about predictions, which opens without a network."""

@@ -1,0 +1,330 @@
+"""Another number of channels in one layer of a model, and in all that hangs together with it.
+
+1. Every operator's rule (`rules.py`) says how the axes of its tensors hang together. From the channels that a layer
+   loses or gets, what others do follows by these relations (`relations.py`): the layers that read them, those whose
+   results are added to them, normalization, grouped convolutions, heads.
+2. The last channels go, or get another beside them. Where they have to go as blocks (whole heads, groups, or as many of
+   each), the blocks are found from the relation that did not fit.
+3. It is refused where an operator has no rule, where an input or output of the model would change, where nothing
+   would be left of an axis, and where the count fits no block. The error says which.
+4. Weights change with them, and what states a size of the old shape (`rewriting.py`). The new model is bound, and every
+   tensor must come out as the relations say.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnmeter.binding.bind import bind_shapes
+from nnmeter.errors import ModelError
+from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
+from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, UnboundModel
+from nnmeter.transforms.channels.relations import Axis, Blocks, Counts, Grouped, Relation, Resizing, Unfit
+from nnmeter.transforms.channels.rewriting import rewrite_sizes
+from nnmeter.transforms.channels.rules import Shapes, Spoken, speak
+from nnmeter.transforms.draft import Draft, captured, fitting_sizes
+from nnmeter.transforms.faults import TransformError, find_node
+
+_MOST_CUTS = 4  # that are tried to find blocks; each costs a pass over what depends on the layer
+
+
+class BlockError(TransformError):
+    """Channels that go as blocks only; `steps` are the sizes of blocks that were found."""
+
+    steps: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Layers whose channels go together.
+
+    Attributes:
+        layers: their names, in the order of the file.
+        block: how many channels go at least.
+    """
+
+    layers: tuple[str, ...]
+    block: int
+
+
+class DependencyGraph:
+    """How the axes of all tensors of a model hang together; made once, asked for any layer.
+
+    Args:
+        model: the model.
+        sizes: what it leaves open.
+
+    Raises:
+        ModelError: dimensions remain free.
+    """
+
+    def __init__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> None:
+        self.model = model
+        self.sizes = sizes
+        draft = Draft(model, sizes)
+        self.source = draft.source
+        self.types = draft.types
+        self.nodes = {node.name: node for node in draft.nodes}
+        self._shapes = Shapes(draft)
+        self._spoken: dict[str, set[Axis] | None] = {}
+        self._relations: dict[Axis, list[Relation]] = defaultdict(list)
+        self._touching: dict[str, list[Node]] = defaultdict(list)
+        self._ends = {d.name: "input" for d in draft.inputs} | {d.name: "output" for d in draft.outputs}
+        for node in draft.nodes:
+            said = _said(node, self._shapes)
+            self._spoken[node.name] = None if said is None else said.axes()
+            for relation in said.relations if said else ():
+                for axis in relation.axes:
+                    self._relations[axis].append(relation)
+            for name in dict.fromkeys((*node.inputs, *node.outputs, *captured(node))):
+                self._touching[name].append(node)
+
+    def channels_of(self, layer: str) -> Axis:
+        """The axis of channels that a layer writes.
+
+        Raises:
+            TransformError: there is no such layer, or it has no channels of its own.
+        """
+        node = find_node(self.nodes.values(), layer, self.source)
+        if node.op_type in ("Conv", "ConvTranspose", "Gemm") and not node.domain:
+            return node.outputs[0], 1
+        if node.op_type == "MatMul" and node.inputs[1] in self.model.constants:
+            return node.outputs[0], len(self.types[node.outputs[0]].shape) - 1
+        raise TransformError(
+            f"{self.source}: '{layer}' ({node.op_type}) has no channels of its own; name a convolution, or a product "
+            "with a weight"
+        )
+
+    def width(self, layer: str) -> int:
+        """How many channels a layer writes."""
+        name, axis = self.channels_of(layer)
+        return self.types[name].shape[axis]
+
+    def resize(self, layer: str, width: int) -> Resizing:
+        """What becomes of all axes where a layer has `width` channels (rules 1 to 3).
+
+        Raises:
+            TransformError: it cannot be done; the message says why.
+        """
+        axis = self.channels_of(layer)
+        have = self.width(layer)
+        if not 0 < width < 2 * have or width == have:
+            raise TransformError(
+                f"{self.source}: '{layer}' has {have} channels; give another number from 1 to {2 * have - 1}, "
+                f"not {width}"
+            )
+        grows, count = width > have, abs(width - have)
+        change = self._resizing(grows)
+        fault: TransformError | None = None
+        try:
+            return self._tried(layer, axis, _last(have, count, grows), change)
+        except Unfit as unfit:
+            cuts = [unfit.relation]
+        except TransformError as found:  # the last ones may be a whole block by chance: all of the values, no head
+            fault = found
+            cuts = change.cuts()
+        steps: set[int] = set()
+        for relation in cuts[:_MOST_CUTS]:
+            in_blocks, reason = self._in_blocks(layer, axis, width, relation, steps)
+            if in_blocks is not None:
+                return in_blocks
+            fault = fault or reason
+        raise fault or self._not_in_blocks(layer, width, cuts[0], steps)
+
+    def _in_blocks(
+        self, layer: str, axis: Axis, width: int, relation: Blocks | Grouped, steps: set[int]
+    ) -> tuple[Resizing | None, TransformError | None]:
+        """What becomes of axes where channels go as blocks (rule 2), or why they cannot; block sizes go to `steps`."""
+        reason: TransformError | None = None
+        have = self.width(layer)
+        for start, counts, step in _candidates(relation, abs(width - have), have, width > have):
+            steps.add(step)
+            if counts is None:
+                continue
+            try:
+                change = self._tried(layer, start, counts, self._resizing(width > have))
+            except Unfit:
+                continue
+            except TransformError as fault:
+                reason = fault
+                continue
+            if change.size(axis) == width:
+                return change, None
+        return None, reason
+
+    def _not_in_blocks(self, layer: str, width: int, relation: Blocks | Grouped, steps: set[int]) -> BlockError:
+        have = self.width(layer)
+        where = relation.data[0] if isinstance(relation, Grouped) else relation.whole[0]
+        known = tuple(step for step in sorted(steps) if 1 < step < have)
+        words = " or ".join(map(str, known))
+        fault = BlockError(
+            f"{self.source}: '{layer}' cannot have {width} in place of its {have} channels: they go in blocks, by "
+            f"'{where}'; " + (f"change it by a multiple of {words}" if words else "change another layer")
+        )
+        fault.steps = known
+        return fault
+
+    def _resizing(self, grows: bool) -> Resizing:
+        return Resizing(self._relations, {name: kind.shape for name, kind in self.types.items()}, grows)
+
+    def _tried(self, layer: str, axis: Axis, counts: Counts, change: Resizing) -> Resizing:
+        change.demand(axis, counts)
+        change.spread()
+        for name, number in change.changed():
+            if name in self._ends:
+                raise self._refusal(layer, f"{self._ends[name]} '{name}' of the model would change its shape")
+            if not change.size((name, number)):
+                raise self._refusal(layer, f"nothing would be left of '{name}'")
+            for node in self._touching[name]:
+                spoken = self._spoken[node.name]
+                if spoken is None or (name, number) not in spoken:
+                    raise self._refusal(
+                        layer, f"'{node.name}' ({node.op_type}) decides by the indices of '{name}', axis {number}"
+                    )
+        return change
+
+    def _refusal(self, layer: str, reason: str) -> TransformError:
+        return TransformError(
+            f"{self.source}: '{layer}' cannot have other channels: {reason}; change the channels of another layer"
+        )
+
+    def layers(self) -> tuple[str, ...]:
+        """The layers that have channels of their own, in the order of the file."""
+        constants = self.model.constants
+        return tuple(
+            [
+                node.name
+                for node in self.nodes.values()
+                if not node.domain
+                and node.op_type in _LAYERS
+                and (node.op_type != "MatMul" or node.inputs[1] in constants)
+            ]
+        )
+
+    def group(self, layer: str) -> LayerGroup:
+        """The layers whose channels go together with those of a layer, and how many go at least.
+
+        Raises:
+            TransformError: no channel of the layer can be removed.
+        """
+        have = self.width(layer)
+        change = self._smallest(layer, have)
+        changed = {name for name, _ in change.changed()}
+        layers = [name for name in self.layers() if self.nodes[name].outputs[0] in changed]
+        return LayerGroup(tuple(layers), have - change.size(self.channels_of(layer)))
+
+    def _smallest(self, layer: str, have: int) -> Resizing:
+        """What becomes of axes where as few channels as possible go: one, or one block."""
+        try:
+            return self.resize(layer, have - 1)
+        except BlockError as fault:
+            for step in fault.steps:
+                try:
+                    return self.resize(layer, have - step)
+                except TransformError:
+                    continue
+            raise
+
+
+_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
+
+def _said(node: Node, shapes: Shapes) -> Spoken | None:
+    if any(True for _ in captured(node)):
+        return None
+    return speak(node, shapes)
+
+
+def _last(size: int, count: int, grows: bool) -> Counts:
+    """Counts of an axis whose last indices go, or get another beside them."""
+    return np.where(np.arange(size) < size - count, 1, 2 if grows else 0)
+
+
+def _candidates(
+    relation: Blocks | Grouped, count: int, have: int, grows: bool
+) -> list[tuple[Axis, Counts | None, int]]:
+    """Blocks that might go: an axis, what would become of it, and how many channels one block is.
+
+    Channels in an axis longer than the layer's, as where several layers are joined, go in the same share.
+    """
+    found: list[tuple[Axis, Counts | None, int]] = []
+    if isinstance(relation, Blocks):
+        total = int(np.prod(relation.sizes))
+        for axis, size in zip(relation.factors, relation.sizes, strict=True):
+            step = total // size if total == have else max(have // size, 1)
+            blocks = count // step if count % step == 0 and count // step < size else 0
+            found.append((axis, _last(size, blocks, grows) if blocks else None, step))
+        return found
+    for axis, inner in ((relation.data, relation.inner), (relation.result, relation.outer)):
+        groups = relation.groups
+        if groups * inner != have:
+            continue
+        if count % inner == 0 and not grows:
+            found.append((axis, _last(have, count, grows), inner))
+        elif count % groups == 0 and count // groups < inner:
+            found.append((axis, np.tile(_last(inner, count // groups, grows), groups), groups))
+        else:
+            found += [(axis, None, inner), (axis, None, groups)]
+    return found
+
+
+def set_channels(
+    model: UnboundModel, layer: str, width: int, sizes: InputSizes = AS_DECLARED, known: DependencyGraph | None = None
+) -> UnboundModel:
+    """The model in which a layer has another number of channels, and with it all that depends on them.
+
+    Args:
+        model: the model; it is not changed.
+        layer: name of a convolution, or of a product with a weight.
+        width: how many channels it has then.
+        sizes: what the model leaves open.
+        known: its dependency graph, where it was made already.
+
+    Raises:
+        TransformError: it cannot be done; the message says why.
+    """
+    graph = known or DependencyGraph(model, sizes)
+    change = graph.resize(layer, width)
+    draft = Draft(model, sizes)
+    expected = {name: _shape(change, name, kind.shape) for name, kind in draft.types.items()}
+    for name in list(draft.constants):
+        before = draft.constants[name]
+        after = expected.get(name, before.shape)
+        if after != before.shape:
+            draft.constants[name] = TensorType(before.dtype, after)
+            if name in draft.values:
+                value = draft.values.pop(name)
+                for axis in range(value.ndim):
+                    value = np.repeat(value, change.counts((name, axis)), axis)
+                if value.size <= MAX_KNOWN_ELEMENTS:
+                    draft.values[name] = value
+    rewrite_sizes(draft, change, expected)
+    new = draft.finish(same_shapes=False)
+    _check(new, sizes, expected, graph, layer)
+    return new
+
+
+def _shape(change: Resizing, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(change.size((name, axis)) if (name, axis) in change.known else n for axis, n in enumerate(shape))
+
+
+def _check(
+    model: UnboundModel,
+    sizes: InputSizes,
+    expected: dict[str, tuple[int, ...]],
+    graph: DependencyGraph,
+    layer: str,
+) -> None:
+    """Bind the new model, whose tensors must have the shapes that the relations give (rule 4)."""
+    try:
+        bound = bind_shapes(model, fitting_sizes(model, sizes))
+    except ModelError as fault:
+        raise graph._refusal(layer, f"a shape in the model is fixed ({fault})") from fault
+    for node in bound.nodes:
+        for name in node.outputs:
+            if name in expected and bound.types[name].shape != expected[name]:
+                raise graph._refusal(layer, f"'{node.name}' ({node.op_type}) keeps a shape that the file fixes")

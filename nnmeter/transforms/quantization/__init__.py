@@ -1,0 +1,1 @@
+"""Quantization as ONNX Runtime's own tools write it, one tool a module, on graphs without weights."""
