@@ -136,6 +136,7 @@ def bind_shapes(
     fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
     graph = inference.run(model, types, values=fitting, sequences=elements)
     assumptions.check_met()
+    graph.warnings.extend(model.notes)
     if model.repeated_names:
         name = brief(model.repeated_names[0], 80)
         said = (
