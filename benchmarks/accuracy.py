@@ -27,6 +27,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ def run(options: argparse.Namespace) -> int:
     print("\nall models, mean of the seeds and standard error")
     for name, figure in FIGURES.items():
         print(f"  {name:6s} {np.mean([figure(row) for row in table]):6.2f} ± {bar(figure, table, drawn):.2f}")
-    print(f"  90 % intervals hold {100 * np.mean(inside):.1f} %, half width {100 * np.mean(halves):.1f} % in the mean")
+    print(
+        f"  90 % intervals hold {100 * np.mean(inside):.1f} %, half width {100 * np.median(halves):.1f} % in the median"
+    )
     by_weights(table, models)
     by_family(table, family)
     by_kernel(first, models)
@@ -190,7 +193,7 @@ def by_weights(errors: np.ndarray, models: Sequence[Measurement]) -> None:
     """Print bias and accuracy by the size of the weights (rule 6)."""
     size = np.array([weight_mb(m.kernels) for m in models])
     print("\nby weights       models    bias   ±5 %  ±10 %   MAPE")
-    for low, high in zip(WEIGHT_CLASSES_MB, WEIGHT_CLASSES_MB[1:], strict=False):
+    for low, high in pairwise(WEIGHT_CLASSES_MB):
         mine = (size >= low) & (size < high)
         if mine.any():
             words = f"{low} to {high} MB" if high < float("inf") else f"{low} MB and more"

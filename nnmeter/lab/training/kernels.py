@@ -84,10 +84,10 @@ class KernelFit:
         """Out-of-fold estimates; `fold` is of each row."""
         estimates = {}
         for family, preset in presets.items():
-            estimate, known = estimates[family] = self._cross_validate(family, preset, fold)
+            estimates[family] = self._cross_validate(family, preset, fold)
             mine = np.flatnonzero(self.family == family)
             judges = self.timed[mine]
-            off = np.abs(estimate[judges] - self.target[mine[judges]])
+            off = np.abs(estimates[family][0][judges] - self.target[mine[judges]])
             error = np.average(off, weights=self.weight[mine[judges]])
             say(f"{family}: {judges.sum()} rows, out-of-fold log error {error:.3f}")
         return self._held_out(estimates, fold)
