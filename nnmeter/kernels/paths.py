@@ -182,10 +182,10 @@ def _computed(s: KernelSignature) -> str:
 
 
 def _third(s: KernelSignature) -> str:
-    """The third matrix of Gemm: none, a row (usual), or of another shape."""
+    """The third matrix of Gemm: none or a row (usual: to add a row costs next to nothing), or of another shape."""
     c, y = _shape(s, 2), s.outputs[0].shape if s.outputs else ()
     if len(s.inputs) < 3:
-        return "no third matrix"
+        return ""
     usual = not y or (bool(c) and c[-1] == y[-1] == math.prod(c))
     return "" if usual else "third matrix of another shape"
 
