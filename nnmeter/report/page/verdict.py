@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nnmeter.report.page.content import Page, Subject
 
 _CHANGES = 20
-_ROW, _WIDTH, _LEFT, _RIGHT = 26, 720, 250, 90
+_ROW, _WIDTH, _LEFT, _RIGHT = 24, 1000, 380, 90
 
 
 def head_of(page: Page) -> str:
@@ -153,7 +153,7 @@ def _bars(subjects: Sequence[Subject]) -> str:
         middle = across(prediction.latency_ms)
         rows.append(
             f"<g><title>{escape(subject.name)}: {escape(format_ms(prediction.latency_ms))} ms</title>"
-            f'<text x="{_LEFT - 8}" y="{y + 4}" class="end">{escape(shorten(subject.name, 38))}</text>'
+            f'<text x="{_LEFT - 8}" y="{y + 4}" class="end">{escape(shorten(subject.name, 52))}</text>'
             f'<rect class="c0" x="{number(start)}" y="{y - 5}" width="{number(max(end - start, 1))}" height="10" opacity=".45"/>'
             f'<circle cx="{number(middle)}" cy="{y}" r="5" class="c0 edge"/>'
             f'<text x="{number(_WIDTH - _RIGHT + 8)}" y="{y + 4}">{escape(format_ms(prediction.latency_ms))} ms</text></g>'
