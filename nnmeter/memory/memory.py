@@ -4,10 +4,11 @@ Rules:
 
 1. The peak is what the runtime holds while the model runs: weights, resident activations and working memory, and what a
    session takes for itself. Inputs are the caller's; loading a model takes more, for a moment.
-2. A kernel's *live* memory is what is needed while it runs: its inputs, outputs and working memory, and what others still
-   need. Runtimes plan for more, since memory has holes.
-3. What a session of ONNX Runtime takes for itself, and for each of its kernels, was fitted to what the models of `data/zoo`
-   took beyond weights and activations (`benchmarks/memory.py`); of other runtimes nothing is known, and a warning says so.
+2. A kernel's *live* memory is what is needed while it runs: its inputs, outputs and working memory, and what others
+   still need. Runtimes plan for more, since memory has holes.
+3. What a session of ONNX Runtime takes for itself, and for each of its kernels, was fitted to what the models of
+   `data/zoo` took beyond weights and activations (`benchmarks/memory.py`); of other runtimes nothing is known, and a
+   warning says so.
 """
 
 from __future__ import annotations

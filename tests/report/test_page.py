@@ -213,7 +213,8 @@ def test_names_of_strangers_do_nothing_in_a_browser(browser: Browser, hostile: s
     assert browser.evaluate("document.images.length") == 0
     assert browser.evaluate("document.querySelectorAll('section:not([hidden])').length") == 1
     browser.evaluate(
-        "(() => { const c = document.querySelector('#choice'); c.value = 'p1'; c.dispatchEvent(new Event('change')); })()"
+        "(() => { const c = document.querySelector('#choice'); c.value = 'p1';"
+        " c.dispatchEvent(new Event('change')); })()"
     )
     assert browser.evaluate("document.querySelector('section:not([hidden])').id") == "p1"
     assert browser.errors == []

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _LONGEST = 120  # of a name
 _MEASURED, _RATIO = "measured ms", "predicted / measured"
 _HEADINGS = (
-    ("#", True), ("kernel", False), ("type", False), ("module", False), ("ms", True), (_MEASURED, True), (_RATIO, True), ("share", True), ("FLOPs", True),
-    ("bytes", True), ("GFLOP/s", True), ("live memory", True), ("range", False),
+    ("#", True), ("kernel", False), ("type", False), ("module", False), ("ms", True), (_MEASURED, True), (_RATIO, True),
+    ("share", True), ("FLOPs", True), ("bytes", True), ("GFLOP/s", True), ("live memory", True), ("range", False),
 )  # fmt: skip
 
 
@@ -47,9 +47,14 @@ def kernel_table(subject: Subject, number: int, colours: Colours) -> str:
     )
     rows = "".join(
         _row(
-            place, kernel, prediction.latency_ms, has_modules, live, colours.of(kernel),
+            place,
+            kernel,
+            prediction.latency_ms,
+            has_modules,
+            live,
+            colours.of(kernel),
             measured[place - 1] if measured else None,
-        )  # fmt: skip
+        )
         for place, kernel in enumerate(prediction.kernels, 1)
     )
     caption = f"Kernels of {subject.name}"
