@@ -148,9 +148,7 @@ def measure(path: Path) -> Taken:
     return Taken(said["run"], said["loaded"], arena)
 
 
-def _small_model():
-    import onnx
-
+def _small_model() -> onnx.ModelProto:
     kind = onnx.helper.make_tensor_value_info
     nodes = [onnx.helper.make_node("Relu", ["x"], ["y"])]
     graph = onnx.helper.make_graph(nodes, "small", [kind("x", 1, [1, 4])], [kind("y", 1, [1, 4])])

@@ -18,9 +18,9 @@ IN_PLACE: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _EITHER),
     **dict.fromkeys(
         (
-            "Abs", "Neg", "Floor", "Ceil", "Reciprocal", "Sqrt", "Exp", "Log", "Sum", "Min", "Max", "Mean", "Relu", "Sigmoid",
-            "Tanh", "Elu", "Selu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "Softplus", "Softsign", "Clip", "Cast",
-            "Softmax", "LogSoftmax", "com.microsoft.Gelu",
+            "Abs", "Neg", "Floor", "Ceil", "Reciprocal", "Sqrt", "Exp", "Log", "Sum", "Min", "Max", "Mean", "Relu",
+            "Sigmoid", "Tanh", "Elu", "Selu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "Softplus",
+            "Softsign", "Clip", "Cast", "Softmax", "LogSoftmax", "com.microsoft.Gelu",
         ),
         _FIRST,
     ),

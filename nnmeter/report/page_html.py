@@ -34,7 +34,10 @@ def render(page: Page, layout: Layout) -> str:
 
     style, script = (_FILES.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; form-action 'none'; base-uri 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "form-action 'none'; base-uri 'none'"
+    )
     colours = Colours(page.subjects)
     sections = "".join(_section(subject, number, colours) for number, subject in enumerate(page.subjects))
     title = escape(page.title)

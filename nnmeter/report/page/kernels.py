@@ -59,7 +59,8 @@ def kernel_table(subject: Subject, number: int, colours: Colours) -> str:
     )
     caption = f"Kernels of {subject.name}"
     return (
-        f'<form class="filter" role="search"><label for="f{number}">Filter kernels by name, type, module or range</label> '
+        f'<form class="filter" role="search"><label for="f{number}">'
+        "Filter kernels by name, type, module or range</label> "
         f'<input id="f{number}" type="search" autocomplete="off" spellcheck="false"> '
         f'<output for="f{number}" aria-live="polite"></output></form>\n'
         f'<div class="scroll tall" tabindex="0" role="region" aria-label="{escape(caption)}">'
