@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 ZOO := data/zoo
 
 FUZZ_SECONDS ?= 600
+FUZZ_COUNT ?= 20000
 
-.PHONY: help demo test lint types docs unit fuzz wheel clean
+.PHONY: help demo test lint types docs unit fuzz sweep wheel clean
 
 help:
 	@echo 'make demo    predict models of $(ZOO) with a device pack that ships'
@@ -16,6 +17,7 @@ help:
 	@echo 'make lint    ruff check, ruff format --check'
 	@echo 'make docs    build the documents as a site, in site/; any warning fails'
 	@echo 'make fuzz    fuzz the readers of models and packs, FUZZ_SECONDS=$(FUZZ_SECONDS) each (needs a wheel of atheris)'
+	@echo 'make sweep   try FUZZ_COUNT=$(FUZZ_COUNT) mutated models, graphs, packs and files of measurements each'
 	@echo 'make wheel   build the wheel and the sdist into dist/'
 	@echo 'make clean   remove $(VENV) and what was built'
 
@@ -38,11 +40,16 @@ docs: $(VENV)/.dev
 	$(BIN)/mkdocs build --strict --quiet
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 # Inputs that were found worth keeping stay in benchmarks/fuzz/.corpus; see docs/security.md.
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python benchmarks/fuzz/fuzz_run.py --seconds $(FUZZ_SECONDS)
+
+# The same inputs in every run; the first number is that of the first input.
+sweep: $(VENV)/.dev
+	for kind in models graphs packs measurements; do \
+	    $(BIN)/python benchmarks/fuzz/fuzz_sweep.py $$kind --count $(FUZZ_COUNT) || exit 1; done
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation

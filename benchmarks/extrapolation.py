@@ -56,10 +56,12 @@ def print_sizes(fit: KernelFit) -> None:
         codes = fit._codes(inside[learned])
         train = inside[learned]
         features = fit._rows(family, fit.table.kernel[train], codes)
-        ensemble = fit_regressor("lightgbm", PRESETS["lightgbm"][0], features, fit.target[train], fit.weight[train], 0)
-
+        taught = fit_regressor("lightgbm", PRESETS["lightgbm"], features, fit.target[train], fit.weight[train], 0)
         left_out = [inside[~learned], mine[beyond > 0]]
-        here, there = (np.abs(fit._predict(ensemble, family, part, codes) - fit.target[part]) for part in left_out)
+        here, there = (
+            np.abs(taught.predict(fit._rows(family, fit.table.kernel[part], codes)) - fit.target[part])
+            for part in left_out
+        )
         found.append((beyond[beyond > 0], there, np.full(len(there), spread(here))))
         print_distances(family, *found[-1])
     print_distances("all", *(np.concatenate(parts) for parts in zip(*found, strict=True)))

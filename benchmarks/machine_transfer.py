@@ -3,11 +3,13 @@
     python benchmarks/machine_transfer.py                         # learns, and tries it on machines left out
     python benchmarks/machine_transfer.py --machine zen3.parquet  # with one more, of `nnmeter measure data/zoo`
     python benchmarks/machine_transfer.py --save                  # writes nnmeter/devices/transfer.json
+    python benchmarks/machine_transfer.py --curves                # what few measured models of a machine give
 
 Rules:
 
-1. A pack's predictions on the zoo as it was measured on another machine give log(measured / predicted) of each model,
-   in real milliseconds of that machine. Their median is the ratio of the machines, what is left the *spread* of models.
+1. A pack's predictions on the zoo as it was measured on another machine (all of `data`, of which one has no pack) give
+   log(measured / predicted) of each model, in real milliseconds of that machine. Their median is the ratio of the
+   machines, what is left the *spread* of models.
 2. Machines of one kind have one place each on a logarithmic scale of time, by least squares from all ratios of packs to
    machines; places scatter with a standard deviation `sigma`, which is pooled over the kinds: server cores, and the
    large cores of phones, of which five more packs tell. Freedom is the number of machines less one for each kind.
@@ -18,6 +20,9 @@ Rules:
 5. Where there are two machines or more of two widths of vector instructions, the ratio may have a shift by width: it is
    taken if it predicts machines left out better than none.
 6. Left out: each machine in turn, all of 2 to 5 learnt from the others; then every pack of its kind predicts it.
+7. `--curves`: shares within ±5 and ±10 %, and mean error, with 0, 5, 10 and 20 models of each server that were
+   measured, drawn at random 8 times: `nnmeter calibrate` from each pack of another machine, and from all mixed. With 0,
+   what the reference product of both alone would give beside it.
 """
 
 from __future__ import annotations
@@ -36,11 +41,16 @@ from nnmeter.devices.identity import Verdict, match_measurements
 from nnmeter.devices.machine import VECTOR_BITS
 from nnmeter.devices.nearest import is_candidate
 from nnmeter.devices.transfer import TRANSFER_FILE
+from nnmeter.lab.evaluation.metrics import Metrics, compute_metrics
 from nnmeter.lab.measuring.store import read_measurements
+from nnmeter.lab.training.build import mix_packs, mixture_id
+from nnmeter.lab.transfer.curve import learning_curve
+from nnmeter.lab.transfer.problem import pose_problem
 from nnmeter.prediction.predict import LatencyPredictor, predict_on
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = "onnxruntime"  # with one thread
+CURVES = ("epyc-genoa-onnxruntime1.32-1t", "xeon-icelake-onnxruntime1.32-1t")
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
 # The Helio P35 (Galaxy A03s) is left out: it has small in-order cores only, as no server has; it is 6 times slower than
 # a Pixel 4, and with it sigma would be 0.78 in place of 0.49, and 85.7 % of 34 pairs held.
@@ -98,13 +108,15 @@ class Learnt:
 
 def server_ratios(extra: Sequence[Path], widths: dict[str, int]) -> list[Ratio]:
     """Ratios of server packs to measured machines; the width of vectors of each is put into `widths`."""
-    shipped = [d for d in list_devices() if is_candidate(d.card) and d.card.runtime == RUNTIME and d.card.threads == 1]
+    shipped = [d for d in list_devices() if ROOT in d.path.parents and is_candidate(d.card)]
+    shipped = [d for d in shipped if d.card.runtime == RUNTIME and d.card.threads == 1]
     packs = {device.id: load_pack(device.path) for device in shipped}
-    files = {name: ROOT / "data" / name / "models.parquet" for name in packs}
-    files = {**{name: path for name, path in files.items() if path.is_file()}, **{path.stem: path for path in extra}}
+    files = {path.parent.name: path for path in sorted((ROOT / "data").glob("*/models.parquet"))}
     found = []
-    for machine, path in files.items():
+    for machine, path in {**files, **{path.stem: path for path in extra}}.items():
         measurements, fingerprint = read_measurements(path)
+        if (fingerprint.get("runtime"), fingerprint.get("threads")) != (RUNTIME, 1):
+            continue
         widths[machine] = VECTOR_BITS.get(str(fingerprint.get("isa")), 0)
         for name, pack in packs.items():
             if match_measurements(pack.card, fingerprint).verdict is not Verdict.ANOTHER_MACHINE:
@@ -117,6 +129,37 @@ def server_ratios(extra: Sequence[Path], widths: dict[str, int]) -> list[Ratio]:
             middle = float(np.median(logs))
             found.append(Ratio("server", name, machine, middle, tuple(np.array(logs) - middle)))
     return [*found, *KNOWN]
+
+
+def learning_curves() -> None:
+    """Print what few measured models give on each server (rule 7)."""
+    packs = {name: load_pack(name) for name in CURVES}
+    for path in sorted((ROOT / "data").glob("*/models.parquet")):
+        measurements, fingerprint = read_measurements(path)
+        if (fingerprint.get("runtime"), fingerprint.get("threads")) != (RUNTIME, 1):
+            continue
+        models = [m for m in measurements if m.granularity == "model"]
+        others = [
+            pack for pack in packs.values()
+            if match_measurements(pack.card, fingerprint).verdict is Verdict.ANOTHER_MACHINE
+        ]  # fmt: skip
+        reference_ms = float(np.median([m.reference_ms for m in models]))
+        for start in [[pack] for pack in others] + ([others] if others[1:] else []):
+            problem = pose_problem(mix_packs(start), models)
+            print(f"{path.parent.name} from {mixture_id(pack.id for pack in start)}")
+            if not start[1:]:
+                told = reference_ms / float(start[0].card.reference_ms or 1.0)
+                predicted = problem.totals(np.zeros(problem.columns.count), np.arange(len(models)))[0]
+                metrics = compute_metrics((predicted * told).tolist(), problem.measured_ms.tolist())
+                left = float(np.median(problem.measured_ms / predicted)) / told
+                print(f"    0 and the product ({told:.2f}, off by {left:.2f}): {_told(metrics)}")
+            for point in learning_curve(problem, (0, 5, 10, 20), repeats=8):
+                print(f"    {point.measurements:2}: {point.within_5[0]:.1f}, {point.within_10[0]:.1f}, "
+                      f"MAPE {point.mape[0]:.1f}", flush=True)  # fmt: skip
+
+
+def _told(metrics: Metrics) -> str:
+    return f"{metrics.within_5:.1f}, {metrics.within_10:.1f}, MAPE {metrics.mape:.1f}"
 
 
 def phone_ratios(widths: dict[str, int]) -> list[Ratio]:
@@ -232,7 +275,11 @@ def main() -> None:
     parser.add_argument("--machine", type=Path, action="append", default=[], metavar="FILE",
                         help="the zoo as measured on one more machine")  # fmt: skip
     parser.add_argument("--save", action="store_true", help=f"write {TRANSFER_FILE}")
+    parser.add_argument("--curves", action="store_true", help="show what few measured models give, and end")
     arguments = parser.parse_args()
+    if arguments.curves:
+        learning_curves()
+        return
     widths = dict(KNOWN_WIDTHS)
     ratios = [*server_ratios(arguments.machine, widths), *phone_ratios(widths)]
     with_shift = shift_helps(ratios, widths)

@@ -1,70 +1,171 @@
-"""What a short campaign over the pack of another machine gives, against one from nothing: error by number of networks.
+"""What a short campaign over the packs of other machines gives: errors and intervals, by the number of networks.
 
-    python benchmarks/short_campaigns.py [--networks 50 100 200 1000] [--from-nothing]
+    python benchmarks/short_campaigns.py [--networks 110 550] [--from-nothing] [--each]
+    python benchmarks/short_campaigns.py --save       # writes nnmeter/lab/training/real_networks.json
 
-1. Two servers have a campaign and measured models in `data`: an Ice Lake and a Zen 4 core. Each is the new machine
-   once, the other's pack the prior (`nnmeter.lab.training.continued`).
+1. Three servers have measured models and a campaign, or the first minutes of one, in `data`: an Ice Lake, a Zen 4 and a
+   Zen 3 core. Each is the new machine once; the packs of the others, mixed where there are two, are the prior
+   (`nnmeter.lab.training.continued`).
 2. The first networks of the new machine's campaign are trained on; its models of `data/zoo` are scored, none of which
-   was trained on, at the kernels that were measured.
-3. `--from-nothing` trains the same networks without a prior beside it, which takes ten times as long.
+   was trained on, at the kernels that were measured, in the state of the machine that the campaign is of. `--each`
+   starts from single packs as well, `--from-nothing` from none, which takes ten times as long.
+3. Intervals are fitted to random networks. The ratio of a machine is, by confidence, the quantile of the models' errors
+   over the half widths of these intervals, the geometric mean over the numbers of networks; that of all machines is the
+   largest of theirs, for they are few. What intervals hold is told with the ratio of the other machines.
+4. From the first to the last number of networks errors fall as a power of it: `DECAY` of `nnmeter.lab.transfer.setup`
+   is the mean of the exponents.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nnmeter.devices import load_pack
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements
+from nnmeter.lab.training.real_networks import RATIO_FILE, ratios
 from nnmeter.lab.training.train import fit_predictor
 from nnmeter.predictor import KernelPredictor
+from nnmeter.predictor.shares import mix_predictors
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-MACHINES = ("epyc-genoa-onnxruntime1.32-1t", "xeon-icelake-onnxruntime1.32-1t")
+ZEN_4, ICE_LAKE, ZEN_3 = (
+    "epyc-genoa-onnxruntime1.32-1t", "xeon-icelake-onnxruntime1.32-1t", "epyc-f25m1-onnxruntime1.32-1t",
+)  # fmt: skip
+# New machine -> the packs that it starts from, the better one first, and its campaign, or as much of it as there is.
+MACHINES: dict[str, tuple[tuple[str, ...], str]] = {
+    ZEN_4: ((ICE_LAKE,), "campaign.parquet"),
+    ICE_LAKE: ((ZEN_4,), "campaign.parquet"),
+    ZEN_3: ((ZEN_4, ICE_LAKE), "setup-5m.parquet"),
+}
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one predictor says of the models of a machine.
+
+    Attributes:
+        errors: log(measured / predicted) of each model.
+        halves: half widths of its log intervals, as fitted to random networks, by confidence.
+    """
+
+    errors: Array
+    halves: Mapping[float, Array]
+
+    def ratio(self, confidence: float) -> float:
+        """Rule 3."""
+        return float(np.quantile(np.abs(self.errors) / self.halves[confidence], confidence))
+
+    def held(self, confidence: float, ratio: float) -> float:
+        """Per cent of the models inside of intervals that are so much narrower."""
+        return 100.0 * float(np.mean(np.abs(self.errors) <= ratio * self.halves[confidence]))
+
+    def describe(self) -> str:
+        """Errors in words."""
+        error = np.abs(np.exp(-self.errors) - 1.0)
+        return (
+            f"±5 % {100 * np.mean(error <= 0.05):.1f}, ±10 % {100 * np.mean(error <= 0.10):.1f}, "
+            f"MAPE {100 * error.mean():.2f}"
+        )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--networks", type=int, nargs="+", default=[50, 100, 200, 1000])
-    parser.add_argument("--from-nothing", action="store_true")
+    parser.add_argument("--networks", type=int, nargs="+", default=[110, 550])
+    parser.add_argument("--each", action="store_true", help="start from single packs as well")
+    parser.add_argument("--from-nothing", action="store_true", help="train without a prior as well")
+    parser.add_argument("--save", action="store_true", help=f"write {RATIO_FILE}")
     options = parser.parse_args()
-    for new, other in (MACHINES, MACHINES[::-1]):
-        campaign = read_measurements(DATA / new / "campaign.parquet")[0]
-        models = read_measurements(DATA / new / "models.parquet")[0]
-        prior = load_pack(other).predictor
-        print(f"{new} from {other}")
+    scored: dict[str, list[Scored]] = {}
+    for machine, (packs, file) in MACHINES.items():
+        campaign = read_measurements(DATA / machine / file)[0]
+        reference_ms = campaign[0].reference_ms
+        models = [m.at_reference(reference_ms) for m in read_measurements(DATA / machine / "models.parquet")[0]]
+        starts: dict[str, KernelPredictor | None] = {
+            " + ".join(packs): mix_predictors([load_pack(one).predictor for one in packs])
+        }
+        if options.each and packs[1:]:
+            starts |= {one: load_pack(one).predictor for one in packs}
+        if options.from_nothing:
+            starts["nothing"] = None
+        print(machine)
         for count in options.networks:
-            for start in (prior, None) if options.from_nothing else (prior,):
+            for name, start in starts.items():
                 began = time.perf_counter()
-                predictor, _ = fit_predictor(campaign[:count], prior=start)
+                found = score(fit_predictor(campaign[:count], prior=start)[0], models, start is not None)
                 took_s = time.perf_counter() - began
-                origin = "over the prior" if start is not None else "from nothing"
-                print(
-                    f"  {count:5} networks {origin}: {score(predictor, models)}; trained in {took_s:.0f} s", flush=True
-                )
+                if name == " + ".join(packs):
+                    scored.setdefault(machine, []).append(found)
+                print(f"  {count:5} networks over {name}: {found.describe()}; in {took_s:.0f} s", flush=True)
+    confidences = sorted(ratios())
+    learnt = {machine: ratio_of(rows, confidences) for machine, rows in scored.items()}
+    rows = []
+    for machine, own in scored.items():
+        others = largest_ratio([ratio for name, ratio in learnt.items() if name != machine])
+        held = {c: float(np.mean([s.held(c, others[c]) for s in own])) for c in confidences}
+        rows.append({"machine": machine, "ratio": rounded(learnt[machine]), "held": rounded(held, 1)})
+        print(f"{machine}: ratio {rounded(learnt[machine])}; with that of the others intervals hold {rounded(held, 1)}")
+    exponents = [decay(own, options.networks) for own in scored.values() if len(own) > 1]
+    if exponents:
+        each = np.round(exponents, 3).tolist()
+        print(f"errors fall with the power {np.mean(exponents):.3f} of the number of networks, by machine {each}")
+    if options.save:
+        document = {
+            "schema_version": 1,
+            "made_with": "python benchmarks/short_campaigns.py --save",
+            "ratio": rounded(largest_ratio(list(learnt.values()))),
+            "left_out": rows,
+        }
+        RATIO_FILE.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {RATIO_FILE}")
     return 0
 
 
-def score(predictor: KernelPredictor, models: Sequence[Measurement]) -> str:
-    """Errors and coverage on models, in words."""
-    errors, held = [], 0
-    for model in models:
-        prices = predictor.price(model.kernels)
+def score(predictor: KernelPredictor, models: Sequence[Measurement], narrowed: bool) -> Scored:
+    """What a predictor says of models; its intervals are `narrowed` already where it had a prior."""
+    model = predictor.intervals
+    if narrowed:
+        model = replace(model, multipliers={c: m / ratios()[c] for c, m in model.multipliers.items()})
+    errors: list[float] = []
+    halves: dict[float, list[float]] = {c: [] for c in model.multipliers}
+    for measured in models:
+        prices = predictor.price(measured.kernels)
         total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
-        low, high = predictor.intervals.interval_ms(total, prices, 0.9)
-        held += low <= model.latency_ms <= high
-        errors.append(abs(total / model.latency_ms - 1))
-    error = np.array(errors)
-    return (
-        f"±5 % {100 * np.mean(error <= 0.05):.1f}, ±10 % {100 * np.mean(error <= 0.10):.1f}, "
-        f"MAPE {100 * error.mean():.2f}, 90 % intervals hold {100 * held / len(models):.1f}"
-    )
+        errors.append(float(np.log(measured.latency_ms / total)))
+        for confidence, found in halves.items():
+            found.append(float(np.log(total / model.interval_ms(total, prices, confidence)[0])))
+    return Scored(np.array(errors), {c: np.array(found) for c, found in halves.items()})
+
+
+def ratio_of(own: Sequence[Scored], confidences: Sequence[float]) -> dict[float, float]:
+    """Of one machine (rule 3)."""
+    return {c: float(np.exp(np.mean([np.log(s.ratio(c)) for s in own]))) for c in confidences}
+
+
+def largest_ratio(learnt: Sequence[Mapping[float, float]]) -> dict[float, float]:
+    """Of several machines (rule 3)."""
+    return {c: max(one[c] for one in learnt) for c in learnt[0]}
+
+
+def rounded(values: Mapping[float, float], digits: int = 3) -> dict[str, float]:
+    return {str(c): round(value, digits) for c, value in values.items()}
+
+
+def decay(own: Sequence[Scored], networks: Sequence[int]) -> float:
+    """Rule 4."""
+    first, last = (np.mean(np.abs(np.exp(-s.errors) - 1.0)) for s in (own[0], own[-1]))
+    return float(np.log(first / last) / np.log(networks[-1] / networks[0]))
 
 
 if __name__ == "__main__":

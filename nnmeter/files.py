@@ -24,6 +24,7 @@ from nnmeter.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _DESCRIPTOR = re.compile(r"/dev/fd/\d+|/proc/\w+(/task/\d+)?/fd/\d+")
+_LARGE_EXPONENT = re.compile(rb"\d[eE]\+?\d{3}")  # of what may be too large for a float
 _MOST_LINKS = 40  # as Linux has it
 
 
@@ -134,8 +135,12 @@ def read_limited(path: str | os.PathLike[str], most: int, follow: bool = True) -
     return data
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes, finite: bool = False) -> Any:
     """The content of a JSON file, if it is not so large that it could fill the memory.
+
+    Args:
+        data: the bytes of the file.
+        finite: refuse numbers that are none, which Python reads and JSON does not know.
 
     Raises:
         ValueError: it is no JSON, has more than `MAX_JSON_BYTES`, or may hold more than `MAX_JSON_VALUES` values.
@@ -145,9 +150,21 @@ def parse_json(data: bytes) -> Any:
     if sum(map(data.count, (b",", b"[", b"{", b":"))) > MAX_JSON_VALUES:
         raise ValueError(f"more than {MAX_JSON_VALUES} values")
     try:
-        return json.loads(data)
+        if not finite:
+            return json.loads(data)
+        large = _LARGE_EXPONENT.search(data)
+        return json.loads(data, parse_constant=_no_number, parse_float=_finite if large else None)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text:.40} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if abs(number) < float("inf") else _no_number(text)
 
 
 def sha256_of(data: bytes) -> str:

@@ -7,8 +7,9 @@ table, with what was measured at the limits. Limits of single tensors (rank, ele
 Quantities, in the order in which a model is read:
 
 1. `MAX_FILE_BYTES`: the file, weights included. `MAX_GRAPH_BYTES`: what is left without the payload of tensors.
-2. `MAX_NODES`, `MAX_EDGES` (inputs and outputs of all operators), `MAX_DEPTH` (graphs in graphs, functions in
-   functions), `MAX_NAME` (characters), `MAX_LISTED` (elements in lists of attributes), `MAX_DOMAINS` (operator sets).
+2. `MAX_NODES`, `MAX_EDGES` (inputs, outputs and attributes of all operators), `MAX_GRAPHS` (all that are nested),
+   `MAX_DEPTH` (graphs in graphs, functions in functions), `MAX_NAME` (characters), `MAX_LISTED` (elements in lists of
+   attributes), `MAX_DOMAINS` (operator sets).
 3. What functions and branches may grow to when they are put in the place of their calls: `MAX_EXPANDED_NODES`,
    `MAX_EXPANDED_PARTS` (operators, tensors and attributes), `MAX_EXPANDED_CHARACTERS` (of names that are made).
 4. `MAX_SEQUENCE`: tensors in one sequence; `MAX_SEQUENCES`: in all sequences of a model. `MAX_OPERATIONS`: FLOPs or
@@ -24,6 +25,7 @@ MAX_FILE_BYTES = 1 << 40
 MAX_GRAPH_BYTES = 256 << 20
 MAX_NODES = 250_000
 MAX_EDGES = 2_000_000
+MAX_GRAPHS = 20_000
 MAX_DEPTH = 32
 MAX_NAME = 65_536
 MAX_LISTED = 20_000_000

@@ -141,6 +141,14 @@ def test_json_that_is_none_is_a_value_error(data: bytes) -> None:
         parse_json(data)
 
 
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-2.5E+400", '{"a": [1, 1e309]}'])
+def test_numbers_that_are_none_are_refused_where_that_is_asked_for(text: str) -> None:
+    parse_json(text.encode())
+    with pytest.raises(ValueError, match="is no number"):
+        parse_json(text.encode(), finite=True)
+    assert parse_json(b"[1e300, 2.5, 1]", finite=True) == [1e300, 2.5, 1]
+
+
 def test_json_beyond_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_json(b"[1, 2, {}]") == [1, 2, {}]
     monkeypatch.setattr("nnmeter.files.MAX_JSON_VALUES", 3)

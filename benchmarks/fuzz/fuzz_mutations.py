@@ -63,7 +63,7 @@ def mutate_model(data: bytes, most: int, seed: int, mutate_bytes: Mutate) -> byt
     except DecodeError:
         return mutate_bytes(data, most)
     for _ in range(chance.randint(1, 4)):
-        _change_message(model, chance)
+        change_once(model, chance)
     try:
         made = model.SerializeToString()
     except (ValueError, DecodeError):
@@ -71,7 +71,7 @@ def mutate_model(data: bytes, most: int, seed: int, mutate_bytes: Mutate) -> byt
     return made if len(made) <= most else mutate_bytes(data, most)
 
 
-def _change_message(message: Message, chance: random.Random) -> None:
+def change_once(message: Message, chance: random.Random) -> None:
     """Change one field somewhere below a message."""
     while True:
         fields = [field for field, _ in message.ListFields()]
@@ -136,6 +136,17 @@ def _scalar(field: FieldDescriptor, chance: random.Random) -> Any:
     return chance.choice((*_NUMBERS, *range(12)))
 
 
+def change_bytes(data: bytes, most: int) -> bytes:
+    """A change of some bytes such as libFuzzer makes; the data decide which."""
+    chance = random.Random(data)
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        changed[chance.randrange(len(changed) + 1) :][:1] = bytes([chance.randrange(256)])
+        if changed:
+            changed[chance.randrange(len(changed))] = chance.randrange(256)
+    return bytes(changed[:most])
+
+
 def mutate_part(data: bytes, most: int, seed: int, mutate_bytes: Mutate, trees: int) -> bytes:
     """Another part of a device pack; the first byte says which, and `trees` is that of the archive."""
     chance = random.Random(seed)
@@ -175,6 +186,67 @@ def _change_json(content: Any, chance: random.Random) -> None:
         else:
             content[key] = deepcopy(chance.choice(_JSON_VALUES))
         return
+
+
+def mutate_measurements(data: bytes, most: int, seed: int, mutate_bytes: Mutate) -> bytes:
+    """Another file of measurements: with other bytes, or another table written as one that is whole."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    chance = random.Random(seed)
+    if chance.random() < 0.2:
+        return mutate_bytes(data, most)
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+        columns = {name: table[name].to_pylist() for name in table.column_names}
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        return mutate_bytes(data, most)
+    told = dict(table.schema.metadata or {})
+    for _ in range(chance.randint(1, 3)):
+        _change_table(columns, told, chance)
+    stream = io.BytesIO()
+    try:
+        made = pa.table(columns).replace_schema_metadata(told)
+        parquet.write_table(made, stream)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return mutate_bytes(data, most)
+    return stream.getvalue() if stream.tell() <= most else mutate_bytes(data, most)
+
+
+def _change_table(columns: dict[str, list[Any]], told: dict[bytes, bytes], chance: random.Random) -> None:
+    kind, name = chance.random(), chance.choice(sorted(columns) or [""])
+    if kind < 0.2 or not name:
+        key = chance.choice(sorted(told) or [b"x"])
+        told[key] = _json(told.get(key, b"{}"), chance, 4096, change_bytes)
+    elif kind < 0.25:
+        del columns[name]
+    elif kind < 0.35:
+        columns[name] = [chance.choice(_JSON_VALUES[:12]) for _ in columns[name]]
+    elif kind < 0.4:
+        for values in columns.values():
+            values[:] = values[:1] * chance.choice((0, 1, 2, 9))
+    elif columns[name]:
+        row = chance.randrange(len(columns[name]))
+        value = columns[name][row]
+        if isinstance(value, list) and value and chance.random() < 0.8:
+            value[chance.randrange(len(value))] = _other(chance.choice(value), chance)
+        elif isinstance(value, list):
+            columns[name][row] = value[1:] if chance.random() < 0.5 else value * 2
+        else:
+            columns[name][row] = _other(value, chance)
+
+
+def _other(value: Any, chance: random.Random) -> Any:
+    """Another value of the same type: of a text that is JSON, other JSON."""
+    if isinstance(value, str):
+        return (
+            _json(value.encode(), chance, 4096, change_bytes).decode("utf-8", "replace")
+            if value[:1] in "[{"
+            else (chance.choice(_TEXTS))
+        )
+    if isinstance(value, float):
+        return chance.choice((*_FLOATS, value * 1e6, value * 1e-6))
+    return chance.choice(_NUMBERS)
 
 
 def _archive(data: bytes, chance: random.Random) -> bytes | None:

@@ -107,7 +107,7 @@ def models() -> Iterator[bytes]:
 
 
 def _model(
-    name: str, nodes: list[onnx.NodeProto], functions: list[onnx.FunctionProto] | None = None, opset: int = 15
+    name: str, nodes: list[onnx.NodeProto], functions: list[onnx.FunctionProto] | None = None, opset: int = 17
 ) -> onnx.ModelProto:
     inputs = [
         helper.make_tensor_value_info("x", _FLOAT, ["n", 4, 8, 8]),
@@ -153,7 +153,7 @@ def _nested() -> onnx.ModelProto:
 
 
 def _with_functions() -> onnx.ModelProto:
-    imports = [helper.make_opsetid("", 15), helper.make_opsetid("f", 1)]
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
     leaky = helper.make_node("LeakyRelu", ["a"], ["b"])
     leaky.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT))
     leaf = helper.make_function("f", "Leaf", ["a"], ["b"], [leaky], imports, attributes=["slope"])
@@ -291,6 +291,36 @@ def pack_parts(directory: Path) -> Iterator[bytes]:
                 np.savez(stream, **arrays)
             data = stream.getvalue()
         yield bytes([number]) + data
+
+
+def measurement_files(directory: Path) -> Iterator[bytes]:
+    """Files of measurements: of few rows, of enough to train on, and of one that others published."""
+    from nnmeter.graph.ir import TensorType
+    from nnmeter.kernels.kernel import KernelSignature
+    from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.lab.measuring.store import write_measurements
+
+    def kernel(channels: int) -> KernelSignature:
+        kinds = TensorType("float32", (1, 8, 16, 16)), TensorType("float32", (channels, 8, 3, 3))
+        written = TensorType("float32", (1, channels, 16, 16))
+        return KernelSignature("Conv+Relu", "Conv", "", kinds, (False, True), (written,), (("kernel_shape", (3, 3)),))
+
+    def row(number: int, runs: int) -> Measurement:
+        return Measurement(
+            id=f"block:net-{number}", granularity="block", network=f"net-{number}", family=f"f{number % 3}",
+            kernels=(kernel(8 + number), kernel(16)), latency_ms=1.0 + number / 8, min_ms=1.0 if runs else float("nan"),
+            median_ms=1.0 + number / 8 if runs else float("nan"), p90_ms=9.0 if runs else float("nan"), runs=runs,
+            reference_ms=1.25, half_ms=(1.0, 1.5), threads=1, batch=1, sitting="2026-01-01T00:00:00",
+            kernel_ms=(0.5, 0.25) if runs else (), kernel_spread=(0.03, 0.1) if runs else (),
+            kernel_runs=9 if runs else 0,
+        )  # fmt: skip
+
+    fingerprint = {"cpu": "Some CPU", "runtime": "onnxruntime", "runtime_version": "1.32.0", "threads": 1,
+                   "precision": "float32", "flags": ["avx2"], "reference_ms": 1.25}  # fmt: skip
+    for count, runs in ((2, 8), (40, 8), (5, 0)):
+        path = directory / f"{count}.parquet"
+        write_measurements(path, [row(number, runs) for number in range(count)], fingerprint)
+        yield path.read_bytes()
 
 
 PARTS = ("manifest.json", "card.json", "rules.json", "predictor.json", "trees.npz", "scorecard.json")

@@ -41,7 +41,7 @@ class Assumptions:
 
     def _checked(self, name: str, shape: Sequence[int]) -> tuple[int, ...]:
         for size in shape:
-            if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= MAX_ELEMENTS:
+            if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= MAX_ELEMENTS:
                 raise ModelError(
                     f"{self._source}: tensor '{name}' cannot have a dimension {size!r}; give whole numbers"
                 )

@@ -28,6 +28,7 @@ import numpy as np
 
 from nnmeter.binding.assumptions import Assumptions, empty_tensors
 from nnmeter.binding.dimensions import expressions, with_derived
+from nnmeter.binding.free_axes import free_axes
 from nnmeter.binding.inference import Inference
 from nnmeter.binding.relations import Linear, completed, implied_relations, words
 from nnmeter.errors import ModelError, brief
@@ -48,12 +49,14 @@ _NAMED = 8  # inputs that a message names
 def bind_shapes(
     model: UnboundModel,
     sizes: InputSizes = AS_DECLARED,
+    keep_branches: bool = False,
 ) -> Graph:
     """Bind the free dimensions of a model and infer the type of every tensor.
 
     Args:
         model: what `read_model` returned; it is not changed and may be bound again.
         sizes: what the model leaves open; one size for each dimension.
+        keep_branches: leave every `If` where it is, also one whose branch is known: a runtime's own graph is as it is.
 
     Returns:
         The graph, every tensor with a static type.
@@ -117,7 +120,7 @@ def bind_shapes(
         relations = _relations(model, sizes, free, named)
         followed = completed(relations, known_sizes)
         if followed and min(followed.values()) >= 0:
-            graph = bind_shapes(model, replace(sizes, dims={**sizes.dims, **followed}))
+            graph = bind_shapes(model, replace(sizes, dims={**sizes.dims, **followed}), keep_branches)
             told = ", ".join(f"{name} = {size}" for name, size in followed.items())
             graph.warnings.append(
                 Note(
@@ -129,16 +132,23 @@ def bind_shapes(
         wrong = f"it has no dimension '{brief(strange[0], 80)}'; " if strange else ""
         raise ModelError(f"{model.source}: {wrong}{_remaining(free, known_sizes, named, relations)}")
     assumptions = Assumptions(model.source, sizes.assume)
-    inference = Inference(model.source, model.opsets, known_sizes, assumptions, sizes.trips)
+    inference = Inference(model.source, model.opsets, known_sizes, assumptions, sizes.trips, keep_branches)
     fitting = {n: _fitted(model, types[n], value) for n, value in arrays.items() if value.size <= MAX_KNOWN_ELEMENTS}
     graph = inference.run(model, types, values=fitting, sequences=elements)
     assumptions.check_met()
+    graph.warnings.extend(model.notes)
     if model.repeated_names:
         name = brief(model.repeated_names[0], 80)
         said = (
             f"several nodes are named '{name}', for which ONNX Runtime refuses the model; give each a name of its own"
         )
         graph.warnings.append(Note(said, "runtime", name))
+    if sizes.session == "free":
+        free_here = free_axes(bind_shapes, model, sizes, graph)
+        graph.free = free_here or {}
+        if free_here is None:
+            said = "what follows from its free dimensions could not be told; counted as in a session that knows them"
+            graph.warnings.append(Note(said, "session"))
     unused = sorted(set(sizes.dims) - set(named))
     has = f" (there are {', '.join(sorted(named))})" if named else ""
     graph.warnings.extend(empty_tensors(graph.nodes, graph.types, graph.values))

@@ -56,6 +56,16 @@ def inline_branch(node: Node, branch: UnboundGraph) -> UnboundGraph:
     )
 
 
+def nested_size(graph: UnboundGraph, depth: int = 1) -> int:
+    """Steps that it takes to rename what the graphs nested in a graph capture: each operator as often as it is deep."""
+    count = 0
+    for node in graph.nodes:
+        for value in node.attributes.values():
+            if isinstance(value, UnboundGraph):
+                count += depth * len(value.nodes) + nested_size(value, depth + 1)
+    return count
+
+
 class _Visible:
     """New names of tensors, but for those that a nested graph hides; a copy for every graph would be quadratic."""
 

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 
 from nnmeter.errors import ModelError
@@ -26,6 +27,7 @@ class _Parser:
 
     def __init__(self, text: str, names: Collection[str]) -> None:
         self._names = names
+        self._whole = text  # no part of itself
         self.used: dict[str, None] = {}
         self._tokens: list[re.Match[str]] = []
         text, end = text.strip(), 0
@@ -74,7 +76,7 @@ class _Parser:
         if number is not None:
             value = int(number)
             return lambda sizes: value
-        if name is None or name not in self._names:
+        if name is None or name not in self._names or name == self._whole:
             raise ValueError("unknown")
         self.used[name] = None
         return lambda sizes: sizes[name]
@@ -93,11 +95,12 @@ def _joined(operator: str, left: Expression, right: Expression) -> Expression:
 def expressions(names: Collection[str]) -> dict[str, tuple[tuple[str, ...], Expression]]:
     """Those of a model's dimensions that follow from others: the names each is made of, and how."""
     found = {}
+    known = frozenset(names)
     for name in names:
         if len(name) > _LONGEST or name.isidentifier():
             continue
         try:
-            parser = _Parser(name, [other for other in names if other != name])
+            parser = _Parser(name, known)
             expression = parser.whole()
         except (ValueError, RecursionError):
             continue
@@ -119,18 +122,26 @@ def with_derived(source: str, names: Collection[str], given: Sizes) -> dict[str,
     """
     sizes = dict(given)
     known = expressions(names)
-    for _ in range(len(known) + 1):
+    concerned: dict[str, list[str]] = {}  # by a dimension, the expressions that it is part of, and itself
+    for name, (parts, _) in known.items():
+        for part in (name, *parts):
+            concerned.setdefault(part, []).append(name)
+    pending = deque(known)
+    while pending:
+        name = pending.popleft()
+        parts, expression = known[name]
+        missing = [part for part in parts if part not in sizes]
         before = len(sizes)
-        for name, (parts, expression) in known.items():
-            missing = [part for part in parts if part not in sizes]
-            if not missing:
-                _check(source, name, parts, _value(expression, sizes), sizes)
-            elif len(missing) == 1 and name in sizes:
-                found = _solved(expression, missing[0], sizes[name], sizes)
-                if found is not None:
-                    sizes[missing[0]] = found
-        if len(sizes) == before:
-            break
+        if not missing:
+            _check(source, name, parts, _value(expression, sizes), sizes)
+            learned = name
+        elif len(missing) == 1 and name in sizes:
+            learned = missing[0]
+            found = _solved(expression, learned, sizes[name], sizes)
+            if found is not None:
+                sizes[learned] = found
+        if len(sizes) > before:
+            pending.extend(concerned[learned])
     return sizes
 
 

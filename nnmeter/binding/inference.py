@@ -11,10 +11,10 @@ Rules:
    (`nnmeter.binding.assumptions`). Where the file declares a smaller static shape than the bound, that one counts.
 6. An operator that no table knows has the shapes that its package declares (`nnmeter.operators.custom`), else those of
    rule 3, and a warning; one that cannot be priced is an error (`nnmeter.operators.table.REFUSED`).
-7. A node is checked before its rule is asked: kinds of attributes, what must be there, how many inputs and outputs. A
-   rule says what else does not fit (`ShapeError`). Where it fails in another way, ONNX's own checks decide: what they
-   refuse is a fault of the model; what they accept is one of nnmeter (`OperatorFaultError`); of an operator that they
-   do not know, it may be either, and the error says so.
+7. A node is checked before its rule is asked: number and types of inputs, kinds of attributes, what must be there
+   (`nnmeter.operators.schemas`), and whether sizes fit each other (`nnmeter.operators.shape_rules.fitting`). A rule
+   says what else does not fit (`ShapeError`). Where it fails in another way, ONNX's own checks decide whose fault it is
+   (`nnmeter.binding.faults`).
 8. The value of an initializer that may be overridden serves to infer shapes; it is no constant, nor is what follows.
 """
 
@@ -22,25 +22,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from shlex import quote
 from typing import Any
 
 import numpy as np
 
 from nnmeter.binding.assumptions import Assumptions
-from nnmeter.binding.branches import inline_branch, own_tensors, taken_branch
+from nnmeter.binding.branches import inline_branch, nested_size, own_tensors, taken_branch
+from nnmeter.binding.declarations import check_declared
+from nnmeter.binding.faults import Faults
 from nnmeter.binding.layers import Layer
+from nnmeter.binding.undetermined import Undetermined
 from nnmeter.binding.values import propagate
-from nnmeter.errors import ModelError, NnmeterError, OperatorFaultError, brief
+from nnmeter.errors import NnmeterError
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import DeclaredType, UnboundGraph, UnboundModel
-from nnmeter.limits import MAX_EXPANDED_CHARACTERS
+from nnmeter.limits import MAX_EXPANDED_CHARACTERS, MAX_EXPANDED_PARTS
 from nnmeter.operators.arity import wrong_arity
-from nnmeter.operators.attributes import wrong_attribute
 from nnmeter.operators.classical import NOTED
 from nnmeter.operators.cost import NESTED_COST, operator_cost
 from nnmeter.operators.noted import NOTING, noted
+from nnmeter.operators.schemas import Schemas
 from nnmeter.operators.shape_rules import RULES
 from nnmeter.operators.shape_rules.common import (
     Body,
@@ -50,21 +52,17 @@ from nnmeter.operators.shape_rules.common import (
     ShapeError,
     UnknownShapeError,
     check_size,
-    show,
 )
 from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, padded_channels
 from nnmeter.operators.shape_rules.fitting import check_fit
-from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS, REFUSED, refusal
 
 # What a rule meets in a node whose inputs or attributes do not fit, or where it has a fault of its own (rule 7).
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 _NO_RULES: dict[str, Any] = {}
-_REFUSED_DOMAINS = frozenset(domain for domain, _ in REFUSED)
 _MAX_BODIES = 4096  # nested graphs that are inferred, each as often as it is: what a small file can ask for is bounded
-_MAX_BODY_NODES = 1_000_000
+_MAX_BODY_NODES = 100_000
 _MAX_KNOWN_BYTES = 256 << 20  # of computed values; what comes behind is not known
-_CHECK = "check the model, or the shapes given for its inputs"
 
 
 class Inference:
@@ -76,6 +74,7 @@ class Inference:
         sizes: the sizes given to named free dimensions, for types that the file declares.
         assumptions: shapes that the user assumes of tensors.
         trips: trip counts that the user gave, by the name of the node.
+        keep_branches: leave every `If` where it is, whatever is known of its condition.
     """
 
     def __init__(
@@ -85,19 +84,22 @@ class Inference:
         sizes: Mapping[str, int],
         assumptions: Assumptions | None = None,
         trips: Mapping[str, int] | None = None,
+        keep_branches: bool = False,
     ) -> None:
         self._source = source
-        self._declarations: dict[int, tuple[UnboundGraph, dict[str, DeclaredType]]] = {}
-        self._characters = 0
+        self._keep_branches = keep_branches
+        self._characters = self._renamed = 0
         self._known_bytes = 0
         self._opsets = opsets
         self._sizes = sizes
         self._assumptions = Assumptions(source) if assumptions is None else assumptions
+        self._faults = Faults(source, self._assumptions)
+        self._schemas = Schemas(opsets)
+        self._undetermined = Undetermined(self._faults, self._assumptions, self._schemas)
         self._trips = dict(trips or {})
         self._asked: set[str] = set()
         self._bodies = self._body_nodes = 0
         self._overridable: set[str] = set()  # constants that may be overridden, and values that follow from them
-        self._unknown: set[tuple[str, str]] = set()
         self.warnings: list[Note] = []
 
     def unused_trips(self) -> list[str]:
@@ -156,6 +158,9 @@ class Inference:
             self._overridable.update(graph.overridable)
         with np.errstate(all="ignore"):
             nodes = self._infer(graph.nodes, context, graph, initializers)
+        declared = context.value_info()
+        if declared:
+            check_declared(declared, nodes, context, self._faults, outer is None)
         if outer:
             types, values = own_tensors(graph, nodes, types, values)
         if context.bounded:
@@ -224,7 +229,7 @@ class Inference:
             warned = len(context.warnings)
             inputs = [types[name] if name else None for name in node.inputs]
             if node.op_type in _WITH_GRAPHS and not node.domain:
-                taken = taken_branch(node, values)
+                taken = None if self._keep_branches else taken_branch(node, values)
                 if taken is not None:
                     if node.inputs[0] in bounded:
                         context.bound(node, "data decide which branch is taken; counted as that of the bounded shapes")
@@ -241,11 +246,13 @@ class Inference:
             rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             warned = len(self.warnings)
             try:
-                wrong = wrong_attribute(node) or (wrong_arity(node, self._opsets) if rule is not None else None)
+                wrong = self._schemas.wrong(node, inputs)
+                if wrong is None and node.domain and rule is not None:
+                    wrong = wrong_arity(node, self._opsets)
                 if wrong is not None:
                     raise ShapeError(wrong)
                 if rule is None:
-                    outputs = self._without_rule(node, inputs, context)
+                    outputs = self._undetermined.without_rule(node, inputs, context)
                 else:
                     if not node.domain:
                         check_fit(node, inputs, context)
@@ -255,39 +262,39 @@ class Inference:
                         noted = {**node.attributes, **dict(zip(NESTED_COST, cost, strict=True))}
                         node = replace(node, attributes=noted)
                     if len(self.warnings) > warned and node.op_type not in _WITH_GRAPHS:
-                        outputs = self._refined(node, outputs, context, warned)
+                        outputs = self._undetermined.refined(node, outputs, context, warned)
                     if node.op_type in NOTING:
                         node = self._noted(node, inputs, context)
             except NnmeterError:
                 raise
             except UnknownShapeError as fault:
-                outputs = self._declared(node, inputs, context, str(fault))
+                outputs = self._undetermined.declared(node, inputs, context, str(fault))
             except ShapeError as fault:
-                raise self._fault(node, str(fault)) from fault
+                raise self._faults.of_node(node, str(fault)) from fault
             except _MISFITS as fault:
-                raise self._misfit(node, inputs, context, fault) from fault
+                raise self._faults.of_rule(node, inputs, context, fault) from fault
             if bounded and not bounded.keys().isdisjoint(node.inputs):
                 context.mark_bounded(node)
             if assumptions:
                 try:
                     outputs = assumptions.applied(node, outputs, context, warned)
                 except ShapeError as fault:
-                    raise self._fault(node, str(fault), "--assume is for shapes that depend on data") from fault
+                    raise self._faults.of_node(
+                        node, str(fault), "--assume is for shapes that depend on data"
+                    ) from fault
             named = node.outputs
             if len(outputs) < len(named):
-                raise self._fault(node, f"it has {len(named)} outputs, the operator {len(outputs)}")
+                raise self._faults.of_node(node, f"it has {len(named)} outputs, the operator {len(outputs)}")
             for name, kind in zip(named, outputs, strict=False):
                 if name:
-                    if kind not in inputs:
-                        try:
-                            check_size(kind)
-                        except ShapeError as fault:
-                            raise self._fault(node, str(fault)) from fault
-                    types[name] = kind
+                    try:
+                        types[name] = check_size(kind)
+                    except ShapeError as fault:
+                        raise self._faults.of_node(node, str(fault)) from fault
             if not node.domain and self._known_bytes < _MAX_KNOWN_BYTES:
-                propagate(node, inputs, outputs, values)
-                self._known_bytes += sum(values[n].nbytes for n in named if n in values)
-                if self._overridable and self._follows_overridable(node):
+                added = propagate(node, inputs, outputs, values)
+                self._known_bytes += added
+                if added and self._overridable and self._follows_overridable(node):
                     self._overridable.update(name for name in named if name in values)
             result.append(node)
         return result
@@ -304,112 +311,23 @@ class Inference:
             return node
         return replace(node, attributes={**node.attributes, **found.attributes})
 
-    def _refined(
-        self, node: Node, outputs: Sequence[TensorType], context: Context, warned: int
-    ) -> Sequence[TensorType]:
-        """Types by rule 5."""
-        refined = list(outputs)
-        for position, name in enumerate(node.outputs):
-            declared = context.declared(name) if name and position < len(refined) else None
-            if declared is None or declared == refined[position]:
-                continue
-            bound = refined[position]
-            if len(declared.shape) == len(bound.shape) and declared.dtype == bound.dtype:
-                fits = all(d <= b for d, b in zip(declared.shape, bound.shape, strict=True))
-                refined[position] = declared if fits else bound
-        if refined != list(outputs):
-            del self.warnings[warned:]
-            context.bound(node, "has the shape that the file declares, because the run decides it")
-        return refined
-
-    def _without_rule(self, node: Node, inputs: Sequence[TensorType | None], context: Context) -> Sequence[TensorType]:
-        """Types by rule 6."""
-        if node.domain in _REFUSED_DOMAINS:
-            reason = refusal(node.op_type, node.domain)
-            if reason is not None:
-                subject, _, remedy = reason.partition("; ")
-                raise self._fault(node, subject, remedy)
-        if node.domain in KNOWN_DOMAINS and node.op_type in OPERATORS:
-            return self._declared(node, inputs, context, "has no shape rule")
-        from nnmeter.operators.custom import declared_operator
-
-        own = declared_operator(node.op_type, node.domain)
-        found = None
-        if own is None:
-            self._unknown_operator(node)
-        else:
-            values = [context.value(node, position) for position in range(len(node.inputs))]
-            found = own.output_types(node.attributes, inputs, values)
-        return self._declared(node, inputs, context, "nothing declares it") if found is None else found
-
-    def _unknown_operator(self, node: Node) -> None:
-        key = (node.domain, node.op_type)
-        if key not in self._unknown:
-            self._unknown.add(key)
-            name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            said = (
-                f"operator {name} is unknown: it counts one operation an output element and its bytes; "
-                f"a package can declare its cost (entry point nnmeter.operators)"
-            )
-            self.warnings.append(Note(said, "unknown", name))
-
     def _count(self, node: Node, branch: UnboundGraph) -> None:
         """Count the names that are made when a branch takes the place of its `If`: they grow with every level."""
         names = sum(1 + len(n.inputs) + len(n.outputs) for n in branch.nodes) + len(branch.constants)
         self._characters += (len(node.name) + 1) * names
         if self._characters > MAX_EXPANDED_CHARACTERS:
-            raise self._fault(
+            raise self._faults.of_node(
                 node,
                 f"its branches, put in its place, have names of more than {MAX_EXPANDED_CHARACTERS} characters",
                 "give the operators shorter names",
             )
-
-    def _declared(
-        self, node: Node, inputs: Sequence[TensorType | None], context: Context, why: str
-    ) -> Sequence[TensorType]:
-        """Types by rule 3."""
-        from nnmeter.binding.onnx_inference import infer_with_onnx
-
-        found = infer_with_onnx(node, inputs, context.values, self._opsets)
-        if found is not None:
-            return found
-        assumed = self._assumptions.unknown(node, inputs, context.value_info(), context)
-        if assumed is not None:
-            return assumed
-        types = []
-        for name in node.outputs:
-            kind = context.declared(name) if name else TensorType("float32", (0,))
-            if kind is None:
-                raise self._fault(
-                    node,
-                    f"the shape of '{name}' cannot be determined: {why}",
-                    f"give it with --assume {quote(name + '=')}AxBxC, or declare it in the model (value_info)",
-                )
-            types.append(kind)
-        context.bound(node, f"has the shape that the file declares, because {why}")
-        return types
-
-    def _misfit(
-        self, node: Node, inputs: Sequence[TensorType | None], context: Context, fault: Exception
-    ) -> ModelError | OperatorFaultError:
-        """Whose fault it is that a rule failed (rule 7)."""
-        from nnmeter.binding.onnx_inference import ask_onnx
-
-        verdict, reason = ask_onnx(node, inputs, context.values, self._opsets)
-        if verdict == "refused":
-            return self._fault(node, f"its inputs or attributes do not fit the operator ({_seen(inputs)}): {reason}")
-        what = f"{type(fault).__name__}: {fault}"
-        if verdict == "unknown":
-            return self._fault(
+        self._renamed += nested_size(branch)
+        if self._renamed > MAX_EXPANDED_PARTS:
+            raise self._faults.of_node(
                 node,
-                f"its inputs or attributes do not fit the operator ({_seen(inputs)}; {what})",
-                "check the model; if a runtime runs it, please report it as a fault of nnmeter",
+                f"the graphs in its branches would have to be renamed in more than {MAX_EXPANDED_PARTS} steps",
+                "simplify the model before",
             )
-        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        return OperatorFaultError(
-            f"{self._source}: node '{brief(node.name, 200)}': the rule of {brief(name, 200)} failed on inputs that fit "
-            f"the operator ({brief(_seen(inputs))}): {what}"
-        )
 
     def _static(self, declared: DeclaredType | None) -> TensorType | None:
         if declared is None or declared.dims is None:
@@ -417,17 +335,6 @@ class Inference:
         sizes = tuple([self._sizes.get(d, d) if isinstance(d, str) else d for d in declared.dims])
         return DeclaredType(declared.name, declared.dtype, sizes, declared.container).static
 
-    def _fault(self, node: Node, fault: str, remedy: str = _CHECK) -> ModelError:
-        domain = f"{node.domain}." if node.domain else ""
-        if remedy == _CHECK and self._assumptions.bounded:
-            remedy = f"{remedy}, {self._assumptions.remedy()}"
-        name, operator = brief(node.name, 200), brief(f"{domain}{node.op_type}", 200)
-        return ModelError(f"{self._source}: node '{name}' ({operator}): {brief(fault)}; {remedy}")
-
 
 _OF_TYPES = frozenset({"Shape", "Size"})  # their values follow from types alone
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-
-
-def _seen(inputs: Sequence[TensorType | None]) -> str:
-    return ", ".join("absent" if t is None else f"{t.dtype} {show(t.shape)}" for t in inputs) or "no inputs"

@@ -21,6 +21,16 @@ def infer_with_onnx(
     node: Node, inputs: Sequence[TensorType | None], values: Mapping[str, np.ndarray[Any, Any]], opsets: dict[str, int]
 ) -> list[TensorType] | None:
     """The types of a node's outputs, or None where onnx does not know them, is not there, or refuses the node."""
+    found = _found(node, inputs, values, opsets)
+    if found is None:
+        return None
+    kinds = [_static(found.get(name)) if name else TensorType("float32", (0,)) for name in node.outputs]
+    return None if None in kinds else [kind for kind in kinds if kind is not None]
+
+
+def _found(
+    node: Node, inputs: Sequence[TensorType | None], values: Mapping[str, np.ndarray[Any, Any]], opsets: dict[str, int]
+) -> dict[str, onnx.TypeProto] | None:
     if any(isinstance(v, Graph | UnboundGraph | TensorType) for v in node.attributes.values()):
         return None
     try:
@@ -32,11 +42,21 @@ def infer_with_onnx(
     except (defs.SchemaError, TypeError):  # the latter for a version that is no 32-bit number
         return None
     try:
-        found = _inferred(schema, node, inputs, values, opsets)
+        return _inferred(schema, node, inputs, values, opsets)
     except _refusals():
         return None
-    kinds = [_static(found.get(name)) if name else TensorType("float32", (0,)) for name in node.outputs]
-    return None if None in kinds else [kind for kind in kinds if kind is not None]
+
+
+def infer_element_types(
+    node: Node, inputs: Sequence[TensorType | None], values: Mapping[str, np.ndarray[Any, Any]], opsets: dict[str, int]
+) -> dict[str, str]:
+    """The element types of a node's outputs, of which onnx need not know the shapes; empty where it knows none."""
+    found = _found(node, inputs, values, opsets)
+    return {
+        name: DTYPE_OF_CODE[proto.tensor_type.elem_type]
+        for name, proto in (found or {}).items()
+        if proto.HasField("tensor_type") and proto.tensor_type.elem_type in DTYPE_OF_CODE
+    }
 
 
 def ask_onnx(

@@ -8,7 +8,6 @@ those of `SEVERAL` return all outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -22,32 +21,34 @@ Array = np.ndarray[Any, Any]
 Values = Sequence[Any]
 ValueRule = Callable[[Node, Values], Any]
 
-_FAULTS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+# What NumPy raises of operands that do not fit; attributes and the number of inputs were looked at before.
+_UNFIT = (IndexError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 
 
 def propagate(
     node: Node, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType], values: dict[str, Array]
-) -> None:
-    """Add to `values` what is known of a node's outputs."""
+) -> int:
+    """Add to `values` what is known of a node's outputs; the bytes of what was added."""
     op_type = node.op_type
     of_types = _OF_TYPES.get(op_type)
     if of_types is not None:
         first = inputs[0]
-        if first is not None and node.outputs:
-            with suppress(*_FAULTS):
-                values[node.outputs[0]] = of_types(node, first)
-        return
+        if first is None or not node.outputs:
+            return 0
+        found = values[node.outputs[0]] = of_types(node, first)
+        return found.nbytes
     rule = VALUES.get(op_type)
     if rule is None:
-        return
+        return 0
     known = []
     for name in node.inputs:
         value = values.get(name)
         if value is None and name:
-            return
+            return 0
         known.append(value)
     if not outputs or outputs[0].elements > MAX_KNOWN_ELEMENTS:
-        return
+        return 0
+    added = 0
     try:
         results = rule(node, known)
         for name, kind, result in zip(
@@ -56,8 +57,10 @@ def propagate(
             array = np.asarray(result, NUMPY_OF_DTYPE.get(kind.dtype))
             if name and array.shape == kind.shape and array.size <= MAX_KNOWN_ELEMENTS:
                 values[name] = array
-    except _FAULTS:
-        return  # the value stays unknown; a shape that needs it says so
+                added += array.nbytes
+    except _UNFIT:
+        pass  # the value stays unknown; a shape that needs it says so
+    return added
 
 
 def _shape(node: Node, kind: TensorType) -> Array:
@@ -111,7 +114,7 @@ def _power(a: Array, b: Array) -> Any:
 
 
 def _cast(node: Node, v: Values) -> Any:
-    dtype = NUMPY_OF_DTYPE.get(DTYPE_OF_CODE[node.attributes["to"]])
+    dtype = NUMPY_OF_DTYPE.get(DTYPE_OF_CODE.get(node.attributes["to"], ""))
     return v[0].astype(dtype or np.float32)
 
 
@@ -201,7 +204,7 @@ def _range(node: Node, v: Values) -> Any:
 
 def _constant_of_shape(node: Node, v: Values) -> Any:
     fill = node.attributes.get("value")
-    if isinstance(fill, TensorType):
+    if fill is not None and not (isinstance(fill, np.ndarray) and fill.size):
         raise ValueError("unknown fill")
     return np.full(v[0].tolist(), 0.0 if fill is None else fill.ravel()[0])
 
@@ -275,7 +278,7 @@ VALUES: dict[str, ValueRule] = {
     "Cast": _cast,
     "CastLike": lambda node, v: v[0].astype(v[1].dtype),
     "Clip": _clip,
-    "Concat": lambda node, v: np.concatenate(v, node.attributes["axis"]),
+    "Concat": lambda node, v: np.concatenate(v, node.attributes.get("axis", 1)),
     "Gather": _gather, "GatherElements": _gather_elements, "GatherND": _gather_nd, "ScatterND": _scatter_nd,
     "ScatterElements": _scatter_elements,
     "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Reshape": _reshape, "Flatten": _flatten,

@@ -49,6 +49,7 @@ def command(
     from nnmeter.binding.bind import bind_shapes
     from nnmeter.formats import read_model
     from nnmeter.fusion.detect import detect_kernels
+    from nnmeter.prediction.session import session_notes, session_of, with_session
     from nnmeter.report.kernels import kernels_to_dict
 
     traced = traced or rule is not None
@@ -58,9 +59,13 @@ def command(
         raise click.UsageError(f"--trace is written as {' or '.join(CORE.formats('trace'))}, not as {report_format}")
     chosen = choose_pack(device)
     pack = chosen.pack
-    graph = bind_shapes(read_model(model), sizes)
+    sizes = with_session(sizes, [pack.card.runtime])
+    unbound = read_model(model)
+    graph = bind_shapes(unbound, sizes)
+    graph.warnings.extend(session_notes(session_of(unbound, graph, pack.card.runtime)))
     if kernels_from == "runtime":
-        kernels = from_lab("ask_runtime")(model, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes)(graph)
+        ask = from_lab("ask_runtime")
+        kernels = ask(model, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes, sizes.session)(graph)
     else:
         kernels = detect_kernels(graph, pack.rules)
     document = kernels_to_dict(model, pack.id, kernels, graph.warnings, chosen.machine)

@@ -47,10 +47,11 @@ def input_sizes(several: bool = False) -> Callable[[F], F]:
 
             given = {name: options.pop(name) for name in ("dims", "shapes", "assume", "values", "trips")}
             zipped = options.pop("zipped", False)
-            return function(*arguments, sizes=InputSizes(**given, zipped=zipped), **options)
+            kind = options.pop("session_kind")
+            return function(*arguments, sizes=InputSizes(**given, zipped=zipped, session=kind), **options)
 
         dim = _several_dims if several else dims_and_shapes
-        return dim(assume(values_and_trips(command)))  # type: ignore[return-value]
+        return dim(session(assume(values_and_trips(command))))  # type: ignore[return-value]
 
     return add
 
@@ -82,6 +83,17 @@ def _shapes(function: F) -> F:
         metavar="INPUT=AxBxC",
         callback=_parse_shapes,
         help="Shape of an input, for instance input=1x3x224x224. Repeatable.",
+    )(function)
+
+
+def session(function: F) -> F:
+    """Add `--session` (as `session_kind`; None where not given)."""
+    return click.option(
+        "--session",
+        "session_kind",
+        type=click.Choice(["free", "bound"]),
+        help="Whether ONNX Runtime learns the sizes of free dimensions from each input (free), as with "
+        "InferenceSession(model), or knows them when it loads the model (bound).",
     )(function)
 
 

@@ -173,4 +173,7 @@ def _is_sweep(sizes: InputSizes) -> bool:
 
 
 def _ask_runtime(path: str, pack: DevicePack, sizes: InputSizes) -> list[Detect]:
-    return [from_lab("ask_runtime")(path, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes)]
+    from nnmeter.prediction.session import with_session
+
+    kind = with_session(sizes, [pack.card.runtime]).session
+    return [from_lab("ask_runtime")(path, pack.card.runtime, pack.card.threads, sizes.dims, sizes.shapes, kind)]

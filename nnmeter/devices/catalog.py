@@ -26,7 +26,7 @@ from typing import Any
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, read_manifest
-from nnmeter.devices.pack import DevicePack, read_card, read_pack, read_scorecard, read_settled
+from nnmeter.devices.pack import DevicePack, read_card, read_pack, read_precisions, read_scorecard, read_settled
 from nnmeter.errors import DeviceError
 
 ALL = "all"
@@ -47,6 +47,11 @@ class DeviceInfo:
     def scorecard(self) -> Mapping[str, Any] | None:
         """How good the predictor is, as `nnmeter evaluate` found; None if the pack has none."""
         return read_scorecard(self.path, read_manifest(self.path))
+
+    @cached_property
+    def precisions(self) -> tuple[str, ...]:
+        """The element types in which its predictor was trained, those with most operators first."""
+        return read_precisions(self.path, read_manifest(self.path))
 
 
 def list_devices() -> list[DeviceInfo]:

@@ -104,7 +104,7 @@ def read_file(directory: Path, name: str) -> bytes:
 def parse_json(data: bytes, where: str) -> Any:
     """The content of a JSON file; `where` names it in the message of the `DeviceError` if it is none."""
     try:
-        return files.parse_json(data)
+        return files.parse_json(data, finite=True)
     except ValueError as fault:
         raise DeviceError(f"{where}: not a JSON file of a pack ({fault!s:.120}); {_RESTORE}") from None
 

@@ -144,6 +144,24 @@ def read_scorecard(directory: Path, hashes: Mapping[str, str]) -> dict[str, Any]
     return scorecard
 
 
+def read_precisions(directory: Path, hashes: Mapping[str, str]) -> tuple[str, ...]:
+    """The element types that the predictor of the pack in `directory` was trained in; the rest of it is not read.
+
+    Raises:
+        DeviceError: it does not say what it was trained on.
+    """
+    from nnmeter.kernels.anchor import Anchor
+    from nnmeter.predictor.element_types import precisions_of
+
+    where = f"{directory.name}/predictor.json"
+    content = parse_json(read_verified(directory, "predictor.json", hashes), where)
+    anchors = content.get("anchors") if isinstance(content, dict) else None
+    try:
+        return precisions_of(map(Anchor.parse, anchors if isinstance(anchors, dict) else {}))
+    except ValueError as fault:
+        raise DeviceError(f"{where}: {fault}; reinstall or rebuild the pack") from None
+
+
 def save_pack(
     directory: str | os.PathLike[str],
     card: Card,

@@ -1,8 +1,9 @@
 """What a runtime does not run, though the standard allows it: said of a prediction, which it makes worthless.
 
 Rules:
-1. What is refused is data of the runtime (`refused/<runtime>_<kind>.json`), made by asking it
-   (`benchmarks/runtime_refusals.py`): element types of an operator's first input, and forms of operators.
+1. What is refused is data of the runtime (`refused/<runtime>_<kind>.json`): element types of an operator's first input,
+   operators as a whole, and forms of operators. It was made by asking the runtime (`benchmarks/runtime_refusals.py`),
+   or is from what the runtime's `source` says.
 2. A form is refused where attributes, rank and scaled axes are as it says. Attributes that a node does not state have
    the values that ONNX gives them.
 3. A runtime without such data says nothing.
@@ -56,7 +57,11 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _reasons(node: Node, types: Mapping[str, TensorType], table: Mapping[str, Any]) -> Iterator[str]:
-    if node.domain or not node.inputs or not node.inputs[0]:
+    if node.domain:
+        return
+    if node.op_type in table.get("operators", ()):
+        yield f"{node.op_type}: {table['operators'][node.op_type]}"
+    if not node.inputs or not node.inputs[0]:
         return
     first = types[node.inputs[0]]
     if first.dtype in table["element_types"].get(node.op_type, ()):
@@ -85,7 +90,7 @@ def _is_form(node: Node, form: Mapping[str, Any], first: TensorType, result: Ten
 @lru_cache(maxsize=16)
 def _table(name: str) -> Mapping[str, Any]:
     """The data of a runtime; empty where there is none."""
-    if not name.replace("_", "").isalnum():
+    if not name.replace("_", "").replace("-", "").isalnum():
         return {}
     file = files("nnmeter.devices").joinpath("refused", f"{name}.json")
     return json.loads(file.read_text()) if file.is_file() else {}

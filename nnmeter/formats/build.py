@@ -10,30 +10,34 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nnmeter.formats.declared import scan_declared
-from nnmeter.formats.scan import Reference, ScannedGraph
+from nnmeter.formats.declared import scan_declared, split_name
+from nnmeter.formats.scanned import Reference, ScannedGraph
 from nnmeter.formats.tensors import StoredTensor
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.dtypes import NUMPY_OF_DTYPE
 from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, MAX_RANK, DeclaredType, UnboundGraph
 
+_Captured = dict[int, frozenset[str]]  # by the id of a scanned graph, what `_captured` found of it
 
-def build_graph(scanned: ScannedGraph, outer: Collection[str] = ()) -> UnboundGraph:
+
+def build_graph(scanned: ScannedGraph, outer: Collection[str] = (), captured: _Captured | None = None) -> UnboundGraph:
     """Check and complete a graph.
 
     Args:
         scanned: the graph as the file has it, functions inlined.
         outer: tensors of the graphs around it, which it may read.
+        captured: what is known already of the graphs nested in it.
 
     Raises:
         WireError: the graph breaks rule 3 or 4.
     """
+    captured = {} if captured is None else captured
     constants: dict[str, TensorType] = {}
     values: dict[str, np.ndarray[Any, Any]] = {}
 
@@ -56,6 +60,8 @@ def build_graph(scanned: ScannedGraph, outer: Collection[str] = ()) -> UnboundGr
             nodes.append(node)
     _give_names(nodes)
     inputs = tuple([d for d in scanned.inputs if d.name not in constants])
+    if len(inputs) != len(scanned.inputs):
+        _check_overridden(scanned.inputs, constants)
     for declared in inputs:
         _check_input(declared)
     available = {d.name for d in inputs}
@@ -63,9 +69,10 @@ def build_graph(scanned: ScannedGraph, outer: Collection[str] = ()) -> UnboundGr
         raise WireError("two inputs have one name")
     available.update(constants)
     unusual = [node for node in nodes if not _CONVERTED.isdisjoint(map(type, node.attributes.values()))]
-    nodes = _in_order(nodes, available, outer, {node.name for node in unusual})
+    reads = {node.name: _captured(node, captured) for node in unusual}
+    nodes = _in_order(nodes, available, outer, reads)
     for node in unusual:
-        node.attributes = {k: _attribute(v, available, outer) for k, v in node.attributes.items()}
+        node.attributes = {k: _attribute(v, available, outer, captured) for k, v in node.attributes.items()}
     for declared in scanned.outputs:
         if declared.name not in available and declared.name not in outer:
             raise WireError(f"output '{declared.name}' is written by no node")
@@ -81,21 +88,42 @@ def _check_input(declared: DeclaredType) -> None:
         raise WireError(f"input '{declared.name}' has {len(declared.dims)} dimensions, more than {MAX_RANK}")
 
 
+def _check_overridden(declared: Sequence[DeclaredType], constants: Mapping[str, TensorType]) -> None:
+    """An input that has an initializer is of its type."""
+    for one in declared:
+        kind = constants.get(one.name)
+        if kind is None:
+            continue
+        sizes = one.dims is None or (
+            len(one.dims) == len(kind.shape)
+            and all(d == size or not isinstance(d, int) for d, size in zip(one.dims, kind.shape, strict=True))
+        )
+        if (one.dtype and one.dtype != kind.dtype) or not sizes:
+            raise WireError(f"input '{one.name}' is declared as another type than its initializer has, {kind}")
+
+
 class _ParsedLater:
-    """The types that a file declares for inner tensors, parsed when they are first asked for; it can be pickled."""
+    """The types that a file declares for inner tensors, parsed when they are first asked for; it can be pickled.
+
+    Many tensors have one type, which is parsed once and shared: these entries have no name in them.
+    """
 
     def __init__(self, messages: Sequence[bytes]) -> None:
         self._messages = messages
         self._declared: dict[str, DeclaredType] = {}
 
     def __call__(self) -> dict[str, DeclaredType]:
-        if not self._declared:
+        if not self._declared and self._messages:
+            known: dict[bytes, DeclaredType] = {}
             for message in self._messages:
                 try:
-                    found = scan_declared(message, 0, len(message))
-                except (WireError, IndexError):
+                    name, rest = split_name(message)
+                    found = known.get(rest)
+                    if found is None:
+                        found = known[rest] = scan_declared(rest, 0, len(rest))
+                except (WireError, IndexError, UnicodeDecodeError):
                     continue  # only a hint, which an operator with a rule does not need
-                self._declared[found.name] = found
+                self._declared[found.name or name] = found
         return dict(self._declared)
 
 
@@ -116,11 +144,11 @@ def _give_names(nodes: list[Node]) -> None:
         seen.add(name)
 
 
-def _in_order(nodes: list[Node], available: set[str], outer: Collection[str], nested: Collection[str]) -> list[Node]:
-    """The nodes, sorted only if they need it; their outputs are added to `available`.
+_Reads = Mapping[str, frozenset[str]]  # by the name of a node, what graphs nested in it read
 
-    Nested graphs, which also read tensors, are only in the nodes named in `nested`.
-    """
+
+def _in_order(nodes: list[Node], available: set[str], outer: Collection[str], reads: _Reads) -> list[Node]:
+    """The nodes, sorted only if they need it; their outputs are added to `available`."""
     written = set(available)
     for node in nodes:
         if not any(node.outputs):
@@ -135,18 +163,20 @@ def _in_order(nodes: list[Node], available: set[str], outer: Collection[str], ne
         for name in node.inputs:
             if name and name not in available and name not in outer:
                 ordered = False
-        if ordered and node.name in nested:
-            ordered = all(n in available or n in outer or n not in written for n in _captured(node))
+        if ordered and node.name in reads:
+            ordered = all(n in available or n in outer or n not in written for n in reads[node.name])
         if not ordered:
             break
         available.update(node.outputs)
     available.discard("")
     if ordered:
         return nodes
-    return _sorted(nodes, available, written, outer)
+    return _sorted(nodes, available, written, outer, reads)
 
 
-def _sorted(nodes: list[Node], available: set[str], written: set[str], outer: Collection[str]) -> list[Node]:
+def _sorted(
+    nodes: list[Node], available: set[str], written: set[str], outer: Collection[str], reads: _Reads
+) -> list[Node]:
     waiting: dict[str, list[int]] = {}
     missing = [0] * len(nodes)
     own_outputs = {name for node in nodes for name in node.outputs}
@@ -154,7 +184,7 @@ def _sorted(nodes: list[Node], available: set[str], written: set[str], outer: Co
         for name in node.inputs:
             if name and name not in written and name not in outer:
                 raise WireError(f"node '{node.name}' ({node.op_type}) reads the tensor '{name}', which nothing writes")
-        for name in {*node.inputs, *_captured(node)} & own_outputs:
+        for name in {*node.inputs, *reads.get(node.name, ())} & own_outputs:
             if name:
                 waiting.setdefault(name, []).append(index)
                 missing[index] += 1
@@ -175,27 +205,35 @@ def _sorted(nodes: list[Node], available: set[str], written: set[str], outer: Co
     return order
 
 
-def _captured(node: Node) -> Iterator[str]:
-    """Tensors that graphs nested in a node read and do not have themselves."""
+def _captured(node: Node, known: _Captured) -> frozenset[str]:
+    """Tensors that graphs nested in a node read and do not have themselves; each graph is looked at once."""
+    found: frozenset[str] = frozenset()
     for value in node.attributes.values():
         for graph in value if isinstance(value, list) else (value,):
-            if isinstance(graph, ScannedGraph):
+            if not isinstance(graph, ScannedGraph):
+                continue
+            reads = known.get(id(graph))
+            if reads is None:
                 own = {d.name for d in graph.inputs} | {t.name for t in graph.tensors}
                 own.update(name for inner in graph.nodes for name in inner.outputs)
+                wanted = {d.name for d in graph.outputs}
                 for inner in graph.nodes:
-                    yield from (name for name in inner.inputs if name not in own)
-                    yield from (name for name in _captured(inner) if name not in own)
-                yield from (d.name for d in graph.outputs if d.name not in own)
+                    wanted.update(inner.inputs)
+                    if inner.attributes:
+                        wanted |= _captured(inner, known)
+                reads = known[id(graph)] = frozenset(wanted - own)
+            found |= reads
+    return found
 
 
-def _attribute(value: Any, available: Collection[str], outer: Collection[str]) -> Any:
+def _attribute(value: Any, available: Collection[str], outer: Collection[str], captured: _Captured) -> Any:
     if isinstance(value, ScannedGraph):
-        return build_graph(value, _Union(available, outer))
+        return build_graph(value, _Union(available, outer), captured)
     if isinstance(value, StoredTensor):
         exact = value.value is not None and value.type.dtype in NUMPY_OF_DTYPE
         return value.value if exact else value.type
     if isinstance(value, list):
-        return tuple(_attribute(v, available, outer) for v in value)
+        return tuple(_attribute(v, available, outer, captured) for v in value)
     if isinstance(value, Reference):
         raise WireError(f"an attribute refers to '{value.name}' outside of a function")
     return value

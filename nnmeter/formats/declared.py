@@ -21,6 +21,14 @@ def scan_declared(buffer: Buffer, at: int, end: int) -> DeclaredType:
     return scan_type(name, buffer, *where)
 
 
+def split_name(message: bytes) -> tuple[str, bytes]:
+    """The name at the front of a ValueInfoProto and what follows it; "" where it does not stand there, or is long."""
+    if message[:1] != b"\x0a" or message[1] > 127:
+        return "", message
+    end = 2 + message[1]
+    return message[2:end].decode(), message[end:]
+
+
 # Fields of TypeProto.
 _CONTAINERS: dict[int, str] = {1: "", 4: "sequence", 5: "map", 8: "sparse", 9: "optional", 7: "opaque"}
 

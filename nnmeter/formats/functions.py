@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nnmeter.formats.scan import Reference, ScannedFunction, ScannedGraph, ScannedModel
+from nnmeter.formats.scanned import Reference, ScannedFunction, ScannedGraph, ScannedModel
 from nnmeter.formats.tensors import StoredTensor
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.ir import Node

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.formats.declared import scan_declared
-from nnmeter.formats.scan import ScannedFunction, ScannedGraph, ScannedModel, Scanner, check_domains
+from nnmeter.formats.opsets import check_domains
+from nnmeter.formats.scan import Scanner
+from nnmeter.formats.scanned import ScannedFunction, ScannedGraph, ScannedModel
 from nnmeter.formats.tensors import StoredTensor, scan_tensor, tensor_type
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.ir import Node

@@ -4,7 +4,8 @@ Rules:
 1. The file is mapped, not loaded: only the pages that hold operators and the headers of tensors are touched, so a
    model costs what its graph costs, whatever its weights weigh.
 2. External data is never opened; a model whose sidecar is missing reads like any other.
-3. The operator set must be one of `OLDEST_OPSET` to `NEWEST_OPSET`; other domains may have any version.
+3. The operator set must be one of `OLDEST_OPSET` to `NEWEST_OPSET`, the version of the file format at most `NEWEST_IR`;
+   other domains may have any version.
 4. Whatever is wrong is one `ModelError` that names the file, the fault and the remedy.
 5. Only a regular file is opened: a pipe would have its reader wait, and a device has no end.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,11 @@ from nnmeter.errors import ModelError, brief
 from nnmeter.files import open_regular
 from nnmeter.formats.build import build_graph
 from nnmeter.formats.functions import inline_functions
-from nnmeter.formats.scan import ScannedModel, Scanner
+from nnmeter.formats.scan import Scanner
+from nnmeter.formats.scanned import ScannedGraph, ScannedModel
 from nnmeter.formats.wire import LimitError, WireError
+from nnmeter.graph.ir import Node
+from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import UnboundGraph, UnboundModel
 from nnmeter.limits import MAX_FILE_BYTES
 
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
 
 OLDEST_OPSET = 1
 NEWEST_OPSET = 28  # that of onnx 1.23
+NEWEST_IR = 14  # likewise
+_OLDEST_IR = 0  # of a writer that states none
+_OLDEST_CHECKED = 3  # from which on operator sets are named
 
 _RANDOM_ACCESS_BYTES = 64 << 20  # in larger files the kernel is told not to read ahead into weights
 
@@ -114,6 +121,7 @@ def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
     _check_opsets(scanned, source)
     repeated = tuple(name for name, count in Counter(n.name for n in graph.nodes).items() if name and count > 1)
     inline_functions(scanned)
+    notes = tuple(_notes(scanned, graph))
     if not graph.nodes and not graph.outputs:
         raise WireError("is not an ONNX model: its graph is empty")
     if not graph.outputs:
@@ -132,18 +140,43 @@ def _model(scanned: ScannedModel, source: str, name: str) -> UnboundModel:
         scanned.ir_version,
         overridable=_overridable(scanned, built),
         repeated_names=repeated,
+        notes=notes,
     )
 
 
 def _check_opsets(scanned: ScannedModel, source: str) -> None:
-    version = scanned.opsets.get("")
-    if version is None:
-        if scanned.opsets:
-            scanned.opsets[""] = NEWEST_OPSET  # only operators of other domains
-            return
+    if not _OLDEST_IR <= scanned.ir_version <= NEWEST_IR:
+        raise ModelError(
+            f"{source}: version {scanned.ir_version} of the file format is unknown; "
+            f"export the model with one up to {NEWEST_IR}"
+        )
+    if not scanned.opsets:
         raise WireError("is not an ONNX model: it names no operator set")
+    version = scanned.opsets.get("", NEWEST_OPSET)
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
         raise ModelError(
             f"{source}: operator set {version} is unknown; "
             f"export the model with one from {OLDEST_OPSET} to {NEWEST_OPSET}"
         )
+
+
+def _notes(scanned: ScannedModel, graph: ScannedGraph) -> Iterator[Note]:
+    """What only ONNX's checker objects to. A model that names no set of ai.onnx gets the newest, as in runtimes."""
+    if scanned.ir_version < _OLDEST_CHECKED:
+        said = f"its file format is of version {scanned.ir_version}, in which operator sets have no names"
+        yield Note(f"{said}; ONNX's checker refuses it", "declared")
+    if "" not in scanned.opsets:
+        scanned.opsets[""] = NEWEST_OPSET
+        if next(_of_onnx(graph), None) is not None:
+            said = f"it names no operator set of ai.onnx; taken as {NEWEST_OPSET}, the newest"
+            yield Note(f"{said}; ONNX's checker refuses it", "declared")
+
+
+def _of_onnx(graph: ScannedGraph) -> Iterator[Node]:
+    for node in graph.nodes:
+        if not node.domain:
+            yield node
+        for value in node.attributes.values():
+            for inner in value if isinstance(value, list) else (value,):
+                if isinstance(inner, ScannedGraph):
+                    yield from _of_onnx(inner)

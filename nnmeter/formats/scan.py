@@ -16,38 +16,41 @@ Field numbers are those of onnx.proto.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from nnmeter.formats.budget import HINT_BYTES, OBJECT_BYTES, Budget
 from nnmeter.formats.declared import scan_declared, scan_type
-from nnmeter.formats.tensors import StoredTensor, scan_sparse_tensor, scan_tensor
-from nnmeter.formats.wire import (
-    FIXED32,
-    LENGTH,
-    VARINT,
-    Buffer,
-    LimitError,
-    WireError,
-    count_integers,
-    fields,
-    floats,
-    integers,
-    signed,
-    skip,
-    text,
-    varint,
+from nnmeter.formats.lists import (
+    FLOATS,
+    INTS,
+    LONG,
+    RUN,
+    STRINGS,
+    count_list,
+    fields_and_runs,
+    read_floats,
+    read_integers,
+    read_texts,
 )
+from nnmeter.formats.opsets import check_domains, scan_opset
+from nnmeter.formats.scanned import Reference, ScannedFunction, ScannedGraph, ScannedModel
+from nnmeter.formats.tensors import StoredTensor, scan_sparse_tensor, scan_tensor
+from nnmeter.formats.wire import FIXED32, LENGTH, VARINT, Buffer, WireError, fields, floats, signed, skip, text, varint
 from nnmeter.graph.ir import Node, TensorType
-from nnmeter.graph.unbound import MAX_RANK, DeclaredType
-from nnmeter.limits import MAX_DEPTH, MAX_DOMAINS, MAX_EDGES, MAX_GRAPH_BYTES, MAX_LISTED, MAX_NAME, MAX_NODES
+from nnmeter.graph.unbound import MAX_RANK
+from nnmeter.limits import MAX_NAME
 
 _COPIED_BYTES = 65_536
 _SHARED_BYTES = 256
 _RELEASED_AFTER = 128
-_HEADER_BYTES = 512  # what a tensor counts, whatever its payload (rule 7): about what it takes here
 
 # Keys of NodeProto's names: inputs, outputs, name, operator, domain, overload.
 _NAMES = frozenset({0x0A, 0x12, 0x1A, 0x22, 0x3A, 0x42})
+
+_EDGES = frozenset({1, 2, 5})  # fields of NodeProto: input, output, attribute
+
+# Fields of GraphProto that become objects: initializers, sparse ones, inputs and outputs.
+_OBJECTS = frozenset({5, 11, 12, 15})
 
 # Attributes with an entry or two for each axis: none has more of them than a tensor can have axes, begin and end.
 _PER_AXIS = frozenset(
@@ -60,58 +63,12 @@ _PER_AXIS = frozenset(
 # nodes costs one list.
 _OF_FORESTS = ("nodes_", "class_", "target_", "leaf_")
 _READ_OF_FORESTS = frozenset({"nodes_treeids"})
-# How many elements a field of a repeated attribute has: integers, floats, texts.
-_LISTS: dict[int, Callable[[Buffer, int, int, int], int]] = {
-    8: count_integers,
-    7: lambda buffer, kind, start, stop: (stop - start) // 4,
-    9: lambda buffer, kind, start, stop: 1,
-}
+_LISTS = frozenset({INTS, FLOATS, STRINGS})
 
 # How the entries of a node's metadata begin that name the modules around it: the key, and the tag of the value. Torch's
 # exporter (2.5 and newer) writes both among others that are far longer, such as the stack of calls.
 _NAME_SCOPES = b"\x0a\x1apkg.torch.onnx.name_scopes\x12"
 _NAMESPACE = b"\x0a\x09namespace\x12"
-
-
-class Reference(NamedTuple):
-    """An attribute whose value is an attribute of the function that its node is in."""
-
-    name: str
-
-
-@dataclass(slots=True)
-class ScannedGraph:
-    """A GraphProto."""
-
-    name: str = ""
-    nodes: list[Node] = field(default_factory=list)
-    inputs: list[DeclaredType] = field(default_factory=list)
-    outputs: list[DeclaredType] = field(default_factory=list)
-    tensors: list[StoredTensor] = field(default_factory=list)
-    value_info: list[bytes] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class ScannedFunction:
-    """A FunctionProto."""
-
-    domain: str = ""
-    name: str = ""
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
-    defaults: dict[str, Any] = field(default_factory=dict)
-    opsets: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class ScannedModel:
-    """A ModelProto."""
-
-    graph: ScannedGraph | None = None
-    ir_version: int = 0
-    opsets: dict[str, int] = field(default_factory=dict)
-    functions: list[ScannedFunction] = field(default_factory=list)
 
 
 class Scanner:
@@ -126,34 +83,7 @@ class Scanner:
         self._release = release
         self._large = 0
         self._shared: dict[bytes, tuple[str, Any]] = {}
-        self._nodes = 0
-        self._edges = 0
-        self._listed = 0
-        self._bytes = 0
-        self._texts = 0
-        self._depth = 0
-
-    def _charge(self, size: int) -> None:
-        """Count bytes that are kept (rule 7)."""
-        self._bytes += size
-        if self._bytes > MAX_GRAPH_BYTES:
-            raise LimitError(
-                f"its graph has more than {MAX_GRAPH_BYTES >> 20} MiB without its weights (the limit MAX_GRAPH_BYTES)"
-            )
-
-    def _list(self, count: int) -> None:
-        """Count elements of attributes (rule 7)."""
-        self._listed += count
-        if self._listed > MAX_LISTED:
-            raise LimitError(f"its attributes have more than {MAX_LISTED} elements (the limit MAX_LISTED)")
-
-    def _text(self, size: int) -> None:
-        """Count characters of attributes (rule 7)."""
-        self._texts += size
-        if self._texts > MAX_GRAPH_BYTES:
-            raise LimitError(
-                f"its attributes have more than {MAX_GRAPH_BYTES >> 20} MiB of text (the limit MAX_GRAPH_BYTES)"
-            )
+        self._budget = Budget()
 
     def model(self, buffer: Buffer, at: int, end: int) -> ScannedModel:
         """Read a ModelProto."""
@@ -168,37 +98,38 @@ class Scanner:
                     model.opsets.update([scan_opset(buffer, start, stop)])
                     check_domains(model.opsets)
                 elif number == 25:
-                    self._charge(stop - start)
+                    self._budget.add_bytes(stop - start)
                     model.functions.append(self.function(buffer, start, stop))
         return model
 
     def graph(self, buffer: Buffer, at: int, end: int) -> ScannedGraph:
         """Read a GraphProto."""
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise WireError(f"graphs are nested more than {MAX_DEPTH} deep")
+        budget = self._budget
+        outermost = budget.enter_graph()
         graph = ScannedGraph()
         nodes = graph.nodes
-        outermost = self._depth == 1
         for number, kind, start, stop in fields(buffer, at, end):
             if kind != LENGTH:
                 continue
-            tensor = number in (5, 15)
-            if outermost or tensor:
-                self._charge(_HEADER_BYTES if tensor else 0 if stop - start > _COPIED_BYTES else stop - start)
+            size = stop - start
+            if number in _OBJECTS:
+                budget.add_bytes(OBJECT_BYTES)
+            elif outermost and size <= _COPIED_BYTES:
+                budget.add_bytes(size)
             if number == 1:
-                if stop - start <= _COPIED_BYTES:
-                    nodes.append(self.node(buffer[start:stop], 0, stop - start))
+                if size <= _COPIED_BYTES:
+                    nodes.append(self.node(buffer[start:stop], 0, size))
                 else:
                     nodes.append(self.node(buffer, start, stop))
-                    self._charge(stop - start)  # only now, for the tensors in it are taken off
+                    budget.add_bytes(size)  # only now, for the tensors in it are taken off
             elif number == 5:
-                graph.tensors.append(scan_tensor(buffer, start, stop))
-                if stop - start > _COPIED_BYTES:
+                graph.tensors.append(self._tensor(buffer, start, stop))
+                if size > _COPIED_BYTES:
                     self._large += 1
                     if self._large % _RELEASED_AFTER == 0:
                         self._release()
             elif number == 13:
+                budget.add_bytes(HINT_BYTES)
                 graph.value_info.append(buffer[start:stop])
             elif number == 11:
                 graph.inputs.append(scan_declared(buffer, start, stop))
@@ -208,14 +139,21 @@ class Scanner:
                 graph.name = text(buffer, start, stop)
             elif number == 15:
                 graph.tensors.append(scan_sparse_tensor(buffer, start, stop))
-        self._depth -= 1
+        budget.leave_graph()
         return graph
+
+    def _tensor(self, buffer: Buffer, at: int, end: int) -> StoredTensor:
+        """Read a TensorProto, whose payload counts only where its value is kept."""
+        stored = scan_tensor(buffer, at, end)
+        if stored.value is not None:
+            self._budget.add_bytes(stored.value.nbytes)
+        return stored
 
     def node(self, buffer: Buffer, at: int, end: int) -> Node:
         """Read a NodeProto; the loop of `fields` is repeated here, because here most of the time is spent."""
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            raise WireError(f"there are more than {MAX_NODES} nodes")
+        self._budget.add_node()
+        if end - at > _COPIED_BYTES:
+            self._refuse_wide(buffer, at, end)
         inputs: list[str] = []
         outputs: list[str] = []
         attributes: dict[str, Any] = {}
@@ -255,9 +193,7 @@ class Scanner:
             ):
                 scope = scan_scope(buffer, at, stop)
             at = stop
-        self._edges += len(inputs) + len(outputs)
-        if self._edges > MAX_EDGES:
-            raise WireError(f"its operators have more than {MAX_EDGES} inputs and outputs")
+        self._budget.add_edges(len(inputs) + len(outputs) + len(attributes))
         if end > MAX_NAME and max(map(len, (name, op_type, domain, *inputs, *outputs))) > MAX_NAME:
             raise WireError(f"a name has more than {MAX_NAME} characters")
         if domain == "ai.onnx":
@@ -265,6 +201,10 @@ class Scanner:
         if overload:
             op_type = f"{op_type}:{overload}"
         return Node(op_type, domain, name, tuple(inputs), tuple(outputs), attributes, scope)
+
+    def _refuse_wide(self, buffer: Buffer, at: int, end: int) -> None:
+        """Refuse a large node by the number of its inputs, outputs and attributes, before any of them is made."""
+        self._budget.check_edges(sum(number in _EDGES for number, *_ in fields(buffer, at, end)))
 
     def attribute(self, buffer: Buffer, at: int, end: int) -> tuple[str, Any]:
         """Read an AttributeProto: its name and value."""
@@ -279,53 +219,62 @@ class Scanner:
         return known
 
     def _attribute(self, buffer: Buffer, at: int, end: int) -> tuple[str, Any]:
+        budget = self._budget
         name = ""
         kind_of = 0
         reference = ""
         single: Any = None
         many: list[Any] = []
-        counted = 0
-        for number, kind, start, stop in fields(buffer, at, end):
-            if kind != _ATTRIBUTE_KINDS.get(number, kind):
+        counted = payload = 0
+        read = fields if end - at < LONG else fields_and_runs
+        for number, kind, start, stop in read(buffer, at, end):
+            if kind != _ATTRIBUTE_KINDS.get(number, kind) and kind != RUN:
                 raise WireError("an attribute's value has a wrong wire type")
+            if number in _VALUES:
+                if payload not in (0, number):
+                    raise WireError(f"the attribute '{name}' has values of two kinds")
+                payload = number
             if number == 1:
                 name = text(buffer, start, stop)
             elif number == 20:
                 kind_of = start
             elif number == 3:
                 single = signed(start)
-            elif number in _LISTS and name.startswith(_OF_FORESTS) and name not in _READ_OF_FORESTS:
-                counted += _LISTS[number](buffer, kind, start, stop)
-            elif number == 8:
-                self._list(count_integers(buffer, kind, start, stop))
-                many += integers(buffer, kind, start, stop)
+            elif number in _LISTS:
+                count = count_list(number, buffer, kind, start, stop)
+                if name.startswith(_OF_FORESTS) and name not in _READ_OF_FORESTS:
+                    counted += count
+                    continue
+                budget.add_listed(count)
+                if number == INTS:
+                    many += read_integers(buffer, kind, start, stop)
+                elif number == FLOATS:
+                    many += read_floats(buffer, kind, start, stop)
+                else:
+                    budget.add_text(stop - start)
+                    many += read_texts(buffer, kind, start, stop)
             elif number == 2:
                 (single,) = floats(buffer, kind, start, stop)
-            elif number == 7:
-                self._list((stop - start) // 4)
-                many += floats(buffer, kind, start, stop)
             elif number == 4:
-                self._text(stop - start)
+                budget.add_text(stop - start)
                 single = buffer[start:stop].decode("utf-8", "replace")
-            elif number == 9:
-                self._list(1)
-                self._text(stop - start)
-                many.append(buffer[start:stop].decode("utf-8", "replace"))
             elif number == 5:
-                self._bytes -= stop - start  # it was counted with its node, and is passed over
-                single = scan_tensor(buffer, start, stop)
+                budget.add_bytes(start - stop)  # it was counted with its node, and is passed over
+                single = self._tensor(buffer, start, stop)
             elif number == 6:
                 single = self.graph(buffer, start, stop)
             elif number == 10:
-                self._list(1)
-                many.append(scan_tensor(buffer, start, stop))
+                budget.add_bytes(OBJECT_BYTES)
+                many.append(self._tensor(buffer, start, stop))
             elif number == 11:
+                budget.add_bytes(OBJECT_BYTES)
                 many.append(self.graph(buffer, start, stop))
             elif number == 21:
                 reference = text(buffer, start, stop)
             elif number == 22:
                 single = scan_sparse_tensor(buffer, start, stop)
             elif number == 23:
+                budget.add_bytes(OBJECT_BYTES)
                 many.append(scan_sparse_tensor(buffer, start, stop))
             elif number == 14:
                 single = scan_type(name, buffer, start, stop)
@@ -351,8 +300,10 @@ class Scanner:
             elif number == 1:
                 function.name = text(buffer, start, stop)
             elif number == 4:
+                self._budget.add_edges(1)
                 function.inputs.append(text(buffer, start, stop))
             elif number == 5:
+                self._budget.add_edges(1)
                 function.outputs.append(text(buffer, start, stop))
             elif number == 9:
                 function.opsets.update([scan_opset(buffer, start, stop)])
@@ -360,6 +311,7 @@ class Scanner:
             elif number == 10:
                 function.domain = text(buffer, start, stop)
             elif number == 11:
+                self._budget.add_edges(1)
                 function.defaults.update([self.attribute(buffer, start, stop)])
             elif number == 13:
                 overload = text(buffer, start, stop)
@@ -375,28 +327,13 @@ _ATTRIBUTE_KINDS: dict[int, int] = {
     **dict.fromkeys((1, 4, 5, 6, 9, 10, 11, 14, 21, 22, 23), LENGTH), 2: FIXED32, 3: VARINT, 20: VARINT,
 }  # fmt: skip
 
+# Fields of AttributeProto that are a value; one has one of them.
+_VALUES = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 22, 23})
+
 # AttributeProto.AttributeType: FLOATS, INTS, STRINGS, TENSORS, GRAPHS, SPARSE_TENSORS, TYPE_PROTOS; and what a single
 # one without a payload means, as proto3 writers drop zeros.
 _REPEATED = frozenset({6, 7, 8, 9, 10, 12, 14})
 _ABSENT: dict[int, Any] = {1: 0.0, 2: 0, 3: ""}
-
-
-def check_domains(opsets: dict[str, int]) -> None:
-    """Refuse a model that imports more operator sets than it may."""
-    if len(opsets) > MAX_DOMAINS:
-        raise WireError(f"it imports more than {MAX_DOMAINS} operator sets")
-
-
-def scan_opset(buffer: Buffer, at: int, end: int) -> tuple[str, int]:
-    """Read an OperatorSetIdProto: domain ("" for ai.onnx) and version."""
-    domain = ""
-    version = 0
-    for number, kind, start, stop in fields(buffer, at, end):
-        if number == 1 and kind == LENGTH:
-            domain = text(buffer, start, stop)
-        elif number == 2 and kind == VARINT:
-            version = signed(start)
-    return "" if domain == "ai.onnx" else domain, version
 
 
 def scan_scope(buffer: Buffer, at: int, end: int) -> str:

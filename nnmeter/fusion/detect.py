@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from nnmeter.errors import DeviceError
+from nnmeter.errors import DeviceError, ModelError, brief
 from nnmeter.fusion.engine.faults import RuleFault
 from nnmeter.fusion.engine.passes import Prepared
-from nnmeter.fusion.engine.rewriting import WorkingGraph, split_kind
+from nnmeter.fusion.engine.rewriting import OuterReads, WorkingGraph, split_kind
 from nnmeter.fusion.engine.rules import FusionRules, Pass, Stage
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.kernels.naming import kernel_signature
+from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 from nnmeter.operators.cost import NESTED_COST, NESTED_GRAPHS
 
 
@@ -32,9 +33,38 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
         kernel of `If`, `Loop`, `Scan` or `SequenceMap`, which computes nothing itself, come those of its nested graphs,
         named after it, with the number of their runs.
     """
-    work = rewrite_graph(graph, rules)
+    kernels: list[Kernel] = []
+    _detect(graph, rules, _Nesting(), "", 1, kernels)
+    return kernels
+
+
+class _Nesting:
+    """What the graphs nested in one model share: the length of all names that are made, and what each graph reads."""
+
+    def __init__(self) -> None:
+        self.outer_reads: OuterReads = {}
+        self._characters = 0
+
+    def named(self, prefix: str, name: str) -> str:
+        """The name of an operator in the graphs of the operators that the prefix names (counted before it is made)."""
+        if not prefix:
+            return name
+        self._characters += len(prefix) + len(name)
+        if self._characters > MAX_EXPANDED_CHARACTERS:
+            raise ModelError(
+                f"node '{brief(prefix[:-1], 200)}': the kernels of its graphs, named after it, have names of more than "
+                f"{MAX_EXPANDED_CHARACTERS} characters; give the operators shorter names"
+            )
+        return prefix + name
+
+
+def _detect(
+    graph: Graph, rules: FusionRules, nesting: _Nesting, prefix: str, times: int, kernels: list[Kernel]
+) -> None:
+    """Add the kernels of a graph that runs so many times, named behind a prefix."""
+    work = WorkingGraph(graph, dict(rules.parameters), nesting.outer_reads)
+    run_stages(work, rules, lambda stage, item: item.prepared.apply(work))
     types, constants, values = work.types, work.constants, work.values
-    kernels = []
     for node in work.ordered():
         domain, op_type = split_kind(node.kind)
         kinds: list[TensorType | None] = []
@@ -47,10 +77,12 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
             known.append(values.get(name) if constant else None)
         written = [types[name] for name in node.outputs if name in types]
         signature = kernel_signature(op_type, domain, _own_attributes(node.attributes), kinds, fixed, written, known)
-        kernels.append(Kernel(node.name, signature, node.sources))
-        for nested, times in node.attributes.get(NESTED_GRAPHS, ()):
-            kernels += _nested_kernels(node.name, nested, times, constants, rules)
-    return kernels
+        name, sources = node.name, node.sources
+        if prefix:
+            name, sources = nesting.named(prefix, name), tuple([nesting.named(prefix, s) for s in sources])
+        kernels.append(Kernel(name, signature, sources, times))
+        for nested, runs in node.attributes.get(NESTED_GRAPHS, ()):
+            _detect(inner_graph(nested, constants), rules, nesting, f"{name}/", times * runs, kernels)
 
 
 def _own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -60,18 +92,9 @@ def _own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
     return {**attributes, **dict.fromkeys(NESTED_COST, 0)}
 
 
-def _nested_kernels(
-    name: str, graph: Graph, times: int, constants: Collection[str], rules: FusionRules
-) -> Iterator[Kernel]:
-    """The kernels of a graph in an operator."""
-    for kernel in detect_kernels(inner_graph(graph, constants), rules):
-        inner = tuple([f"{name}/{node}" for node in kernel.nodes])
-        yield Kernel(f"{name}/{kernel.name}", kernel.signature, inner, kernel.count * times)
-
-
 def inner_graph(graph: Graph, constants: Collection[str]) -> Graph:
     """A graph nested in an operator; what is constant around it is constant in it."""
-    return replace(graph, initializers=graph.initializers | (graph.types.keys() & set(constants)))
+    return replace(graph, initializers=graph.initializers | {name for name in graph.types if name in constants})
 
 
 def rewrite_graph(graph: Graph, rules: FusionRules) -> WorkingGraph:

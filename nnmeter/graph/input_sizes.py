@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Shape = Sequence[int]
+Session = Literal["free", "bound"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class InputSizes:
         trips: how often a Loop repeats whose trip count the run decides, by the name of its node.
         zipped: of several dimensions with several sizes, take the first of each together, then the second, and so on,
             in place of all combinations.
+        session: what the runtime knows of free dimensions when it prepares the model: "free" nothing, as
+            `InferenceSession(model)` of ONNX Runtime; "bound" the sizes given, as by
+            `SessionOptions.add_free_dimension_override_by_name`. Where it is not said, predictions are of a free
+            session, and measurements of a bound one.
     """
 
     dims: Mapping[str, int | Sequence[int]] = field(default_factory=dict)
@@ -32,6 +37,7 @@ class InputSizes:
     values: Mapping[str, Any] = field(default_factory=dict)
     trips: Mapping[str, int] = field(default_factory=dict)
     zipped: bool = False
+    session: Session | None = None
 
     def updated(
         self,
@@ -51,6 +57,7 @@ class InputSizes:
             {**self.values, **(values or {})},
             {**self.trips, **(trips or {})},
             self.zipped,
+            self.session,
         )
 
 

@@ -69,6 +69,8 @@ class Graph:
         initializers: names of the constant tensors that the file stores (weights); their types are in `types`.
         values: values of the small constants that are known (stored or computed while shapes were inferred).
         warnings: what the user should know of its shapes.
+        free: axes whose sizes follow from dimensions that the file leaves free, by tensor, where the session that is
+            predicted keeps these free (`InputSizes.session`).
     """
 
     name: str
@@ -80,3 +82,4 @@ class Graph:
     values: dict[str, np.ndarray]
     opsets: dict[str, int]
     warnings: list[Note] = field(default_factory=list)
+    free: dict[str, frozenset[int]] = field(default_factory=dict)

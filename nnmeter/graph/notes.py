@@ -10,15 +10,19 @@ from typing import Any, Literal
 # empty       a tensor has no elements
 # unknown     an operator that nothing declares
 # followed    the size of a dimension that was not given follows from the graph
+# declared    the file declares another shape for a tensor than its operators give
 # runtime     the device's runtime does otherwise, or does not run it
+# session     what the runtime is taken to know of dimensions that the model leaves free
 # unused      a size or a trip count was given that the model has no use for
 # fallback    kernels of types that the device's training did not have
+# precision   the model computes in an element type that the device's training did not have at all
+# unlike      the network is unlike those that the device's pack was trained on
 # outside     kernels larger or smaller than what the device's training had
 # rules       the fusion rules are not those that the device pack was seen to work with
 # rescaled    times were brought to the present state of the machine
 NoteCode = Literal[
-    "bounded", "assumed", "estimated", "empty", "unknown", "followed", "runtime", "unused", "fallback", "outside",
-    "rules", "rescaled",
+    "bounded", "assumed", "estimated", "empty", "unknown", "followed", "declared", "runtime", "session", "unused",
+    "fallback", "outside", "precision", "unlike", "rules", "rescaled",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.notes import Note
 
 Dimension = int | str | None  # a size, the name of a free dimension, or a free dimension without a name
 
@@ -82,6 +83,7 @@ class UnboundModel(UnboundGraph):
         overridable: constants that whoever runs the model may give another value, so that nothing may be folded or
             fused on their account: initializers that are inputs, too, from version 4 of the file format on.
         repeated_names: names that several nodes have in the file; here each node has one of its own.
+        notes: what its reader has to say of it.
     """
 
     source: str = "model"
@@ -89,6 +91,7 @@ class UnboundModel(UnboundGraph):
     ir_version: int = 0
     overridable: frozenset[str] = frozenset()
     repeated_names: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         """Name the free dimensions of inputs that have no name."""

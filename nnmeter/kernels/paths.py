@@ -13,10 +13,12 @@ rank 5 25 ms, 1 predicted; cubic Resize 16.7 ms, 7.5 predicted; Resize with anti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import groupby
 from typing import NamedTuple
 
+from nnmeter.kernels.features.movement import transpose_path
 from nnmeter.kernels.kernel import KernelSignature
 
 
@@ -108,27 +110,177 @@ def _transform_length(s: KernelSignature) -> str:
     return "no power of two" if length & (length - 1) else ""
 
 
+def _groups(s: KernelSignature) -> str:
+    """Groups of few channels, which do not fill a vector; and one channel that several results are made of."""
+    groups, weight = s.attribute("group", 1), _shape(s, _WEIGHTS.get(s.op_type, 1))
+    if groups == 1 or len(weight) < 3:
+        return ""
+    outside, inside = weight[0] // groups, weight[1]
+    if s.op_type in _TRANSPOSED:
+        outside, inside = weight[1], weight[0] // groups
+    if inside == 1:
+        return "" if outside == 1 else "several results a channel"
+    return "groups of few channels" if min(inside, outside) < _FEW_CHANNELS else ""
+
+
+def _grouped(s: KernelSignature) -> str:
+    return "grouped" if s.attribute("group", 1) > 1 else ""
+
+
+def _with_indices(s: KernelSignature) -> str:
+    return "with indices" if len(s.outputs) > 1 else ""
+
+
+def _padding_mode(s: KernelSignature) -> str:
+    word = s.attribute("padding_mode", "zeros")
+    return "" if word == "zeros" else str(word)
+
+
+def _sampling(s: KernelSignature) -> str:
+    return "adaptive sampling" if s.attribute("sampling_ratio", 0) == 0 else ""
+
+
+def _order(s: KernelSignature) -> str:
+    word = s.attribute("mode", "DCR")
+    return "" if word == "DCR" else str(word)
+
+
+def _broadcast(s: KernelSignature) -> str:
+    """An operand that is the same along the last axis, and two that are each broadcast along the other's axes."""
+    y = s.outputs[0].shape if s.outputs else ()
+    padded = [(1,) * (len(y) - len(t.shape)) + t.shape for t in s.inputs if t is not None and t.elements > 1]
+    if not y or any(len(shape) != len(y) for shape in padded):
+        return ""
+    last = max((axis for axis, size in enumerate(y) if size > 1), default=0)
+    if any(shape[last] == 1 for shape in padded):
+        return "broadcast along the last axis"
+    full = any(shape == y for shape in padded)
+    return "" if full or not padded else "both broadcast"
+
+
+def _target(s: KernelSignature) -> str:
+    return f"to {s.outputs[0].dtype}" if s.outputs else ""
+
+
+def _moved(s: KernelSignature) -> str:
+    """How ONNX Runtime moves the data of a transpose; one axis in blocks is usual."""
+    x = _shape(s)
+    perm = s.attribute("perm") or tuple(range(len(x)))[::-1]
+    if sorted(perm) != list(range(len(x))):
+        return ""
+    return _MOVED[transpose_path(x, perm)]
+
+
+def _steps(s: KernelSignature) -> str:
+    strides = s.attribute("strides", ())
+    return "backwards" if any(step < 0 for step in strides) else "strided" if strides else ""
+
+
+def _computed(s: KernelSignature) -> str:
+    """A second matrix that is not known before the run cannot be packed before it."""
+    return "" if len(s.constants) > 1 and s.constants[1] else "computed matrix"
+
+
+def _third(s: KernelSignature) -> str:
+    """The third matrix of Gemm: none, a row (usual), or of another shape."""
+    c, y = _shape(s, 2), s.outputs[0].shape if s.outputs else ()
+    if len(s.inputs) < 3:
+        return "no third matrix"
+    usual = not y or (bool(c) and c[-1] == y[-1] == math.prod(c))
+    return "" if usual else "third matrix of another shape"
+
+
+def _batches(s: KernelSignature) -> str:
+    """Batches of matrices of which one operand has fewer."""
+    a, b = _shape(s)[:-2], _shape(s, 1)[:-2]
+    if math.prod(b) == 1:
+        return ""
+    return "" if math.prod(a) == math.prod(b) else "batches broadcast"
+
+
+def _bits(s: KernelSignature) -> str:
+    bits = s.attribute("bits", 4)
+    return "" if bits == 4 else f"{bits} bits"
+
+
+def _accuracy(s: KernelSignature) -> str:
+    level = s.attribute("accuracy_level", 0)
+    return f"accuracy {level}" if level else ""
+
+
+def _given(word: str, position: int) -> Callable[[KernelSignature], str]:
+    return lambda s: word if position < len(s.inputs) and s.inputs[position] is not None else ""
+
+
+def _by_axis(s: KernelSignature) -> str:
+    if s.attribute("block_size", 0):
+        return "in blocks"
+    return "by axis" if math.prod(_shape(s, 1)) > 1 else ""
+
+
+def _several_axes(s: KernelSignature) -> str:
+    axis, rank = s.attribute("axis", -1), len(_shape(s))
+    return "several axes" if rank and axis % rank != rank - 1 else ""
+
+
+def _reset(s: KernelSignature) -> str:
+    return "" if s.attribute("linear_before_reset", 0) else "reset before"
+
+
+def _window(s: KernelSignature) -> str:
+    return "window" if s.attribute("local_window_size", -1) > 0 else ""
+
+
+def _packed(s: KernelSignature) -> str:
+    return "packed" if len(s.inputs) > 1 and s.inputs[1] is None else ""
+
+
+_FEW_CHANNELS = 8
+_TRANSPOSED = frozenset({"ConvTranspose", "QLinearConvTranspose"})
+_WEIGHTS = {"QLinearConv": 3, "QLinearConvTranspose": 3}
+_MOVED = ("as it lies", "", "blocks of the last axis", "by element")
+
 _RANK = _Choice(_rank, True)
 _INNER = _Choice(_inner_axis, False)
+_DILATED = _Choice(_dilated, False)
 _WINDOW = (_RANK, _Choice(_flag("ceil_mode"), False))
+_BROADCAST = (_Choice(_broadcast, False),)
 
 _GROUPS: tuple[tuple[str, tuple[_Choice, ...]], ...] = (
-    ("Conv ConvTranspose FusedConv NhwcConv NhwcFusedConv ConvInteger QLinearConv QLinearConvTranspose DeformConv",
-     (_RANK,)),
-    ("MaxPool QLinearMaxPool NhwcMaxPool", (*_WINDOW, _Choice(_dilated, True))),
+    ("Conv FusedConv NhwcConv NhwcFusedConv ConvInteger QLinearConv DeformConv",
+     (_RANK, _DILATED, _Choice(_groups, False))),
+    ("ConvTranspose QLinearConvTranspose", (_RANK, _DILATED, _Choice(_grouped, False))),
+    ("MaxPool QLinearMaxPool NhwcMaxPool",
+     (*_WINDOW, _Choice(_dilated, True), _Choice(_with_indices, False))),
     ("AveragePool QLinearAveragePool", (*_WINDOW, _Choice(_padded_mean, False), _Choice(_dilated, True))),
     ("LpPool", (*_WINDOW, _Choice(_dilated, True))),
     ("GlobalAveragePool GlobalMaxPool GlobalLpPool QLinearGlobalAveragePool", (_RANK,)),
     ("Resize Upsample", (_RANK, _Choice(_interpolation, True), _Choice(_flag("antialias"), True),
                          _Choice(_flag("exclude_outside"), True), _Choice(_scaled_channels, True),
                          _Choice(_coordinates, False))),
-    ("GridSample", (_RANK, _Choice(_mode, False))),
-    ("Softmax LogSoftmax Hardmax ArgMax ArgMin CumSum CumProd TopK", (_INNER,)),
+    ("GridSample", (_RANK, _Choice(_mode, False), _Choice(_padding_mode, False))),
+    ("RoiAlign", (_Choice(_sampling, False),)),
+    ("DepthToSpace", (_Choice(_order, False),)),
+    ("Softmax LogSoftmax Hardmax ArgMax ArgMin CumSum CumProd TopK LpNormalization GatherElements OneHot", (_INNER,)),
     ("ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
      "ReduceSumSquare", (_Choice(_reduced, False),)),
+    ("LayerNormalization RMSNormalization SimplifiedLayerNormalization", (_Choice(_several_axes, False),)),
     ("Pad", (_Choice(_mode, False),)),
     ("Scatter ScatterElements ScatterND", (_Choice(_reduction, False),)),
-    ("LSTM GRU RNN", (_Choice(_batch_last, True),)),
+    ("Slice", (_Choice(_steps, False),)),
+    ("Transpose", (_Choice(_moved, False),)),
+    ("GatherND", (_Choice(_flag("batch_dims"), False),)),
+    ("Cast", (_Choice(_target, False),)),
+    ("QuantizeLinear DequantizeLinear", (_Choice(_by_axis, False),)),
+    ("Add Sub Mul Div Pow PRelu Mod Min Max Sum Mean Equal Greater Less GreaterOrEqual LessOrEqual And Or Xor "
+     "BitwiseAnd BitwiseOr BitwiseXor Where QLinearAdd QLinearMul", _BROADCAST),
+    ("MatMul FusedMatMul", (_Choice(_computed, False), _Choice(_batches, False))),
+    ("Gemm FusedGemm", (_Choice(_computed, False), _Choice(_flag("transA"), False), _Choice(_third, False))),
+    ("MatMulNBits", (_Choice(_bits, False), _Choice(_accuracy, False), _Choice(_given("zero points", 3), False))),
+    ("LSTM RNN DynamicQuantizeLSTM", (_Choice(_batch_last, True),)),
+    ("GRU", (_Choice(_batch_last, True), _Choice(_reset, False))),
+    ("MultiHeadAttention", (_Choice(_given("past", 6), False),)),
+    ("GroupQueryAttention", (_Choice(_packed, False), _Choice(_given("past", 3), False), _Choice(_window, False))),
     ("DFT STFT", (_Choice(_transform_length, True),)),
 )  # fmt: skip
 

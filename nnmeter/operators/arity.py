@@ -1,7 +1,7 @@
-"""How many inputs and outputs an operator has, and which attributes it cannot be without.
+"""How many inputs an operator of com.microsoft needs, and which attributes it cannot be without.
 
-Taken from the schemas of onnx 1.23 (ai.onnx, ai.onnx.ml; every version) and of ONNX Runtime 1.32 (com.microsoft, whose
-numbers grow with every release, so that only the least counts). A row is `since:least-most>outputs attribute ...`: from
+Taken from the schemas of ONNX Runtime 1.32; their numbers grow with every release, so that only the least counts. Those
+of ONNX's own domains are in `nnmeter.operators.schemas`. A row is `since:least-most>outputs attribute ...`: from
 that version on, the operator needs so many inputs at its front, reads at most so many, writes at most so many outputs,
 and needs the attributes; a number that is left out is unlimited.
 """
@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from nnmeter.graph.ir import Node
+from nnmeter.operators.schemas import wrong_number
 
 
 class Arity(NamedTuple):
@@ -32,14 +33,9 @@ def wrong_arity(node: Node, opsets: dict[str, int]) -> str | None:
     arity = _arity(node.domain, node.op_type, opsets.get(node.domain, 1))
     if arity is None:
         return None
-    front = node.inputs[: arity.least]
-    if len(front) < arity.least or "" in front:
-        position = next((i for i, name in enumerate(front) if not name), len(front))
-        return f"input {position} is missing, the operator needs {arity.least}"
-    if arity.most is not None and len(node.inputs) > arity.most:
-        return f"it has {len(node.inputs)} inputs, the operator takes {arity.most} at most"
-    if arity.outputs is not None and len(node.outputs) > arity.outputs:
-        return f"it has {len(node.outputs)} outputs, the operator {arity.outputs}"
+    wrong = wrong_number(node, arity.least, arity.most, arity.outputs)
+    if wrong is not None:
+        return wrong
     for name in arity.needed:
         if node.attributes.get(name) is None:
             return f"attribute {name} is missing"
@@ -62,74 +58,6 @@ def _parsed(row: str) -> Arity:
 
 
 _ROWS: dict[str, dict[str, str]] = {
-    "": {
-        "Abs": "1:1-1>1", "Acos": "7:1-1>1", "Acosh": "9:1-1>1", "Add": "1:2-2>1", "AffineGrid": "20:2-2>1",
-        "And": "1:2-2>1", "ArgMax": "1:1-1>1", "ArgMin": "1:1-1>1", "Asin": "7:1-1>1", "Asinh": "9:1-1>1",
-        "Atan": "7:1-1>1", "Atanh": "9:1-1>1", "Attention": "23:3-6>4;24:3-7>4",
-        "AveragePool": "1:1-1>1 kernel_shape", "BatchNormalization": "1:5-5>5;6:5-5>5;14:5-5>3",
-        "Bernoulli": "15:1-1>1", "BitCast": "26:1-1>1 to", "BitShift": "11:2-2>1 direction", "BitwiseAnd": "18:2-2>1",
-        "BitwiseNot": "18:1-1>1", "BitwiseOr": "18:2-2>1", "BitwiseXor": "18:2-2>1", "BlackmanWindow": "17:1-1>1",
-        "Cast": "1:1-1>1 to", "CastLike": "15:2-2>1", "CausalConvWithState": "27:2-4>2", "Ceil": "1:1-1>1",
-        "Celu": "12:1-1>1", "CenterCropPad": "18:2-2>1", "Clip": "1:1-1>1;11:1-3>1", "Col2Im": "18:3-3>1",
-        "Compress": "9:2-2>1", "Concat": "1:1->1;4:1->1 axis", "ConcatFromSequence": "11:1-1>1 axis",
-        "Constant": "1:0-0>1 value;11:0-0>1", "ConstantOfShape": "9:1-1>1", "Conv": "1:2-3>1",
-        "ConvInteger": "10:2-4>1", "ConvTranspose": "1:2-3>1", "Cos": "7:1-1>1", "Cosh": "9:1-1>1",
-        "CumProd": "26:2-2>1", "CumSum": "11:2-2>1", "DFT": "17:1-2>1;20:1-3>1", "DeformConv": "19:3-5>1",
-        "DepthToSpace": "1:1-1>1 blocksize", "DequantizeLinear": "10:2-3>1", "Det": "11:1-1>1", "Div": "1:2-2>1",
-        "Dropout": "1:1-1>2;12:1-3>2", "DynamicQuantizeLinear": "11:1-1>3", "Einsum": "12:1->1 equation",
-        "Elu": "1:1-1>1", "Equal": "1:2-2>1", "Erf": "9:1-1>1", "Exp": "1:1-1>1", "Expand": "8:2-2>1",
-        "EyeLike": "9:1-1>1", "Flatten": "1:1-1>1", "Floor": "1:1-1>1", "GRU": "1:3-6>2", "Gather": "1:2-2>1",
-        "GatherElements": "11:2-2>1", "GatherND": "11:2-2>1", "Gelu": "20:1-1>1", "Gemm": "1:3-3>1;11:2-3>1",
-        "GlobalAveragePool": "1:1-1>1", "GlobalLpPool": "1:1-1>1", "GlobalMaxPool": "1:1-1>1", "Greater": "1:2-2>1",
-        "GreaterOrEqual": "12:2-2>1", "GridSample": "16:2-2>1", "GroupNormalization": "21:3-3>1 num_groups",
-        "HammingWindow": "17:1-1>1", "HannWindow": "17:1-1>1", "HardSigmoid": "1:1-1>1", "HardSwish": "14:1-1>1",
-        "Hardmax": "1:1-1>1", "Identity": "1:1-1>1", "If": "1:1-1> else_branch then_branch",
-        "ImageDecoder": "20:1-1>1", "InstanceNormalization": "1:3-3>1", "IsInf": "10:1-1>1", "IsNaN": "9:1-1>1",
-        "LRN": "1:1-1>1 size", "LSTM": "1:3-8>3", "LayerNormalization": "17:2-3>3", "LeakyRelu": "1:1-1>1",
-        "Less": "1:2-2>1", "LessOrEqual": "12:2-2>1", "LinearAttention": "27:3-6>2 kv_num_heads q_num_heads",
-        "Log": "1:1-1>1", "LogSoftmax": "1:1-1>1", "Loop": "1:0-> body;11:0-> body", "LpNormalization": "1:1-1>1",
-        "LpPool": "1:1-1>1;2:1-1>1 kernel_shape", "MatMul": "1:2-2>1", "MatMulInteger": "10:2-4>1", "Max": "1:1->1",
-        "MaxPool": "1:1-1>1 kernel_shape;8:1-1>2 kernel_shape", "MaxRoiPool": "1:2-2>1 pooled_shape",
-        "MaxUnpool": "9:2-3>1 kernel_shape", "Mean": "1:1->1", "MeanVarianceNormalization": "9:1-1>1",
-        "MelWeightMatrix": "17:5-5>1", "Min": "1:1->1", "Mish": "18:1-1>1", "Mod": "10:2-2>1", "Mul": "1:2-2>1",
-        "Multinomial": "7:1-1>1", "Neg": "1:1-1>1", "NegativeLogLikelihoodLoss": "12:2-3>1",
-        "NonMaxSuppression": "10:2-5>1", "NonZero": "9:1-1>1", "Not": "1:1-1>1", "OneHot": "9:3-3>1",
-        "Optional": "15:0-1>1", "OptionalGetElement": "15:1-1>1", "OptionalHasElement": "15:1-1>1;18:0-1>1",
-        "Or": "1:2-2>1", "PRelu": "1:2-2>1", "Pad": "1:1-1>1 paddings;2:1-1>1 pads;11:2-3>1;18:2-4>1",
-        "Pow": "1:2-2>1", "QLinearConv": "10:8-9>1", "QLinearMatMul": "10:8-8>1", "QuantizeLinear": "10:2-3>1",
-        "RMSNormalization": "23:2-2>1", "RNN": "1:3-6>2", "RandomNormal": "1:0-0>1 shape",
-        "RandomNormalLike": "1:1-1>1", "RandomUniform": "1:0-0>1 shape", "RandomUniformLike": "1:1-1>1",
-        "Range": "11:3-3>1", "Reciprocal": "1:1-1>1", "ReduceL1": "1:1-1>1;18:1-2>1", "ReduceL2": "1:1-1>1;18:1-2>1",
-        "ReduceLogSum": "1:1-1>1;18:1-2>1", "ReduceLogSumExp": "1:1-1>1;18:1-2>1", "ReduceMax": "1:1-1>1;18:1-2>1",
-        "ReduceMean": "1:1-1>1;18:1-2>1", "ReduceMin": "1:1-1>1;18:1-2>1", "ReduceProd": "1:1-1>1;18:1-2>1",
-        "ReduceSum": "1:1-1>1;13:1-2>1", "ReduceSumSquare": "1:1-1>1;18:1-2>1", "RegexFullMatch": "20:1-1>1",
-        "Relu": "1:1-1>1", "Reshape": "1:1-1>1;5:2-2>1", "Resize": "10:2-2>1;11:3-4>1;13:1-4>1",
-        "ReverseSequence": "10:2-2>1", "RoiAlign": "10:3-3>1", "RotaryEmbedding": "23:3-4>1", "Round": "11:1-1>1",
-        "STFT": "17:2-4>1", "Scan": "8:0-> body num_scan_inputs;9:0-> body num_scan_inputs", "Scatter": "9:3-3>1",
-        "ScatterElements": "11:3-3>1", "ScatterND": "11:3-3>1", "Selu": "1:1-1>1", "SequenceAt": "11:2-2>1",
-        "SequenceConstruct": "11:1->1", "SequenceEmpty": "11:0-0>1", "SequenceErase": "11:1-2>1",
-        "SequenceInsert": "11:2-3>1", "SequenceLength": "11:1-1>1", "SequenceMap": "17:1-> body", "Shape": "1:1-1>1",
-        "Shrink": "9:1-1>1", "Sigmoid": "1:1-1>1", "Sign": "9:1-1>1", "Sin": "7:1-1>1", "Sinh": "9:1-1>1",
-        "Size": "1:1-1>1", "Slice": "1:1-1>1 ends starts;10:3-5>1", "Softmax": "1:1-1>1",
-        "SoftmaxCrossEntropyLoss": "12:2-3>2", "Softplus": "1:1-1>1", "Softsign": "1:1-1>1",
-        "SpaceToDepth": "1:1-1>1 blocksize", "Split": "1:1-2>;2:1-1>;13:1-2>", "SplitToSequence": "11:1-2>1",
-        "Sqrt": "1:1-1>1", "Squeeze": "1:1-1>1;13:1-2>1", "StringConcat": "20:2-2>1", "StringNormalizer": "10:1-1>1",
-        "StringSplit": "20:1-1>2", "Sub": "1:2-2>1", "Sum": "1:1->1", "SwiGLU": "28:2-2>1", "Swish": "24:1-1>1",
-        "Tan": "7:1-1>1", "Tanh": "1:1-1>1", "TensorScatter": "24:2-3>1",
-        "TfIdfVectorizer": "9:1-1>1 max_gram_length max_skip_count min_gram_length mode ngram_counts ngram_indexes",
-        "ThresholdedRelu": "10:1-1>1", "Tile": "1:3-3>1;6:2-2>1", "TopK": "1:1-1>2 k;10:2-2>2",
-        "Transpose": "1:1-1>1", "Trilu": "14:1-2>1", "Unique": "11:1-1>4", "Unsqueeze": "1:1-1>1 axes;13:2-2>1",
-        "Upsample": "1:1-1>1 height_scale width_scale;7:1-1>1 scales;9:2-2>1", "Where": "9:3-3>1", "Xor": "1:2-2>1",
-    },
-    "ai.onnx.ml": {
-        "ArrayFeatureExtractor": "1:2-2>1", "Binarizer": "1:1-1>1", "CastMap": "1:1-1>1", "CategoryMapper": "1:1-1>1",
-        "DictVectorizer": "1:1-1>1", "FeatureVectorizer": "1:1->1", "Imputer": "1:1-1>1", "LabelEncoder": "1:1-1>1",
-        "LinearClassifier": "1:1-1>2 coefficients", "LinearRegressor": "1:1-1>1", "Normalizer": "1:1-1>1",
-        "OneHotEncoder": "1:1-1>1", "SVMClassifier": "1:1-1>2", "SVMRegressor": "1:1-1>1", "Scaler": "1:1-1>1",
-        "TreeEnsemble": "5:1-1>1 leaf_targetids leaf_weights nodes_falseleafs nodes_falsenodeids nodes_featureids "
-        "nodes_modes nodes_splits nodes_trueleafs nodes_truenodeids tree_roots",
-        "TreeEnsembleClassifier": "1:1-1>2", "TreeEnsembleRegressor": "1:1-1>1", "ZipMap": "1:1-1>1",
-    },
     "com.microsoft": {
         "Attention": "1:2-> num_heads", "AttnLSTM": "1:3->", "BeamSearch": "1:2-> decoder eos_token_id pad_token_id",
         "BiasAdd": "1:3->", "BiasDropout": "1:2->", "BiasGelu": "1:2->", "BiasSoftmax": "1:2-> is_inner_broadcast",

@@ -95,6 +95,14 @@ def _transform(attributes: Mapping[str, Any], inputs: _Inputs, value: Value) -> 
     return Noted(found)
 
 
+def _strides(attributes: Mapping[str, Any], inputs: _Inputs, value: Value) -> Noted:
+    """Steps of a slice: elements that do not lie side by side are copied one by one."""
+    steps = value(4) if _given(inputs, 4) else None
+    if steps is None or not steps.size or (steps == 1).all():
+        return _NOTHING
+    return Noted({"strides": tuple(int(step) for step in steps.ravel())})
+
+
 _NOTES: dict[str, _Note] = {
     "LSTM": _steps,
     "GRU": _steps,
@@ -104,6 +112,7 @@ _NOTES: dict[str, _Note] = {
     "Dropout": _training,
     "NonMaxSuppression": _selected,
     "DFT": _transform,
+    "Slice": _strides,
 }
 
 NOTING = frozenset(_NOTES)  # operators that `noted` has something to say of

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.modules import places_of
 from nnmeter.prediction.prediction import Prediction
 from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE, price_model
+from nnmeter.prediction.session import session_notes, session_of, with_session
 from nnmeter.prediction.sweep import bind_each, one_each
 from nnmeter.predictor.trained_range import Gap
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from nnmeter.errors import ModelError
     from nnmeter.graph.ir import Graph
     from nnmeter.graph.notes import Note
+    from nnmeter.graph.unbound import UnboundModel
 
 Detect = Callable[["Graph"], list[Kernel]]
 
@@ -266,7 +269,8 @@ def predict_on(
     With a list `failed`, a combination of several sizes that the model cannot have is added to it and passed over.
     """
     path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
-    for graph, dims in _graphs(model, sizes, name, failed):
+    sizes = with_session(sizes, (predictor.pack.card.runtime for predictor in predictors))
+    for unbound, graph, dims in _graphs(model, sizes, name, failed):
         called = name or str(graph.name if path is None else path)
         detected: dict[str, list[Kernel]] = {}
         for number, predictor in enumerate(predictors):
@@ -279,20 +283,23 @@ def predict_on(
                     kernels = detected[key] = predictor.detect(graph) if known is None else known
                 places = places_of(kernels, graph.nodes)
             card = predictor.pack.card
-            notes = (*graph.warnings, *refused_by(card.runtime, card.kind, graph))
-            yield predictor.price(called, kernels, notes, strict, confidence, dims, path, places)
+            session = session_of(unbound, graph, card.runtime)
+            notes = (*graph.warnings, *refused_by(card.runtime, card.kind, graph), *session_notes(session))
+            priced = predictor.price(called, kernels, notes, strict, confidence, dims, path, places)
+            yield replace(priced, session=session)
 
 
 def _graphs(
     model: Any, sizes: InputSizes, name: str | None, failed: list[ModelError] | None
-) -> Iterator[tuple[Graph, dict[str, int]]]:
-    """The graphs to predict, and the sizes of each."""
+) -> Iterator[tuple[UnboundModel | None, Graph, dict[str, int]]]:
+    """The model, if there is one, with the graphs to predict, and the sizes of each."""
     from nnmeter.formats import read_model
     from nnmeter.graph.ir import Graph
 
     if isinstance(model, Graph):
-        yield model, {}
+        yield None, model, {}
         return
     with paused_collector():
         unbound = read_model(model, name)
-    yield from bind_each(unbound, sizes, failed)
+    for graph, dims in bind_each(unbound, sizes, failed):
+        yield unbound, graph, dims

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.errors import NnmeterError
+from nnmeter.graph.input_sizes import Session
 from nnmeter.graph.notes import Note
 from nnmeter.prediction.groups import KernelGroup, group_kernels
 from nnmeter.prediction.interval import Coverage, Interval
@@ -43,6 +44,8 @@ class Prediction:
         advice: the commands that train what lies outside of the trained range; nothing if all is inside.
         machine: what the device is to the machine that predicts; None where nobody asked.
         errors: what intervals of the device rest on; None where nobody said.
+        session: "free" or "bound", for a model that leaves dimensions free and a runtime that makes another graph of it
+            then (`InputSizes.session`); else None.
     """
 
     model: str
@@ -58,6 +61,7 @@ class Prediction:
     advice: tuple[str, ...] = ()
     machine: MachineMatch | None = None
     errors: IntervalModel | None = None
+    session: Session | None = None
 
     @property
     def outside(self) -> tuple[PricedKernel, ...]:
@@ -160,6 +164,7 @@ class Prediction:
             "machine": None if self.machine is None else self.machine.to_dict(),
             "model": self.model,
             "dims": dict(self.dims),
+            "session": self.session,
             "latency_ms": self.latency_ms,
             "interval_ms": list(self.interval_ms),
             "confidence": self.confidence,

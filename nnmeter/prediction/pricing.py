@@ -12,10 +12,13 @@ from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.interval import Coverage, Interval
 from nnmeter.prediction.prediction import Prediction
 from nnmeter.prediction.priced_kernel import PricedKernel
+from nnmeter.predictor.element_types import PRECISIONS, precisions_of
 from nnmeter.predictor.trained_range import Gap, find_gaps
+from nnmeter.wording import format_share
 
 if TYPE_CHECKING:
     from nnmeter.devices.pack import DevicePack
+    from nnmeter.predictor.kernel_predictor import KernelPredictor
     from nnmeter.predictor.price import KernelPrice
 
 DEFAULT_CONFIDENCE = 0.9
@@ -92,7 +95,14 @@ def price_model(
         Coverage(1.0 - fallback, fallback),
         priced,
         predictor.overhead_ms,
-        (*warnings, *pack.warnings, *_empty_notes(priced), *_coverage_notes(priced)),
+        (
+            *warnings,
+            *pack.warnings,
+            *_empty_notes(priced),
+            *_precision_notes(predictor, priced),
+            *_unlike_notes(predictor, prices),
+            *_coverage_notes(priced),
+        ),
         dict(dims or {}),
         advice,
         errors=predictor.intervals,
@@ -130,6 +140,42 @@ def _empty_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
     if any(kernel.latency_ms > 0 for kernel in kernels):
         return []
     return [Note("nothing is left to run: the device's runtime computes the whole model when it is loaded", "empty")]
+
+
+def _precision_notes(predictor: KernelPredictor, kernels: Sequence[PricedKernel]) -> list[Note]:
+    """A word for each precision that the device was never measured in: its pack cannot judge it, only guess."""
+    found: dict[str, list[PricedKernel]] = {}
+    for kernel in kernels:
+        if kernel.source == "fallback" and kernel.gaps:
+            found.setdefault(kernel.gaps[0].element_type.partition("*")[0], []).append(kernel)
+    if not found:
+        return []
+    trained = precisions_of(kind.anchor for kind in predictor.vocabulary)
+    total_ms = sum(k.latency_ms for k in kernels) or 1.0
+    return [
+        Note(
+            f"this pack cannot judge {dtype}: no kernel in {dtype} was measured on this device, only in "
+            f"{', '.join(trained) or 'no precision'}. {len(some)} kernel{'s' if len(some) > 1 else ''}, "
+            f"{format_share(sum(k.latency_ms for k in some) / total_ms)} of the time, "
+            f"{'are guesses' if len(some) > 1 else 'is a guess'} by the fallback",
+            "precision",
+            dtype,
+        )
+        for dtype, some in sorted(found.items())
+        if dtype in PRECISIONS and dtype not in trained
+    ]
+
+
+def _unlike_notes(predictor: KernelPredictor, prices: Sequence[KernelPrice]) -> list[Note]:
+    """A word where the network is unlike those of training, which widens its interval."""
+    shift = predictor.intervals.shift
+    if shift is None or shift.distance(prices) <= 1.0:
+        return []
+    said = (
+        "unlike the networks that this pack was trained on, by the kernels and sizes that make its time: the interval "
+        "is as wide as families that were left out of training err"
+    )
+    return [Note(said, "unlike")]
 
 
 def _coverage_notes(kernels: Sequence[PricedKernel]) -> list[Note]:

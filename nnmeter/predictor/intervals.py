@@ -12,8 +12,9 @@ Rules:
    in one direction in the worst case: `u = sum over kernels (share x unsampled sigma)`, where that of a kernel priced
    by the fallback, or of a code path that was not sampled, is all of its sigma, and that of one beyond the sampled
    sizes grows with the distance. So an interval is the wider, the larger the share of what was not sampled.
-3. The interval of confidence `c` is `predicted x exp(-+ sqrt((multiplier x s)^2 + (z u)^2))`, `z` being the quantile of
-   the normal distribution; its upper end is at least the
+3. The interval of confidence `c` is `predicted x exp(-+ sqrt((multiplier x s)^2 + (z u)^2 + shift^2))`, `z` being the
+   quantile of the normal distribution, `shift` what a network that is unlike the training networks adds
+   (`nnmeter.predictor.shift`); its upper end is at least the
    prediction with all kernels at their worst, where data decide how much is computed.
 4. The score of a network that intervals are fitted to is `sqrt(log(measured / predicted)^2 - (z u)^2) / s`. The
    `ceil((n + 1) c) / n` quantile is the multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
@@ -33,6 +34,7 @@ import numpy as np
 from nnmeter.kernels.anchor import Kind
 from nnmeter.predictor.checks import count, damaged, mapping, member, number, positive
 from nnmeter.predictor.price import KernelPrice
+from nnmeter.predictor.shift import Shift
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
 _NORMAL = {0.5: 0.67449, 0.8: 1.28155, 0.9: 1.64485, 0.95: 1.95996}
@@ -44,28 +46,36 @@ _JITTERS_MS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 @dataclass(frozen=True, slots=True)
 class IntervalModel:
-    """Multipliers of the spread by confidence (rule 4), base and jitter of the spread (rule 1)."""
+    """Multipliers of the spread by confidence (rule 4), base and jitter of the spread (rule 1).
+
+    `shift` is what unlike networks add (rule 3); None in a pack whose training does not tell.
+    """
 
     base: float
     multipliers: Mapping[float, float]
     networks: int
     jitter_ms: float = 0.0
+    shift: Shift | None = None
 
     def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
         """Low and high end around a total; KeyError if there is no multiplier of the confidence."""
         sampled = self.multipliers[confidence] * log_spread(prices, self.base, self.jitter_ms)
-        half = min(hypot(sampled, normal_quantile(confidence) * unsampled_spread(prices)), _WIDEST)
+        shift = 0.0 if self.shift is None else self.shift.half_width(prices, confidence)
+        half = min(hypot(sampled, normal_quantile(confidence) * unsampled_spread(prices), shift), _WIDEST)
         worst_ms = latency_ms + sum(max(p.worst_ms - p.latency_ms, 0.0) for p in prices)
         return latency_ms * exp(-half), max(latency_ms * exp(half), worst_ms)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {
+        found: dict[str, Any] = {
             "base": self.base,
             "multipliers": {str(c): m for c, m in self.multipliers.items()},
             "networks": self.networks,
             "jitter_ms": self.jitter_ms,
         }
+        if self.shift is not None:
+            found["shift"] = self.shift.to_dict()
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> IntervalModel:
@@ -79,6 +89,7 @@ class IntervalModel:
             multipliers,
             count(member(data, "networks"), "networks of the intervals"),
             number(member(data, "jitter_ms"), "jitter of the intervals", 0.0, inf),
+            Shift.from_dict(mapping(data["shift"], "shift"), tuple(multipliers)) if "shift" in data else None,
         )
 
 

@@ -15,6 +15,7 @@ Rules:
 5. Where data decide how much an operator computes and it is priced by the fallback, its price tells the worst
    (`nnmeter.operators.worst.worst_case_ns`), and the interval reaches as far.
 6. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
+7. One that rests on several machines takes the prices of the others in by their shares (`nnmeter.predictor.shares`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,28 @@ from nnmeter.predictor.vocabulary import Sampled, described, families_by_anchor
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _CACHE_LIMIT = 200_000
+_LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (rule 1)
+_LEAST_MS = 1e-9  # what a damaged pack may say less than
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What another machine's predictor adds (rule 1).
+
+    Attributes:
+        predictor: of the other machine.
+        weight: of the logarithm of its prices.
+    """
+
+    predictor: KernelPredictor
+    weight: float
+
+    def profiled_ms(self, kernels: Sequence[KernelSignature]) -> np.ndarray:
+        """Its price of each kernel as a profiler shows it, in milliseconds [kernels]."""
+        theirs = self.predictor
+        prices = np.array([price.latency_ms for price in theirs.price(kernels)])
+        least = max(_LEAST_LAUNCH * theirs.roofline.launch_ms, _LEAST_MS)
+        return np.maximum((prices - theirs.per_kernel_ms) / max(theirs.scale, _LEAST_MS), least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +79,7 @@ class KernelPredictor:
         scale, per_kernel_ms: from kernels as a profiler shows them to unobserved ones (rule 1).
         overhead_ms: time of one inference that no kernel accounts for.
         corrections: of calibrations to nearer devices, in the order in which they were made (rule 6).
+        shares: of other machines' predictors (rule 7).
     """
 
     roofline: Roofline
@@ -68,6 +92,7 @@ class KernelPredictor:
     per_kernel_ms: float = 0.0
     overhead_ms: float = 0.0
     corrections: tuple[Correction, ...] = ()
+    shares: tuple[Share, ...] = ()
     _families: dict[Anchor, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -108,7 +133,10 @@ class KernelPredictor:
             width = len(FEATURE_NAMES[name]) if name != FALLBACK else len(COMMON_NAMES)
             rows = np.array([features.values[:width] for _, features, _ in members], dtype=np.float32)
             rows[:, 0] = [-1.0 if sampled is None else sampled.code for _, _, sampled in members]
-            ratios = np.exp(np.clip(self.ensembles[name].predict(rows), -10.0, 10.0))
+            learned = self.ensembles[name].predict(rows)
+            if self.shares:
+                learned = learned + self._of_shares(members)
+            ratios = np.exp(np.clip(learned, -10.0, 10.0))
             prices = [
                 self.price_from_ratio(features, sampled, ratio)
                 for (_, features, sampled), ratio in zip(members, ratios.tolist(), strict=True)
@@ -117,6 +145,16 @@ class KernelPredictor:
                 prices = correction.apply(prices, [features for _, features, _ in members], self.roofline)
             for (signature, _, sampled), price in zip(members, prices, strict=True):
                 self._cache[signature] = self._widened(signature, sampled, price)
+
+    def _of_shares(self, members: Sequence[tuple[KernelSignature, KernelFeatures, Sampled | None]]) -> np.ndarray:
+        """What the shares add to the log ratio to the roofline (rule 7)."""
+        roofline_ms = [
+            self.roofline.latency_ms(
+                features.cost, int(features.values[_ITEM_BITS]), EVEN if sampled is None else sampled.rates
+            )
+            for _, features, sampled in members
+        ]
+        return log_ratio_of_shares(self.shares, [signature for signature, _, _ in members], np.array(roofline_ms))
 
     def _widened(self, signature: KernelSignature, sampled: Sampled | None, price: KernelPrice) -> KernelPrice:
         """A price with what is not known of the kernel: its code path (rule 4), and data (rule 5)."""
@@ -155,3 +193,19 @@ class KernelPredictor:
         return KernelPrice(
             latency, source, sigma, distance, features.kind, int(cost.flops), int(cost.bytes_read + cost.bytes_written)
         )
+
+
+def log_ratio_of_shares(
+    shares: Sequence[Share], kernels: Sequence[KernelSignature], roofline_ms: np.ndarray
+) -> np.ndarray:
+    """What shares add to the log ratio of kernels to a roofline (rule 2) [kernels].
+
+    Args:
+        shares: of a predictor.
+        kernels: with their residency, where the predictor tells it; it must where that of a share does.
+        roofline_ms: of the predictor, with the rates of each kernel's operator [kernels].
+    """
+    found = np.zeros(len(kernels))
+    for share in shares:
+        found += share.weight * np.log(share.profiled_ms(kernels) / np.maximum(roofline_ms, _LEAST_MS))
+    return found

@@ -6,6 +6,8 @@ Rules:
 2. A document of an older schema is brought to this one first (`nnmeter.predictor.older_schemas`).
 3. Code paths that were sampled are optional: packs made before do not tell.
 4. What was sampled, and the operators of a correction, are stored by anchor and, below it, by family.
+5. The predictors of other machines that one rests on are documents within its own; their trees lie behind its own, in
+   the order of the shares.
 """
 
 from __future__ import annotations
@@ -27,15 +29,16 @@ from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.checks import RESTORE, count, damaged, mapping, member, number, numbers, sequence, text
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
+from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor, Share
 from nnmeter.predictor.older_schemas import upgraded
 from nnmeter.predictor.price_correction import LARGEST_COEFFICIENT, Correction, OperatorCorrection
 from nnmeter.predictor.roofline import EVEN, Rates, Roofline
+from nnmeter.predictor.shares import MOST_SHARES
 from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_ensembles
 from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4  # since 4 intervals may have a shift
 # What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
 # milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
 _LARGEST_SIGMA, _LARGEST_LOG_SIZE, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e4, 1e9, 16
@@ -48,8 +51,19 @@ T = TypeVar("T")
 
 def write_predictor(predictor: KernelPredictor, directory: Path) -> None:
     """Write predictor.json and trees.npz into an existing directory."""
-    arrays, sizes = concatenate_ensembles(predictor.ensembles)
-    text_ = json.dumps(_document(predictor, sizes), indent=1, allow_nan=False)
+    parts = [predictor, *(share.predictor for share in predictor.shares)]
+    arrays, sizes = concatenate_ensembles(
+        {f"{number}:{name}": ensemble for number, part in enumerate(parts) for name, ensemble in part.ensembles.items()}
+    )
+    document, *others = (
+        _document(part, {name: sizes[f"{number}:{name}"] for name in part.ensembles})
+        for number, part in enumerate(parts)
+    )
+    if others:
+        document["shares"] = [
+            {"weight": share.weight, "predictor": other} for share, other in zip(predictor.shares, others, strict=True)
+        ]
+    text_ = json.dumps(document, indent=1, allow_nan=False)
     (directory / "predictor.json").write_text(f"{text_}\n")
     # Before 2.0, NumPy takes every keyword for the name of an array, `allow_pickle` too; its stubs know only later ones
     np.savez_compressed(directory / "trees.npz", **arrays)  # type: ignore[arg-type]
@@ -88,7 +102,11 @@ def _content(document: bytes) -> Mapping[str, Any]:
         parsed = parse_json(document)
     except ValueError as error:
         raise damaged(f"predictor.json is no JSON: {error}") from error
-    content = mapping(parsed, "predictor.json")
+    return _checked(mapping(parsed, "predictor.json"))
+
+
+def _checked(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document, brought to this schema, if it is of one that is known and of the same features."""
     version = member(content, "schema_version")
     if isinstance(version, bool) or version not in range(1, SCHEMA_VERSION + 1):
         raise DeviceError(
@@ -131,7 +149,31 @@ def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) ->
 
 
 def _predictor(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KernelPredictor:
-    ensembles = _ensembles(mapping(member(document, "ensembles"), "ensembles"), arrays)
+    """The predictor of a checked document, and those that it rests on (rule 5)."""
+    entries = [mapping(entry, "a share") for entry in sequence(document.get("shares", []), "shares")]
+    if len(entries) > MOST_SHARES:
+        raise damaged(f"it rests on more than {MOST_SHARES} other predictors")
+    others = [_content_of_share(member(entry, "predictor")) for entry in entries]
+    ensembles = _ensembles([document, *others], arrays)
+    weights = [number(member(entry, "weight"), "weight of a share", 0.0, 1.0) for entry in entries]
+    if sum(weights) > 1.0 + 1e-9:
+        raise damaged("its shares of other predictors are more than all")
+    shares = [
+        Share(_with_ensembles(other, own), weight)
+        for other, own, weight in zip(others, ensembles[1:], weights, strict=True)
+    ]
+    return replace(_with_ensembles(document, ensembles[0]), shares=tuple(shares))
+
+
+def _content_of_share(document: Any) -> Mapping[str, Any]:
+    """The checked document of a share, which rests on no other and was not calibrated."""
+    content = _checked(mapping(document, "the predictor of a share"))
+    if content.get("shares") or content.get("corrections"):
+        raise damaged("a share rests on further predictors, or was calibrated")
+    return content
+
+
+def _with_ensembles(document: Mapping[str, Any], ensembles: dict[str, TreeEnsemble]) -> KernelPredictor:
     vocabulary = _by_kind(member(document, "anchors"), "anchors", _sampled)
     paths = _by_kind(document.get("paths", {}), "paths", _paths)
     vocabulary = {
@@ -156,19 +198,26 @@ def _predictor(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
     )
 
 
-def _ensembles(entries: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, TreeEnsemble]:
+def _ensembles(
+    documents: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
+) -> list[dict[str, TreeEnsemble]]:
+    """The ensembles of each document, whose trees lie one after the other (rule 5)."""
     sizes: dict[str, tuple[int, int]] = {}
     biases: dict[str, float] = {}
-    for name, entry in entries.items():
-        if name != FALLBACK and name not in FEATURE_NAMES:
-            raise damaged(f"there is no kernel family '{name}'")
-        trees, nodes = sequence(member(mapping(entry, name), "sizes"), f"sizes of '{name}'", 2)
-        sizes[name] = count(trees, f"sizes of '{name}'"), count(nodes, f"sizes of '{name}'")
-        biases[name] = number(member(entry, "bias"), f"bias of '{name}'", -_LARGEST_BIAS, _LARGEST_BIAS)
-    ensembles = split_ensembles(arrays, sizes, biases)
-    for name, ensemble in ensembles.items():
+    for place, document in enumerate(documents):
+        for name, entry in mapping(member(document, "ensembles"), "ensembles").items():
+            if name != FALLBACK and name not in FEATURE_NAMES:
+                raise damaged(f"there is no kernel family '{name}'")
+            trees, nodes = sequence(member(mapping(entry, name), "sizes"), f"sizes of '{name}'", 2)
+            key = f"{place}:{name}"
+            sizes[key] = count(trees, f"sizes of '{name}'"), count(nodes, f"sizes of '{name}'")
+            biases[key] = number(member(entry, "bias"), f"bias of '{name}'", -_LARGEST_BIAS, _LARGEST_BIAS)
+    found: list[dict[str, TreeEnsemble]] = [{} for _ in documents]
+    for key, ensemble in split_ensembles(arrays, sizes, biases).items():
+        place_, _, name = key.partition(":")
         ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
-    return ensembles
+        found[int(place_)][name] = ensemble
+    return found
 
 
 def _by_anchor(entries: Mapping[Kind, T], values: Callable[[T], list[Any]]) -> dict[str, dict[str, list[Any]]]:

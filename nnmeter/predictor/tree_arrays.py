@@ -20,6 +20,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nnmeter.errors import DeviceError
 from nnmeter.limits import MAX_TREES_BYTES, MAX_TREES_INFLATED
 from nnmeter.predictor.checks import damaged
 from nnmeter.predictor.trees import ARRAYS
@@ -42,7 +43,9 @@ def read_arrays(data: bytes) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = _members(archive)
             return {name: _array(name, _inflated(archive, member)) for name, member in members.items()}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as fault:
+    except DeviceError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as fault:
         raise damaged(f"trees.npz is no archive of arrays: {fault}") from fault
 
 

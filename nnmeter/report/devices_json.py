@@ -22,6 +22,7 @@ def render(listed: DeviceList, layout: Layout) -> str:
             "kind": d.card.kind,
             "nearest": d.id == listed.nearest,
             "machine": listed.machines[d.id].to_dict() if d.id in listed.machines else None,
+            "trained_types": list(d.precisions),
             "card": d.card.to_dict(),
             "scorecard": _without_details(d.scorecard),
         }

@@ -68,7 +68,7 @@ def _facts(device: DeviceInfo, nearest: str | None) -> tuple[str, ...]:
         card.hardware,
         card.runtime if card.version == "unknown" else f"{card.runtime} {card.version}",
         str(card.threads),
-        card.precision,
+        " ".join(device.precisions),
         card.date,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from nnmeter.devices.identity import match_this_machine
 from nnmeter.devices.pack import DevicePack
+from nnmeter.predictor.element_types import operators_by_type
 from nnmeter.report.devices import SCHEMA_VERSION
 from nnmeter.report.documents import to_json
 from nnmeter.report.registry import Layout
@@ -20,6 +21,10 @@ def render(pack: DevicePack, layout: Layout) -> str:
         "card": pack.card.to_dict(),
     }
     document["machine"] = match_this_machine(pack.card, named=True).to_dict()
+    document["trained_operators"] = {
+        name: list(operators)
+        for name, operators in operators_by_type(kind.anchor for kind in pack.predictor.vocabulary).items()
+    }
     return to_json({**document, "fusion_rules": _rules(pack), "scorecard": pack.scorecard})
 
 

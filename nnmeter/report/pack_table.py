@@ -7,6 +7,7 @@ from typing import Any
 
 from nnmeter.devices.identity import match_this_machine
 from nnmeter.devices.pack import DevicePack
+from nnmeter.predictor.element_types import operators_by_type
 from nnmeter.report import scorecard_table
 from nnmeter.report.devices import checked_scorecard, describe_hashes, describe_rules
 from nnmeter.report.registry import Layout
@@ -24,12 +25,21 @@ def render(pack: DevicePack, layout: Layout) -> str:
     text.add_facts(
         [("machine", machine.words)]
         + [(key.replace("_", " "), fact) for key, value in pack.card.to_dict().items() for fact in _describe(value)]
+        + [("trained in", said) for said in _trained(pack)]
         + [("fusion rules", said) for said in _rules(pack)]
     )
     if pack.scorecard is None:
         return f"{text}\nno scorecard: make one with `nnmeter evaluate`\n"
     with checked_scorecard(pack.id):
         return f"{text}\n{scorecard_table.render(pack.scorecard, layout)}"
+
+
+def _trained(pack: DevicePack) -> list[str]:
+    """A line an element type that kernels were trained in, as the predictor says."""
+    return [
+        f"{name}: {len(operators)} operator{'s' if len(operators) > 1 else ''}: {', '.join(operators)}"
+        for name, operators in operators_by_type(kind.anchor for kind in pack.predictor.vocabulary).items()
+    ]
 
 
 def _rules(pack: DevicePack) -> list[str]:

@@ -44,7 +44,8 @@ class Text:
         """Add a sentence, in as many lines as the width asks for."""
         import textwrap
 
-        self._lines += textwrap.wrap(printable(line), max(self.width, 20), break_long_words=False) or [""]
+        text, width = printable(line), max(self.width, 20)
+        self._lines += textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
     def add_warnings(self, warnings: Sequence[str]) -> None:
         """Add a line a warning."""
@@ -80,7 +81,9 @@ class Text:
         column = max((len(name) for name, _ in facts), default=0) + 2
         last = ""
         for name, fact in facts:
-            for line in textwrap.wrap(printable(" ".join(fact.split())), max(self.width - column, 30)) or [""]:
+            text, width = printable(" ".join(fact.split())), max(self.width - column, 30)
+            # A path that does not fit stays whole: it is there to be copied.
+            for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]:
                 self.add(self.dim(("" if name == last else printable(name)).ljust(column)) + line)
                 last = name
 

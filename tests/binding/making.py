@@ -37,7 +37,7 @@ def graph_of(
         list(nodes),
         "g",
         [helper.make_tensor_value_info(n, CODE_OF_DTYPE[t.dtype], t.shape) for n, t in types.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [onnx.ValueInfoProto(name=name) for name in outputs],
         initializers,
     )
     imports = [helper.make_opsetid("", opset), helper.make_opsetid(MICROSOFT, 1), helper.make_opsetid(BLOCKED, 1)]

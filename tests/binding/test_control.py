@@ -27,13 +27,15 @@ def info(name: str, dtype: int = TensorProto.FLOAT, shape: Sequence[int | str] |
 
 def model_of(nodes: Sequence[onnx.NodeProto], inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[str]):
     weights = [numpy_helper.from_array(np.zeros((8, 8), np.float32), "w")]
-    graph = helper.make_graph(list(nodes), "g", list(inputs), [info(name) for name in outputs], weights)
+    graph = helper.make_graph(
+        list(nodes), "g", list(inputs), [onnx.ValueInfoProto(name=name) for name in outputs], weights
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
 
 
 def body_of(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> onnx.GraphProto:
     inputs = [info("i", TensorProto.INT64, []), info("c", TensorProto.BOOL, []), info("s")]
-    return helper.make_graph(list(nodes), "body", inputs, [info(name) for name in outputs])
+    return helper.make_graph(list(nodes), "body", inputs, [onnx.ValueInfoProto(name=name) for name in outputs])
 
 
 def step(condition: str = "Identity", change: Sequence[onnx.NodeProto] = ()) -> onnx.GraphProto:
@@ -120,7 +122,7 @@ def test_a_sequence_grows_in_a_loop() -> None:
         [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("SequenceInsert", ["s", "x"], ["s2"])],
         "body",
         [info("i", TensorProto.INT64, []), info("c", TensorProto.BOOL, []), info("s")],
-        [info("c2"), info("s2")],
+        [onnx.ValueInfoProto(name=n) for n in ("c2", "s2")],
     )
     nodes = [
         helper.make_node("SequenceEmpty", [], ["empty"]),
@@ -202,7 +204,7 @@ def nested(depth: int) -> onnx.GraphProto:
     else:
         grow = helper.make_node("Concat", ["s0", "s0"], ["o0"], axis=0)
     nodes = [helper.make_node("Identity", [f"c{depth}"], [f"d{depth}"]), grow]
-    return helper.make_graph(nodes, "body", inputs, [info(f"d{depth}"), info(f"o{depth}")])
+    return helper.make_graph(nodes, "body", inputs, [onnx.ValueInfoProto(name=n) for n in (f"d{depth}", f"o{depth}")])
 
 
 def test_a_small_file_of_nested_loops_that_grow_is_refused() -> None:
@@ -212,4 +214,14 @@ def test_a_small_file_of_nested_loops_that_grow_is_refused() -> None:
         helper.make_node("Loop", ["n", "", "x"], ["y"], "loop", body=nested(28)),
     ]
     with pytest.raises(ModelError, match=r"nested graphs would have to be inferred|impossible shape"):
+        bind(model_of(nodes, [info("x", shape=[4, 8])], ["y"]))
+
+
+def test_bodies_are_bounded_by_the_nodes_that_would_have_to_be_inferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnmeter.binding.inference._MAX_BODY_NODES", 20)
+    nodes = [
+        helper.make_node("Constant", [], ["n"], value_int=3),
+        helper.make_node("Loop", ["n", "", "x"], ["y"], "loop", body=nested(8)),
+    ]
+    with pytest.raises(ModelError, match=r"nested graphs would have to be inferred \d+ times, 2\d nodes in all"):
         bind(model_of(nodes, [info("x", shape=[4, 8])], ["y"]))

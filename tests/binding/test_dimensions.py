@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nnmeter.binding.bind import bind_shapes
-from nnmeter.binding.dimensions import with_derived
+from nnmeter.binding.dimensions import expressions, with_derived
 from nnmeter.binding.relations import implied_relations, words
 from nnmeter.errors import ModelError
 from nnmeter.formats import read_model
@@ -149,3 +149,23 @@ def test_an_initializer_that_may_be_overridden_is_no_constant(ir_version: int, l
         assert not graph.initializers
         assert not graph.values
         assert kernels == ["Conv", "BatchNormalization", "Relu"]
+
+
+def test_names_are_gone_through_once_and_not_for_each_of_them() -> None:
+    class Counted(dict[str, None]):
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return super().__iter__()
+
+    names = Counted.fromkeys(["a", *(f"a + {i}" for i in range(200))])
+    assert len(expressions(names)) == 200
+    assert names.passes < 5
+
+
+def test_sizes_follow_from_one_another_in_any_order() -> None:
+    names = [f"d{i} - d{i + 1}" for i in range(50)]
+    given = {"d50": 1, **dict.fromkeys(names, 2)}
+    found = with_derived("m", [*names, *(f"d{i}" for i in range(51))], given)
+    assert found["d0"] == 101

@@ -66,6 +66,7 @@ def case(op: str, shapes: list[list[int]], reason: str, *constants: Any, opset: 
         case("Gemm", [[2, 3], [3, 4], [5]], "shapes 2x4 and 5 do not broadcast"),
         case("Softmax", [[2, 3]], "axis 5 is outside of a tensor of rank 2", axis=5),
         case("Flatten", [[2, 3]], "axis 5 is outside of a tensor of rank 2", axis=5),
+        case("Flatten", [[2, 3]], "axis -1 is below 0", opset=9, axis=-1),
         case("LayerNormalization", [[2, 3], [4]], "shapes 2x3 and 4 do not broadcast"),
         case("Add", [[2], [2]], "its inputs are of float32 and int64", types=(FLOAT, INT64)),
         case("Concat", [[2], [2]], "its inputs are of float32 and int64", types=(FLOAT, INT64), axis=0),

@@ -79,7 +79,7 @@ def test_huge_results_of_known_values_stay_unknown(op_type: str, inputs: list[st
 
 def test_a_graph_in_the_place_of_a_number_is_refused() -> None:
     body = helper.make_graph([helper.make_node("Relu", ["x"], ["r"])], "b", [], [value("r", None)])
-    node = helper.make_node("Clip", ["x"], ["y"])
+    node = helper.make_node("MaxPool", ["x"], ["y"])
     node.attribute.append(helper.make_attribute("kernel_shape", body))
     assert "attribute kernel_shape is" in refused(model_of([node], [value("x", [1, 2])], ["y"]))
 
@@ -127,7 +127,7 @@ def test_sequences_that_grow_by_one_are_refused_before_they_are_quadratic(monkey
     assert "more than 1000 tensors in all" in refused(model_of(nodes, [value("x", [1, 8])], ["y"]))
 
 
-def test_types_that_the_file_declares_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_type_that_the_file_declares_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     from nnmeter.formats import build
 
@@ -138,7 +138,7 @@ def test_types_that_the_file_declares_are_parsed_once(monkeypatch: pytest.Monkey
     model = model_of(nodes, [value("t0", [1, 8])], ["y"], domains=["own"])
     model.graph.value_info.extend(value(f"t{i + 1}", [1, 8]) for i in range(20))
     assert load_model(model).types["t20"].shape == (1, 8)
-    assert len(calls) == 20
+    assert len(calls) == 1
 
 
 def test_a_layer_shows_its_own_entries_before_those_around_it() -> None:

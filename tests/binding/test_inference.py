@@ -336,7 +336,7 @@ def branch(name: str, size: int) -> onnx.GraphProto:
         helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.ones((4, size), np.float32))),
         helper.make_node("MatMul", ["x", "k"], [name], "product"),
     ]
-    return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)])
+    return helper.make_graph(nodes, name, [], [onnx.ValueInfoProto(name=name)])
 
 
 def test_an_if_that_the_run_decides_takes_the_larger_type() -> None:
@@ -374,7 +374,7 @@ def test_a_loop_counts_its_body_by_its_trip_count() -> None:
             helper.make_tensor_value_info("going", TensorProto.BOOL, []),
             helper.make_tensor_value_info("state", TensorProto.FLOAT, None),
         ],
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("go", "next", "seen")],
+        [onnx.ValueInfoProto(name=n) for n in ("go", "next", "seen")],
     )
     node = helper.make_node("Loop", ["m", "", "x"], ["y", "all"], "loop", body=body)
     weight = TensorType("float32", (64, 64))

@@ -73,3 +73,16 @@ def test_nodes_of_one_name_are_told(names: tuple[str, str], told: bool) -> None:
     assert isinstance(model, onnx.ModelProto)
     graph = bind_shapes(read_model(model))
     assert any("several nodes are named 'a'" in warning for warning in graph.warnings) == told
+
+
+@pytest.mark.parametrize(("runtime", "kind"), [("tflite", "cpu"), ("tflite-gpu", "gpu"), ("openvino-myriad", "vpu")])
+def test_phones_and_sticks_draw_no_random_numbers(runtime: str, kind: str) -> None:
+    nodes = [
+        helper.make_node("Dropout", ["x", "ratio", "mode"], ["d"], "dropout"),
+        helper.make_node("RandomUniform", [], ["r"], "draw", shape=[2, 2]),
+        helper.make_node("Add", ["d", "r"], ["y"], "sum"),
+    ]
+    for training, refused in ((True, ["draw", "dropout"]), (False, ["draw"])):
+        values: dict[str, Any] = {"ratio": np.float32(0.5), "mode": np.bool_(training)}
+        notes = refused_by(runtime, kind, graph_of(nodes, {"x": (2, 2)}, ["y"], values, opset=18))
+        assert sorted(note.about for note in notes) == refused

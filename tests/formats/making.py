@@ -23,7 +23,9 @@ def model_of(
     functions: list[onnx.FunctionProto] | None = None,
     domains: list[str] | None = None,
 ) -> onnx.ModelProto:
-    graph = helper.make_graph(nodes, "g", inputs, [value(name, None) for name in outputs], initializers or [])
+    graph = helper.make_graph(
+        nodes, "g", inputs, [onnx.ValueInfoProto(name=name) for name in outputs], initializers or []
+    )
     imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains or ())]
     return helper.make_model(graph, opset_imports=imports, functions=functions or [])
 

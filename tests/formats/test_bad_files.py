@@ -233,3 +233,34 @@ def test_a_varint_of_more_than_ten_bytes_is_refused() -> None:
     assert varint(b"\xac\x02", 0) == (300, 2)
     with pytest.raises(WireError):
         varint(b"\xff" * 11, 0)
+
+
+@pytest.mark.parametrize("version", [15, 2**40, -1])
+def test_an_unknown_version_of_the_file_format_is_refused(version: int) -> None:
+    model = relu_model()
+    model.ir_version = version
+    assert f"version {version} of the file format is unknown; export the model with one up to 14" in fault_of(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda model: setattr(model, "ir_version", 2), "its file format is of version 2, in which operator sets have"),
+        (
+            lambda model: setattr(model.opset_import[0], "domain", "other"),
+            "it names no operator set of ai.onnx; taken as",
+        ),
+    ],
+)
+def test_what_only_the_checker_objects_to_is_a_note(change: Callable[[onnx.ModelProto], None], said: str) -> None:
+    model = relu_model()
+    change(model)
+    (note,) = bind_shapes(read_model(model)).warnings
+    assert note.startswith(said)
+    assert note.code == "declared"
+
+
+def test_an_attribute_with_values_of_two_kinds_is_refused() -> None:
+    model = relu_model()
+    model.graph.node[0].attribute.append(onnx.AttributeProto(name="alpha", type=1, f=0.5, i=1))
+    assert "the attribute 'alpha' has values of two kinds" in fault_of(model)

@@ -27,7 +27,7 @@ def forest(trees: int, nodes: int) -> bytes:
 
 
 def test_lists_of_a_forest_are_counted_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnmeter.formats.scan.MAX_LISTED", 1000)
+    monkeypatch.setattr("nnmeter.formats.budget.MAX_LISTED", 1000)
     model = read_model(forest(10, 63))
     attributes = model.nodes[0].attributes
     assert attributes["nodes_values"] == attributes["nodes_modes"] == TensorType("float32", (630,))
@@ -37,6 +37,6 @@ def test_lists_of_a_forest_are_counted_and_not_kept(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_limit_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnmeter.formats.scan.MAX_LISTED", 500)
+    monkeypatch.setattr("nnmeter.formats.budget.MAX_LISTED", 500)
     with pytest.raises(ModelError, match=r"more than 500 elements \(the limit MAX_LISTED\); .*nnmeter\.limits"):
         read_model(forest(10, 63))

@@ -289,6 +289,21 @@ LAYOUT = [
         "float[1,32,8,8] y",
         "y=MaxPool<kernel_shape=[2,2],strides=[2,2]>(x)",
     ),
+    *(
+        case(
+            f"average pool of {name}",
+            f"ReorderInput {kernels}",
+            X32,
+            "float[1,32,8,8] y",
+            f"a={CONV}(x,w) y=AveragePool<kernel_shape=[2,2],strides=[2,2],{attributes}>(a)",
+            w=W32,
+        )
+        for name, attributes, kernels in (
+            ("a rounded size", "ceil_mode=1", "nchwc.Conv nchwc.AveragePool ReorderOutput"),
+            ("counted pads", "count_include_pad=1", "nchwc.Conv nchwc.AveragePool ReorderOutput"),
+            ("both", "ceil_mode=1,count_include_pad=1", "nchwc.Conv ReorderOutput AveragePool"),
+        )
+    ),
     case(
         "pool of half blocks",
         "ReorderInput nchwc.Conv ReorderOutput MaxPool",

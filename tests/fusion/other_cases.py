@@ -172,6 +172,39 @@ def _between(name: str, kernels: str, body: str, outputs: str = Y4, inputs: str 
     return case(name, kernels, inputs, outputs, f"a=Exp(x) {body} y=Neg(b)", **weights)
 
 
+SPELLINGS = [
+    case(
+        "gelu by tanh of products, each number a constant of its own",
+        "FastGelu LpNormalization",
+        X3,
+        Y3,
+        "h2=Mul(x,h) r=Mul(x,k2) s=Mul(x,k1) q=Mul(s,x) i=Add(q,one) a=Mul(r,i) t=Tanh(a) p=Add(t,unit) g=Mul(h2,p) "
+        "y=LpNormalization(g)",
+        unit=f32(1),
+        **TANH,
+    ),
+    *(
+        case(f"gelu of {name}, half last", kernels, f"{X3}, float[4,8,16] z", Y3, text, **GELU)
+        for name, kernels, text in (
+            ("a sum", "Add Gelu", "g=Add(x,z) d=Div(g,r) e=Erf(d) p=Add(e,one) m=Mul(g,p) y=Mul(m,h)"),
+            (
+                "a product",
+                "Mul Div Erf Add Mul Mul",
+                "g=Mul(x,z) d=Div(g,r) e=Erf(d) p=Add(e,one) m=Mul(g,p) y=Mul(m,h)",
+            ),
+        )
+    ),
+    case(
+        "equal small constants are one",
+        "Tile Softmax LpNormalization",
+        "float[1,2,1] x",
+        "float[3,2,2] y, float[3,2,2] v",
+        "a=Tile(x,p) b=Tile(x,q) y=Softmax(a) v=LpNormalization(b)",
+        p=i64(3, 1, 2),
+        q=i64(3, 1, 2),
+    ),
+]
+
 CLEANING = [
     _between("identity", NOTHING, "b=Identity(a)"),
     _between("dropout", NOTHING, "b=Dropout(a)"),
@@ -328,4 +361,47 @@ TRANSPOSES = [
     ),
 ]
 
-OTHER_CASES = [*TRANSFORMERS, *CLEANING, *TRANSPOSES]
+_SWAP, _TURN = "Transpose<perm=[0,2,1,3]>", "Transpose<perm=[0,1,3,2]>"
+X4 = "float[2,4,6,8] x"
+
+
+def _two_readers(name: str, kernels: str, body: str, **weights: Any) -> Case:
+    """A transpose before an operator whose result, of shape (2, 6, 4, 8), two others read."""
+    text = f"t={_SWAP}(x) k=Relu(t) {body}"
+    return case(
+        f"transpose before two readers, {name}", kernels, X4, "float[2,6,4,8] y, float[2,?,?,?] z", text, **weights
+    )
+
+
+# Where a transpose is pushed to another that does not cancel it, one operator alone must read what is in between.
+TWO_READERS = [
+    _two_readers("one cancels it", "Relu LpNormalization Transpose", f"y=LpNormalization(k) z={_SWAP}(k)"),
+    _two_readers(
+        "one merges with it", "Transpose Relu LpNormalization Transpose", f"y=LpNormalization(k) z={_TURN}(k)"
+    ),
+    _two_readers("both merge with it", "Transpose Relu Transpose Transpose", f"z={_TURN}(k) y={_TURN}(k)"),
+    _two_readers(
+        "one cancels it farther on",
+        "Relu Transpose Exp LpNormalization Transpose",
+        f"y=LpNormalization(k) e=Exp(k) z={_SWAP}(e)",
+    ),
+    case(
+        "transpose before a result that another transpose reads",
+        "Transpose Relu Transpose",
+        X4,
+        "float[2,6,4,8] y, float[2,4,6,8] z",
+        f"t={_SWAP}(x) y=Relu(t) z={_SWAP}(y)",
+    ),
+    case(
+        "transposed stack of queries and keys, normalized",
+        "Split Transpose Transpose Squeeze Squeeze ReduceL2 Div FusedMatMul",
+        "float[1,8,2,2,16] x",
+        "float[1,2,8,8] y",
+        "t=Transpose<perm=[2,0,3,1,4]>(x) q5,k5=Split<axis=0>(t,sp) q=Squeeze(q5,ax) k=Squeeze(k5,ax) "
+        "n=ReduceL2<axes=[-1]>(k) d=Div(k,n) kt=Transpose<perm=[0,1,3,2]>(d) y=MatMul(q,kt)",
+        opset=17,
+        sp=i64(1, 1),
+        ax=i64(0),
+    ),
+]
+OTHER_CASES = [*TRANSFORMERS, *SPELLINGS, *CLEANING, *TRANSPOSES, *TWO_READERS]

@@ -77,6 +77,51 @@ def test_a_graph_that_takes_too_many_steps_is_refused_with_a_remedy(monkeypatch:
         detect_kernels(hub(50, "Identity", "Relu"), RULES["onnxruntime_cpu"])
 
 
+def nested(depth: int, name: str, inner: Graph) -> Graph:
+    """A graph in a Loop in a Loop ..., each of which runs twice."""
+    for level in range(depth):
+        loop = Node("Loop", "", f"{name}{level}", ("x",), ("y",), {"body": inner, "nested_graphs": ((inner, 2),)})
+        inner = Graph("body", [loop], ["x"], ["y"], {"x": KIND, "y": KIND}, set(), {}, {"": 17})
+    return inner
+
+
+def test_names_of_kernels_in_nested_graphs_are_counted_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = nested(2, "loop", chain(50, "Tan"))
+    names = [kernel.name for kernel in detect_kernels(graph, RULES["onnxruntime_cpu"])]
+    assert names[2] == "loop1/loop0/n0"
+    assert detect_kernels(graph, RULES["onnxruntime_cpu"])[2].count == 4
+    monkeypatch.setattr("nnmeter.fusion.detect.MAX_EXPANDED_CHARACTERS", sum(map(len, names)))
+    with pytest.raises(ModelError, match=r"node 'loop1/loop0': the kernels .* give the operators shorter names"):
+        detect_kernels(graph, RULES["onnxruntime_cpu"])  # names of kernels and of what they stand for
+
+
+def test_what_nested_graphs_read_is_looked_for_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    plain = rewriting._outer_reads
+    monkeypatch.setattr(rewriting, "_outer_reads", lambda *a: looked.append(1) or plain(*a))
+    detect_kernels(nested(20, "loop", chain(3, "Tan")), RULES["onnxruntime_cpu"])
+    assert len(looked) < 3 * 20
+
+
+def test_sources_that_are_copied_again_and_again_cost_steps() -> None:
+    work = WorkingGraph(chain(4, "Tan"))
+    before = work.effort
+    work.types["new"] = KIND
+    work.add_node("Tan", "new", ["x"], ["new"], {}, 9.0, tuple(map(str, range(100_000))))
+    assert before - work.effort > 50_000
+
+
+def test_nodes_that_stand_for_no_operator_cost_more_steps() -> None:
+    spent = []
+    for sources in (("n0",), ()):
+        work = WorkingGraph(chain(4, "Tan"))
+        before = work.effort
+        work.types["new"] = KIND
+        work.add_node("Tan", "new", ["x"], ["new"], {}, 9.0, sources)
+        spent.append(before - work.effort)
+    assert spent[1] > 5 * spent[0]
+
+
 def test_equal_readers_of_one_tensor_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = graph_of([("Sum", ["x"] * 3000, "y")], ["y"])
     assert steps(graph, "onnxruntime_cpu") < 200_000

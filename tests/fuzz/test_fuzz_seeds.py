@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,17 +52,6 @@ def pack(fuzz: tuple[ModuleType, ModuleType], tmp_path_factory: pytest.TempPathF
     return fuzz[0].write_pack(tmp_path_factory.mktemp("seeds"))
 
 
-def any_bytes(data: bytes, most: int) -> bytes:
-    """A change of bytes such as libFuzzer makes."""
-    chance = random.Random(data)
-    changed = bytearray(data)
-    for _ in range(chance.randint(1, 4)):
-        changed[chance.randrange(len(changed) + 1) :][:1] = bytes([chance.randrange(256)])
-        if changed:
-            changed[chance.randrange(len(changed))] = chance.randrange(256)
-    return bytes(changed[:most])
-
-
 def price(data: bytes, predictor: LatencyPredictor) -> None:
     model = read_model(data)
     shapes = {
@@ -96,7 +84,7 @@ def test_mutated_models_are_priced_or_refused(
     seed_models = list(fuzz[0].models())
     data = seed_models[which % len(seed_models)]
     for seed in seeds:
-        data = fuzz[1].mutate_model(data, LONGEST, seed, any_bytes)
+        data = fuzz[1].mutate_model(data, LONGEST, seed, fuzz[1].change_bytes)
     with contextlib.suppress(NnmeterError):
         price(data, LatencyPredictor(read_pack(pack)))
 
@@ -113,7 +101,7 @@ def test_mutated_packs_are_priced_with_or_refused(
         (place / name).write_bytes((pack / name).read_bytes())
     data = bytes([which]) + (place / parts[which]).read_bytes()
     for seed in seeds:
-        data = fuzz[1].mutate_part(data, LONGEST, seed, any_bytes, parts.index("trees.npz"))
+        data = fuzz[1].mutate_part(data, LONGEST, seed, fuzz[1].change_bytes, parts.index("trees.npz"))
     (place / parts[which]).write_bytes(data[1:])
     if parts[which] != MANIFEST:
         (place / MANIFEST).unlink()

@@ -56,3 +56,13 @@ def test_a_pack_is_shown_with_its_whole_scorecard() -> None:
     text = CORE.render("pack", load_pack("test-onnxruntime-1t"), "table")
     for part in ("made for tests", "scorecard of", "noise floor", "worst kernel types", "all kernels"):
         assert part in text
+
+
+@pytest.mark.usefixtures("scored")
+def test_what_was_trained_is_listed_by_element_type_as_the_predictor_says() -> None:
+    (device,) = json.loads(CORE.render("devices", DeviceList(list_devices()), "json"))["devices"]
+    assert device["trained_types"] == ["float32"]
+    pack = load_pack("test-onnxruntime-1t")
+    shown = json.loads(CORE.render("pack", pack, "json"))
+    assert shown["trained_operators"] == {"float32": ["Conv", "Gemm", "nchwc.Conv"]}
+    assert "float32: 3 operators: Conv, Gemm, nchwc.Conv" in CORE.render("pack", pack, "table")

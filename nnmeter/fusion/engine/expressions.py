@@ -10,13 +10,14 @@ An expression is evaluated against one match: the tensors and nodes that a patte
 5. There are no loops, no assignments and no other names: evaluating ends and has no effect. Lists have at most
    `MAX_ITEMS` items, expressions are at most `MAX_NESTED` deep, and numbers are added and multiplied as numbers only.
 
-Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `dtype`, `dtype_code`, `constant` (known before
-the run), `stored` (an initializer of the file), `known` (constant with a known value), `value` (all elements, flat),
-`scalar` (the value of a tensor of one element), `filled` (x, number: whether all elements are known to be it), `uses`
-(how many inputs read it), `output` (whether the graph returns it), `input` (whether the graph is given it), `produced`
-(whether a node writes it), `present` (whether an optional input is there), `same` (two names, one tensor).
+Functions of a tensor: `shape`, `rank`, `dim` (x, index), `elements`, `sized` (whether the runtime knows all sizes
+before the run), `dtype`, `dtype_code`, `constant` (known before the run), `stored` (an initializer of the file),
+`known` (constant with a known value), `value` (all elements, flat), `scalar` (the value of a tensor of one element),
+`filled` (x, number: whether all elements are known to be it), `uses` (how many inputs read it), `output` (whether the
+graph returns it), `input` (whether the graph is given it), `produced` (whether a node writes it), `present` (whether
+an optional input is there), `same` (two names, one tensor).
 Functions of a node: `kind` (domain-qualified operator), `attr` (node, attribute, default), `arity` (inputs present),
-`results` (outputs that somebody needs).
+`slots` (inputs listed), `results` (outputs that somebody needs).
 Of the graph and rules: `opset` (of ai.onnx), `param` (a parameter of the rule set).
 Of values: `and or not eq ne lt le gt ge in near` (near: relative tolerance 1e-5 by default),
 `add sub mul div mod neg sqrt max min prod sum len at one_at slice drop list concat repeat plus (by elements) sorted

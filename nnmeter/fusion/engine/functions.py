@@ -102,6 +102,11 @@ def _elements(match: Match, name: str) -> int | None:
     return None if shape is None else math.prod(shape)
 
 
+def _sized(match: Match, name: str) -> bool:
+    tensor = match.tensors.get(name)
+    return bool(tensor) and not match.graph.free.get(tensor)
+
+
 def _dtype(match: Match, name: str) -> str | None:
     tensor = match.tensors.get(name)
     return match.graph.types[tensor].dtype if tensor else None
@@ -144,6 +149,7 @@ ON_TENSORS: dict[str, Function] = {
     "rank": Function(_rank, (TEXT,), WHOLE),
     "dim": Function(_dim, (TEXT, WHOLE), WHOLE),
     "elements": Function(_elements, (TEXT,), WHOLE),
+    "sized": Function(_sized, (TEXT,), TRUTH),
     "dtype": Function(_dtype, (TEXT,), TEXT),
     "dtype_code": Function(_dtype_code, (TEXT,), WHOLE),
     "constant": Function(_constant, (TEXT,), TRUTH),
@@ -163,6 +169,7 @@ ON_TENSORS: dict[str, Function] = {
 ON_NODES: dict[str, Function] = {
     "kind": Function(lambda m, n: m.nodes[n].kind, (TEXT,), TEXT),
     "arity": Function(lambda m, n: sum(1 for i in m.nodes[n].inputs if i), (TEXT,), WHOLE),
+    "slots": Function(lambda m, n: len(m.nodes[n].inputs), (TEXT,), WHOLE),
     "results": Function(lambda m, n: sum(1 for o in m.nodes[n].outputs if o and m.graph.uses(o)), (TEXT,), WHOLE),
     "attr": Function(_attribute, (TEXT, TEXT, ANY), ANY, optional=1),
 }

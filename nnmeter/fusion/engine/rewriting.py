@@ -5,8 +5,9 @@
 3. Every node lists its *sources*: the names of the operators of the original graph that it does the work of. Nodes that
    a runtime adds (reorders, reshapes around a product) have none. An operator has at most one node as its heir.
 4. A node whose outputs nobody reads and the graph does not return is dropped, and so are the nodes that fed only it.
-5. Every change costs steps, as many as it looks at inputs and readers. A graph has so many, in proportion to its size
-   (`nnmeter.limits`, 5): rules that never come to an end, and graphs made to be slow, end in an error.
+5. Every change costs steps, as many as it looks at inputs, readers and sources; a node that stands for no operator
+   costs more, because it makes the graph grow. A graph has so many steps, in proportion to its size (`nnmeter.limits`,
+   5): rules that never come to an end, and graphs made to be slow or to grow, end in an error.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ from nnmeter.errors import DeviceError, ModelError
 from nnmeter.fusion.engine.readers import LONG, ManyReaders
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.limits import BASE_EFFORT, EFFORT_PER_NODE
+
+OuterReads = dict[int, set[str]]  # by the id of a nested graph, the tensors of graphs around it that it reads
+
+_ADDED_STEPS = 200  # of a node without sources: a GroupNormalization becomes 29 of them
+_SOURCES_A_STEP = (
+    2  # sources that are copied in one step: a long chain that ends in one node copies them again and again
+)
 
 
 class WorkNode:
@@ -69,9 +77,11 @@ class WorkingGraph:
 
     Attributes:
         types: type of every tensor, also of those that rewriting adds.
+        free: axes of tensors whose sizes the runtime does not know, as the session keeps dimensions free.
         constants: tensors that are known before the run: stored ones and what is folded from them.
         stored: tensors that the file stores.
         values: values of the small constants that are known.
+        made: constants that rewriting made, in contrast to those of the model and what is folded from them.
         outputs: names of the graph's outputs, for membership tests.
         results: names of the graph's outputs, in their order.
         parameters: parameters of the rule set that is applied.
@@ -81,11 +91,15 @@ class WorkingGraph:
         effort: steps that are left (rule 5).
     """
 
-    def __init__(self, graph: Graph, parameters: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, parameters: dict[str, Any] | None = None, outer_reads: OuterReads | None = None
+    ) -> None:
         self.name = graph.name
         self.opsets = graph.opsets
         self.types: dict[str, TensorType] = dict(graph.types)
+        self.free: dict[str, frozenset[int]] = dict(graph.free)
         self.values: dict[str, np.ndarray] = dict(graph.values)
+        self.made: set[str] = set()
         self.stored: set[str] = set(graph.initializers)
         self.constants: set[str] = set(graph.initializers)
         self.new_constants: list[str] = list(graph.initializers)
@@ -100,6 +114,7 @@ class WorkingGraph:
         self.by_kind: dict[str, dict[WorkNode, None]] = {}
         self.effort = BASE_EFFORT + EFFORT_PER_NODE * len(graph.nodes)
         self._body_reads: dict[WorkNode, list[str]] = {}
+        self._outer_reads: OuterReads = {} if outer_reads is None else outer_reads
         self._fresh = 0
         kinds: dict[tuple[str, str], str] = {}
         readers = self.readers
@@ -129,7 +144,9 @@ class WorkingGraph:
                 readers[name] = ManyReaders(reading)
 
     def _read_from_bodies(self, work: WorkNode) -> None:
-        reads = self._body_reads[work] = sorted(n for n in _outer_reads(work.attributes) if n in self.types)
+        reads = self._body_reads[work] = sorted(
+            n for n in _outer_reads(work.attributes, self._outer_reads) if n in self.types
+        )
         for outer in reads:
             self.readers.setdefault(outer, []).append(work)
 
@@ -177,6 +194,7 @@ class WorkingGraph:
         name = self.fresh(hint)
         self.types[name] = TensorType(dtype, tuple(value.shape))
         self.values[name] = value
+        self.made.add(name)
         self.constants.add(name)
         self.new_constants.append(name)
         return name
@@ -201,6 +219,7 @@ class WorkingGraph:
     ) -> WorkNode:
         """Add a node whose outputs have types already and no other writer."""
         node = WorkNode(kind, name, inputs, outputs, attributes, position, sources)
+        self.spend(len(sources) // _SOURCES_A_STEP if sources else _ADDED_STEPS)
         self.by_kind.setdefault(kind, {})[node] = None
         for tensor in outputs:
             if tensor:
@@ -231,6 +250,7 @@ class WorkingGraph:
     def remove_node(self, node: WorkNode) -> None:
         """Remove a node; its outputs have no writer until another takes them over."""
         self._touch(node)
+        self.spend(len(node.sources) // _SOURCES_A_STEP)
         node.alive = False
         self.by_kind[node.kind].pop(node, None)
         for tensor in node.outputs:
@@ -347,14 +367,20 @@ class WorkingGraph:
                     yield node
 
 
-def _outer_reads(attributes: dict[str, Any]) -> set[str]:
-    """Tensors of the surrounding graph that the bodies of a control-flow operator read."""
+def _outer_reads(attributes: dict[str, Any], known: OuterReads) -> set[str]:
+    """Tensors of the surrounding graph that the bodies of a control-flow operator read; each is looked at once."""
     reads: set[str] = set()
     for value in attributes.values():
-        if isinstance(value, Graph):
+        if not isinstance(value, Graph):
+            continue
+        found = known.get(id(value))
+        if found is None:
             inner = set(value.inputs) | value.initializers | {o for n in value.nodes for o in n.outputs}
+            found = {name for name in value.outputs if name not in inner}
             for node in value.nodes:
-                reads.update(name for name in node.inputs if name and name not in inner)
-                reads |= _outer_reads(node.attributes) - inner
-            reads.update(name for name in value.outputs if name not in inner)
+                found.update(name for name in node.inputs if name and name not in inner)
+                if node.attributes:
+                    found |= _outer_reads(node.attributes, known) - inner
+            known[id(value)] = found
+        reads |= found
     return reads

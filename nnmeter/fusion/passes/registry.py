@@ -7,8 +7,23 @@ from __future__ import annotations
 
 from nnmeter.fusion.engine.passes import PassKind
 from nnmeter.fusion.passes.common import deduplication, folding, retyping, rewrite_rules, splitting
-from nnmeter.fusion.passes.mobile import free_operators, linking, plain_attributes
-from nnmeter.fusion.passes.onnxruntime import blocks, casts, layout, quantization, signedness, transposes, unsharing
+from nnmeter.fusion.passes.mobile import (
+    free_operators,
+    integer_groups,
+    linking,
+    plain_attributes,
+    quantized_operators,
+)
+from nnmeter.fusion.passes.onnxruntime import (
+    blocks,
+    casts,
+    layout,
+    quantization,
+    reshape_targets,
+    signedness,
+    transposes,
+    unsharing,
+)
 from nnmeter.fusion.passes.openvino import (
     attention,
     biases,
@@ -31,6 +46,7 @@ _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     casts.PASSES,
     layout.PASSES,
     quantization.PASSES,
+    reshape_targets.PASSES,
     signedness.PASSES,
     transposes.PASSES,
     unsharing.PASSES,
@@ -44,8 +60,10 @@ _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     post_operators.PASSES,
     settings.PASSES,
     free_operators.PASSES,
+    integer_groups.PASSES,
     linking.PASSES,
     plain_attributes.PASSES,
+    quantized_operators.PASSES,
 )
 
 

@@ -44,11 +44,11 @@ def transpose(s: KernelSignature) -> list[float]:
         log_size(source_last),
         log_size(y[-1] if y else 1),
         -1.0,
-        float(_transpose_path(x, perm)),
+        float(transpose_path(x, perm)),
     ]
 
 
-def _transpose_path(x: Sequence[int], perm: Sequence[int]) -> int:
+def transpose_path(x: Sequence[int], perm: Sequence[int]) -> int:
     """How ONNX Runtime moves the data: 0 as it lies, 1 one axis in blocks, 2 trailing axes in blocks, 3 by element.
 
     Neighbours that stay neighbours count as one axis, but axes of size 1 count too: a permutation that moves one axis

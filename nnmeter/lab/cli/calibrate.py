@@ -18,6 +18,8 @@ from nnmeter.lab.report import LAB
               help="What `nnmeter measure` wrote on the near device. Repeatable.")  # fmt: skip
 @click.option("--out", "directory", type=click.Path(path_type=Path), required=True, metavar="PACK2",
               help="Directory of the new pack.")  # fmt: skip
+@click.option("--mix", multiple=True, metavar="ID_OR_PATH",
+              help="Pack of a third machine: the mean of its prices and PACK's is corrected. Repeatable.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="NAME", help="Calibrate on this measured model. Repeatable.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Calibrate on the first N measurements only.")
 @click.option("--candidates", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER",
@@ -39,6 +41,7 @@ def command(
     device: str,
     measurements: tuple[Path, ...],
     directory: Path,
+    mix: tuple[str, ...],
     only: tuple[str, ...],
     limit: int | None,
     candidates: Path | None,
@@ -75,6 +78,7 @@ def command(
             dims=dims,
             shapes=shapes,
             progress=status.show,
+            mix=[load_pack(one) for one in mix],
         )
     text = LAB.render("calibration", report.to_dict(), report_format, layout_for(output))
     write_report(text, output, f"wrote {pack.path}")

@@ -15,6 +15,7 @@ from nnmeter.lab.report import LAB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nnmeter.graph.input_sizes import Session
     from nnmeter.lab.measuring.measurement import Measurement
 
 
@@ -25,6 +26,7 @@ INTERRUPTED = 130
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @options.runtime
 @options.dims_and_shapes
+@options.session
 @options.assume
 @click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
               help="Record this time of MODEL, which you took on the device of --on.")  # fmt: skip
@@ -50,6 +52,7 @@ def command(
     threads: int,
     dims: dict[str, int],
     shapes: dict[str, tuple[int, ...]],
+    session_kind: Session | None,
     assume: dict[str, tuple[int, ...]],
     taken_ms: float | None,
     taken_on: str | None,
@@ -66,7 +69,8 @@ def command(
     """Time each MODEL on this machine, whole and kernel by kernel; a folder stands for the .onnx files in it.
 
     A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C what
-    was measured until then is written.
+    was measured until then is written. Free dimensions are bound before a model is loaded, unless --session free is
+    given.
     """
     from nnmeter.cli.failures import CheckFailed
     from nnmeter.devices.identity import describe_setting
@@ -92,7 +96,7 @@ def command(
         return _take_down(paths, taken_on, taken_ms, dims, shapes, assume, _families(families), output)
     if assume:
         raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
-    adapter = load_runtime(runtime)
+    adapter = load_runtime(runtime, session_kind)
     refused: list[tuple[str, str]] = []
 
     def refuse(path: str, reason: NnmeterError) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 )
 @click.option("--id", "device_id", metavar="ID", help="Id of the device. Default: from processor, runtime and threads.")
 @click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of the runtime that was measured.")
-@click.option("--prior", metavar="ID_OR_PATH",
-              help="Pack of a like device to start from, where whole networks are all that was measured.")  # fmt: skip
+@click.option("--prior", "priors", metavar="ID_OR_PATH", multiple=True,
+              help="Pack of a like device to start from; given several times, their geometric mean.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Makes training repeatable.")
 def command(
     sources: tuple[str, ...],
@@ -34,7 +34,7 @@ def command(
     regressor: Regressor,
     device_id: str | None,
     rules: str | None,
-    prior: str | None,
+    priors: tuple[str, ...],
     seed: int,
 ) -> None:
     """Train a predictor on measurements and write it as a device pack.
@@ -52,6 +52,6 @@ def command(
         rules=rules,
         progress=lambda line: click.echo(line, err=True),
         seed=seed,
-        prior=prior,
+        prior=priors or None,
     )
     click.echo(f"{pack.id}: {pack.path}")

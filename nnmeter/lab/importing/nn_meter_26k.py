@@ -167,8 +167,8 @@ def _graph(name: str, entry: Mapping[str, Any]) -> Graph:
             str(params["arch_str"]), int(params["C"]), int(params["N"]), int(params["num_classes"]),
             int(entry["input_nhwc"][1]),
         )  # fmt: skip
+    except ModelError:
+        raise
     except (KeyError, TypeError, IndexError, ValueError, OverflowError) as fault:
-        if isinstance(fault, ModelError):
-            raise
         raise ModelError(f"{name}: has neither nodes nor the parameters of a NAS-Bench-201 network") from fault
     return graph_of_node_list(name, nodes)

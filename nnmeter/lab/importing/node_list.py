@@ -109,9 +109,9 @@ class _Reader:
                 if any(not 0 <= source < number for source in inputs):
                     raise ModelError(f"{self.name}: node {number} reads a node that is not before it; sort the list")
                 tensor = rule(self, [self.tensors[source] for source in inputs], inputs, attributes, shape)
-            except (KeyError, TypeError, ValueError, IndexError, ArithmeticError) as fault:
-                if isinstance(fault, ModelError):
-                    raise
+            except ModelError:
+                raise
+            except _DAMAGE as fault:
                 raise ModelError(
                     f"{self.name}: node {number} is not [operator, inputs, attributes, shape H W C] ({fault!r}); "
                     "check the description"
@@ -125,6 +125,9 @@ class _Reader:
         """Height and width of what a node writes."""
         return list(self.nodes[number][3][:2])
 
+
+# What a rule meets in a list whose parts are missing, of other types, or of sizes that no tensor has.
+_DAMAGE = (IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 
 _Rule = Callable[[_Reader, list[str], Sequence[int], Mapping[str, Any], Sequence[int]], str]
 

@@ -179,6 +179,7 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
             raise ValueError("its checksum is another")
         _check_size(path, parquet.ParquetFile(io.BytesIO(data)).metadata)
         table = parquet.read_table(io.BytesIO(data))
+        names = table.column_names  # which may be no text
     except (pa.ArrowException, OSError, MemoryError, ValueError) as fault:  # of bytes that are no Parquet file
         if isinstance(fault, MeasurementError):
             raise
@@ -202,7 +203,7 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     wrong = next(faults_of_fingerprint(fingerprint), None) or _wrong_column(pa, table)
     if wrong:
         raise _damaged(path, wrong)
-    columns = {name: table[name].to_pylist() for name in table.column_names}
+    columns = {name: table[name].to_pylist() for name in names}
     try:
         return _rows(columns), fingerprint
     except (ValueError, pa.ArrowException) as fault:

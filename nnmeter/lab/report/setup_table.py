@@ -19,7 +19,7 @@ def render(report: SetupReport, layout: Layout) -> str:
     lines = [
         f"{report.pack.id}: {report.pack.path}",
         f"{report.networks} random networks, {report.kernels} kernels, in {report.elapsed_s:.0f} s",
-        f"started from {report.prior}" + (f", the best of {len(tried)}" if tried[1:] else ""),
+        f"started from {report.prior}" + (f", the best of {len(tried)} starts" if tried[1:] else ""),
     ]
     if report.totals is not None:
         lines.append(
@@ -28,7 +28,8 @@ def render(report: SetupReport, layout: Layout) -> str:
         )
     if report.coverage is not None:
         lines.append(
-            f"90 % intervals hold {report.coverage:.0f} % of them, ±{100 * report.half_width:.0f} % wide in the mean"
+            f"90 % intervals are those of networks that people use, which err less than random ones: "
+            f"±{100 * report.half_width:.0f} % in the median of these"
         )
     if report.foreseen:
         longer = ", ".join(f"{100 * error:.1f} % with {_minutes(s)}" for s, error in report.foreseen.items())

@@ -105,3 +105,14 @@ class RuntimeAdapter(Protocol):
             MeasurementError: the runtime refuses the model.
         """
         ...
+
+
+@runtime_checkable
+class KeepsFree(Protocol):
+    """What an adapter has besides whose runtime can load a model without knowing the sizes of its free dimensions.
+
+    Attributes:
+        keeps_free: whether it does; else free dimensions are bound before.
+    """
+
+    keeps_free: bool

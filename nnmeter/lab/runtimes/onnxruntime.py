@@ -4,25 +4,20 @@
    on until `profile` ends it, after which runs are as fast as in a session that never had one (three models, 12-300
    interleaved runs each: within 1 %).
 2. The dump is the truth about kernels: every node in it is one. Its weights go to a side file that is deleted unread.
-3. Profile events are matched to the dump by node index: one index has one event a run. The index belongs to the node of
-   its name, or, where names repeat or are empty (reader and profiler each make some up then, from the operator and a
-   number), to the next node of its operator and shapes. A node without an index,
-   an index without a node, or a shape that differs is an error, never a guess.
-4. Events of nodes inside of control flow lie within their parent's event, and count there.
-5. The profiler cuts durations to whole microseconds, so half of one is added.
-6. Denormal numbers count as zero. Trained weights hardly make any; random ones do, in softmax above all, and are then
+3. Profile events are matched to the dump as `nnmeter.lab.runtimes.onnxruntime_profile` says.
+4. Denormal numbers count as zero. Trained weights hardly make any; random ones do, in softmax above all, and are then
    several times slower, which says nothing about the model. The calling thread is set by the first session that a
    process makes, so all sessions have it.
+5. A shape that data decide is what the profiled runs wrote, in place of its bound.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,27 +26,33 @@ import numpy as np
 import onnxruntime as ort
 
 from nnmeter.binding.bind import bind_shapes
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, ModelError
 from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.graph.ir import Graph
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.runtimes.executed import kernels_of_executed_graph
+from nnmeter.lab.runtimes.onnxruntime_profile import ProfileEvent, match_events, read_profile_events, seen_shapes
 from nnmeter.lab.runtimes.preparation import EMBEDDED_BYTES, prepare_model, serialize
 from nnmeter.lab.runtimes.workspace import make_workspace
 
 if TYPE_CHECKING:
     import onnx
 
-_EVENT_SUFFIX = "_kernel_time"
 _LOG_ERRORS_ONLY = 3
 
 
 class OnnxRuntimeAdapter:
-    """ONNX Runtime with the CPU provider, all optimizations on, one run at a time."""
+    """ONNX Runtime with the CPU provider, all optimizations on, one run at a time.
+
+    Attributes:
+        keeps_free: sessions keep a model's free dimensions, as `InferenceSession(model)` makes them, in place of having
+            them bound to the sizes that are given.
+    """
 
     name = "onnxruntime"
     has_profiler = True
+    keeps_free = False
 
     def version(self) -> str:
         """Version of the installed ONNX Runtime."""
@@ -80,7 +81,7 @@ class OnnxRuntimeAdapter:
         seed: int = 0,
     ) -> OnnxRuntimeModel:
         """A session with random inputs, and random weights where the model has none; see `RuntimeAdapter.compile`."""
-        prepared = prepare_model(model, dims, shapes, seed)
+        prepared = prepare_model(model, dims, shapes, seed, self.keeps_free)
         name, feeds, batch = prepared.name, prepared.feeds, prepared.batch
         with make_workspace() as folder:
             place = Path(folder)
@@ -145,8 +146,13 @@ class OnnxRuntimeModel:
 
     @cached_property
     def graph(self) -> Graph:
-        """The graph that the session executes, every shape static."""
-        return bind_shapes(read_model(self._dump), InputSizes(shapes=self._input_shapes))
+        """The graph that the session executes, every shape static; after `profile` as it was seen (rule 5)."""
+        return self._bound({})
+
+    def _bound(self, seen: Mapping[str, tuple[int, ...]]) -> Graph:
+        return bind_shapes(
+            read_model(self._dump), InputSizes(shapes=self._input_shapes, assume=seen), keep_branches=True
+        )
 
     @cached_property
     def kernels(self) -> list[Kernel]:
@@ -164,7 +170,7 @@ class OnnxRuntimeModel:
         self._runs += 1
         try:
             return self._session.run(None, self._feeds)
-        except ort.capi.onnxruntime_pybind11_state.RuntimeException as fault:
+        except _refusals() as fault:
             raise MeasurementError(f"{self._name}: ONNX Runtime cannot run it ({_first_line(fault)})") from fault
 
     def profile(self, runs: int, after_each: Callable[[], None] | None = None) -> np.ndarray[Any, Any]:
@@ -179,8 +185,18 @@ class OnnxRuntimeModel:
             events = read_profile_events(json.load(stream))
         self._profile_folder.cleanup()
         self._profile_folder = None
+        self._take_shapes(events)
         times = match_events(self.graph, events, self._runs)
         return times[self._runs - runs :]
+
+    def _take_shapes(self, events: Sequence[ProfileEvent]) -> None:
+        """Takes what the runs wrote for the shapes that data decide (rule 5)."""
+        seen = seen_shapes(self.graph, events)
+        if not seen:
+            return
+        with contextlib.suppress(ModelError):  # of a shape that data do not decide; matching says so
+            self.graph = self._bound(seen)
+            self.__dict__.pop("kernels", None)
 
     def close(self) -> None:
         """Frees the session."""
@@ -192,112 +208,6 @@ class OnnxRuntimeModel:
         self._feeds = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileEvent:
-    """One execution of one node, as the profiler recorded it. Times in microseconds."""
-
-    index: str
-    name: str
-    op_type: str
-    inputs: tuple[tuple[int, ...], ...]
-    outputs: tuple[tuple[int, ...], ...]
-    start_us: int
-    duration_us: int
-
-
-def read_profile_events(content: Sequence[Mapping[str, Any]]) -> list[ProfileEvent]:
-    """The node events of a profile in the order of their start, those of nested graphs left out (rule 4)."""
-    found: list[ProfileEvent] = []
-    end_us = -1
-    candidates = [e for e in content if e.get("cat") == "Node" and e["name"].endswith(_EVENT_SUFFIX)]
-    # Of two events that start together the longer one is the parent.
-    for event in sorted(candidates, key=lambda e: (e["ts"], -e["dur"])):
-        start_us, duration_us, args = event["ts"], event["dur"], event["args"]
-        if start_us < end_us and start_us + duration_us <= end_us:
-            continue
-        end_us = start_us + duration_us
-        found.append(
-            ProfileEvent(
-                index=args["node_index"],
-                name=event["name"][: -len(_EVENT_SUFFIX)],
-                op_type=args["op_name"],
-                inputs=_shapes(args.get("input_type_shape", ())),
-                outputs=_shapes(args.get("output_type_shape", ())),
-                start_us=start_us,
-                duration_us=duration_us,
-            )
-        )
-    return found
-
-
-def match_events(graph: Graph, events: Sequence[ProfileEvent], runs: int) -> np.ndarray[Any, Any]:
-    """Milliseconds of each node of the dump in each run, of shape (runs, nodes) (rules 3 and 5).
-
-    Raises:
-        MeasurementError: events and nodes do not match one to one.
-    """
-    by_index: dict[str, list[ProfileEvent]] = defaultdict(list)
-    for event in events:
-        by_index[event.index].append(event)
-    uneven = next((e[0] for e in by_index.values() if len(e) != runs), None)
-    if uneven is not None:
-        count = len(by_index[uneven.index])
-        raise MeasurementError(f"profile: node {uneven.name!r} has {count} events in {runs} runs; profile it again")
-    owners = _owners(graph, {index: own[0] for index, own in by_index.items()})
-    times = np.empty((runs, len(graph.nodes)))
-    for index, position in owners.items():
-        times[:, position] = [event.duration_us for event in by_index[index]]
-    return (times + 0.5) / 1e3
-
-
-def _owners(graph: Graph, events: Mapping[str, ProfileEvent]) -> dict[str, int]:
-    """For each node index of the profile the position of its node in the graph."""
-    by_name: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for position, node in enumerate(graph.nodes):
-        if node.name != f"{node.op_type}_{position}":  # or else made up by the reader
-            by_name[node.name, node.op_type].append(position)
-    owners: dict[str, int] = {}
-    homeless: list[ProfileEvent] = []
-    for event in events.values():
-        nameless = event.name == f"{event.op_type}_{event.index}"  # made up by the profiler
-        named = [] if nameless else by_name.get((event.name, event.op_type), [])
-        if len(named) == 1:
-            owners[event.index] = named.pop()
-        else:
-            homeless.append(event)
-    left: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for position in sorted(set(range(len(graph.nodes))) - set(owners.values())):
-        node = graph.nodes[position]
-        left[node.op_type, _output_shapes(graph, position)].append(position)
-    for event in homeless:
-        candidates = left.get((event.op_type, event.outputs))
-        if not candidates:
-            raise MeasurementError(
-                f"profile: node {event.name!r} ({event.op_type}) is not in the graph that ONNX Runtime wrote; "
-                "give the model's nodes unique names"
-            )
-        owners[event.index] = candidates.pop(0)
-    if len(owners) != len(graph.nodes):
-        idle = graph.nodes[min(set(range(len(graph.nodes))) - set(owners.values()))]
-        raise MeasurementError(f"profile: node {idle.name!r} ({idle.op_type}) was never executed; profile it again")
-    for index, position in owners.items():
-        expected, seen = _output_shapes(graph, position), events[index].outputs
-        if expected != seen:
-            raise MeasurementError(
-                f"profile: node {graph.nodes[position].name!r} wrote {seen}, its static shapes are {expected}; "
-                "report the model, its shapes are inferred wrongly"
-            )
-    return owners
-
-
-def _output_shapes(graph: Graph, position: int) -> tuple[tuple[int, ...], ...]:
-    return tuple(graph.types[name].shape for name in graph.nodes[position].outputs if name)
-
-
-def _shapes(recorded: Sequence[Mapping[str, Sequence[int]]]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(shape) for entry in recorded for shape in entry.values())
-
-
 def _session_options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -305,7 +215,7 @@ def _session_options(threads: int) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _LOG_ERRORS_ONLY
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # rule 6
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # rule 4
     return options
 
 

@@ -3,7 +3,7 @@
 1. Weights that the file lacks are drawn at random (`nnmeter.lab.runtimes.weights`).
 2. Free dimensions are bound before compiling: the sizes are written into the inputs of the model. A runtime that is
    given free dimensions plans for all sizes and executes other kernels (ONNX Runtime keeps the shape arithmetic and
-   folds less), which are not those of the model that is predicted.
+   folds less). With `keep_free` it is given them, and only the inputs have the sizes.
 3. Inputs are drawn at random, in these shapes.
 """
 
@@ -58,6 +58,7 @@ def prepare_model(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
+    keep_free: bool = False,
 ) -> PreparedModel:
     """Reads a model and completes it (rules 1-3).
 
@@ -66,20 +67,21 @@ def prepare_model(
         dims: sizes of named free dimensions.
         shapes: shapes of inputs with free dimensions.
         seed: of the random numbers.
+        keep_free: leave free dimensions free in the model; the values of its inputs are of the sizes given.
 
     Raises:
-        ModelError: the model cannot be read, or keeps free dimensions.
+        ModelError: the model cannot be read, or sizes are missing.
     """
     proto = load_with_weights(model, seed)
-    static = bind_inputs(proto, dims or {}, shapes or {})
+    static = bind_inputs(proto, dims or {}, shapes or {}, write=not keep_free)
     name = os.fspath(model) if isinstance(model, str | os.PathLike) else "the model"
     return PreparedModel(name, proto, random_inputs(proto, static, seed))
 
 
 def bind_inputs(
-    proto: onnx.ModelProto, dims: Mapping[str, int], shapes: Mapping[str, Sequence[int]]
+    proto: onnx.ModelProto, dims: Mapping[str, int], shapes: Mapping[str, Sequence[int]], write: bool = True
 ) -> dict[str, tuple[int, ...]]:
-    """Writes static shapes into the inputs of a model by the rules of `bind_shapes`, and returns them (rule 2).
+    """The static shapes of a model's inputs by the rules of `bind_shapes`, written into the model (rule 2).
 
     Raises:
         ModelError: dimensions remain free, or what is given contradicts the model.
@@ -92,7 +94,8 @@ def bind_inputs(
     for value in proto.graph.input:
         if value.name in graph.inputs:
             static[value.name] = graph.types[value.name].shape
-            _write_shape(value, static[value.name])
+            if write:
+                _write_shape(value, static[value.name])
     return static
 
 

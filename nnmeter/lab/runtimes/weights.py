@@ -6,12 +6,11 @@ x86 slow, NaN and infinity can, and an index out of range stops the run.
 1. Only what is absent is drawn: an initializer or constant stored as external data in a file that is not there.
 2. A weight is drawn by its first consumer's role (`_ROLES`): filters normal with variance 2 / fan-in and matrices with
    1 / fan-in, so that activations keep their size; scales, variances and divisors between 0.5 and 1.5; offsets near 0.
-3. Integers are 0 .. n - 1 where they index a table of n rows, zero points 0, quantized weights the whole range, and
-   other integers 0 or 1; booleans are true.
+3. What operators take in a certain range only has a value in it (`nnmeter.lab.runtimes.input_values`): indices, sizes,
+   axes and the like. Zero points are 0, quantized weights have the whole range, other integers are 1, booleans true.
 4. Scales of quantization are positive. That of a bias behind DequantizeLinear is the product of those of the data and
    of the weight, where it is absent itself: ONNX Runtime makes no integer convolution of any other.
-5. Inputs: floating point normal, integers 0 .. n - 1 with n from the tables they index (else 0 or 1, as masks),
-   booleans true.
+5. Inputs: by rule 3 where it says something of them, else normal numbers, integers 1 (as masks) and booleans true.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnmeter.errors import ModelError
+from nnmeter.lab.runtimes.input_values import Value, needed_value, numbers
 
 if TYPE_CHECKING:
     import onnx
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 # Values are repeated from one pool: drawing a billion normal numbers would take longer than measuring. The odd length
 # keeps the rows of a matrix from being equal.
 _POOL_LENGTH = 1_000_003
-
-_INDEXING = frozenset({"Gather", "GatherElements", "GatherND", "GatherBlockQuantized"})
-# Operators that hand on an index in another shape, or pick it from a table of them: its range is decided behind them.
-_HANDING_ON = _INDEXING | {"Cast", "Expand", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze", "Flatten"}
 
 
 def load_with_weights(source: str | os.PathLike[str] | bytes | onnx.ModelProto, seed: int = 0) -> onnx.ModelProto:
@@ -95,7 +91,7 @@ def fill_weights(model: onnx.ModelProto, seed: int = 0, folder: Path | None = No
             load_external_data_for_tensor(tensor, str(folder))
             tensor.data_location = onnx.TensorProto.DEFAULT
         else:
-            tensor.raw_data = _draw(tensor, roles.of(name), roles.index_range(name), pool)
+            tensor.raw_data = _draw(tensor, roles.of(name), roles.needed(name, tuple(tensor.dims)), pool)
             tensor.data_location = onnx.TensorProto.DEFAULT
             drawn.add(name)
             absent += 1
@@ -139,7 +135,7 @@ def random_inputs(
     """
     import onnx
 
-    roles = _Roles(model)
+    roles = _Roles(model, shapes)
     pool = _Pool(seed + 1)
     stored = {tensor.name for tensor in model.graph.initializer}
     feeds: dict[str, np.ndarray[Any, Any]] = {}
@@ -150,7 +146,7 @@ def random_inputs(
             raise ModelError(f"input {value.name!r} has no static shape; give it with --shape {value.name}=1x...")
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
         shape = tuple(shapes[value.name])
-        feeds[value.name] = _values(dtype, shape, _as_input, roles.index_range(value.name), pool)
+        feeds[value.name] = _values(dtype, shape, _as_input, roles.needed(value.name, shape), pool)
     return feeds
 
 
@@ -281,11 +277,11 @@ _VIEWS = frozenset({"Identity", "Cast", "Reshape", "Transpose", "Unsqueeze", "Sq
 
 
 class _Roles:
-    """Who consumes each tensor of a model, and which tables it indexes."""
+    """Who consumes each tensor of a model, and what these need."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None) -> None:
         self._consumers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
-        self._sizes: dict[str, tuple[int, ...]] = {}
+        self._sizes: dict[str, tuple[int, ...]] = {name: tuple(shape) for name, shape in (shapes or {}).items()}
         for graph in _graphs(model):
             for tensor in graph.initializer:
                 self._sizes[tensor.name] = tuple(tensor.dims)
@@ -307,26 +303,12 @@ class _Roles:
             return node.op_type, position
         return "", 0
 
-    def index_range(self, name: str, depth: int = 6) -> int | None:
-        """Rows of the smallest table that a tensor indexes; None if it indexes none that is known."""
-        least: int | None = None
-        for node, position in self._consumers.get(name, ()):
-            size: int | None = None
-            if node.op_type in _INDEXING and position == 1:
-                table = self._sizes.get(node.input[0])
-                axis = next((a.i for a in node.attribute if a.name in ("axis", "gather_axis")), 0)
-                if table and node.op_type != "GatherND":
-                    size = table[axis]
-                elif table is None or node.op_type == "GatherND":
-                    size = 1  # an unknown table has at least one row
-            elif position == 0 and depth and node.output and node.op_type in _HANDING_ON:
-                size = self.index_range(node.output[0], depth - 1)
-            if size is not None:
-                least = size if least is None else min(least, size)
-        return least
+    def needed(self, name: str, shape: tuple[int, ...]) -> Value | None:
+        """The value that the consumers of a tensor need (rule 3)."""
+        return needed_value(self._consumers, self._sizes, name, shape)
 
 
-def _draw(tensor: onnx.TensorProto, role: tuple[str, int], rows: int | None, pool: _Pool) -> bytes:
+def _draw(tensor: onnx.TensorProto, role: tuple[str, int], needed: Value | None, pool: _Pool) -> bytes:
     import onnx
 
     shape = tuple(tensor.dims)
@@ -342,23 +324,21 @@ def _draw(tensor: onnx.TensorProto, role: tuple[str, int], rows: int | None, poo
     if role in _QUANTIZED and dtype.kind in "iu":
         return pool.generator.bytes(count * dtype.itemsize)
     maker = _step if role in _SCALES else _ROLES.get(role, _offset)
-    return _values(dtype, shape, maker, rows, pool).tobytes()
+    return _values(dtype, shape, maker, needed, pool).tobytes()
 
 
 _PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
 
 
 def _values(
-    dtype: np.dtype[Any], shape: tuple[int, ...], maker: Maker, rows: int | None, pool: _Pool
+    dtype: np.dtype[Any], shape: tuple[int, ...], maker: Maker, needed: Value | None, pool: _Pool
 ) -> np.ndarray[Any, Any]:
-    if dtype == np.bool_:
-        return np.ones(shape, np.bool_)
-    if dtype.kind in "iu":
-        if rows is None:
-            return np.ones(shape, dtype)
-        return pool.generator.integers(0, max(1, rows), shape).astype(dtype)
     if dtype.kind == "O":
         return np.full(shape, "a", dtype)
+    if needed is not None:
+        return numbers(needed, shape, dtype, pool.generator)
+    if dtype == np.bool_ or dtype.kind in "iu":
+        return np.ones(shape, dtype)
     # ml_dtypes' bfloat16 and float8 are of kind "V": they convert from float32 like the others.
     return np.asarray(maker(pool, shape).reshape(shape).astype(dtype), order="C")
 

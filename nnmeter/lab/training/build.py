@@ -16,18 +16,20 @@ import os
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.devices.card import Card, is_pack_id
 from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError
+from nnmeter.predictor.element_types import precisions_of
 
 if TYPE_CHECKING:
     from nnmeter.kernels.anchor import Kind
     from nnmeter.lab.measuring.measurement import Measurement
     from nnmeter.lab.training.regressors import Regressor
+    from nnmeter.predictor import KernelPredictor
 
 # nnmeter/lab/measuring/protocol.py has the rules.
 _UNITS = "every run followed by a run of a reference product, times being ratios to it; medians over runs"
@@ -58,7 +60,7 @@ def build_pack(
     rules: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
     seed: int = 0,
-    prior: str | os.PathLike[str] | None = None,
+    prior: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
 ) -> DevicePack:
     """Train a predictor on measurements and save it as a device pack.
 
@@ -70,7 +72,7 @@ def build_pack(
         rules: fusion rules, a file or the name of a rule set; the runtime's own if not given.
         progress: told what is being done, a line at a time.
         seed: decides all that is random in training; the same seed and measurements make the same pack.
-        prior: pack of another device to start from, by id or path.
+        prior: pack of another device to start from, by id or path; of several, the geometric mean of their prices.
 
     Raises:
         MeasurementError: measurements are missing, damaged, too few, or of several devices.
@@ -84,20 +86,40 @@ def build_pack(
     check_place(output)
     measurements, fingerprint = read_all(sources, progress)
     document = _rules_for(rules, fingerprint)
-    start = None if prior is None else load_pack(prior)
+    named = () if prior is None else (prior,) if isinstance(prior, str | os.PathLike) else tuple(prior)
+    start = [load_pack(one) for one in named]
     predictor, report = fit_predictor(
         measurements,
         regressor=regressor,
         seed=seed,
         progress=progress,
-        prior=None if start is None else start.predictor,
+        prior=mix_packs(start) if start else None,
         launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
     predictor = with_sampled_paths(predictor, (kernel for row in measurements for kernel in row.kernels))
     card = make_card(measurements, fingerprint, report.to_dict(), device_id, predictor.vocabulary)
-    if start is not None:
-        card = replace(card, trained_on={"prior": start.id, **card.trained_on})
+    if start:
+        card = replace(card, trained_on={"prior": mixture_id(pack.id for pack in start), **card.trained_on})
     return save_pack(output, card, document, predictor)
+
+
+def mix_packs(packs: Sequence[DevicePack]) -> KernelPredictor:
+    """The predictor that training over these packs starts from.
+
+    Raises:
+        DeviceError: one of several was calibrated, or rests on other packs itself.
+    """
+    from nnmeter.predictor.shares import mix_predictors
+
+    try:
+        return mix_predictors([pack.predictor for pack in packs]) if packs[1:] else packs[0].predictor
+    except ValueError as fault:
+        raise DeviceError(f"{mixture_id(pack.id for pack in packs)}: {fault}") from fault
+
+
+def mixture_id(ids: Iterable[str]) -> str:
+    """What a mixture of packs is called."""
+    return " + ".join(ids)
 
 
 def read_all(
@@ -158,7 +180,7 @@ def make_card(
     together = f", {threads} thread{'s' if threads > 1 else ''}" if fingerprint.get("kind", "cpu") == "cpu" else ""
     limits = [
         f"one model at a time{together}; models that run together slow each other",
-        f"measured with models of {precision}; kernels of types that were not measured are priced by the fallback",
+        limit_of_types(kinds, precision),
         f"measured with batches of {batches[0]} to {batches[-1]}" if len(batches) > 1 else f"batch {batches[0]} only",
         *_missing(kinds),
     ]
@@ -203,6 +225,12 @@ def _trained_on(
     if operators:
         found["operators"] = operators
     return found
+
+
+def limit_of_types(kinds: Collection[Kind], precision: str) -> str:
+    """Which element types the vocabulary has, in a sentence (rule 3)."""
+    trained = precisions_of(kind.anchor for kind in kinds) or (precision,)
+    return f"trained on kernels in {', '.join(trained)}; kernels of other types are priced by the fallback"
 
 
 def _missing(kinds: Collection[Kind]) -> list[str]:

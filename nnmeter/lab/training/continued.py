@@ -13,6 +13,7 @@ Rules:
    one path, and the longer the campaign, the less is left of the prior. `PRESETS` grow with it.
 5. An operator that was not sampled on this machine keeps the prior's standard deviation, and that of how operators of
    its family moved against each other is added (`nnmeter.lab.training.intervals`, rule 1).
+6. The prior may be a mixture of several machines (`nnmeter.predictor.shares`); its parts are kept as they are.
 
 Seen to work between an Ice Lake and a Zen 4 core, either being the prior of the other: 100 random networks of the
 other's campaign gave a mean error of 5.7 and 6.7 % on 68 models, 200 gave 4.6 and 6.0, 1,000 gave 4.0 and 5.3
@@ -32,7 +33,7 @@ from nnmeter.lab.training.kernels import MIN_KIND_ROWS, HeldOut, sampled_as
 from nnmeter.lab.training.priors import pack_prior
 from nnmeter.lab.training.regressors import Preset, fit_regressor
 from nnmeter.lab.training.table import KernelTable
-from nnmeter.predictor.kernel_predictor import KernelPredictor
+from nnmeter.predictor.kernel_predictor import KernelPredictor, log_ratio_of_shares
 from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
 from nnmeter.predictor.vocabulary import Sampled
 
@@ -76,6 +77,7 @@ class ContinuedFit:
         """
         self.table, self.seed = table, seed
         self.prior, by_row, _ = pack_prior(table, predictor)
+        self._shares = predictor.shares
         self.timed = table.timed
         self.family = table.family[table.kernel]
         self.before = np.zeros(len(table.flops))
@@ -110,7 +112,15 @@ class ContinuedFit:
             if family in self.prior.ensembles:
                 features = table.features[family][table.place[mine]]
                 features[:, 0] = code
-                self.before[mine] = self.prior.ensembles[family].predict(features)
+                self.before[mine] = self.prior.ensembles[family].predict(features) + self._of_shares(mine)
+
+    def _of_shares(self, kernels: np.ndarray) -> np.ndarray:
+        """What the prior's shares of other machines add to the log ratio of these kernels."""
+        table = self.table
+        roofline_ms = self.prior.roofline.latencies_ms(
+            table.flops[kernels], table.moved[kernels], table.item_bits[kernels]
+        )
+        return log_ratio_of_shares(self._shares, [table.located[k] for k in kernels], roofline_ms)
 
     def learn(self, rows: np.ndarray) -> Learned:
         """What the rows of these numbers say (rule 2)."""
@@ -124,7 +134,8 @@ class ContinuedFit:
             own = float(np.average(target, weights=weight))
             centre = (own * len(mine) + offset * _PRIOR_ROWS) / (len(mine) + _PRIOR_ROWS)
             preset = next(p for least, p in reversed(PRESETS) if len(mine) >= least)
-            learned = fit_regressor("lightgbm", preset, self._rows(family, mine), target - centre, weight, self.seed)
+            features = self._rows(family, mine)
+            learned = fit_regressor("lightgbm", preset, features, target - centre, weight, self.seed).ensemble()
             ensembles[family] = replace(learned, bias=learned.bias + centre)
         return Learned(offset, ensembles)
 

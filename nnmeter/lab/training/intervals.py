@@ -10,19 +10,22 @@ Rules:
    interval is to hold the error of the prediction, not that of half a second of measuring on a restless machine.
 4. Where no whole network was measured, they are fitted to single kernels.
 5. Coverage is that of networks (kernels) inside of what was fitted to the *other* half of the networks.
+6. How much wider intervals of unlike networks are is fitted to families that were left out (`shift`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nnmeter.kernels.anchor import Kind
+from nnmeter.lab.training.shift import fit_shift
 from nnmeter.lab.training.table import KernelTable
 from nnmeter.predictor.intervals import IntervalModel, explained_spreads, fit_intervals_to_spreads, half_widths
 from nnmeter.predictor.price import SIGMA_PER_DOUBLING
+from nnmeter.predictor.shift import Shift, describe_networks
 from nnmeter.predictor.vocabulary import RANGE_COLUMNS, Sampled
 
 _SIGMA_FLOOR = 0.02
@@ -139,6 +142,63 @@ def fit_total_intervals(
         predicted,
         round(100.0 * inside / len(judges), 2),
     )
+
+
+def shift_of(
+    table: KernelTable,
+    vocabulary: Mapping[Kind, Sampled],
+    model: IntervalModel,
+    apart: HeldOutPrices,
+    overhead_ms: float,
+    judged_ms: np.ndarray,
+    fold: np.ndarray,
+    seen: HeldOutPrices,
+) -> Shift | None:
+    """What leaving families out shows of unlike networks (rule 6); None where families do not tell.
+
+    Args:
+        table: all measurements.
+        vocabulary: what was sampled.
+        model: intervals without shift.
+        apart: prices of the rows where their families were left out.
+        overhead_ms: time of an inference that no kernel accounts for.
+        judged_ms: time of each network, NaN where it is not fit to judge [networks].
+        fold: of each network, families mixed [networks].
+        seen: prices of the rows out of these folds.
+    """
+    kinds = tuple(kind for kind in table.kinds if kind in vocabulary)
+    totals, halves = spreads_apart(table, model, apart)
+    return fit_shift(
+        describe_table(table, kinds, seen.latency_ms),
+        kinds,
+        ["" if n.random or n.alone else n.family for n in table.networks],
+        fold,
+        np.log(judged_ms / (totals + overhead_ms)),
+        halves,
+        float(spreads_apart(table, model, seen)[1][0.9].mean()),
+    )
+
+
+def spreads_apart(
+    table: KernelTable, model: IntervalModel, apart: HeldOutPrices
+) -> tuple[np.ndarray, dict[float, np.ndarray]]:
+    """Sum of the prices of each network [networks], and half its log interval without shift by confidence."""
+    count = len(table.networks)
+    number = table.kind[table.kernel]
+    explained, totals = explained_spreads(apart.latency_ms, apart.sigma, number, table.network, count)
+    unsampled = np.bincount(table.network, apart.latency_ms * apart.unsampled, count) / totals
+    return totals, {c: half_widths(model, c, explained, totals, unsampled) for c in model.multipliers}
+
+
+def describe_table(table: KernelTable, kinds: Sequence[Kind], latency_ms: np.ndarray) -> np.ndarray:
+    """The networks of a table, described by kernels of these kinds at these prices [networks, dimensions]."""
+    count = len(table.networks)
+    place = np.array([kinds.index(kind) if kind in kinds else -1 for kind in table.kinds])[table.kind[table.kernel]]
+    rows = np.flatnonzero(place >= 0)
+    kernel, network = table.kernel[rows], table.network[rows]
+    share = latency_ms / np.bincount(table.network, latency_ms, count)[table.network]
+    sizes = (count, len(kinds))
+    return describe_networks(place[rows], share[rows], table.flops[kernel], table.moved[kernel], network, sizes)
 
 
 def kernel_coverage(

@@ -3,8 +3,8 @@
 Rules:
 
 1. The target of a kernel is `log(measured / roofline)`; the roofline is read off the same measurements.
-2. One ensemble a kernel family; its preset is the one with the smallest error in cross-validation. The value of the
-   feature "anchor" is the rank of an operator by its mean target, so that operators alike in price are neighbours.
+2. One ensemble a kernel family, all of one size but for rule 6. The value of the feature "anchor" is the rank of an
+   operator by its mean target, so that operators alike in price are neighbours.
 3. A row weighs the square root of its share of its network's time: what matters to a total matters to the fit, and
    small kernels, of which there are many, are not lost.
 4. The fallback sees the common features only, and no anchor. Its error is measured with whole operators left out.
@@ -22,7 +22,15 @@ import numpy as np
 
 from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.training.folds import FOLDS
-from nnmeter.lab.training.regressors import LARGEST_PRESET, PRESETS, Preset, Regressor, fit_regressor
+from nnmeter.lab.training.regressors import (
+    FALLBACK_PRESETS,
+    LARGEST_PRESET,
+    PRESETS,
+    Learned,
+    Preset,
+    Regressor,
+    fit_regressor,
+)
 from nnmeter.lab.training.table import KernelTable
 from nnmeter.predictor.kernel_predictor import FALLBACK
 from nnmeter.predictor.roofline import Roofline
@@ -62,36 +70,27 @@ class KernelFit:
         self.weight = np.sqrt(known / np.where(self.timed, totals, 1.0))
         self.weight /= self.weight[self.timed].mean()
 
-    def choose_presets(self, fold: np.ndarray, say: Progress) -> tuple[dict[str, Preset], HeldOut]:
-        """The best preset of each family, and the out-of-fold estimates with it; `fold` is of each row."""
-        presets: dict[str, Preset] = {}
-        best: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    def presets(self) -> dict[str, Preset]:
+        """The preset of each family that has rows with times (rules 2 and 6)."""
+        found = {}
         for family in self.table.features:
+            mine = np.flatnonzero((self.family == family) & self.timed)
+            if len(mine):
+                alone = self.regressor == "lightgbm" and len(mine) >= _MANY_ROWS and self.alone[mine].mean() > 0.5
+                found[family] = LARGEST_PRESET if alone else PRESETS[self.regressor]
+        return found
+
+    def cross_validate(self, presets: dict[str, Preset], fold: np.ndarray, say: Progress) -> HeldOut:
+        """Out-of-fold estimates; `fold` is of each row."""
+        estimates = {}
+        for family, preset in presets.items():
+            estimate, known = estimates[family] = self._cross_validate(family, preset, fold)
             mine = np.flatnonzero(self.family == family)
             judges = self.timed[mine]
-            if not judges.any():
-                continue
-            target, weight = self.target[mine[judges]], self.weight[mine[judges]]
-            candidates: list[tuple[float, int, Preset, np.ndarray, np.ndarray]] = []
-            for preset in self._presets(mine[judges]):
-                estimate, known = self._cross_validate(family, preset, fold)
-                error = np.average(np.abs(estimate[judges] - target), weights=weight)
-                candidates.append((float(error), len(candidates), preset, estimate, known))
-            error, _, preset, estimate, known = min(candidates, key=lambda c: c[:2])
+            off = np.abs(estimate[judges] - self.target[mine[judges]])
+            error = np.average(off, weights=self.weight[mine[judges]])
             say(f"{family}: {judges.sum()} rows, out-of-fold log error {error:.3f}")
-            presets[family] = preset
-            best[family] = (estimate, known)
-        return presets, self._held_out(best, fold)
-
-    def _presets(self, rows: np.ndarray) -> tuple[Preset, ...]:
-        """What is tried for a family with these rows (rule 6)."""
-        if self.regressor == "lightgbm" and len(rows) >= _MANY_ROWS and self.alone[rows].mean() > 0.5:
-            return (LARGEST_PRESET,)
-        return PRESETS[self.regressor]
-
-    def cross_validate(self, presets: dict[str, Preset], fold: np.ndarray) -> HeldOut:
-        """Out-of-fold estimates with given presets."""
-        return self._held_out({f: self._cross_validate(f, p, fold) for f, p in presets.items()}, fold)
+        return self._held_out(estimates, fold)
 
     def _held_out(self, estimates: dict[str, tuple[np.ndarray, np.ndarray]], fold: np.ndarray) -> HeldOut:
         """Put families together; the fallback prices operators that a fold's training did not have."""
@@ -104,7 +103,10 @@ class KernelFit:
             unknown = (fold == number) & ~trained
             if unknown.any():
                 fallback = self.fit_fallback(np.flatnonzero(self.timed & (fold != number)))
-                log_ratio[unknown] = self._predict(fallback, FALLBACK, np.flatnonzero(unknown), None)
+                kernels, inverse = np.unique(self.table.kernel[unknown], return_inverse=True)
+                common = self.table.common[kernels]
+                common[:, 0] = -1.0
+                log_ratio[unknown] = fallback.predict(common)[inverse]
         return HeldOut(log_ratio, trained)
 
     def _cross_validate(self, family: str, preset: Preset, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,30 +122,20 @@ class KernelFit:
             known[test] = codes[self.kind[mine[test]]] >= 0
             if not len(training):
                 continue
-            ensemble = fit_regressor(
-                self.regressor,
-                preset,
-                self._rows(family, self.table.kernel[training], codes),
-                self.target[training],
-                self.weight[training],
-                self.seed,
-            )
-            estimate[test] = self._predict(ensemble, family, mine[test], codes)
+            learned = self._fit(family, preset, training, codes)
+            kernels, inverse = np.unique(self.table.kernel[mine[test]], return_inverse=True)
+            estimate[test] = learned.predict(self._rows(family, kernels, codes))[inverse]
         return estimate, known
 
-    def _predict(self, ensemble: TreeEnsemble, name: str, rows: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
-        """Estimates of rows, each distinct kernel being evaluated once."""
-        kernels, inverse = np.unique(self.table.kernel[rows], return_inverse=True)
-        return ensemble.predict(self._rows(name, kernels, codes))[inverse]
+    def _fit(self, family: str, preset: Preset, training: np.ndarray, codes: np.ndarray) -> Learned:
+        """What the rows of these numbers teach of a family."""
+        rows = self._rows(family, self.table.kernel[training], codes)
+        return fit_regressor(self.regressor, preset, rows, self.target[training], self.weight[training], self.seed)
 
-    def _rows(self, name: str, kernels: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
-        """Features of kernels for the ensemble `name`, with the codes of their kinds."""
-        if name == FALLBACK or codes is None:
-            rows = self.table.common[kernels]
-            rows[:, 0] = -1.0
-        else:
-            rows = self.table.features[name][self.table.place[kernels]]
-            rows[:, 0] = codes[self.table.kind[kernels]]
+    def _rows(self, family: str, kernels: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Features of kernels for the ensemble of a family, with the codes of their kinds."""
+        rows = self.table.features[family][self.table.place[kernels]]
+        rows[:, 0] = codes[self.table.kind[kernels]]
         return rows
 
     def _codes(self, rows: np.ndarray) -> np.ndarray:
@@ -164,10 +156,7 @@ class KernelFit:
             mine = np.flatnonzero((self.family == family) & self.timed)
             codes = self._codes(mine)
             kernels = self.table.kernel[mine]
-            rows = self._rows(family, kernels, codes)
-            ensembles[family] = fit_regressor(
-                self.regressor, preset, rows, self.target[mine], self.weight[mine], self.seed
-            )
+            ensembles[family] = self._fit(family, preset, mine, codes).ensemble()
             for number in np.flatnonzero(codes >= 0):
                 members = kernels[self.kind[mine] == number]
                 if len(members) >= MIN_KIND_ROWS:
@@ -205,7 +194,7 @@ def fit_fallback(
     """An ensemble on common features alone, without the anchor (rule 4)."""
     rows = common.copy()
     rows[:, 0] = -1.0
-    return fit_regressor(regressor, PRESETS[regressor][-1], rows, target, weight, seed)
+    return fit_regressor(regressor, FALLBACK_PRESETS[regressor], rows, target, weight, seed).ensemble()
 
 
 def fallback_sigma(

@@ -20,7 +20,7 @@ from nnmeter.errors import DeviceError
 from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.training.table import KernelTable
 from nnmeter.lab.training.unobserved import Unobserved
-from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
+from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor, log_ratio_of_shares
 from nnmeter.predictor.roofline import EVEN, Roofline, dtype_classes, fit_roofline_to_totals
 from nnmeter.predictor.trees import TreeEnsemble
 from nnmeter.predictor.vocabulary import Sampled
@@ -84,7 +84,10 @@ def pack_prior(table: KernelTable, predictor: KernelPredictor) -> tuple[Prior, n
             ratio[mine] = predictor.ensembles[name].predict(rows)
     terms_ms = predictor.roofline.terms_ms(table.flops, table.moved, table.item_bits)
     roofline_ms = terms_ms.sum(axis=1)
-    ratio += np.log((terms_ms * own_rates(table, predictor.vocabulary)).sum(axis=1) / roofline_ms)
+    own_ms = (terms_ms * own_rates(table, predictor.vocabulary)).sum(axis=1)
+    ratio += np.log(own_ms / roofline_ms)
+    if predictor.shares:
+        ratio += log_ratio_of_shares(predictor.shares, table.located, own_ms)
     price = np.maximum(predictor.scale * roofline_ms * np.exp(ratio) + predictor.per_kernel_ms, 0.0)
     measured_ms = np.array([n.latency_ms for n in table.networks])
     speed = float(np.median(measured_ms / (table.sums(price) + predictor.overhead_ms)))

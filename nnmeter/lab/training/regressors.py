@@ -22,7 +22,7 @@ Regressor = Literal["lightgbm", "random-forest"]
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Hyper-parameters of one fit; cross-validation chooses among `PRESETS` by kernel family."""
+    """Hyper-parameters of one fit."""
 
     trees: int
     leaves: int
@@ -31,20 +31,34 @@ class Preset:
     l2: float = 1.0
 
 
-PRESETS: Mapping[Regressor, tuple[Preset, ...]] = {
-    "lightgbm": (
-        Preset(300, 24, 0.06, 6),
-        Preset(200, 12, 0.07, 12),
-    ),
-    "random-forest": (Preset(30, 512, 0.0, 3),),
+PRESETS: Mapping[Regressor, Preset] = {
+    "lightgbm": Preset(300, 24, 0.06, 6),
+    "random-forest": Preset(30, 512, 0.0, 3),
+}
+FALLBACK_PRESETS: Mapping[Regressor, Preset] = {
+    "lightgbm": Preset(200, 12, 0.07, 12),
+    "random-forest": Preset(30, 512, 0.0, 3),
 }
 _DEEPEST = 24  # of a forest's trees, so that they can be split into trees of few leaves
 LARGEST_PRESET = Preset(2000, 63, 0.06, 6)
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What one fit learned.
+
+    Attributes:
+        predict: estimates of rows, float32 [n, features], by the library that fitted: cross-validation needs no more.
+        ensemble: makes of it what a pack can hold, which takes as long as the fit.
+    """
+
+    predict: Callable[[np.ndarray], np.ndarray]
+    ensemble: Callable[[], TreeEnsemble]
+
+
 def fit_regressor(
     regressor: Regressor, preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int
-) -> TreeEnsemble:
+) -> Learned:
     """Fit one ensemble.
 
     Args:
@@ -56,7 +70,8 @@ def fit_regressor(
         seed: makes the fit deterministic.
     """
     if len(rows) < 2 * preset.min_rows_in_leaf or np.ptp(target) == 0:
-        return _constant(float(np.average(target, weights=weight)))
+        value = float(np.average(target, weights=weight))
+        return Learned(lambda some: np.full(len(some), value), lambda: _constant(value))
     return _FIT[regressor](preset, rows, target, weight, seed)
 
 
@@ -64,7 +79,7 @@ def _constant(value: float) -> TreeEnsemble:
     return TreeEnsemble(**{name: np.zeros(0, dtype) for name, dtype in ARRAYS.items()}, bias=value)
 
 
-def _fit_lightgbm(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> TreeEnsemble:
+def _fit_lightgbm(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> Learned:
     import lightgbm
 
     center = float(np.average(target, weights=weight))
@@ -88,12 +103,16 @@ def _fit_lightgbm(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: 
     }
     data = lightgbm.Dataset(rows, target - center, weight=weight, free_raw_data=True)
     booster = lightgbm.train(parameters, data, num_boost_round=preset.trees)
-    ensemble = ensemble_from_lightgbm(booster)
-    ensemble.bias += center
-    return ensemble
+
+    def ensemble() -> TreeEnsemble:
+        made = ensemble_from_lightgbm(booster)
+        made.bias += center
+        return made
+
+    return Learned(lambda some: np.asarray(booster.predict(some, num_threads=1)) + center, ensemble)
 
 
-def _fit_forest(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> TreeEnsemble:
+def _fit_forest(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np.ndarray, seed: int) -> Learned:
     from sklearn.ensemble import RandomForestRegressor
 
     forest = RandomForestRegressor(
@@ -105,10 +124,11 @@ def _fit_forest(preset: Preset, rows: np.ndarray, target: np.ndarray, weight: np
         random_state=seed,
         n_jobs=1,
     )
-    return ensemble_from_forest(forest.fit(rows, target, sample_weight=weight))
+    forest.fit(rows, target, sample_weight=weight)
+    return Learned(forest.predict, lambda: ensemble_from_forest(forest))
 
 
-_FIT: Mapping[Regressor, Callable[[Any, Any, Any, Any, int], TreeEnsemble]] = {
+_FIT: Mapping[Regressor, Callable[[Any, Any, Any, Any, int], Learned]] = {
     "lightgbm": _fit_lightgbm,
     "random-forest": _fit_forest,
 }

@@ -70,6 +70,7 @@ class KernelTable:
         latency_ms: time of each row, NaN where it is not known (rule 2) [rows].
         network: index into `networks` of each row [rows].
         networks: where the rows came from.
+        located: the distinct kernels themselves.
     """
 
     flops: np.ndarray
@@ -85,6 +86,7 @@ class KernelTable:
     latency_ms: np.ndarray
     network: np.ndarray
     networks: list[Network]
+    located: tuple[KernelSignature, ...] = ()
 
     @property
     def timed(self) -> np.ndarray:
@@ -198,4 +200,5 @@ def _describe(
         latency_ms,
         network,
         networks,
+        tuple(signatures),
     )

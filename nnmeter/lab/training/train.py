@@ -9,17 +9,17 @@ Rules:
    error on operators that were left out. Where every network was profiled there is no such step: fitted to 2,750 random
    networks it lowered their held-out error from 10.4 to 9.4 %, but not that of 54 real models (3.9 % with and without).
    With a prior, the predictor of another machine, kernels' times are fitted on top of that (`continued`), and the path
-   is the same from there on.
+   is the same from there on, but that intervals are those of networks that people use (`real_networks`).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
    fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
-3. Folds for hyper-parameters where kernels have times, and for errors of kernels where they have none, are by family
-   of networks: a network, and all others made by its recipe, are on one side. Where kernels have times their errors are
-   those that intervals are calibrated with: a recipe that alone has an operator would be left out with it. Folds for
-   intervals are by network where networks are random (see `folds`): with whole recipes left out, intervals were a
-   quarter wider (24.8 against 20.1 % of the prediction on 68 models) and held as many of them, 97.1 %. So are those for
-   the number of rounds of sums.
+3. Folds for errors of kernels that have no times are by family of networks: a network, and all others made by its
+   recipe, are on one side. Where kernels have times their errors are those that intervals are calibrated with: a recipe
+   that alone has an operator would be left out with it. Folds for intervals are by network where networks are random
+   (see `folds`): with whole recipes left out, intervals were a quarter wider (24.8 against 20.1 % of the prediction on
+   68 models) and held as many of them, 97.1 %. So are those for the number of rounds of sums.
 4. A network that judges predictions must have been measured repeatably. A few kernels that were timed together judge as
    little as single ones do: they are no inference.
+5. Networks that are unlike those of training get wider intervals, as much as leaving families out shows (`shift`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import DeviceError, MeasurementError
 from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.features import kernel_features
 from nnmeter.lab.evaluation.metrics import Metrics, compute_metrics
@@ -42,9 +42,11 @@ from nnmeter.lab.training.intervals import (
     kernel_coverage,
     kernel_sigmas,
     row_sigmas,
+    shift_of,
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
+from nnmeter.lab.training.real_networks import for_real_networks
 from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
@@ -60,6 +62,7 @@ from nnmeter.predictor.baselines import Baselines, fit_baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
 from nnmeter.predictor.roofline import Roofline, fit_roofline
+from nnmeter.predictor.shift import Shift
 from nnmeter.predictor.vocabulary import Sampled
 
 if TYPE_CHECKING:
@@ -83,6 +86,7 @@ class _Trained:
         fallback_sigma: standard deviation of the log error of operators that were not sampled.
         presets: of kernel families.
         additive: report of the fit to sums.
+        over_prior: whether kernels' times were fitted on top of the predictor of another machine.
     """
 
     prior: Prior
@@ -93,6 +97,7 @@ class _Trained:
     fallback_sigma: float
     presets: dict[str, Preset]
     additive: AdditiveReport | None
+    over_prior: bool = False
 
 
 def fit_predictor(
@@ -128,7 +133,7 @@ def fit_predictor(
     elif profiled >= MIN_NETWORKS:
         trained = _fit_kernels(table, judged_ms, regressor, seed, say)
     else:
-        _check_sums(table, profiled, regressor)
+        _check_sums(table, profiled, regressor, prior)
         trained = _fit_sums(table, judged_ms, seed, say, prior, launch)
     known = trained.prior
     vocabulary = kernel_sigmas(table, known.vocabulary, trained.log_error, trained.weight)
@@ -140,16 +145,40 @@ def fit_predictor(
         _NOT_FITTED,
         _fit_baselines(table, known.roofline),
         *known.unobserved,
+        shares=() if prior is None else prior.shares,
     )
     totals = coverage = None
     if np.count_nonzero(~np.isnan(judged_ms)) >= MIN_NETWORKS:
         say("fitting the intervals")
         prices = _unobserved_prices(table, known, vocabulary, trained.unseen, trained.fallback_sigma)
         intervals, predicted, coverage = fit_total_intervals(table, prices, known.unobserved.overhead_ms, judged_ms)
+        if trained.over_prior:
+            intervals = for_real_networks(intervals)
+        else:
+            shift = _shift(table, trained, vocabulary, intervals, prices, judged_ms, seed)
+            intervals = replace(intervals, shift=shift)
         predictor = replace(predictor, intervals=intervals)
         judges = ~np.isnan(judged_ms)
         totals = compute_metrics(predicted[judges].tolist(), judged_ms[judges].tolist())
     return predictor, _report(table, trained, totals, coverage)
+
+
+def _shift(
+    table: KernelTable,
+    trained: _Trained,
+    vocabulary: dict[Kind, Sampled],
+    intervals: IntervalModel,
+    seen: HeldOutPrices,
+    judged_ms: np.ndarray,
+    seed: int,
+) -> Shift | None:
+    """How much wider intervals of unlike networks are, where leaving families out tells (rule 5)."""
+    fold = interval_folds(table.networks, seed)
+    if np.array_equal(fold, family_folds(table.networks, seed)):
+        return None
+    apart = _unobserved_prices(table, trained.prior, vocabulary, trained.by_family, trained.fallback_sigma)
+    overhead_ms = trained.prior.unobserved.overhead_ms
+    return shift_of(table, vocabulary, intervals, apart, overhead_ms, judged_ms, fold, seen)
 
 
 def _judged(measurements: Sequence[Measurement]) -> np.ndarray:
@@ -170,7 +199,11 @@ def is_repeatable(measurement: Measurement) -> bool:
     return abs(first - second) <= _REPEATABLE * measurement.latency_ms
 
 
-def _check_sums(table: KernelTable, profiled: int, regressor: Regressor) -> None:
+def _check_sums(table: KernelTable, profiled: int, regressor: Regressor, prior: KernelPredictor | None) -> None:
+    if prior is not None and prior.shares:
+        raise DeviceError(
+            "sums of kernels are fitted on top of one machine's pack, and this one rests on several; give one of these"
+        )
     count = len(table.networks)
     if count < MIN_UNPROFILED:
         raise MeasurementError(
@@ -191,10 +224,10 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
         table.flops[kernels], table.moved[kernels], table.item_bits[kernels], table.latency_ms[timed]
     )
     fit = KernelFit(table, roofline, regressor, seed)
-    say("choosing hyper-parameters")
-    folds, unseen_folds = family_folds(table.networks, seed), interval_folds(table.networks, seed)
-    presets, by_family = fit.choose_presets(folds[table.network], say)
-    unseen = fit.cross_validate(presets, unseen_folds[table.network])
+    say("leaving networks out")
+    unseen_folds = interval_folds(table.networks, seed)
+    presets = fit.presets()
+    unseen = by_family = fit.cross_validate(presets, unseen_folds[table.network], say)
     say("fitting the families")
     ensembles, vocabulary = fit.fit(presets)
     say("measuring the fallback")
@@ -230,7 +263,7 @@ def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: 
     priced_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio)
     prior = Prior(fit.prior.roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms))
     log_error = fit.target - (unseen.log_ratio - fit.before[table.kernel])
-    return _Trained(prior, unseen, unseen, log_error, fit.weight, start.fallback_sigma, {}, None)
+    return _Trained(prior, unseen, unseen, log_error, fit.weight, start.fallback_sigma, {}, None, True)
 
 
 def _fit_sums(

@@ -6,6 +6,8 @@
 4. The card names the pack that was calibrated, and the measurements.
 5. The sampled range of an operator that the first pack was trained on grows by the kernels that the pack is calibrated
    on.
+6. Packs of several machines that were measured err in different places. Where they are mixed, vocabulary, rules and the
+   state of the machine are those of the first.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy as np
 from nnmeter.devices.card import Card
 from nnmeter.devices.identity import match_measurements
 from nnmeter.devices.pack import DevicePack, check_place, save_pack
-from nnmeter.lab.training.build import make_card, read_all
+from nnmeter.lab.training.build import make_card, mix_packs, mixture_id, read_all
 from nnmeter.lab.transfer.near_device import (
     at_one_reference,
     candidate_kernels,
@@ -55,6 +57,7 @@ def calibrate_pack(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     progress: Callable[[str], None] | None = None,
+    mix: Sequence[DevicePack] = (),
 ) -> tuple[DevicePack, CalibrationReport]:
     """Calibrate a device pack to a near device and save it as another.
 
@@ -73,11 +76,13 @@ def calibrate_pack(
         dims: values of the candidates' free dimensions.
         shapes: whole shapes of their inputs.
         progress: told what is being done, a line at a time.
+        mix: packs of other devices of the first one's runtime; what is corrected are the geometric means of all
+            prices (rule 6).
 
     Raises:
         MeasurementError: measurements are missing, damaged, or of several devices; a name of `only` is not there.
         ModelError: a candidate cannot be read.
-        DeviceError: the rules are faulty, or `output` is something else than a pack.
+        DeviceError: the rules are faulty, `output` is something else than a pack, or a pack of `mix` was calibrated.
     """
     from nnmeter.fusion.loading import rules_to_dict
     from nnmeter.lab.transfer.calibration import fit_calibration
@@ -89,7 +94,8 @@ def calibrate_pack(
     raw, fingerprint = read_all(sources, say)
     machine = match_measurements(prior.card, fingerprint)
     measurements = at_one_reference(raw, prior.card.reference_ms if machine.same_reference else None)
-    predictor = prior.predictor
+    predictor = mix_packs([prior, *mix])
+    start = mixture_id(pack.id for pack in (prior, *mix))
     chosen = choose_measurements(measurements, only, limit)
     target_rules = choose_rules(prior, fingerprint, rules)
     say("pricing the measured kernels")
@@ -107,7 +113,7 @@ def calibrate_pack(
     used = [m for m, taken in zip(measurements, chosen, strict=True) if taken]
     kernels = sum(1 if m.granularity == "kernel" else len(m.kernel_ms) for m in used)
     facts = {
-        "calibrated_from": prior.id,
+        "calibrated_from": start,
         "measurements": len(used),
         "networks": sum(m.granularity != "kernel" for m in used),
         "kernels": kernels,
@@ -119,7 +125,7 @@ def calibrate_pack(
     pack = save_pack(output, card, rules_to_dict(target_rules), calibrated)
     report = CalibrationReport(
         device=pack.id,
-        prior=prior.id,
+        prior=start,
         measurements=tuple(m.network for m in used),
         kernels=kernels,
         left_out=left_out,
@@ -243,7 +249,8 @@ def _card(
         card = replace(card, id=f"{card.id}-calibrated")
     count = len(used)
     limit = (
-        f"calibrated from {prior.id} with {count} measurement{'s' if count > 1 else ''}; what these do not contain is "
+        f"calibrated from {facts['calibrated_from']} with {count} measurement{'s' if count > 1 else ''}; what these "
+        "do not contain is "
     )
     return replace(
         card,

@@ -17,6 +17,7 @@ from math import ceil
 
 import numpy as np
 
+from nnmeter.lab.training.shift import known_too
 from nnmeter.lab.transfer.calibration import Calibration
 from nnmeter.lab.transfer.problem import Matrix
 from nnmeter.predictor.intervals import IntervalModel, log_spread, normal_quantile, unsampled_spread
@@ -68,4 +69,5 @@ def fit_calibrated_intervals(
     floor = 0.0
     for confidence in sorted(multipliers):  # a wider confidence is never a narrower interval
         floor = multipliers[confidence] = max(floor, multipliers[confidence], 1e-3)
-    return replace(prior, base=calibration.noise, multipliers=multipliers, networks=len(rows))
+    shift = None if prior.shift is None else known_too(prior.shift, networks)
+    return replace(prior, base=calibration.noise, multipliers=multipliers, networks=len(rows), shift=shift)

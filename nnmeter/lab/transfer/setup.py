@@ -5,13 +5,18 @@ Rules:
 1. Setup is a campaign like any other (`nnmeter.lab.campaign`) whose budget is short, and training like any other whose
    start is not a roofline but a pack that ships (`nnmeter.lab.training.continued`). More time goes on with the same
    campaign: what was measured before counts.
-2. The prior is the pack of the same runtime whose prices, corrected by what was measured, err least on networks that
-   the correction has not seen. All packs that nnmeter measured itself are tried, not only the nearest.
+2. All packs of the same runtime that nnmeter measured itself are tried, not only the nearest: corrected by what was
+   measured, they err so much on networks that the correction has not seen. So are those that setup made of this machine
+   with other threads or another version of the runtime: what they have in common is known. Of several of one machine
+   that with the nearest number of threads is tried. The prior is the mixture
+   (`nnmeter.predictor.shares`) of the two best ones of different machines, each of which errs in other places; the best
+   one alone where the second is far behind (`_ALIKE`) or the mixture is worse (`_NO_WORSE`), which few networks hardly
+   tell.
 3. `budget_s` is all of it: starting processes, measuring, choosing the prior, training. `_TRAINING_S` of it, and
    `_TRAINING_SHARE` of a longer one, are kept for what follows the measuring.
-4. What is left out of training says how good the pack is: networks by fifths. What a longer budget would bring is read
-   off the same networks: the error with four fifths of them, and with two fifths, on a line over the logarithm of
-   their number.
+4. What is left out of training says how good the pack is: networks by fifths. Of longer budgets it is foreseen that
+   errors fall as `networks ** -DECAY`, as those on real models of three servers did from 110 to 550 networks
+   (`benchmarks/short_campaigns.py`); a hundred networks of the user's own tell nothing of so small a slope.
 5. What training imports takes seconds; it is imported while the measuring process starts, before anything is timed.
 """
 
@@ -24,28 +29,34 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnmeter.devices import DevicePack, list_devices, load_pack
 from nnmeter.devices.catalog import DeviceInfo, user_directory
+from nnmeter.devices.identity import Verdict, match_measurements
 from nnmeter.devices.machine import runtime_version
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign.supervisor import run_supervised_campaign
 from nnmeter.lab.measuring.fingerprint import take_fingerprint
-from nnmeter.lab.training.build import build_pack, default_id, read_all
+from nnmeter.lab.training.build import build_pack, default_id, mix_packs, mixture_id, read_all
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.folds import interval_folds
-from nnmeter.lab.training.table import KernelTable, build_table
+from nnmeter.lab.training.table import build_table
 
 if TYPE_CHECKING:
+    from nnmeter.devices.card import Card
     from nnmeter.lab.campaign.campaign import CampaignProgress
     from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.predictor import KernelPredictor
 
 LEAST_S, DEFAULT_S = 30.0, 60.0
-_TRAINING_S, _TRAINING_SHARE = 16.0, 0.12
+_TRAINING_S, _TRAINING_SHARE = 19.0, 0.12
 _JUDGED_FOLDS = (0, 1)
+_CLIP = 0.3  # log error beyond which a network counts no more in choosing a prior: few are far off, whatever the prior
+_ALIKE, _NO_WORSE = 1.5, 1.05  # rule 2
+DECAY = 0.15  # rule 4
 ENOUGH = 40  # networks that a learning curve is read off, and that a pack rests on
 _LONGER = (300.0, 1200.0)  # budgets that the report foresees the error of, seconds
 
@@ -58,13 +69,14 @@ class SetupReport:
 
     Attributes:
         pack: the device pack.
-        prior: id of the pack that it started from.
-        candidates: mean absolute log error of networks left out, by id of the packs that were tried.
+        prior: id of the pack that it started from; of several, with a plus between them.
+        candidates: mean absolute log error of networks left out, by id of the packs that were tried, and their mixture.
         networks, kernels: measured in all, earlier calls included.
         elapsed_s: seconds that this call took.
         totals: metrics of networks that were left out, as `nnmeter.lab.evaluation.metrics.Metrics.to_dict` has them.
-        coverage: share of networks inside the 90 % interval that was fitted to the other half of them, in per cent.
-        half_width: mean half width of the 90 % interval of the measured networks, relative.
+        coverage: share of networks inside the 90 % interval that was fitted to the other half of them, in per cent,
+            before it was made that of networks that people use (`nnmeter.lab.training.real_networks`).
+        half_width: median half width of the 90 % interval of the measured networks, relative.
         foreseen: mean error of networks left out that a budget of so many seconds would bring, by seconds (rule 4).
         restlessness: relative spread of the reference kernel's latest runs; large where something else was running.
     """
@@ -117,11 +129,12 @@ def setup_device(
         if progress is not None:
             progress(what, min((time.monotonic() - began) / budget_s, 1.0))
 
-    priors = candidates(runtime)
-    measuring_s = budget_s - max(_TRAINING_S, _TRAINING_SHARE * budget_s)
+    here = take_fingerprint(runtime, runtime_version(runtime) or "", threads, {})
+    name = device_id or default_id(here)
+    priors = candidates(runtime, here)
+    measuring_s = measuring_s_of(budget_s)
     tell("starting")
     _import_training()
-    here = take_fingerprint(runtime, runtime_version(runtime) or "", threads, {})
     campaign = user_directory() / "setup" / default_id(here)
     measured = run_supervised_campaign(
         campaign,
@@ -130,30 +143,27 @@ def setup_device(
         measuring_s,
         progress=lambda latest: tell(_measuring(latest)),
     )
-    measurements, fingerprint = read_all([campaign])
-    tell("choosing the pack to start from")
+    measurements, _ = read_all([campaign])
+    tell("choosing the packs to start from")
     packs = {device.id: load_pack(device.path) for device in priors}
-    tables = {name: build_table(measurements, pack.predictor.describe) for name, pack in packs.items()}
-    errors = {name: out_of_fold_error(tables[name], pack) for name, pack in packs.items()}
-    best = min(errors, key=lambda name: (errors[name], name))
-    table = tables[best]
+    errors, best = choose_prior(measurements, list(packs.values()))
     tell("training")
-    name = device_id or default_id(fingerprint)
     place = output or user_directory() / "packs" / name
-    pack = build_pack([campaign], place, device_id=name, prior=packs[best].path)
-    tell("looking ahead")
-    enough = len(table.networks) >= ENOUGH
+    pack = build_pack([campaign], place, device_id=name, prior=[one.path for one in best])
+    started_from = mixture_id(one.id for one in best)
     return SetupReport(
         pack,
-        best,
+        started_from,
         errors,
-        len(table.networks),
-        len(table.kernel),
+        len(measurements),
+        sum(len(row.kernels) for row in measurements),
         time.monotonic() - began,
         pack.card.trained_on["totals"],
         pack.card.trained_on["interval_coverage"],
         _half_width(pack, measurements),
-        foresee(table, packs[best], errors[best], budget_s) if enough else {},
+        foresee(errors[started_from], len(measurements), measuring_s / max(measured.networks, 1), budget_s)
+        if len(measurements) >= ENOUGH
+        else {},
         measured.restlessness,
     )
 
@@ -173,14 +183,19 @@ def _measuring(latest: CampaignProgress) -> str:
     return f"measuring: {latest.networks} networks, {latest.kernels} kernels"
 
 
-def candidates(runtime: str) -> list[DeviceInfo]:
+def candidates(runtime: str, here: Mapping[str, Any]) -> list[DeviceInfo]:
     """The packs that setup may start from (rule 2).
+
+    Args:
+        runtime: name of the runtime.
+        here: fingerprint of this machine, with runtime and threads.
 
     Raises:
         MeasurementError: there is none.
     """
     found = [d for d in list_devices() if d.card.runtime == runtime and not d.card.is_reported and d.card.kind == "cpu"]
-    found = [d for d in found if "prior" not in d.card.trained_on and "calibrated_from" not in d.card.trained_on]
+    found = [d for d in found if "calibrated_from" not in d.card.trained_on and _is_independent(d.card, here)]
+    found = _one_of_each_machine(found, int(here.get("threads", 1)))
     if not found:
         raise MeasurementError(
             f"no device pack of {runtime} is there to start from; measure from nothing with `nnmeter profile --runtime "
@@ -189,37 +204,92 @@ def candidates(runtime: str) -> list[DeviceInfo]:
     return found
 
 
-def out_of_fold_error(table: KernelTable, prior: DevicePack, share: float = 1.0) -> float:
-    """Mean absolute log error of networks that a fit over `prior` has not seen (rules 2 and 4).
+def _one_of_each_machine(found: Sequence[DeviceInfo], threads: int) -> list[DeviceInfo]:
+    """Of packs of one machine the one whose threads are nearest; trying them all would take seconds."""
+    kept: list[DeviceInfo] = []
+    for device in sorted(found, key=lambda d: (abs(math.log(d.card.threads / threads)), d.id)):
+        matches = (match_measurements(other.card, device.card.fingerprint) for other in kept)
+        if all(match.verdict is Verdict.ANOTHER_MACHINE for match in matches):
+            kept.append(device)
+    return kept
+
+
+def _is_independent(card: Card, here: Mapping[str, Any]) -> bool:
+    """Whether a pack does not rest on setup's own measurements, nor on those of a setup of another machine (rule 2)."""
+    return "prior" not in card.trained_on or match_measurements(card, here).verdict is Verdict.OTHER_SETTINGS
+
+
+def choose_prior(
+    measurements: Sequence[Measurement], packs: Sequence[DevicePack]
+) -> tuple[dict[str, float], list[DevicePack]]:
+    """The packs whose mixture is started from, and the error with each that was tried (rule 2).
+
+    Args:
+        measurements: of this machine.
+        packs: of which at least one does not rest on others.
+    """
+    errors = {pack.id: out_of_fold_error(measurements, pack.predictor) for pack in packs}
+    ranked = sorted(packs, key=lambda pack: (errors[pack.id], pack.id))
+    best = ranked[0]
+    other = next((pack for pack in ranked[1:] if _may_join(pack, best)), None)
+    if other is None or errors[other.id] > _ALIKE * errors[best.id]:
+        return errors, [best]
+    both = [best, other]
+    mixed = errors[mixture_id(pack.id for pack in both)] = out_of_fold_error(measurements, mix_packs(both))
+    return errors, both if mixed <= _NO_WORSE * errors[best.id] else [best]
+
+
+def _may_join(pack: DevicePack, best: DevicePack) -> bool:
+    """Whether a pack can be mixed in, and is of another machine than the best one: one of its own tells nothing new."""
+    another = match_measurements(best.card, pack.card.fingerprint).verdict is Verdict.ANOTHER_MACHINE
+    return another and not pack.predictor.shares and not best.predictor.corrections
+
+
+def out_of_fold_error(measurements: Sequence[Measurement], prior: KernelPredictor) -> float:
+    """Mean absolute log error of networks that a fit over `prior` has not seen, none counting more than `_CLIP`.
 
     Two folds of five are judged: choosing a pack takes a second of the budget each then, and three times as long else.
 
     Args:
-        table: the measurements.
-        prior: the pack to start from.
-        share: of the other networks, how many the fit sees.
+        measurements: of this machine.
+        prior: the predictor to start from.
     """
-    fit = ContinuedFit(table, prior.predictor, 0)
+    table = build_table(measurements, prior.describe)
+    fit = ContinuedFit(table, prior, 0)
     folds = interval_folds(table.networks, 0)
-    timed = np.random.default_rng(0).random(len(table.networks)) < share
-    held_out = fit.held_out(folds[table.network], timed[table.network], _JUDGED_FOLDS)
+    held_out = fit.held_out(folds[table.network], judged=_JUDGED_FOLDS)
     price = np.exp(fit.log_roofline[table.kernel] + held_out.log_ratio)
     known = table.timed & np.isin(folds, _JUDGED_FOLDS)[table.network]
     sums = np.bincount(table.network[known], table.latency_ms[known], len(table.networks))
     prices = np.bincount(table.network[known], price[known], len(table.networks))
     judged = sums > 0
-    return float(np.mean(np.abs(np.log(prices[judged] / sums[judged]))))
+    return float(np.mean(np.minimum(np.abs(np.log(prices[judged] / sums[judged])), _CLIP)))
 
 
-def foresee(table: KernelTable, prior: DevicePack, all_of_them: float, budget_s: float) -> dict[float, float]:
-    """The error that longer budgets would bring, by seconds (rule 4); `all_of_them` is that with all networks."""
-    fewer = out_of_fold_error(table, prior, 0.5)
-    slope = min((math.log(all_of_them) - math.log(fewer)) / math.log(2.0), 0.0)
-    return {longer: all_of_them * (longer / budget_s) ** slope for longer in _LONGER if longer > 1.5 * budget_s}
+def foresee(error: float, networks: int, each_s: float, budget_s: float) -> dict[float, float]:
+    """The error that longer budgets would bring, by seconds (rule 4).
+
+    Args:
+        error: now, of networks left out.
+        networks: that were measured so far.
+        each_s: seconds that one takes.
+        budget_s: that this call had.
+    """
+    found = {}
+    for longer in _LONGER:
+        if longer > 1.5 * budget_s:
+            more = networks + measuring_s_of(longer) / each_s
+            found[longer] = error * (more / networks) ** -DECAY
+    return found
+
+
+def measuring_s_of(budget_s: float) -> float:
+    """What is measured for, of a budget (rule 3)."""
+    return budget_s - max(_TRAINING_S, _TRAINING_SHARE * budget_s)
 
 
 def _half_width(pack: DevicePack, measurements: Sequence[Measurement]) -> float:
-    """Mean half width of the 90 % intervals of measured networks, relative to the prediction."""
+    """Median half width of the 90 % intervals of measured networks, relative to the prediction."""
     predictor = pack.predictor
     widths = []
     for measurement in measurements:
@@ -227,4 +297,4 @@ def _half_width(pack: DevicePack, measurements: Sequence[Measurement]) -> float:
         total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         widths.append((high - low) / (2 * total))
-    return float(np.mean(widths))
+    return float(np.median(widths))

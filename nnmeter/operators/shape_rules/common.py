@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,10 +139,7 @@ def optional(inputs: Inputs, position: int) -> TensorType | None:
 
 def product(sizes: Sequence[int]) -> int:
     """Product of sizes; 1 for none."""
-    result = 1
-    for size in sizes:
-        result *= size
-    return result
+    return prod(sizes)
 
 
 def broadcast(a: Shape, b: Shape) -> Shape:
@@ -187,6 +185,14 @@ def dtype_attribute(node: Node, name: str, default: str) -> str:
 def check_size(kind: TensorType) -> TensorType:
     """The type itself, if such a tensor is possible."""
     shape = kind.shape
+    elements = prod(shape)
+    if (
+        type(elements) is int
+        and 0 < elements <= MAX_ELEMENTS
+        and len(shape) <= MAX_RANK
+        and (not shape or min(shape) > 0)
+    ):
+        return kind  # nearly all: what follows finds out what is wrong
     if len(shape) > MAX_RANK:
         raise ShapeError(f"it would write a tensor of {len(shape)} dimensions, more than {MAX_RANK}")
     for size in shape:

@@ -17,13 +17,13 @@ Rules (each seen: ONNX Runtime 1.32 refuses the model or fails when it runs it):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from nnmeter.graph.ir import Node
 from nnmeter.operators.shape_rules.common import Context, Inputs, ShapeError, axis_of, broadcast, optional, show
 
 Check = Callable[[Node, Inputs, Context], None]
-_UNEVEN_SPLIT = 18  # operator set
+_UNEVEN_SPLIT, _NEGATIVE_AXIS = 18, 11  # operator sets
 
 
 def check_fit(node: Node, inputs: Inputs, context: Context) -> None:
@@ -32,34 +32,9 @@ def check_fit(node: Node, inputs: Inputs, context: Context) -> None:
     Raises:
         ShapeError: they do not.
     """
-    positions = _ONE_TYPE.get(node.op_type)
-    if positions is not None:
-        _check_types(inputs, positions)
     check = CHECKS.get(node.op_type)
     if check is not None:
         check(node, inputs, context)
-
-
-def _check_types(inputs: Inputs, positions: Sequence[int]) -> None:
-    """Rule 1; no positions stand for all."""
-    first = ""
-    for kind in inputs if not positions else [inputs[p] for p in positions if p < len(inputs)]:
-        if kind is not None and kind.dtype != first:
-            if first and kind.dtype:
-                raise ShapeError(f"its inputs are of {first} and {kind.dtype}, the operator takes one element type")
-            first = kind.dtype or first
-
-
-_ONE_TYPE: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(
-        "Add Sub Mul Div And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mean Sum Concat MatMul Gemm "
-        "BitShift BitwiseAnd BitwiseOr BitwiseXor Mod Einsum".split(),
-        (),
-    ),
-    **dict.fromkeys(("Conv", "ConvTranspose", "PRelu", "LSTM", "GRU", "RNN"), (0, 1, 2)),
-    **dict.fromkeys(("ScatterND", "ScatterElements"), (0, 2)),
-    "Where": (1, 2),
-}
 
 
 def _positive(node: Node) -> None:
@@ -123,6 +98,12 @@ def _axis(default: int, extra: int = 0) -> Check:
             raise ShapeError(f"axis {axis} is outside of a tensor of rank {len(x.shape)}")
 
     return check
+
+
+def _flatten(node: Node, inputs: Inputs, context: Context) -> None:
+    _axis(1, extra=1)(node, inputs, context)
+    if node.attributes.get("axis", 1) < 0 and context.opsets.get("", 0) < _NEGATIVE_AXIS:
+        raise ShapeError(f"axis {node.attributes['axis']} is below 0, which it may be from operator set 11 on")
 
 
 def _distinct(position: int, widened: bool) -> Check:
@@ -289,5 +270,5 @@ CHECKS: dict[str, Check] = {
     **dict.fromkeys(("ArgMax", "ArgMin", "Concat", "GatherElements", "ScatterElements", "Scatter"), _axis(0)),
     **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
-    "Flatten": _axis(1, extra=1),
+    "Flatten": _flatten,
 }  # fmt: skip

@@ -41,7 +41,8 @@ def start(folder, more_parts):
     """A child, once it has written so many parts more than there were."""
     already = len(store.part_files(folder))
     child = subprocess.Popen([sys.executable, "-m", "tests.lab.campaign.campaign_child", str(folder)], cwd=ROOT)
-    for _ in range(3000):
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
         if child.poll() is not None:
             raise AssertionError("the campaign ended by itself")
         if len(store.part_files(folder)) >= already + more_parts:

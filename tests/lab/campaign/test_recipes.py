@@ -7,10 +7,13 @@ import pytest
 
 from nnmeter.errors import NnmeterError
 from nnmeter.lab.campaign.recipes import FAMILIES, random_network
+from nnmeter.lab.campaign.recipes.network import LARGE_FAMILIES, SWEEPING_FAMILIES
 
 ort = pytest.importorskip("onnxruntime")
 
 RUN_SEED = 5
+# Large networks are made of the others' parts (test_large_recipes), sweeps have tests of their own (test_sweeps).
+OF_BLOCKS = [name for name in FAMILIES if name not in (*LARGE_FAMILIES, *SWEEPING_FAMILIES)]
 INPUT_TYPES = {
     onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.FLOAT16: np.float16, onnx.TensorProto.INT64: np.int64,
 }  # fmt: skip
@@ -44,7 +47,7 @@ def weight_bytes(model: onnx.ModelProto) -> int:
     return sum(len(t.raw_data) for t in model.graph.initializer)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", OF_BLOCKS)
 def test_a_network_of_each_family_is_valid_and_runs_to_finite_numbers(family: str) -> None:
     model = random_network(RUN_SEED, family)
     onnx.checker.check_model(model)
@@ -54,7 +57,7 @@ def test_a_network_of_each_family_is_valid_and_runs_to_finite_numbers(family: st
             assert np.isfinite(output).all(), value.name
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", OF_BLOCKS)
 def test_tracked_shapes_are_those_that_onnx_infers(family: str) -> None:
     for seed in (11, 12):
         model = random_network(seed, family)
@@ -95,7 +98,7 @@ def test_networks_stay_within_their_bounds() -> None:
     assert max(sizes) <= 620_000_000
     assert statistics.median(sizes) <= 60_000_000
     assert 10 <= statistics.median(nodes) <= 70
-    assert max(nodes) <= 420
+    assert max(nodes) <= 800
 
 
 def test_families_are_drawn_in_variety() -> None:

@@ -58,8 +58,8 @@ def seeds_in(folder):
 
 def test_network_that_crashes_the_runtime_costs_only_itself(installed, tmp_path):
     campaign = tmp_path / "campaign"
-    for _ in range(5):  # a busy machine may need more than one budget
-        done = run_supervised_campaign(campaign, "fragile", budget_s=3.0)
+    for attempt in range(7):  # a busy machine may need more than one budget
+        done = run_supervised_campaign(campaign, "fragile", budget_s=3.0 * 2**attempt)
         if 3 in seeds_in(campaign):
             break
     assert done.peak_bytes > 0
@@ -98,7 +98,8 @@ def test_worker_that_is_left_alone_writes_what_it_has_and_ends(installed, tmp_pa
 
 
 def _wait_for(condition):
-    for _ in range(1500):
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
         if condition():
             return
         time.sleep(0.02)

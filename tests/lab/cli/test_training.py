@@ -81,7 +81,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_train_makes_a_pack_that_evaluate_scores(
     cli: Callable, measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnmeter.lab.training.kernels.PRESETS", {"lightgbm": (Preset(40, 8, 0.15, 4),)})  # quick
+    monkeypatch.setattr("nnmeter.lab.training.kernels.PRESETS", {"lightgbm": Preset(40, 8, 0.15, 4)})  # quick
     pack = tmp_path / "pack"
     outcome = cli("train", measured / "blocks.parquet", "--out", pack)
     assert outcome.code == 0, outcome.err

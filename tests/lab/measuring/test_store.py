@@ -9,9 +9,11 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.correction import SENSITIVITY
 from nnmeter.lab.measuring.measurement import Measurement
+from tests.conftest import REPOSITORY
 
 pytest.importorskip("pyarrow")
 
+from nnmeter.lab.measuring import store
 from nnmeter.lab.measuring.store import (
     consolidate,
     next_seed,
@@ -288,6 +290,14 @@ def test_no_damaged_file_reads_as_other_numbers(tmp_path):
         else:  # only a byte of the mark itself, without which it is a file of an older version
             assert found == expected, place
     assert refused >= len(whole) // 7 - 3
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "data").glob("*/*.parquet")), ids=lambda path: path.parent.name)
+def test_files_that_ship_have_checksums(path):
+    data = path.read_bytes()
+    assert b"\0nnmeter.sha256\0" in data[-1_000_000:]
+    assert not store._is_damaged(data)
+    assert store._is_damaged(data[:1000] + bytes([data[1000] ^ 1]) + data[1001:])
 
 
 def test_a_file_without_checksums_is_read(tmp_path):

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from nnmeter.errors import MeasurementError, ModelError
 from nnmeter.lab.runtimes import load_runtime
 from nnmeter.lab.runtimes.base import CompiledModel
+from tests.lab.runtimes.models import detector_model, with_integers
 
 ZOO = Path(__file__).parents[3] / "data" / "zoo"
 
@@ -73,6 +74,32 @@ def test_times_attach_to_the_kernels_that_took_them(adapter, uneven_model):
     assert convolution > 10 * by_type["Tanh"]
     assert convolution > 0.5 * sum(by_type.values())
     compiled.close()
+
+
+def test_models_with_branches_loops_and_functions_are_profiled(adapter):
+    """Nested nodes count in their parent, and what data decide has the size that was seen."""
+    compiled = adapter.compile(detector_model(), profiled=True)
+    bounds = {kernel.name: kernel.signature for kernel in compiled.kernels}
+    assert bounds["nms"].outputs[0].shape == (10, 3)  # at most five boxes of each of two classes
+    times = compiled.profile(5)
+    kernels = {kernel.name: kernel for kernel in compiled.kernels}
+    assert times.shape == (5, len(kernels))
+    assert {"If", "Loop", "Scan", "NonMaxSuppression"} <= {kernel.type for kernel in kernels.values()}
+    assert not any("/" in name for name in kernels)
+    seen = kernels["nms"].signature.outputs[0].shape[0]
+    assert 0 < seen <= 10
+    assert kernels["column"].signature.outputs[0].shape == (seen,)
+    compiled.close()
+
+
+def test_a_run_that_fails_is_an_error_of_measuring(adapter):
+    """An index that is out of range, as another model's data may be."""
+    gather = helper.make_node("Gather", ["w", "place"], ["y"], name="gather")
+    total = helper.make_node("Mul", ["x", "far"], ["place"], name="far")
+    model = make_model([total, gather], [("x", [1], TensorProto.INT64)], [("y", [1, 4])], [("w", (3, 4))])
+    compiled = adapter.compile(with_integers(model, far=[7]))
+    with pytest.raises(MeasurementError, match=r"cannot run it .*out of"):
+        compiled.run()
 
 
 def test_every_profiled_run_is_followed_by_the_callback(adapter, uneven_model):

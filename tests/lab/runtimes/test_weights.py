@@ -130,6 +130,19 @@ def test_inputs_are_valid_for_what_reads_them():
     assert feeds["keep"].all()
 
 
+def test_model_without_inputs_that_decide_anything_keeps_its_masks():
+    """A mask that an index is multiplied with stays one: a masked-out sequence is another computation."""
+    nodes = [
+        helper.make_node("CumSum", ["mask", "axis"], ["count"]),
+        helper.make_node("Mul", ["count", "mask"], ["places"]),
+        helper.make_node("Gather", ["table", "places"], ["y"]),
+    ]
+    inputs = [("mask", TensorProto.INT64, [1, 6]), ("axis", TensorProto.INT64, [])]
+    feeds = random_inputs(make_model(nodes, [absent("table", (9, 4))], inputs=inputs), {"mask": (1, 6), "axis": ()})
+    assert (feeds["mask"] == 1).all()
+    assert feeds["axis"] == 0
+
+
 def test_input_without_shape_is_named():
     model = make_model([], [], inputs=[("ids", TensorProto.INT64, ["n"])])
     with pytest.raises(ModelError, match="'ids' has no static shape"):

@@ -28,7 +28,7 @@ UNSEEN = [convolution(48, 80, 28), convolution(80, 112, 14, 1), convolution(192,
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nnmeter.lab.training.train.PRESETS", (AdditivePreset(rounds=120, leaves=12),))
     monkeypatch.setattr("nnmeter.lab.training.train.PRESETS_OVER_KERNELS", (AdditivePreset(rounds=100, leaves=8),))
-    monkeypatch.setattr("nnmeter.lab.training.kernels.PRESETS", {"lightgbm": (Preset(80, 12, 0.15, 4),)})
+    monkeypatch.setattr("nnmeter.lab.training.kernels.PRESETS", {"lightgbm": Preset(80, 12, 0.15, 4)})
 
 
 def network(kernels: list[KernelSignature], number: int, granularity: str = "model", noise: float = 1.0) -> Measurement:

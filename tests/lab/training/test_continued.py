@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.training import real_networks
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.table import build_table
 from nnmeter.lab.training.train import fit_predictor
 from nnmeter.predictor import KernelPredictor
+from nnmeter.predictor.shares import mix_predictors
 from tests.predictor.conftest import addition, convolution, true_latency_ms
 
 pytest.importorskip("lightgbm")
@@ -110,3 +113,36 @@ def test_a_network_that_is_held_out_teaches_nothing_to_its_own_estimate(
 def test_continued_training_is_deterministic(prior: KernelPredictor, few: list[Measurement]) -> None:
     one, other = (fit_predictor(few, prior=prior)[0] for _ in range(2))
     assert [p.latency_ms for p in one.price(UNSEEN)] == [p.latency_ms for p in other.price(UNSEEN)]
+
+
+def test_over_a_mixture_held_out_prices_are_those_of_the_predictor_that_comes_of_it(
+    prior: KernelPredictor, measurements: list[Measurement], few: list[Measurement]
+) -> None:
+    other, _ = fit_predictor([additions_of(m) for m in measurements])
+    mixed = mix_predictors([prior, other])
+    table = build_table(few)
+    fit = ContinuedFit(table, mixed, 0)
+    prices = [p.latency_ms for p in mixed.price(table.located)]
+    shown = (np.array(prices) - mixed.per_kernel_ms) / mixed.scale
+    assert np.exp(fit.log_roofline + fit.before) == pytest.approx(shown, rel=1e-6)
+    predictor, _ = fit_predictor(few, prior=mixed)
+    assert errors(predictor).max() < 0.1
+    assert predictor.shares[0].predictor is other
+
+
+def test_intervals_over_a_prior_are_those_of_networks_that_people_use(
+    prior: KernelPredictor, few: list[Measurement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrowed = fit_predictor(few, prior=prior)[0].intervals.multipliers
+    monkeypatch.setattr(real_networks, "ratios", lambda: dict.fromkeys(narrowed, 1.0))
+    plain = fit_predictor(few, prior=prior)[0].intervals.multipliers
+    shipped = {float(c): r for c, r in json.loads(real_networks.RATIO_FILE.read_text())["ratio"].items()}
+    assert narrowed[0.9] == pytest.approx(shipped[0.9] * plain[0.9])
+    assert list(narrowed.values()) == sorted(narrowed.values())
+
+
+def test_intervals_of_setup_hold_what_they_promise_on_machines_left_out() -> None:
+    document = json.loads(real_networks.RATIO_FILE.read_text())
+    held = [row["held"]["0.9"] for row in document["left_out"]]
+    assert len(held) >= 3
+    assert 85.0 <= np.mean(held) <= 95.0

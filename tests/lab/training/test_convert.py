@@ -61,8 +61,8 @@ def test_a_forest_predicts_as_scikit_learn_does() -> None:
     rows = generator.normal(size=(3000, 5)).astype(np.float32)
     target = np.sin(3 * rows[:, 0]) + rows[:, 1] * rows[:, 2]
     weight = generator.uniform(0.5, 2.0, 3000)
-    (preset,) = PRESETS["random-forest"]
-    ensemble = fit_regressor("random-forest", preset, rows, target, weight, 7)
+    preset = PRESETS["random-forest"]
+    ensemble = fit_regressor("random-forest", preset, rows, target, weight, 7).ensemble()
     own = ensembles.RandomForestRegressor(
         preset.trees, max_leaf_nodes=preset.leaves, max_depth=24, min_samples_leaf=3, max_features=0.6, random_state=7
     ).fit(rows, target, sample_weight=weight)

@@ -86,3 +86,20 @@ def test_the_same_machine_keeps_the_state_of_the_first_pack(calibrated: Callable
     assert pack.card.reference_ms == 1.0
     assert report.to_dict()["machine"]["verdict"] == "this_machine_other_settings"
     assert "ANOTHER MACHINE" not in LAB.render("calibration", report.to_dict(), "table", Layout(width=400))
+
+
+def test_a_pack_can_be_calibrated_from_the_mixture_of_two_machines(
+    prior: DevicePack, rows: list[Measurement], tmp_path: Path
+) -> None:
+    from nnmeter.lab.measuring.store import write_measurements
+
+    write_measurements(tmp_path / "m.parquet", rows, ZEN_5)
+    twice = replace(prior.predictor, roofline=replace(prior.predictor.roofline, bandwidth_gbs=5.0))
+    card = replace(prior.card, id="third")
+    third = save_pack(tmp_path / "third", card, rules_to_dict(prior.rules), twice)
+    pack, report = calibrate_pack(
+        prior, [tmp_path / "m.parquet"], tmp_path / "near", repeats=0, device_id="near", mix=[third]
+    )
+    assert report.prior == pack.card.trained_on["calibrated_from"] == f"{prior.id} + third"
+    assert [share.weight for share in pack.predictor.shares] == [0.5]
+    assert predicted_ms(pack, rows[-1]) == pytest.approx(rows[-1].latency_ms, rel=0.1)

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from nnmeter.devices import list_devices, load_pack, nearest_device
+from nnmeter.devices import DevicePack, list_devices, load_pack, nearest_device
 from nnmeter.devices.catalog import DeviceInfo
 from nnmeter.devices.identity import Verdict
 from nnmeter.errors import MeasurementError
@@ -49,7 +50,7 @@ def machine(
 ) -> Callable[[int], None]:
     """A home of its own, and a campaign that measures as many networks of the near machine as it is told."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(setup, "candidates", lambda runtime: [prior])
+    monkeypatch.setattr(setup, "candidates", lambda runtime, here: [prior])
     monkeypatch.setattr("nnmeter.lab.transfer.setup.runtime_version", lambda runtime: "1.32.0")
     monkeypatch.setattr("nnmeter.devices.identity.runtime_version", lambda runtime: "1.32.0")
     monkeypatch.setattr("nnmeter.devices.nearest.runtime_version", lambda runtime: "1.32.0")
@@ -111,12 +112,51 @@ def test_too_short_a_budget_is_refused_before_anything_is_measured(machine: Call
         setup.setup_device(10.0)
 
 
-def test_packs_of_others_and_packs_that_were_set_up_are_nothing_to_start_from(
+HERE = take_fingerprint("onnxruntime", "1.32.0", 1, {})
+CANDIDATES = setup.candidates  # before a fixture puts another in its place
+
+
+def test_setup_starts_from_packs_of_the_runtime_that_were_measured(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    found = [device.id for device in setup.candidates("onnxruntime")]
+    found = [device.id for device in setup.candidates("onnxruntime", HERE)]
     assert "epyc-genoa-onnxruntime1.32-1t" in found and "xeon-icelake-onnxruntime1.32-1t" in found
-    assert all(device.card.runtime == "onnxruntime" for device in setup.candidates("onnxruntime"))
+    assert all(device.card.runtime == "onnxruntime" for device in setup.candidates("onnxruntime", HERE))
     with pytest.raises(MeasurementError, match="no device pack of tflite is there to start from"):
-        setup.candidates("tflite")
+        setup.candidates("tflite", HERE)
+
+
+def test_a_pack_that_was_set_up_is_a_start_for_other_threads_of_its_machine_alone(
+    machine: Callable[[int], None],
+) -> None:
+    mine = setup.setup_device().pack.id
+    assert mine in [device.id for device in CANDIDATES("onnxruntime", HERE | {"threads": 2})]
+    assert mine not in [device.id for device in CANDIDATES("onnxruntime", HERE)], "it would start from itself"
+    elsewhere = fingerprint_of("other") | {"threads": 2}
+    assert mine not in [device.id for device in CANDIDATES("onnxruntime", elsewhere)]
+
+
+def test_a_mixture_of_two_machines_is_started_from_where_neither_is_far_behind(
+    measurements: list[Measurement], tmp_path: Path
+) -> None:
+    def of(machine: str, factor: float, noise: float) -> DevicePack:
+        generator = np.random.default_rng(1)
+        times = [[t * factor * float(np.exp(generator.normal(0, noise))) for t in m.kernel_ms] for m in measurements]
+        rows = [replace(m, kernel_ms=tuple(t)) for m, t in zip(measurements, times, strict=True)]
+        own = fingerprint_of("this") | {"cpu": machine, "cpu_family": machine[-1], "cpu_model": "1"}
+        write_measurements(tmp_path / f"{machine}.parquet", rows, own)
+        return build_pack([tmp_path / f"{machine}.parquet"], tmp_path / machine, device_id=machine)
+
+    near = [on_near(m, i) for i, m in enumerate(measurements[:20])]
+    alike, other = of("machine7", 1.0, 0.0), of("machine8", 2.0, 0.0)
+    errors, best = setup.choose_prior(near, [alike, other])
+    mixture = [pack.id for pack in best]
+    assert sorted(mixture) == ["machine7", "machine8"]
+    assert errors[" + ".join(mixture)] <= 1.05 * min(errors["machine7"], errors["machine8"])
+    far = of("machine9", 1.0, 1.0)
+    assert [pack.id for pack in setup.choose_prior(near, [alike, far])[1]] == ["machine7"]
+    source, place = tmp_path / "machine7.parquet", tmp_path / "mixed"
+    pack = build_pack([source], place, device_id="mixed", prior=[one.path for one in best])
+    assert pack.card.trained_on["prior"] == " + ".join(mixture)
+    assert [share.weight for share in pack.predictor.shares] == [0.5]

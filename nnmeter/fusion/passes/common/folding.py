@@ -6,14 +6,15 @@ have).
 
 1. A node all of whose inputs are constants becomes constants, except nodes of the kinds in `except` (random numbers,
    quantized weights that a later rule needs) and those with bodies. A node of no inputs (`Constant`) is a constant.
-2. A node of the kinds in `of_shapes` (`Shape`, `Size`) is folded, whatever it reads.
+2. A node of the kinds in `of_shapes` (`Shape`, `Size`) is folded, whatever it reads; with `only_sized` one whose
+   input's sizes the runtime knows: a session may keep dimensions free.
 3. A node of the kinds in `generators` (`Expand`, `Tile`) is spared where it would make a constant of more than `limit`
    elements.
 """
 
 from __future__ import annotations
 
-from nnmeter.fusion.engine.passes import Field, Fields, PassKind, count, procedure, texts
+from nnmeter.fusion.engine.passes import Field, Fields, PassKind, count, flag, procedure, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, has_body
 
 
@@ -23,6 +24,7 @@ def fold_constants(graph: WorkingGraph, fields: Fields) -> bool:
     of_shapes = frozenset(fields["of_shapes"])
     generators = frozenset(fields["generators"])
     limit = fields["limit"]
+    only_sized = fields["only_sized"]
     constants, types = graph.constants, graph.types
     readers = graph.readers
     fresh, graph.new_constants = graph.new_constants, []
@@ -35,7 +37,10 @@ def fold_constants(graph: WorkingGraph, fields: Fields) -> bool:
         if not node.alive or kind in spared or not (node.inputs or kind == "Constant"):
             continue
         graph.spend(len(node.inputs))
-        if kind not in of_shapes and not _all_in(constants, node.inputs):
+        if kind in of_shapes:
+            if only_sized and graph.free.get(node.inputs[0]):
+                continue
+        elif not _all_in(constants, node.inputs):
             continue
         if kind in generators and any(types[name].elements > limit for name in node.outputs if name):
             continue
@@ -62,6 +67,7 @@ PASSES = (
         {
             "except": Field(texts, ()),
             "of_shapes": Field(texts, ()),
+            "only_sized": Field(flag, False),
             "generators": Field(texts, ()),
             "limit": Field(count, 1 << 62),
         },

@@ -2,12 +2,13 @@
 
 Fields of a `split_slices` pass: `slices` and `gathers` (operators that read a piece), `split` and `squeeze` (operators
 that they become), `opset` (the least one in which a split takes its sizes as an input), `of_pieces` (whether the piece
-of another split may be split, no by default).
+of another split may be split, no by default), `except_of` (operators whose results are not split).
 
 1. All slices and gathers that read a tensor must cut along one axis, with known bounds and step 1; a gather takes one
    index. Other readers do not matter. The tensor is no piece of a split itself, unless `of_pieces` says so.
 2. Sorted by where they start, they must cover the axis from end to end without overlap, in at least two pieces.
-3. They become one split; a gather by a scalar also becomes a squeeze of its piece.
+3. They become one split; a gather by a scalar also becomes a squeeze of its piece. Where the tensor has sizes that the
+   runtime does not know, it knows none of such a piece.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def split_slices(graph: WorkingGraph, fields: Fields) -> bool:
         if len(readers) < 2 or tensor in graph.constants:
             continue
         if writer is not None and len(writer.outputs) > 1 and not fields["of_pieces"]:
+            continue
+        if writer is not None and writer.kind in fields["except_of"]:
             continue
         pieces = [_slice(graph, node) if node.kind in slices else _gather(graph, node) for node in readers]
         known = [piece for piece in pieces if piece is not None]
@@ -113,6 +116,8 @@ def _replace(graph: WorkingGraph, tensor: str, pieces: list[_Piece], fields: Fie
         part = graph.fresh(output)
         shape = tuple(1 if i == axis else size for i, size in enumerate(kind.shape))
         graph.types[part] = TensorType(kind.dtype, shape)
+        if graph.free.get(tensor):
+            graph.free[part] = frozenset(range(len(shape)))
         outputs.append(part)
         squeezed.append((part, output))
     graph.add_node(fields["split"], pieces[0].node.name, inputs, outputs, {"axis": axis}, position, sources)
@@ -132,6 +137,7 @@ PASSES = (
             "squeeze": Field(text),
             "opset": Field(count),
             "of_pieces": Field(flag, False),
+            "except_of": Field(texts, ()),
         },
     ),
 )

@@ -10,8 +10,8 @@ visited in order; what one of a role does:
 1. `convolutions` become blocked if weights and bias are constant, float and two-dimensional. With one group, fewer
    input channels than a block are read unblocked; otherwise they must be aligned. Depthwise convolutions need aligned
    channels; other groups whole blocks on both sides. Channels of weights and bias are padded to blocks.
-2. `pools` become blocked if their channels are whole blocks; `global_pools` only if, besides, their input is blocked
-   already or is given by the caller.
+2. `pools` become blocked if their channels are whole blocks, except one that has all the attributes that `plain_pools`
+   lists for its operator; `global_pools` only if, besides, their input is blocked already or is given by the caller.
 3. An input that is not blocked is reordered, once for all its readers; if it comes from a `transposes_in`
    (N,H,W,C -> N,C,H,W) that nobody else reads, the reorder reads the tensor before it.
 4. `sums` and `products` stay as they are on blocked inputs of equal shape. A sum of two, one of which a convolution
@@ -152,6 +152,9 @@ class _Blocking(BlockedTensors):
     def _pool(self, node: WorkNode) -> None:
         kind = self.graph.types[node.inputs[0]]
         if len(kind.shape) != 4 or kind.dtype != "float32" or kind.shape[1] % self.block or len(node.outputs) > 1:
+            return
+        plain = self.fields["plain_pools"].get(node.kind)
+        if plain and all(node.attributes.get(name, 0) == value for name, value in plain.items()):
             return
         inputs = [self.blocked_input(node.inputs[0])]
         self.become(node, f"{self.domain}.{node.kind}", inputs, node.attributes, kind.shape[1])
@@ -365,6 +368,7 @@ PASSES = (
             "reshape": Field(text, "Reshape"),
             "convolutions": Field(list_of(text, least=1)),
             **{role: Field(texts, ()) for role in _ROLES[1:]},
+            "plain_pools": Field(map_of(map_of(literal)), {}),
             "fused_activations": Field(texts, ()),
             "transposes_in": Field(texts, ()),
             "gates": Field(map_of(_gate), {}),

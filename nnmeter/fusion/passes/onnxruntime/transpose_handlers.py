@@ -19,6 +19,7 @@ from nnmeter.fusion.passes.onnxruntime.permutations import (
     without_axes,
 )
 from nnmeter.fusion.passes.onnxruntime.transpose_moves import TransposeMoves, movable_inputs
+from nnmeter.graph.ir import TensorType
 
 # Each handler moves a transpose by `perm` from before a node to behind it; False if it cannot.
 
@@ -194,6 +195,8 @@ def _gather(push: TransposeMoves, transpose: WorkNode, node: WorkNode, perm: Per
 
 def _reshape(push: TransposeMoves, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool:
     graph = push.graph
+    if graph.free.get(node.inputs[0]) or graph.free.get(node.outputs[0]):
+        return False
     before, after = graph.types[node.inputs[0]].shape, graph.types[node.outputs[0]].shape
     same = as_transpose(before, after)
     if same is not None:
@@ -206,6 +209,22 @@ def _reshape(push: TransposeMoves, transpose: WorkNode, node: WorkNode, perm: Pe
     graph.set_input(node, 1, graph.add_constant("shape", shape, "int64"))
     push.move_input(node, 0, inverse(perm))
     push.move_outputs(node, inverse(order))
+    return True
+
+
+def _shape(push: TransposeMoves, transpose: WorkNode, node: WorkNode, perm: Perm) -> bool:
+    """The sizes before the transpose, picked in its order by a Gather, which is no place to move on to."""
+    graph = push.graph
+    rank = len(perm)
+    start, end = node.attributes.get("start", 0), node.attributes.get("end", rank)
+    picked = np.array(perm[start:end], np.int64)
+    output, whole = node.outputs[0], graph.fresh("shape")
+    graph.types[whole] = TensorType("int64", (rank,))
+    push.move_input(node, 0, inverse(perm))
+    node.attributes = {}
+    graph.set_output(node, 0, whole)
+    indices = graph.add_constant("perm", picked, "int64")
+    graph.add_node("Gather", graph.fresh("gather"), [whole, indices], [output], {"axis": 0}, node.position + 1e-6)
     return True
 
 
@@ -284,6 +303,7 @@ HANDLERS: dict[str, Handler] = {
     "quantize": _quantize,
     "never": _never,
     "reshape": _reshape,
+    "shape": _shape,
     "transpose": _transpose,
     "quantized_pair": _inputs_of("quantized_pair"),
     "quantized_concat": _with_axis(_inputs_of("quantized_concat"), None),
@@ -292,5 +312,5 @@ HANDLERS: dict[str, Handler] = {
 }
 
 # Ways whose outputs keep their order of axes, and ways that are taken whatever they cost.
-KEEPS_OUTPUTS = frozenset({"reshape", "transpose"})
+KEEPS_OUTPUTS = frozenset({"reshape", "shape", "transpose"})
 ALWAYS_PAYS = frozenset({"transpose", "integer_pool"})

@@ -94,9 +94,16 @@ class TransposeMoves:
             kind = graph.types[tensor]
             inner = graph.fresh(tensor)
             graph.types[inner] = TensorType(kind.dtype, permuted(kind.shape, undo))
+            self.free_axes(inner, tensor, undo)
             graph.set_output(node, index, inner)
             heirs, self.orphans = self.orphans, ()
             self.add_transpose(graph.fresh("transpose"), inner, tensor, perm, node.position + 1e-6, heirs)
+
+    def free_axes(self, new: str, old: str, perm: Perm) -> None:
+        """Note which axes of a permuted tensor have sizes that the runtime does not know."""
+        free = self.graph.free.get(old)
+        if free:
+            self.graph.free[new] = frozenset(axis for axis, source in enumerate(perm) if source in free)
 
     def set_attribute(self, node: WorkNode, name: str, value: Any) -> None:
         """Set an attribute; the original graph keeps its own."""
@@ -137,6 +144,7 @@ class TransposeMoves:
         kind = graph.types[tensor]
         result = graph.fresh(tensor)
         graph.types[result] = TensorType(kind.dtype, permuted(kind.shape, perm))
+        self.free_axes(result, tensor, perm)
         writer = graph.producer.get(tensor)
         position = -1.0 if writer is None else writer.position + 1e-6
         heirs, self.orphans = self.orphans, ()

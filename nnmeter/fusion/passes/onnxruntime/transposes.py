@@ -2,16 +2,19 @@
 
 1. Operators are visited in order. A transpose that an operator reads is pushed behind it if the operator has a handler
    (rule 5), the input is one that the handler transposes, and it pays (rules 2-4).
-2. Cost is counted in axes longer than 1. Transposing an input costs its axes; nothing for a constant or for the output
-   of another transpose; minus its axes where a transpose with the same permutation goes away, which is so if all its
-   readers have handlers and the graph does not return it.
+2. Cost is counted in axes longer than 1, or of a size that is not known. Transposing an input costs its axes; nothing
+   for a constant or for the output of another transpose; minus its axes where a transpose with the same permutation
+   goes away, which is so if all its readers have handlers and the graph does not return it.
 3. If that is negative, the axes of the widest output are added, except where an output leads to another transpose
-   through operators with handlers only. The transpose is pushed if the sum is negative.
+   through operators with handlers only, and either one operator alone reads it and the graph does not return it, or
+   that transpose has the inverse permutation and the graph returns nothing on the way. The transpose is pushed if the
+   sum is negative.
 4. Two transposes in a row always become one, or none.
 5. `handlers` maps a way of handling to operators. Ways: `simple` (all inputs), `first` (only the first input),
    `broadcast` (all but scalars, ranks made equal), `concat`, `split`, `softmax` and `quantize` (attribute `axis`),
    `reduce` and `squeeze` (axes that go away), `arg`, `unsqueeze`, `slice`, `pad`, `tile`, `resize`, `gather` (by a
-   scalar), `reshape` (where it splits axes or moves ones), `quantized_pair`, `quantized_concat` and `quantized_pool`
+   scalar), `reshape` (where it splits axes or moves ones), `shape` (behind which its sizes are picked in the order of
+   the permutation), `quantized_pair`, `quantized_concat` and `quantized_pool`
    (integer operators, scales between their inputs), `integer_pool`, which always pays and becomes the operator that
    `channels_last` names, and `never` (not pushed through, though rules 2 and 3 count on it).
 6. A transpose is an operator of the kinds in `transposes`; new ones are of the first kind there.
@@ -23,7 +26,7 @@ import heapq
 
 from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, list_of, map_of, one_of, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
-from nnmeter.fusion.passes.onnxruntime.permutations import Perm
+from nnmeter.fusion.passes.onnxruntime.permutations import Perm, inverse
 from nnmeter.fusion.passes.onnxruntime.transpose_handlers import ALWAYS_PAYS, HANDLERS, KEEPS_OUTPUTS
 from nnmeter.fusion.passes.onnxruntime.transpose_moves import TransposeMoves, movable_inputs
 
@@ -64,20 +67,31 @@ class Pushing(TransposeMoves):
                     break
         return changed
 
-    def _leading_to_transposes(self) -> set[str]:
-        """Tensors from which a transpose is reached through operators with handlers only."""
-        producer = self.graph.producer
-        pending = [node.inputs[0] for kind in self.kinds for node in self.graph.by_kind.get(kind, ())]
-        leading: set[str] = set()
+    def _leading_to_transposes(self) -> dict[str, set[Perm]]:
+        """Tensors from which transposes are reached through operators with handlers only, and which (rule 3).
+
+        Permutations are those of the transposes that are reached, but for those behind an output of the graph.
+        """
+        graph, producer, outputs = self.graph, self.graph.producer, self.graph.outputs
+        pending: list[tuple[str, Perm]] = [
+            (node.inputs[0], self.perm(node)) for kind in self.kinds for node in graph.by_kind.get(kind, ())
+        ]
+        leading: dict[str, set[Perm]] = {}
         while pending:
-            tensor = pending.pop()
-            if tensor in leading:
+            tensor, perm = pending.pop()
+            if tensor in outputs:
+                perm = ()
+            known = leading.get(tensor)
+            if known is None:
+                known = leading[tensor] = set()
+            elif perm in known:
                 continue
-            leading.add(tensor)
+            known.add(perm)
             writer = producer.get(tensor)
             way = self.way.get(writer.kind) if writer is not None and writer.kind not in self.kinds else None
             if writer is not None and way is not None and way not in KEEPS_OUTPUTS:
-                pending += [writer.inputs[index] for index in movable_inputs(self.graph, writer, way)]
+                graph.spend(1)
+                pending += [(writer.inputs[index], perm) for index in movable_inputs(graph, writer, way)]
         return leading
 
     def _push(self, transpose: WorkNode, node: WorkNode, index: int) -> bool:
@@ -93,9 +107,21 @@ class Pushing(TransposeMoves):
 
     def _pays(self, node: WorkNode, way: str, perm: Perm, movable: list[int]) -> bool:
         cost = sum(self._input_cost(node.inputs[index], perm) for index in movable)
-        if cost < 0 and way not in KEEPS_OUTPUTS and not any(tensor in self.leading for tensor in node.outputs):
+        if cost < 0 and way not in KEEPS_OUTPUTS and not self._leads_on(node, perm):
             cost += max((self._axes(tensor) for tensor in node.outputs if tensor), default=0)
         return cost < 0
+
+    def _leads_on(self, node: WorkNode, perm: Perm) -> bool:
+        """Whether a transpose behind the node would meet another one that makes up for it (rule 3)."""
+        for tensor in node.outputs:
+            found = self.leading.get(tensor)
+            if found is None:
+                continue
+            readers = self.graph.readers.get(tensor, ())
+            alone = tensor not in self.graph.outputs and all(reader is readers[0] for reader in readers)
+            if alone or inverse(perm) in found:
+                return True
+        return False
 
     def _input_cost(self, tensor: str, perm: Perm) -> int:
         graph = self.graph
@@ -120,7 +146,9 @@ class Pushing(TransposeMoves):
 
     def _axes(self, tensor: str) -> int:
         shape = self.graph.types[tensor].shape
-        return len(shape) - shape.count(1)
+        free = self.graph.free.get(tensor)
+        known_ones = sum(size == 1 for axis, size in enumerate(shape) if axis not in free) if free else shape.count(1)
+        return len(shape) - known_ones
 
 
 def _prepare(fields: Fields) -> Prepared:

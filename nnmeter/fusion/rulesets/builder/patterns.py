@@ -74,6 +74,11 @@ class Tensor:
         return Expr("constant", of=self)
 
     @property
+    def is_sized(self) -> Expr:
+        """Whether the runtime knows all its sizes: a session may keep dimensions free."""
+        return Expr("sized", of=self)
+
+    @property
     def is_known(self) -> Expr:
         """Whether it is known before the run, and its value is here (weights may have none)."""
         return Expr("known", of=self)
@@ -193,6 +198,11 @@ class Op(Tensor):
     def arity(self) -> Expr:
         """The number of inputs that it has."""
         return Expr("arity", of=self.node)
+
+    @property
+    def slots(self) -> Expr:
+        """The number of inputs that it lists, absent ones in between and at the end included."""
+        return Expr("slots", of=self.node)
 
     @property
     def results(self) -> Expr:

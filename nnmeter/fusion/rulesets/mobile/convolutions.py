@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, any_of, maybe, tensors, weight
+from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, any_of, choose, maybe, tensors, weight
 from nnmeter.fusion.rulesets.mobile.sources import converter
 from nnmeter.fusion.rulesets.shared import all_constant, per_channel
 
@@ -50,7 +50,7 @@ def _constant_behind() -> Rule:
 def _bias() -> Rule:
     x, w, b = tensors("x w b")
     conv = Op("Conv", x, w, maybe(b))
-    bias = weight(dtype=w.dtype, shape=[w.dim(0)], name="bias")
+    bias = weight(dtype=choose(w.dtype == "int8", "int32", w.dtype), shape=[w.dim(0)], name="bias")
     return Rule(
         "bias of a convolution",
         [conv],

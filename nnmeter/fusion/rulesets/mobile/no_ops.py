@@ -39,6 +39,12 @@ def _neutral(kind: str, number: int, name: str) -> Rule:
     return _rule(node, f"A {name} does nothing.", [c.scalar == number, x.shape == y.shape], name)
 
 
+def _dropout() -> Rule:
+    node = Op("Dropout", x, ..., outputs=[y, ...])
+    why = "Dropout passes its input on when a model is run, unless the model says that it is being trained."
+    return _rule(node, why, [node.attr("training", 0) == 0])
+
+
 def _window_of_one() -> Rule:
     node = Op(("AveragePool", "MaxPool"), x, outputs=[y, ...])
     where = [node.attr("kernel_shape").all_equal(1), x.shape == y.shape]
@@ -49,7 +55,7 @@ NO_OPS = Rewrite(
     "no-ops",
     [
         _rule(Op("Identity", x, ..., outputs=[y, ...]), "Identity does nothing."),
-        _rule(Op("Dropout", x, ..., outputs=[y, ...]), "Dropout passes its input on when a model is run."),
+        _dropout(),
         _rule(
             Op("Cast", x, ..., outputs=[y, ...]),
             "Cast to the element type that a tensor has already does nothing.",

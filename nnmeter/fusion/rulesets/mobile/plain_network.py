@@ -10,18 +10,23 @@ from nnmeter.fusion.rulesets.builder import Procedure, Rewrite, RuleSet, Stage
 from nnmeter.fusion.rulesets.mobile import (
     activations,
     convolutions,
+    integers,
     no_ops,
     padding,
     pools_and_views,
     products,
 )
 from nnmeter.fusion.rulesets.mobile.sources import ONE_FORM, converter
+from nnmeter.fusion.rulesets.shared import RANDOM
+
+DRAWING = (*RANDOM, "Multinomial", "Bernoulli", "Dropout")  # Dropout goes elsewhere, but in training mode
 
 WORK_BEFORE_THE_RUN = Procedure(
     "work before the run",
     "fold_constants",
-    fields={"of_shapes": ("Shape", "Size"), "except": ("RandomNormal", "RandomUniform")},
-    why="What depends on constants and static shapes only is computed by the converter.",
+    fields={"of_shapes": ("Shape", "Size"), "except": DRAWING},
+    why="What depends on constants and static shapes only is computed by the converter, unless it is drawn anew in "
+    "every run.",
     source=converter("optimize.cc"),
 )
 
@@ -64,6 +69,7 @@ RULE_SET = RuleSet(
         Stage(
             "one form for what exporters write differently",
             [
+                integers.OPERATORS_OF_INTEGERS,
                 WORK_BEFORE_THE_RUN,
                 no_ops.NO_OPS,
                 activations.ACTIVATIONS,
@@ -79,5 +85,6 @@ RULE_SET = RuleSet(
             "plain attributes",
             [Rewrite("a bias for every convolution", convolutions.BIAS_FOR_EVERY_CONVOLUTION), WINDOWS_AND_OPERANDS],
         ),
+        Stage("integers", [integers.GROUPS_IN_INTEGERS]),
     ],
 )

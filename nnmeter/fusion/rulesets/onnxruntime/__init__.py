@@ -81,6 +81,7 @@ BASIC = Stage(
         constants.CONSTANT_FOLDING,
         constants.STRIDED_SLICES,
         matmul_add.MATMUL_AND_ADD,
+        reshapes.TARGETS,
         reshapes.RESHAPES,
         gelu.GELU_OF_THE_OPERATOR_SET,
         layer_normalization.LAYER_NORMALIZATION_OF_THE_OPERATOR_SET,
@@ -106,14 +107,21 @@ FUNCTIONS = Stage(
     ],
 )
 
-EXTENDED = Stage(
-    "extended",
+ASSIGNED = Stage(
+    "assigned to the CPU",
     [
         activations_before_quantization.ACTIVATIONS_BEFORE_QUANTIZATION,
         transposes.TRANSPOSES,
         quantization_moves.AROUND_TRANSPOSES,
         transposes.TRANSPOSES_PAST_RESIZE,
         quantization_moves.AROUND_TRANSPOSES,
+    ],
+)
+
+EXTENDED = Stage(
+    "extended",
+    [
+        activations_before_quantization.ACTIVATIONS_BEFORE_QUANTIZATION,
         quantized_operators.UNSIGNED_ACTIVATIONS,
         quantized_operators.QUANTIZED_OPERATORS,
         quantized_weights.QUANTIZED_WEIGHTS,
@@ -162,5 +170,5 @@ RULE_SET = RuleSet(
     },
     machine=machine.MACHINE,
     parameters={"block": 16, "signed_activations": False},
-    stages=[BASIC, FUNCTIONS, EXTENDED, LAYOUT, RESIDUAL_SUMS],
+    stages=[BASIC, FUNCTIONS, ASSIGNED, EXTENDED, LAYOUT, RESIDUAL_SUMS],
 )

@@ -38,6 +38,7 @@ BLOCKED_CHANNELS = Procedure(
         "reshape": "Reshape",
         "convolutions": ("Conv", "com.microsoft.FusedConv"),
         "pools": ("MaxPool", "AveragePool"),
+        "plain_pools": {"AveragePool": {"ceil_mode": 1, "count_include_pad": 1}},
         "global_pools": ("GlobalMaxPool", "GlobalAveragePool"),
         "sums": ("Add", "Sum"),
         "products": ("Mul",),

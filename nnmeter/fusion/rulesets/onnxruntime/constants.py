@@ -14,8 +14,9 @@ NOT_YET_EXPANDED = ("HardSwish", "Mish", "Swish", "GroupNormalization", "CastLik
 COMMON_SUBEXPRESSIONS = Procedure(
     "common subexpressions",
     "deduplicate",
-    fields={"except": NOT_REPRODUCIBLE},
-    why="Operators of one type with equal attributes and inputs are computed once, except random numbers.",
+    fields={"except": NOT_REPRODUCIBLE, "shared_elements": 8},
+    why="Operators of one type with equal attributes and inputs are computed once, except random numbers; equal "
+    "constants of few elements have been made one by then (constant_sharing.cc).",
     source=optimizer("common_subexpression_elimination.cc"),
 )
 
@@ -24,6 +25,7 @@ CONSTANT_FOLDING = Procedure(
     "fold_constants",
     fields={
         "of_shapes": ("Shape", "Size"),
+        "only_sized": True,
         "except": (
             *NOT_REPRODUCIBLE,
             "DequantizeLinear",

@@ -11,11 +11,11 @@ ROOT_OF_TWO_BY_PI = 0.7978845
 
 def _rule(by_products: bool) -> Rule:
     """`by_products`: 0.797 * x * (1 + 0.0447 * x * x), as old versions of TensorFlow export it, not a power."""
-    x, three, cube_factor, root, one, half = tensors("x three cube_factor root one half")
+    x, three, cube_factor, root, one, half, unit = tensors("x three cube_factor root one half unit")
     if by_products:
         scaled = Op("Mul", x, cube_factor, commutative=True, name="scaled")
         squared = Op("Mul", scaled, x, commutative=True, name="squared")
-        inner = Op("Add", squared, one, commutative=True, name="inner")
+        inner = Op("Add", squared, unit, commutative=True, name="inner")
         rooted = Op("Mul", x, root, commutative=True, name="rooted")
         argument = Op("Mul", inner, rooted, commutative=True, name="argument")
         match = [scaled, squared, inner, argument, rooted]
@@ -36,7 +36,7 @@ def _rule(by_products: bool) -> Rule:
             ~last.is_output,
             one.scalar.near(1),
             half.scalar.near(0.5),
-            *([] if by_products else [three.scalar.near(3)]),
+            unit.scalar.near(1) if by_products else three.scalar.near(3),
             cube_factor.scalar.near(CUBE_FACTOR),
             root.scalar.near(ROOT_OF_TWO_BY_PI),
         ],

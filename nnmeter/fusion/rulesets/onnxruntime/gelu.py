@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, choose, opset, tensors
+from nnmeter.fusion.rulesets.builder import Around, Create, Op, Rewrite, Rule, choose, opset, tensors
 from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
 
 
@@ -25,9 +25,11 @@ def _rule(half_first: bool, of_the_operator_set: bool) -> Rule:
         f"Gelu, half {'first' if half_first else 'last'}",
         match,
         where=[opset() >= 20, *numbers] if of_the_operator_set else numbers,
+        unless=[] if half_first else [Around([Op("Mul", ..., outputs=[x], name="product")])],
         replace=Create(choose(opset() >= 20, "Gelu", "com.microsoft.Gelu"), x, into=last),
         why="Gelu in single operators becomes one: from opset 20 on ONNX's own, before it that of ONNX Runtime, which "
-        "is only made among the extended optimizations.",
+        "is only made among the extended optimizations. A product that is the argument is taken for its half, and the "
+        "rest stays as it is.",
         source=optimizer("gelu_fusion.cc"),
     )
 

@@ -94,10 +94,11 @@ def _of_more_dimensions(spares_attention: bool) -> Rule:
     return Rule(
         "MatMul of many dimensions then Add",
         [product, add],
-        where=[x.dtype.one_of(*FLOATS), x.rank != 2, w.rank == 2, b.rank == 1, b.dim(0) == w.dim(1)],
+        where=[x.dtype.one_of(*FLOATS), x.rank != 2, x.is_sized, w.rank == 2, b.rank == 1, b.dim(0) == w.dim(1)],
         unless=[_before_attention(x), _behind_attention(add)] if spares_attention else [],
         replace=[flat, gemm, back],
-        why=f"With more dimensions than two, the data is reshaped to a matrix for Gemm and back{spared}.",
+        why="With more dimensions than two, the data is reshaped to a matrix for Gemm and back, if all its sizes are "
+        f"known{spared}.",
         source=SOURCE,
     )
 

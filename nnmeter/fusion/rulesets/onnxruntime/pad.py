@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rule, maybe, repeat, tensors
+from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rule, any_of, maybe, repeat, tensors
 from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
-from nnmeter.fusion.rulesets.shared import absent_or, only_spatial_pads, spatial_pads
+from nnmeter.fusion.rulesets.shared import only_spatial_pads, spatial_pads
 
-WHY = "Padding of the map with zeros is done by {} itself, whose pads grow; one of batch or channels stays."
+WHY = (
+    "Padding of the map with zeros is done by {} itself, whose pads grow; one of batch or channels stays, and so does "
+    "one that lists an absent value."
+)
 
 
 def _rule(kind: str, by_attribute: bool) -> Rule:
@@ -25,7 +28,7 @@ def _rule(kind: str, by_attribute: bool) -> Rule:
             pad.attr("mode", "constant") == "constant",
             window.attr("auto_pad", "NOTSET") == "NOTSET",
             *only_spatial_pads(pads, x.rank),
-            pad.attr("value", 0) == 0 if by_attribute else absent_or(v, v.scalar == 0),
+            pad.attr("value", 0) == 0 if by_attribute else any_of(pad.slots == 2, v.scalar == 0),
         ],
         replace=Create(
             kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rewrite, Rule, any_of, constant, maybe, tensors
+from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Procedure, Rewrite, Rule, any_of, constant, maybe, tensors
 from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
 from nnmeter.fusion.rulesets.shared import absent_or
 
@@ -25,3 +25,18 @@ VIEW_OF_A_RESHAPE = Rule(
 )
 
 RESHAPES = Rewrite("reshapes", [VIEW_OF_A_RESHAPE])
+
+TARGETS = Procedure(
+    "targets of reshapes",
+    "constant_targets",
+    fields={
+        "reshape": "Reshape",
+        "concat": "Concat",
+        "unsqueeze": "Unsqueeze",
+        "gather": "Gather",
+        "shape": "Shape",
+    },
+    why="A target that is put together of the sizes of a tensor, each in its place, and of constants, becomes a "
+    "constant with zeros: a session that leaves dimensions free does without their arithmetic.",
+    source=optimizer("reshape_fusion.cc"),
+)

@@ -39,6 +39,7 @@ HANDLERS: dict[str, Sequence[str]] = {
     "gather": ("Gather",),
     "reshape": ("Reshape",),
     "quantize": ("QuantizeLinear", "DequantizeLinear"),
+    "shape": ("Shape",),
 }
 
 # What takes part only once convolutions of integers work with channels last.

@@ -15,7 +15,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,18 +24,20 @@ from onnx import TensorProto, helper
 
 FLOAT, UINT8, INT8 = int(TensorProto.FLOAT), int(TensorProto.UINT8), int(TensorProto.INT8)
 INT32, INT64, BOOL = int(TensorProto.INT32), int(TensorProto.INT64), int(TensorProto.BOOL)
+DOUBLE = int(TensorProto.DOUBLE)
 FLOAT16, UINT4, INT4 = int(TensorProto.FLOAT16), int(TensorProto.UINT4), int(TensorProto.INT4)
 MICROSOFT = "com.microsoft"
 
 _ITEM_BYTES: dict[int, float] = {
-    FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, UINT8: 1, INT8: 1, FLOAT16: 2, UINT4: 0.5, INT4: 0.5,
+    FLOAT: 4, INT64: 8, INT32: 4, BOOL: 1, DOUBLE: 8, UINT8: 1, INT8: 1, FLOAT16: 2, UINT4: 0.5, INT4: 0.5,
 }  # fmt: skip
 _LEAST_IR_OF_FOUR_BITS = 10
 _FLOPS_PER_MS = 1e8
 _BYTES_PER_MS = 1e7
 _POOL_LENGTH = 1 << 20
+_LARGE, _POOLS = 1 << 15, 24  # elements of a weight that is cut out of a scaled pool, and pools that are kept
 _HALF_LIMIT = 1e4  # to which converters to float16 clip constants
-_IR_VERSIONS = {13: 7, 17: 8, 18: 8, 20: 9, 21: 10}
+_IR_VERSIONS = {13: 7, 17: 8, 18: 8, 20: 9, 21: 10, 23: 11}
 
 
 _QUANTIZED = frozenset({INT8, UINT8, UINT4, INT4})
@@ -131,6 +133,7 @@ class NetworkBuilder:
         self._weights: list[_Weight] = []
         self._constants: dict[tuple[Any, ...], tuple[Tensor, onnx.TensorProto]] = {}
         self._count = 0
+        self._inputs_beside = 0  # of the network that this one is to be joined to
 
     @property
     def cost_ms(self) -> float:
@@ -163,7 +166,7 @@ class NetworkBuilder:
 
     def input(self, shape: Sequence[int], dtype: int = FLOAT) -> Tensor:
         """A new graph input."""
-        tensor = self._new(f"input_{len(self._inputs)}", tuple(shape), dtype)
+        tensor = self._new(f"input_{self._inputs_beside + len(self._inputs)}", tuple(shape), dtype)
         self._inputs.append(tensor)
         self.tensors[tensor.name] = tensor
         return tensor
@@ -248,6 +251,27 @@ class NetworkBuilder:
         """Names of the graph's inputs."""
         return {t.name for t in self._inputs}
 
+    def beside(self, budget: Budget) -> NetworkBuilder:
+        """A network of the same exporter that `join` can take up: none of its names is one of this network's."""
+        other = NetworkBuilder(self.rng, self.exporter, budget)
+        other._count = self._count
+        other._inputs_beside = self._inputs_beside + len(self._inputs)
+        return other
+
+    def join(self, other: NetworkBuilder) -> None:
+        """Takes up a network that was begun by `beside`. Both lie side by side in one graph, and run in turn."""
+        self.nodes += other.nodes
+        self.tensors.update(other.tensors)
+        self._inputs += other._inputs
+        self._weights += other._weights
+        self._constants.update(
+            {(*key, tensor.name): (tensor, proto) for key, (tensor, proto) in other._constants.items()}
+        )
+        self.flops += other.flops
+        self.moved_bytes += other.moved_bytes
+        self.weight_bytes += other.weight_bytes
+        self._count = other._count
+
     def as_half(self, kept: set[str]) -> None:
         """Turns all float32 tensors into float16, weights, constants and inputs included, except those in `kept`."""
 
@@ -288,22 +312,22 @@ class NetworkBuilder:
         """Draws the weights and returns the model, whose graph is called `name`."""
         used = {i for node in self.nodes for i in node.input}
         outputs = [self.tensors[o] for node in self.nodes for o in node.output if o not in used]
-        weights = [_draw(weight) for weight in self._weights if weight.name in used]
-        constants = [proto for tensor, proto in self._constants.values() if tensor.name in used]
         graph = helper.make_graph(
             self.nodes,
             name,
             [_value_info(t) for t in self._inputs if t.name in used],
             [_value_info(t) for t in outputs],
         )
-        graph.initializer.extend(weights)
-        graph.initializer.extend(constants)
         opset = self.exporter.opset
         opsets = [helper.make_opsetid("", opset)]
         opsets += [helper.make_opsetid(domain, 1) for domain in sorted({n.domain for n in self.nodes if n.domain})]
         model = helper.make_model(graph, opset_imports=opsets, producer_name="nnmeter")
+        for weight in self._weights:
+            if weight.name in used:
+                _add_weight(model.graph, weight)
+        model.graph.initializer.extend(proto for tensor, proto in self._constants.values() if tensor.name in used)
         model.ir_version = _IR_VERSIONS[opset]
-        if any(tensor.data_type in (UINT4, INT4) for tensor in graph.initializer):
+        if any(tensor.data_type in (UINT4, INT4) for tensor in model.graph.initializer):
             model.ir_version = max(model.ir_version, _LEAST_IR_OF_FOUR_BITS)
         helper.set_model_props(model, metadata or {})
         return model
@@ -321,29 +345,52 @@ def _value_info(tensor: Tensor) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(tensor.name, tensor.dtype, tensor.shape)
 
 
-def _draw(weight: _Weight) -> onnx.TensorProto:
-    """Fills a weight from the fixed pool, at an offset that depends on its name and shape only."""
+def _add_weight(graph: onnx.GraphProto, weight: _Weight) -> None:
+    tensor = graph.initializer.add()
+    tensor.name, tensor.data_type = weight.name, weight.dtype
+    tensor.dims.extend(weight.shape)
+    tensor.raw_data = _values(weight)
+
+
+def _values(weight: _Weight) -> bytes:
+    """The values of a weight from a fixed pool, at an offset that depends on its name and shape only."""
     count = weight.elements
     if weight.dtype in (UINT4, INT4):  # two to a byte
         count = (count + 1) // 2
-    pool = _integer_pool() if weight.dtype in _QUANTIZED else _normal_pool()
     offset = (int(weight.name.rsplit("_", 1)[1]) * 7919 + count) % _POOL_LENGTH
-    values = np.empty(count, dtype=pool.dtype)
-    filled = min(count, _POOL_LENGTH - offset)
-    values[:filled] = pool[offset : offset + filled]
-    while filled < count:
-        step = min(count - filled, _POOL_LENGTH)
-        values[filled : filled + step] = pool[:step]
-        filled += step
+    large = count >= _LARGE and not weight.mean and not weight.positive
+    if large and weight.dtype in (FLOAT, FLOAT16, INT8, UINT8, UINT4, INT4):
+        # Cut out of a pool that is scaled already, by the nearest power of the root of two: to make large weights is
+        # most of what making a network takes.
+        power = round(2 * math.log2(weight.scale)) if weight.dtype in (FLOAT, FLOAT16) else 0
+        return _cut(_scaled_pool(weight.dtype, power), offset, count)
+    pool = _integer_pool() if weight.dtype in _QUANTIZED else _normal_pool()
+    values = np.resize(np.roll(pool, -offset)[:count] if count < _POOL_LENGTH else pool, count)
     if weight.dtype in (FLOAT, FLOAT16):
-        values *= np.float32(weight.scale)
-        if weight.mean:
-            values += np.float32(weight.mean)
-        if weight.positive:
-            np.abs(values, out=values)
-        values = values if weight.dtype == FLOAT else values.astype(np.float16)
-    elif weight.dtype == UINT8:
-        values = (values.astype(np.int16) + 128).astype(np.uint8)
-    elif weight.dtype not in (UINT4, INT4):
-        values = values.astype(helper.tensor_dtype_to_np_dtype(weight.dtype))
-    return TensorProto(name=weight.name, data_type=weight.dtype, dims=weight.shape, raw_data=values.tobytes())
+        values = values * np.float32(weight.scale) + np.float32(weight.mean)
+        values = np.abs(values) if weight.positive else values
+    return _as_type(values, weight.dtype).tobytes()
+
+
+def _as_type(values: np.ndarray, dtype: int) -> np.ndarray:
+    if dtype == UINT8:
+        return (values.astype(np.int16) + 128).astype(np.uint8)
+    if dtype in (UINT4, INT4):
+        return values
+    return values.astype(helper.tensor_dtype_to_np_dtype(dtype), copy=False)
+
+
+@lru_cache(maxsize=_POOLS)
+def _scaled_pool(dtype: int, power: int) -> bytes:
+    """The pool of a type as bytes, times the root of two to that power."""
+    if dtype in _QUANTIZED:
+        return _as_type(_integer_pool(), dtype).tobytes()
+    return _as_type(_normal_pool() * np.float32(2.0 ** (power / 2)), dtype).tobytes()
+
+
+def _cut(pool: bytes, offset: int, count: int) -> bytes:
+    """So many elements of a pool from an offset on, from its beginning again behind its end."""
+    item = len(pool) // _POOL_LENGTH
+    head = pool[offset * item : (offset + count) * item]
+    whole, rest = divmod(count * item - len(head), len(pool))
+    return b"".join([head, *[pool] * whole, pool[:rest]])

@@ -26,6 +26,7 @@ from nnmeter.lab.campaign.recipes import (
     half,
     hybrid,
     language,
+    large,
     misc,
     mobile,
     pyramid,
@@ -33,6 +34,7 @@ from nnmeter.lab.campaign.recipes import (
     reading,
     sizes,
     speech,
+    sweeps,
     vision_transformer,
 )
 from nnmeter.lab.campaign.recipes.builder import Budget, Exporter, NetworkBuilder
@@ -110,16 +112,42 @@ _REWRITTEN: dict[str, tuple[Family, dict[str, float], float]] = {
     "half_precision": (half.convert_to_half, half.SOURCES, 0.10),
     "quantized_blocks": (blockwise.quantize_blocks, blockwise.SOURCES, 0.05),
 }
+# Networks as large as real models: the families whose parts they have, and their share of all.
+_LARGE: dict[str, tuple[dict[str, float], float]] = {
+    "large_convolutional": (large.CONVOLUTIONAL, 0.05),
+    "large_mobile": (large.MOBILE, 0.03),
+    "large_tokens": (large.TOKENS, 0.03),
+    "large_language": (large.LANGUAGE, 0.04),
+    "large_quantized": (large.QUANTIZED, 0.015),
+    "large_half": (large.HALF, 0.005),
+}
+# Operators by all their attributes, types and patterns, and their share of all.
+_SWEEPS: dict[str, tuple[Family, float]] = {
+    "operators_alone": (sweeps.operators_alone, 0.045),
+    "operators_behind_convolutions": (sweeps.operators_behind_convolutions, 0.04),
+    "operators_behind_products": (sweeps.operators_behind_products, 0.02),
+    "fused_operators": (sweeps.fused_operators, 0.02),
+    "fused_standard_operators": (sweeps.fused_standard_operators, 0.005),
+}
 
-FAMILIES: tuple[str, ...] = (*_FLOAT_FAMILIES, *_REWRITTEN)
+FAMILIES: tuple[str, ...] = (*_FLOAT_FAMILIES, *_REWRITTEN, *_LARGE, *_SWEEPS)
 """Names of all families of random networks."""
 
+LARGE_FAMILIES: tuple[str, ...] = tuple(_LARGE)
+"""Names of the families whose networks are as large as real models."""
+
+SWEEPING_FAMILIES: tuple[str, ...] = tuple(_SWEEPS)
+"""Names of the families whose networks sweep operators."""
+
 _FLOAT_WEIGHT = sum(weight for _, weight in _FLOAT_FAMILIES.values())
-_FLOAT_SHARE = 1.0 - sum(share for _, _, share in _REWRITTEN.values())
+_SHARES: dict[str, float] = {
+    name: entry[-1] for table in (_REWRITTEN, _LARGE, _SWEEPS) for name, entry in table.items()
+}
+_FLOAT_SHARE = 1.0 - sum(_SHARES.values())
 
 PRIOR: dict[str, float] = {
     **{name: weight for name, (_, weight) in _FLOAT_FAMILIES.items()},
-    **{name: _FLOAT_WEIGHT / _FLOAT_SHARE * share for name, (_, _, share) in _REWRITTEN.items()},
+    **{name: _FLOAT_WEIGHT / _FLOAT_SHARE * share for name, share in _SHARES.items()},
 }
 """Weight of each family: how often its like is met in practice."""
 
@@ -172,15 +200,35 @@ def _build(family: str, rng: random.Random, seed: int, small: bool) -> NetworkBu
             weight_bytes=round(sizes.log_uniform(rng, *(_WIDE_BYTES if wide else (2e7, 1.2e8)))),
         )
         builder = NetworkBuilder(rng, exporter, budget)
-        if family in _REWRITTEN:
-            rewrite, sources, _ = _REWRITTEN[family]
-            _FLOAT_FAMILIES[rng.choices(list(sources), list(sources.values()))[0]][0](builder)
-            rewrite(builder)
-        else:
-            _FLOAT_FAMILIES[family][0](builder)
-        if _acceptable(builder):
+        if family in _LARGE and not small:
+            if _grow(builder, _LARGE[family][0]):
+                return builder
+        elif _draw(builder, _pick(rng, _LARGE[family][0]) if family in _LARGE else family):
             return builder
     raise NnmeterError(f"no network of family '{family}' kept to its bounds for seed {seed}; try another seed")
+
+
+def _grow(builder: NetworkBuilder, sources: dict[str, float]) -> bool:
+    """Makes an empty builder a large network of parts of some families; whether it keeps to its bounds."""
+    large.grow(builder, lambda part: _draw(part, _pick(part.rng, sources)))
+    return len(builder.nodes) >= _MIN_NODES and builder.live_bytes() <= _LIVE_BYTES
+
+
+def _draw(builder: NetworkBuilder, family: str) -> bool:
+    """Draws a network of one family into an empty builder; whether it keeps to its bounds."""
+    if family in _REWRITTEN:
+        rewrite, sources, _ = _REWRITTEN[family]
+        _FLOAT_FAMILIES[_pick(builder.rng, sources)][0](builder)
+        rewrite(builder)
+    elif family in _SWEEPS:
+        _SWEEPS[family][0](builder)
+    else:
+        _FLOAT_FAMILIES[family][0](builder)
+    return _acceptable(builder)
+
+
+def _pick(rng: random.Random, weights: dict[str, float]) -> str:
+    return rng.choices(list(weights), list(weights.values()))[0]
 
 
 def _acceptable(builder: NetworkBuilder) -> bool:

@@ -78,3 +78,16 @@ def test_a_normalization_becomes_a_depthwise_convolution() -> None:
 
 def test_a_machine_without_blocks_changes_nothing() -> None:
     assert kinds(blocked(HEAD + f"{{ a={CONV}(x,w) y=Relu(a) }}", block=1, w=W)) == ["Conv", "Relu"]
+
+
+def test_a_pool_with_the_attributes_that_have_no_blocked_kernel_stays_plain() -> None:
+    pool = "MaxPool<kernel_shape=[2,2],strides=[2,2],{}>"
+    fields = {**FIELDS, "plain_pools": {"MaxPool": {"ceil_mode": 1, "storage_order": 1}}}
+    found = {}
+    for attributes in ("ceil_mode=1", "ceil_mode=1,storage_order=1"):
+        text = f"agraph (float[1,16,8,8] x) => (float[1,16,4,4] y) {{ y={pool.format(attributes)}(x) }}"
+        found[attributes] = kinds(apply_pass("layout", fields, text, {"block": 8}))
+    assert found == {
+        "ceil_mode=1": [IN, "blocked.MaxPool", OUT],
+        "ceil_mode=1,storage_order=1": ["MaxPool"],
+    }

@@ -37,3 +37,14 @@ def test_axes_of_a_reduction_follow() -> None:
     reduction = only(graph, "ReduceMean")
     assert graph.values[reduction.inputs[1]].tolist() == [1]
     assert shape(graph, reduction.outputs[0]) == (1, 1, 8, 8)
+
+
+def test_a_transpose_is_pushed_to_one_that_it_merges_with_only_where_nobody_else_needs_what_is_between() -> None:
+    other = "Transpose<perm=[0,1,3,2]>"
+    head = "agraph (float[2,4,6,8] x) => (float[?,?,?,?] y, float[?,?,?,?] z) "
+    alone = f"{{ a={LAST}(x) b=Relu(a) y={other}(b) z=Exp(y) }}"
+    shared = f"{{ a={LAST}(x) b=Relu(a) y={other}(b) z=Exp(b) }}"
+    cancelled = f"{{ a={LAST}(x) b=Relu(a) y={FIRST}(b) z=Exp(b) }}"
+    assert kinds(apply_pass("push_transposes", FIELDS, head + alone)) == ["Relu", "Transpose", "Exp"]
+    assert kinds(apply_pass("push_transposes", FIELDS, head + shared)) == ["Transpose", "Relu", "Transpose", "Exp"]
+    assert sorted(kinds(apply_pass("push_transposes", FIELDS, head + cancelled))) == ["Exp", "Relu", "Transpose"]

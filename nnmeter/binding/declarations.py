@@ -1,0 +1,84 @@
+"""What a file declares of its tensors, against what its operators give.
+
+Rules:
+1. A tensor that an operator of ai.onnx writes, or that the graph is given, has the element type that the file declares
+   for it, if it declares one: a runtime refuses the model otherwise. Of operators of other domains nothing is said.
+2. A declared shape that contradicts the operators is a warning: ONNX Runtime takes the operators' word, ONNX's checker
+   refuses the model. Sizes that are free, or that data decide, contradict nothing. Nested graphs are not looked at, for
+   a loop runs them with several shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from nnmeter.binding.faults import Faults
+from nnmeter.errors import ModelError, brief
+from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.notes import Note
+from nnmeter.graph.unbound import DeclaredType
+from nnmeter.operators.shape_rules.common import Context, show
+
+
+def check_declared(
+    declared: Mapping[str, DeclaredType], nodes: Sequence[Node], context: Context, faults: Faults, outermost: bool
+) -> None:
+    """Compare what a graph declares with what was inferred; warnings go to the context.
+
+    Args:
+        declared: the declared types by tensor.
+        nodes: the operators of the graph.
+        context: what was inferred.
+        faults: makes the errors of the model.
+        outermost: whether it is no nested graph.
+
+    Raises:
+        ModelError: an element type is another (rule 1).
+    """
+    types, sequences = context.types, context.sequences
+    strange: list[tuple[str, DeclaredType, TensorType]] = []
+    for name, told in declared.items():
+        found = types.get(name)
+        if found is None or told.container or name in sequences:
+            continue
+        if (told.dtype and told.dtype != found.dtype) or (told.dims is not None and told.dims != found.shape):
+            strange.append((name, told, found))
+    if not strange:
+        return
+    writers = {name: node for node in nodes for name in node.outputs if name}
+    for name, told, found in strange:
+        writer = writers.get(name)
+        if told.dtype and told.dtype != found.dtype and (writer is None or not writer.domain):
+            raise _wrong_type(name, told, found, writer, faults)
+    if outermost:
+        context.warnings.extend(_wrong_shapes([s for s in strange if s[0] not in context.bounded]))
+
+
+def _wrong_type(name: str, told: DeclaredType, found: TensorType, writer: Node | None, faults: Faults) -> ModelError:
+    said = f"tensor '{brief(name, 200)}' is declared as {told.dtype}"
+    if writer is None:
+        return ModelError(f"{faults.source}: {said}, but it is {found.dtype}; export the model again")
+    return faults.of_node(writer, f"{said}, but the operator writes {found.dtype}", "export the model again")
+
+
+def _wrong_shapes(strange: Sequence[tuple[str, DeclaredType, TensorType]]) -> Iterator[Note]:
+    """One warning, of the first of them (rule 2)."""
+    wrong = [(name, told.dims, found.shape) for name, told, found in strange if _contradict(told, found)]
+    if wrong:
+        name, dims, shape = wrong[0]
+        stated = "x".join("?" if d is None else str(d) for d in dims or ()) or "scalar"
+        more = f", and {len(wrong) - 1} more likewise" if len(wrong) > 1 else ""
+        yield Note(
+            f"tensor '{brief(name, 200)}' is declared as {brief(stated, 200)}, but its operator writes {show(shape)}"
+            f"{more}; ONNX's checker refuses such a model",
+            "declared",
+            name,
+        )
+
+
+def _contradict(told: DeclaredType, found: TensorType) -> bool:
+    if told.dims is None:
+        return False
+    if len(told.dims) != len(found.shape):
+        return True
+    return any(isinstance(d, int) and d != size for d, size in zip(told.dims, found.shape, strict=True))

@@ -1,0 +1,42 @@
+"""Intervals for networks that people use, from those of random ones.
+
+A short campaign has random networks alone, and they are harder to predict than those that people use: they have more
+of what is rare, and more of them are short. Rules:
+
+1. `real_networks.json` says how much smaller the scores of real networks were than those of random ones left out
+   (`nnmeter.predictor.intervals`, rule 4), on machines that were measured, trained on as a new machine is. It has the
+   largest of all machines by confidence, for they are few; `benchmarks/short_campaigns.py --save` makes it, and says
+   what intervals hold on each machine with the ratio of the others.
+2. Multipliers of what was fitted to random networks are multiplied by it. The part of an interval that was not sampled
+   stays as it is.
+3. A wider confidence is never a narrower interval.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from nnmeter.predictor.intervals import IntervalModel
+
+RATIO_FILE = Path(__file__).with_name("real_networks.json")
+
+
+@lru_cache(maxsize=1)
+def ratios() -> Mapping[float, float]:
+    """Score of real networks over that of random ones, by confidence (rule 1)."""
+    document = json.loads(RATIO_FILE.read_text(encoding="utf-8"))
+    return {float(confidence): float(ratio) for confidence, ratio in document["ratio"].items()}
+
+
+def for_real_networks(intervals: IntervalModel) -> IntervalModel:
+    """Intervals that were fitted to random networks, for those that people use (rules 2 and 3)."""
+    multipliers: dict[float, float] = {}
+    least = 0.0
+    for confidence in sorted(intervals.multipliers):
+        least = max(least, intervals.multipliers[confidence] * ratios()[confidence])
+        multipliers[confidence] = least
+    return replace(intervals, multipliers=multipliers)

@@ -1,0 +1,99 @@
+"""What a file declares of its tensors is held against what its operators give."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from nnmeter.binding.bind import bind_shapes
+from nnmeter.errors import ModelError
+from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
+from nnmeter.graph.ir import Graph
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+info = helper.make_tensor_value_info
+
+
+def bind(
+    output: onnx.ValueInfoProto, *inner: onnx.ValueInfoProto, op: str = "Relu", domain: str = "", **dims: int
+) -> Graph:
+    nodes = [helper.make_node(op, ["x"], ["m"], "first", domain=domain), helper.make_node("Relu", ["m"], ["y"], "last")]
+    graph = helper.make_graph(nodes, "g", [info("x", FLOAT, ["n", 4])], [output], value_info=list(inner))
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1), helper.make_opsetid("com.microsoft", 1)]
+    return bind_shapes(read_model(helper.make_model(graph, opset_imports=imports)), InputSizes(dims={"n": 2, **dims}))
+
+
+@pytest.mark.parametrize(
+    ("output", "inner", "node"),
+    [
+        (info("y", INT64, ["n", 4]), info("m", FLOAT, None), r"'last' \(Relu\): tensor 'y'"),
+        (info("y", FLOAT, ["n", 4]), info("m", INT64, None), r"'first' \(Relu\): tensor 'm'"),
+    ],
+)
+def test_another_element_type_is_refused(output: onnx.ValueInfoProto, inner: onnx.ValueInfoProto, node: str) -> None:
+    with pytest.raises(ModelError, match=rf"node {node} is declared as int64, but the operator writes float32; "):
+        bind(output, inner)
+
+
+def test_a_type_that_is_taken_from_the_file_because_the_shape_is_unknown_is_held_against_the_operator() -> None:
+    node = helper.make_node("ReduceSum", ["x", "axes"], ["y"], "sum", keepdims=0)
+    inputs = [info("x", FLOAT, [2, 4]), info("axes", INT64, [1])]
+    for told, fits in ((FLOAT, True), (INT64, False)):
+        graph = helper.make_graph([node], "g", inputs, [info("y", told, [4])])
+        model = read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+        if fits:
+            assert bind_shapes(model).types["y"].dtype == "float32"
+        else:
+            with pytest.raises(ModelError, match="'y' is declared as int64, but the operator writes float32"):
+                bind_shapes(model)
+
+
+@pytest.mark.parametrize(("told", "shape"), [(INT64, [3]), (FLOAT, [4]), (FLOAT, [3, 1])])
+def test_an_input_of_another_type_than_its_initializer_is_refused(told: int, shape: list[int]) -> None:
+    weight = helper.make_tensor("w", FLOAT, [3], [1.0, 2.0, 3.0])
+    node = helper.make_node("Relu", ["w"], ["y"])
+    graph = helper.make_graph([node], "g", [info("w", told, shape)], [info("y", FLOAT, None)], [weight])
+    with pytest.raises(
+        ModelError, match=r"input 'w' is declared as another type than its initializer has, float32\[3\]"
+    ):
+        read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+
+
+def test_an_input_that_is_returned_as_another_type_is_refused() -> None:
+    graph = helper.make_graph([], "g", [info("x", FLOAT, [2])], [info("x", INT64, [2])])
+    with pytest.raises(ModelError, match="'x' is declared as int64, but it is float32; export the model again"):
+        bind_shapes(read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])))
+
+
+def test_the_types_of_operators_of_other_domains_are_not_judged() -> None:
+    assert bind(info("y", FLOAT, None), info("m", TensorProto.FLOAT16, [2, 4]), op="QuickGelu", domain="com.microsoft")
+
+
+@pytest.mark.parametrize(
+    ("output", "inner", "said"),
+    [
+        (info("y", FLOAT, ["n", 5]), None, "tensor 'y' is declared as nx5, but its operator writes 2x4; ONNX's"),
+        (info("y", FLOAT, [2, 4, 1]), info("m", FLOAT, [3, 4]),
+         "tensor 'm' is declared as 3x4, but its operator writes 2x4, and 1 more likewise"),
+    ],
+)  # fmt: skip
+def test_another_shape_is_a_warning(output: onnx.ValueInfoProto, inner: onnx.ValueInfoProto | None, said: str) -> None:
+    (warning,) = bind(output, *([inner] if inner is not None else [])).warnings
+    assert warning.startswith(said)
+    assert warning.code == "declared"
+
+
+@pytest.mark.parametrize("declared", [["n", 4], ["other", 4], [2, 4], None])
+def test_what_is_true_or_open_is_no_warning(declared: list | None) -> None:
+    assert bind(info("y", FLOAT, declared), info("m", FLOAT, declared)).warnings == []
+
+
+def test_a_shape_that_data_decide_is_no_lie() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("NonZero", ["x"], ["y"], "nonzero")], "g", [info("x", FLOAT, [3, 4])],
+        [info("y", INT64, [2, 40])],
+    )  # fmt: skip
+    bound = bind_shapes(read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])))
+    assert [warning.code for warning in bound.warnings] == ["bounded"]
