@@ -24,6 +24,7 @@ from nnmeter.fusion.engine.rewriting import split_kind
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph
 from nnmeter.memory.planning import ARENA_RUNTIME, MemoryPlan, plan_memory
+from nnmeter.prediction.session import with_session
 from nnmeter.prediction.sweep import bind_each
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def predict_memory_on(
         DeviceError: the pack is damaged.
     """
     path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
-    for graph, dims in _graphs(model, sizes, name):
+    for graph, dims in _graphs(model, with_session(sizes, (pack.card.runtime,)), name):
         yield memory_of_graph(pack, graph, name or str(graph.name if path is None else path), dims)
 
 
