@@ -45,7 +45,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 
 def timeout(function: F) -> F:
-    """Add `--timeout` and `--memory` to a verb: with one of them, it runs in a child; what is no `--output` that writes."""
+    """Add `--timeout` and `--memory` to a verb: with one of them, the verb runs in a child."""
 
     @wraps(function)
     def command(*arguments: Any, timeout: float | None, memory: int | None, **options: Any) -> Any:
