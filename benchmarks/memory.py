@@ -3,16 +3,16 @@
     python benchmarks/memory.py [--models data/zoo] [--only PATTERN ...] [--pack ID] [--out FILE] [--measured FILE]
 
 1. A model is given random weights and written to a file. A fresh process imports ONNX Runtime, runs a model of one
-   operator, and then notes its anonymous resident memory; it makes a session of the model, runs it three times, and notes
-   it again. The difference is what the model takes. `malloc_trim` is called before each note: what the C library keeps of
-   memory that ONNX Runtime has freed is no need of the model. One thread, all else as ONNX Runtime has it.
+   operator, and then notes its anonymous resident memory; it makes a session of the model, runs it three times, and
+   notes it again. The difference is what the model takes. `malloc_trim` is called before each note: what the C library
+   keeps of memory that ONNX Runtime has freed is no need of the model. One thread, all else as ONNX Runtime has it.
 2. The arena says in the runtime's log how much it asked the system for.
-3. Predictions are by the pack's fusion rules with the parameters of this machine: blocks of channels are of other sizes on
-   other processors.
+3. Predictions are by the pack's fusion rules with the parameters of this machine: blocks of channels are of other
+   sizes on other processors.
 4. Printed are predicted and measured memory, and for how many models they differ by at most 5 % and 10 %.
 
-`--measured FILE` takes what was measured from a table that `--out` wrote; `benchmarks/memory.csv` is one, of a Zen 3 server
-(AVX2) with ONNX Runtime 1.32: `python benchmarks/memory.py --measured benchmarks/memory.csv --isa avx2`.
+`--measured FILE` takes what was measured from a table that `--out` wrote; `benchmarks/memory.csv` is one, of a Zen 3
+server (AVX2) with ONNX Runtime 1.32: `python benchmarks/memory.py --measured benchmarks/memory.csv --isa avx2`.
 
 The times of the processes do not matter, so other work may go on beside it. The zoo takes about ten minutes.
 """
@@ -30,6 +30,9 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import onnx
 
 from nnmeter.api import load_model
 from nnmeter.devices import load_pack
@@ -126,9 +129,6 @@ def main() -> int:
 
 def measure(path: Path) -> Taken:
     """What ONNX Runtime takes for a model, with random weights, in a fresh process (rules 1 and 2)."""
-    import numpy as np
-    import onnx
-
     from nnmeter.lab.runtimes.preparation import prepare_model
 
     with tempfile.TemporaryDirectory() as name:
@@ -148,9 +148,7 @@ def measure(path: Path) -> Taken:
     return Taken(said["run"], said["loaded"], arena)
 
 
-def _small_model():
-    import onnx
-
+def _small_model() -> onnx.ModelProto:
     kind = onnx.helper.make_tensor_value_info
     nodes = [onnx.helper.make_node("Relu", ["x"], ["y"])]
     graph = onnx.helper.make_graph(nodes, "small", [kind("x", 1, [1, 4])], [kind("y", 1, [1, 4])])
@@ -161,7 +159,9 @@ def read_table(path: Path) -> dict[str, Taken]:
     """What `write_table` wrote of what was measured, by model."""
     with path.open(encoding="utf-8", newline="") as stream:
         return {
-            row["model"]: Taken(int(row["measured"]), int(row["loaded"]), int(row["arena"]) if row.get("arena") else None)
+            row["model"]: Taken(
+                int(row["measured"]), int(row["loaded"]), int(row["arena"]) if row.get("arena") else None
+            )
             for row in csv.DictReader(stream)
         }
 
@@ -188,7 +188,8 @@ def summary(rows: list[tuple[str, MemoryPrediction, Taken]]) -> str:
     errors = [abs(predicted.peak_bytes / taken.run - 1) for _, predicted, taken in rows]
     within = [100 * sum(error <= limit for error in errors) / len(errors) for limit in (0.05, 0.1)]
     return (
-        f"{len(rows)} models: {within[0]:.1f} % within 5 %, {within[1]:.1f} % within 10 %; error {100 * statistics.mean(errors):.1f} % "
+        f"{len(rows)} models: {within[0]:.1f} % within 5 %, {within[1]:.1f} % within 10 %; "
+        f"error {100 * statistics.mean(errors):.1f} % "
         f"in the mean, {100 * statistics.median(errors):.1f} % in the median, {100 * max(errors):.0f} % at most"
     )
 

@@ -183,11 +183,11 @@ class Checker:
         path = self._budgets.folder / key.model
         memory = next(predict_memory_on(predictor.pack, path, sizes, name=key.model))
         peak = _rounded(memory.peak_mib)
-        words = f"{peak:.1f} MiB while it runs, at most {bound:g}"
+        words = f"{peak:.1f} MiB while it runs", f"at most {bound:g}"
         holds = peak <= bound
         why = () if holds else tuple(f"{h.kernel} holds {format_bytes(h.bytes)}" for h in memory.at_peak[:3])
         weights = () if holds else (f"weights: {format_bytes(memory.weights_bytes)}",)
-        return Finding(budget.name, key, "max_peak_mib", peak, bound, holds, words, (*weights, *why))
+        return Finding(budget.name, key, "max_peak_mib", peak, bound, holds, *words, (*weights, *why))
 
     def _growth(self, budget: Budget, key: Key, prediction: Prediction, entry: Entry | None, bound: float) -> Finding:
         """Rule 3."""

@@ -45,14 +45,14 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 
 def timeout(function: F) -> F:
-    """Add `--timeout` and `--memory` to a verb that has `--output`: with one of them, the verb runs in a child."""
+    """Add `--timeout` and `--memory` to a verb: with one of them, the verb runs in a child."""
 
     @wraps(function)
     def command(*arguments: Any, timeout: float | None, memory: int | None, **options: Any) -> Any:
         if timeout is None and memory is None:
             return function(*arguments, **options)
         given = click.get_current_context().find_root().obj
-        return run_limited(given, timeout, options["output"], memory)
+        return run_limited(given, timeout, options.get("output"), memory)
 
     seconds = click.option(
         "--timeout",

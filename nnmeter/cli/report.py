@@ -30,7 +30,7 @@ _MOST = 24  # predictions on one page: a browser lays out the tables of all of t
 @options.devices
 @options.input_sizes(several=True)
 @click.option("--baseline", metavar="MODEL_OR_JSON",
-              help="What each MODEL is compared with: a model, or what `nnmeter predict --format json` wrote.")  # fmt: skip
+              help="What each MODEL is compared with: a model, or a saved prediction in JSON.")  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Write the page to FILE: whole, or not at all.")  # fmt: skip
 @timeout

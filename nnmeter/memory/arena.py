@@ -2,11 +2,11 @@
 
 1. `plan_best_fit` is ONNX Runtime's memory pattern (`core/framework/mem_pattern_planner.h`): buffers in the order in
    which they are written, each in the smallest gap that holds it, else behind the last one that is in use.
-2. `plan_largest_first` is TensorFlow Lite's and OpenVINO's way (Pisarchyk and Lee, "Efficient Memory Management for Deep
-   Neural Net Inference", 2020, "greedy by size"): the largest buffer first, each at the lowest offset that is free all
-   its life.
-3. `Arena` is ONNX Runtime's allocator (`core/framework/bfc_arena.cc`): regions that double in size, cut into chunks; the
-   smallest free chunk that fits is taken, and cut if it is twice as large; free neighbours become one.
+2. `plan_largest_first` is TensorFlow Lite's and OpenVINO's way (Pisarchyk and Lee, "Efficient Memory Management for
+   Deep Neural Net Inference", 2020, "greedy by size"): the largest buffer first, each at the lowest offset that is
+   free all its life.
+3. `Arena` is ONNX Runtime's allocator (`core/framework/bfc_arena.cc`): regions that double in size, cut into chunks;
+   the smallest free chunk that fits is taken, and cut if it is twice as large; free neighbours become one.
 4. Of a region only the pages that were written to are resident. That is what `Arena.touched` counts.
 """
 

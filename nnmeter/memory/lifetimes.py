@@ -1,6 +1,6 @@
 """Buffers and their lives: which tensors share memory, from which kernel to which.
 
-Rules, those of ONNX Runtime's planner (`core/framework/allocation_planner.cc`, version 1.22):
+Rules, those of ONNX Runtime's planner (`core/framework/allocation_planner.cc`):
 
 1. Kernels run in order, one at a time. A tensor lives from the kernel that writes it to the last that reads it.
 2. An output of a view, or of a kernel that works in place (`nnmeter.memory.reuse`), is in the buffer of its input.

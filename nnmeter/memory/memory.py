@@ -4,10 +4,11 @@ Rules:
 
 1. The peak is what the runtime holds while the model runs: weights, resident activations and working memory, and what a
    session takes for itself. Inputs are the caller's; loading a model takes more, for a moment.
-2. A kernel's *live* memory is what is needed while it runs: its inputs, outputs and working memory, and what others still
-   need. Runtimes plan for more, since memory has holes.
-3. What a session of ONNX Runtime takes for itself, and for each of its kernels, was fitted to what the models of `data/zoo`
-   took beyond weights and activations (`benchmarks/memory.py`); of other runtimes nothing is known, and a warning says so.
+2. A kernel's *live* memory is what is needed while it runs: its inputs, outputs and working memory, and what others
+   still need. Runtimes plan for more, since memory has holes.
+3. What a session of ONNX Runtime takes for itself, and for each of its kernels, was fitted to what the models of
+   `data/zoo` took beyond weights and activations (`benchmarks/memory.py`); of other runtimes nothing is known, and a
+   warning says so.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nnmeter.fusion.engine.rewriting import split_kind
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph
 from nnmeter.memory.planning import ARENA_RUNTIME, MemoryPlan, plan_memory
+from nnmeter.prediction.session import with_session
 from nnmeter.prediction.sweep import bind_each
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
 
 MIB = 1 << 20
+_UNMODELLED = frozenset({"QLinearConv", "ConvInteger", "com.microsoft.QLinearConv"})
 SCHEMA_VERSION = 1
 _SESSION_BYTES, _KERNEL_BYTES = 930_000, 9_900  # rule 3
 
@@ -165,7 +168,7 @@ def predict_memory_on(
         DeviceError: the pack is damaged.
     """
     path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
-    for graph, dims in _graphs(model, sizes, name):
+    for graph, dims in _graphs(model, with_session(sizes, (pack.card.runtime,)), name):
         yield memory_of_graph(pack, graph, name or str(graph.name if path is None else path), dims)
 
 
@@ -192,6 +195,8 @@ def memory_of_graph(
     warnings = [str(note) for note in graph.warnings]
     if not known:
         warnings.append(f"of {card.runtime} only weights and planned activations are known; it takes more for itself")
+    if known and any(node.kind in _UNMODELLED for node in plan.order):
+        warnings.append("what quantized convolutions take to rearrange their input is not modelled")
     return MemoryPrediction(
         model,
         pack.id,

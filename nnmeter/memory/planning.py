@@ -1,8 +1,8 @@
 """From a graph as a runtime runs it to the memory that it takes: by runtime, for there are two ways to plan.
 
 1. ONNX Runtime takes memory from its arena. In the first run each tensor has a chunk of its own; that run is recorded,
-   and from the second on one block holds the tensors by their pattern, and only results and the working memory of kernels
-   have chunks beside it. What the first run touched stays resident.
+   and from the second on one block holds the tensors by their pattern, and only results and the working memory of
+   kernels have chunks beside it. What the first run touched stays resident.
 2. Other runtimes plan all tensors into one block, largest first.
 3. A kernel with nested graphs needs the memory of the largest of them while it runs.
 """

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from nnmeter.memory.memory import MemoryPrediction
 
 _SIZES = (
-    "peak_bytes", "weights_bytes", "activations_bytes", "session_bytes", "reserved_bytes", "planned_bytes", "live_bytes",
-    "inputs_bytes",
+    "peak_bytes", "weights_bytes", "activations_bytes", "session_bytes", "reserved_bytes", "planned_bytes",
+    "live_bytes", "inputs_bytes",
 )  # fmt: skip
 
 

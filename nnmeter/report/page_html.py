@@ -1,7 +1,7 @@
 """A page about predictions: one HTML file, without a network, whose style and script are in it.
 
-1. Names come from files of strangers. They are escaped (`nnmeter.report.page.markup`), they are no part of the script, and
-   a policy in the head lets a browser run that script alone and load nothing.
+1. Names come from files of strangers. They are escaped (`nnmeter.report.page.markup`), they are no part of the script,
+   and a policy in the head lets a browser run that script alone and load nothing.
 2. Pictures and tables are written here, so that the page says the same without a script; the script sorts and filters.
 """
 
@@ -35,7 +35,8 @@ def render(page: Page, layout: Layout) -> str:
     style, script = (_FILES.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; form-action 'none'; base-uri 'none'"
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "form-action 'none'; base-uri 'none'"
     )
     colours = Colours(page.subjects)
     sections = "".join(_section(subject, number, colours) for number, subject in enumerate(page.subjects))

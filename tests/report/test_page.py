@@ -125,6 +125,15 @@ def test_the_verb(cli: Callable, small_model: Path, small_pack: Path, tmp_path: 
     assert "both execute the same kernels" in text
 
 
+def test_an_untrusted_model_is_read_in_a_child(
+    cli: Callable, small_model: Path, small_pack: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    outcome = cli("report", small_model, "--device", small_pack, "--html", page, "--timeout", "60")
+    assert outcome.code == 0, outcome.err
+    assert Elements(page.read_text(encoding="utf-8")).counts["section"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -213,7 +222,8 @@ def test_names_of_strangers_do_nothing_in_a_browser(browser: Browser, hostile: s
     assert browser.evaluate("document.images.length") == 0
     assert browser.evaluate("document.querySelectorAll('section:not([hidden])').length") == 1
     browser.evaluate(
-        "(() => { const c = document.querySelector('#choice'); c.value = 'p1'; c.dispatchEvent(new Event('change')); })()"
+        "(() => { const c = document.querySelector('#choice'); c.value = 'p1';"
+        " c.dispatchEvent(new Event('change')); })()"
     )
     assert browser.evaluate("document.querySelector('section:not([hidden])').id") == "p1"
     assert browser.errors == []

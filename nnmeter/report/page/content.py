@@ -22,8 +22,8 @@ class Measured:
 
     Attributes:
         latency_ms: time of a run.
-        kernel_ms: time of each kernel, in the order of the prediction, as the runtime's profiler saw it, whose own cost is
-            in it; empty where the runtime has no profiler.
+        kernel_ms: time of each kernel, in the order of the prediction, as the runtime's profiler saw it, whose own
+            cost is in it; empty where the runtime has no profiler.
     """
 
     latency_ms: float

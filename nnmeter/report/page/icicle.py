@@ -1,6 +1,7 @@
 """Time by module as an icicle: each module below the one that it is in, as wide as its share of the time.
 
-A module that is chosen filters the table of kernels. Where the file says nothing of modules, operators take their place.
+A module that is chosen filters the table of kernels. Where the file says nothing of modules, operators take their
+place.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def _box(module: _Module, depth: int, left: float, width: float, total_ms: float
     words = f'<text x="{number(left + 4)}" y="{number(y + 17)}">{escape(text)}</text>' if text else ""
     return (
         f'<g class="pick" data-f="{escape(module.path)}"{keyboard}><title>{escape(label)}</title>'
-        f'<rect class="{colour} edge" x="{number(left)}" y="{number(y)}" width="{number(width)}" height="{number(_ROW - 1)}"/>'
+        f'<rect class="{colour} edge" x="{number(left)}" y="{number(y)}" width="{number(width)}" '
+        f'height="{number(_ROW - 1)}"/>'
         f"{words}</g>\n"
     )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _LONGEST = 120  # of a name
 _MEASURED, _RATIO = "measured ms", "predicted / measured"
 _HEADINGS = (
-    ("#", True), ("kernel", False), ("type", False), ("module", False), ("ms", True), (_MEASURED, True), (_RATIO, True), ("share", True), ("FLOPs", True),
-    ("bytes", True), ("GFLOP/s", True), ("live memory", True), ("range", False),
+    ("#", True), ("kernel", False), ("type", False), ("module", False), ("ms", True), (_MEASURED, True), (_RATIO, True),
+    ("share", True), ("FLOPs", True), ("bytes", True), ("GFLOP/s", True), ("live memory", True), ("range", False),
 )  # fmt: skip
 
 
@@ -47,14 +47,20 @@ def kernel_table(subject: Subject, number: int, colours: Colours) -> str:
     )
     rows = "".join(
         _row(
-            place, kernel, prediction.latency_ms, has_modules, live, colours.of(kernel),
+            place,
+            kernel,
+            prediction.latency_ms,
+            has_modules,
+            live,
+            colours.of(kernel),
             measured[place - 1] if measured else None,
-        )  # fmt: skip
+        )
         for place, kernel in enumerate(prediction.kernels, 1)
     )
     caption = f"Kernels of {subject.name}"
     return (
-        f'<form class="filter" role="search"><label for="f{number}">Filter kernels by name, type, module or range</label> '
+        f'<form class="filter" role="search"><label for="f{number}">'
+        "Filter kernels by name, type, module or range</label> "
         f'<input id="f{number}" type="search" autocomplete="off" spellcheck="false"> '
         f'<output for="f{number}" aria-live="polite"></output></form>\n'
         f'<div class="scroll tall" tabindex="0" role="region" aria-label="{escape(caption)}">'

@@ -99,7 +99,7 @@ def _dots(subject: Subject) -> list[_Dot]:
 
 def _classes_of(dots: list[_Dot]) -> list[str]:
     """Classes of element types that kernels compute in, as the roofline tells them apart."""
-    found = {}
+    found: dict[str, None] = {}
     for dot in dots:
         signature = dot.kernel.signature
         first = next((kind for kind in signature.inputs if kind is not None), None) if signature else None
@@ -111,7 +111,8 @@ def _axes(across: _Scale, up: _Scale) -> Iterator[str]:
     bottom = _HEIGHT - _BOTTOM
     for value in across.marks():
         x = number(across.place(value))
-        yield f'<path class="grid" d="M{x} {_TOP}V{bottom}"/><text class="mid" x="{x}" y="{bottom + 18}">{value:g}</text>'
+        yield f'<path class="grid" d="M{x} {_TOP}V{bottom}"/>'
+        yield f'<text class="mid" x="{x}" y="{bottom + 18}">{value:g}</text>'
     for value in up.marks():
         y = up.place(value)
         yield f'<path class="grid" d="M{_LEFT} {number(y)}H{_WIDTH - _RIGHT}"/>'

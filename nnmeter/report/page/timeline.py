@@ -61,7 +61,8 @@ def _band(spans: list[tuple[PricedKernel, float, int | None]], scale: float, col
         others = f" and {len(kernels) - 1} more" if len(kernels) > 1 else ""
         words = f"{longest.name} ({longest.type}){others}: {format_ms(sum(k.latency_ms for k in kernels))} ms"
         found.append(
-            f'<rect class="{colour}" x="{number(start)}" y="{_TOP}" width="{number(max(end - start, 0.3))}" height="{_BAND}">'
+            f'<rect class="{colour}" x="{number(start)}" y="{_TOP}" width="{number(max(end - start, 0.3))}" '
+            f'height="{_BAND}">'
             f"<title>{escape(words)}</title></rect>\n"
         )
     return found

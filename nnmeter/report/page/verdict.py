@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nnmeter.report.page.content import Page, Subject
 
 _CHANGES = 20
-_ROW, _WIDTH, _LEFT, _RIGHT = 26, 720, 250, 90
+_ROW, _WIDTH, _LEFT, _RIGHT = 24, 1000, 380, 90
 
 
 def head_of(page: Page) -> str:
@@ -42,8 +42,8 @@ def verdict_of_subject(subject: Subject) -> str:
     parts = [
         f'<p class="verdict"><strong>{escape(format_ms(prediction.latency_ms))} ms</strong> {confidence} % interval '
         f"{escape(format_interval(prediction.interval_ms))} ms</p>\n",
-        f"<p>{len(prediction.kernels)} kernels; {escape(format_share(prediction.coverage['trained']))} of their time priced "
-        f"by trained predictors{escape(memory)}</p>\n",
+        f"<p>{len(prediction.kernels)} kernels; {escape(format_share(prediction.coverage['trained']))} of their time "
+        f"priced by trained predictors{escape(memory)}</p>\n",
     ]
     if subject.measured is not None:
         measured_ms = subject.measured.latency_ms
@@ -51,7 +51,8 @@ def verdict_of_subject(subject: Subject) -> str:
         inside = "inside" if prediction.interval_ms.low <= measured_ms <= prediction.interval_ms.high else "outside"
         parts.append(
             f"<p>Measured: <strong>{escape(format_ms(measured_ms))} ms</strong>, {inside} of the interval; predicted / "
-            f"measured is {ratio:.3f}. Kernels were timed by the runtime's profiler, whose own cost is in their times.</p>\n"
+            f"measured is {ratio:.3f}. Kernels were timed by the runtime's profiler, whose own cost is in their times."
+            "</p>\n"
         )
     if subject.comparison is not None:
         parts.append(_comparison(subject))
@@ -153,10 +154,12 @@ def _bars(subjects: Sequence[Subject]) -> str:
         middle = across(prediction.latency_ms)
         rows.append(
             f"<g><title>{escape(subject.name)}: {escape(format_ms(prediction.latency_ms))} ms</title>"
-            f'<text x="{_LEFT - 8}" y="{y + 4}" class="end">{escape(shorten(subject.name, 38))}</text>'
-            f'<rect class="c0" x="{number(start)}" y="{y - 5}" width="{number(max(end - start, 1))}" height="10" opacity=".45"/>'
+            f'<text x="{_LEFT - 8}" y="{y + 4}" class="end">{escape(shorten(subject.name, 52))}</text>'
+            f'<rect class="c0" x="{number(start)}" y="{y - 5}" width="{number(max(end - start, 1))}" height="10" '
+            f'opacity=".45"/>'
             f'<circle cx="{number(middle)}" cy="{y}" r="5" class="c0 edge"/>'
-            f'<text x="{number(_WIDTH - _RIGHT + 8)}" y="{y + 4}">{escape(format_ms(prediction.latency_ms))} ms</text></g>'
+            f'<text x="{number(_WIDTH - _RIGHT + 8)}" y="{y + 4}">{escape(format_ms(prediction.latency_ms))} ms'
+            "</text></g>"
         )
     caption = "Times with their intervals, on a logarithmic scale"
     return figure(
