@@ -104,7 +104,7 @@ def _elements(match: Match, name: str) -> int | None:
 
 def _sized(match: Match, name: str) -> bool:
     tensor = match.tensors.get(name)
-    return bool(tensor) and not match.graph.free.get(tensor)
+    return tensor is not None and bool(tensor) and not match.graph.free.get(tensor)
 
 
 def _dtype(match: Match, name: str) -> str | None:

@@ -77,7 +77,7 @@ def paths(sweep: Sweep, draws: int) -> set[tuple[str, str]]:
         ("rows-Reduce", {"axes KRK", "axes RK"}),
         ("movement-Transpose", {"by element", "blocks of the last axis", "as it lies"}),
         ("movement-Slice", {"strided", "backwards"}),
-        ("products-Gemm", {"transA", "computed matrix", "no third matrix"}),
+        ("products-Gemm", {"transA", "computed matrix", "third matrix of another shape"}),
         ("elements-arithmetic", {"broadcast along the last axis"}),
     ],
 )

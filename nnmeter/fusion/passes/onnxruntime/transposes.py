@@ -117,7 +117,7 @@ class Pushing(TransposeMoves):
             found = self.leading.get(tensor)
             if found is None:
                 continue
-            readers = self.graph.readers.get(tensor, ())
+            readers = list(self.graph.readers.get(tensor, ()))
             alone = tensor not in self.graph.outputs and all(reader is readers[0] for reader in readers)
             if alone or inverse(perm) in found:
                 return True
