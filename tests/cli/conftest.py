@@ -27,6 +27,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     """Runs the command line in this process, in an empty directory, with the packs of the tests only."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.delenv("COLUMNS", raising=False)  # a runner of tests may set it
 
     def call(*arguments: object) -> Outcome:
         code = run([str(argument) for argument in arguments])

@@ -27,7 +27,6 @@ FILES = {
     "bert-mini.qdq-u8s8-channel": "qdq-u8s8-channel",
     "bert-tiny.dynamic-channel": "dynamic-channel-matmul",
     "bert-tiny.int4-b64-table": "int4-b64-zp-a4-table",
-    "bert-tiny.qdq-s8s8": "qdq-s8s8",
     "distilbert-128.qdq-matmul": "qdq-matmul",
     "dla34-224.qoperator": "qoperator-u8u8",
     "mobilenet_v2-224-ts11.qdq-u8s8": "qdq-raw",
