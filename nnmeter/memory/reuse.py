@@ -11,9 +11,9 @@ VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dr
 
 _FIRST, _EITHER = (0,), (0, 1)
 
-# Kind of node -> inputs that its output may overwrite, in the order in which they are tried. Those of convolutions are what
-# ONNX Runtime's CPU kernels register (`MayInplace`, `core/providers/cpu`); the others were not looked up, but are held
-# against the memory that models really take (`benchmarks/memory.py`). Softmax was found in what
+# Kind of node -> inputs that its output may overwrite, in the order in which they are tried. Those of convolutions are
+# what ONNX Runtime's CPU kernels register (`MayInplace`, `core/providers/cpu`); the others were not looked up, but are
+# held against the memory that models really take (`benchmarks/memory.py`). Softmax was found in what
 # the arena of 1.32 was asked for: of whisper-tiny-encoder, whose scores have 54 MB, one block of 100 MB.
 IN_PLACE: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _EITHER),

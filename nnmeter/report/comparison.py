@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
 from nnmeter.report.columns import format_dims
-from nnmeter.report.numbers import TOP_KERNELS, format_ms
+from nnmeter.report.numbers import TOP_KERNELS, format_interval, format_ms
 from nnmeter.wording import format_probability
 
 if TYPE_CHECKING:
@@ -115,4 +115,26 @@ def difference_of(comparison: Comparison) -> str:
         f"{format_change(comparison.difference_ms)} ms ({format_percent(comparison.ratio)}), {confidence} % interval "
         f"{format_change(low)} to {format_change(high)} ms "
         f"({format_percent(low_ratio)} to {format_percent(high_ratio)})"
+    )
+
+
+def times_of(comparison: Comparison) -> list[tuple[str, ...]]:
+    """A row for each side: its label, time, interval, and number of kernels."""
+    before, after = comparison.before, comparison.after
+    return [
+        (label_of(one, other), format_ms(one.latency_ms), format_interval(one.interval_ms), str(len(one.kernels)))
+        for one, other in ((before, after), (after, before))
+    ]
+
+
+def overview_of(comparison: Comparison) -> tuple[str, ...]:
+    """One comparison in a row: the label, both times, the difference with its interval, and the change in per cent."""
+    low, high = comparison.difference_interval_ms
+    return (
+        label_of(comparison.after, comparison.before),
+        format_ms(comparison.before.latency_ms),
+        format_ms(comparison.after.latency_ms),
+        format_change(comparison.difference_ms),
+        f"{format_change(low)} to {format_change(high)}",
+        format_percent(comparison.ratio),
     )

@@ -8,13 +8,14 @@ from nnmeter.report.comparison import (
     ComparisonReport,
     difference_of,
     format_change,
-    format_percent,
     label_of,
+    overview_of,
+    times_of,
     verdict_of,
 )
 from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.markdown import escape, markdown_table
-from nnmeter.report.numbers import format_interval, format_ms
+from nnmeter.report.numbers import format_ms
 from nnmeter.report.registry import Layout
 
 if TYPE_CHECKING:
@@ -50,10 +51,7 @@ def _single(report: ComparisonReport, comparison: Comparison) -> list[str]:
         f"**{escape(verdict[0].upper() + verdict[1:])}.** {escape(difference_of(comparison))}.",
         "",
     ]
-    rows = [
-        (name, format_ms(p.latency_ms), format_interval(p.interval_ms), str(len(p.kernels)))
-        for name, p in zip(names, (before, after), strict=True)
-    ]
+    rows = times_of(comparison)
     confidence = round(100 * before.confidence)
     lines += markdown_table(("", "ms", f"{confidence} % interval", "kernels"), "lrrr", rows)
     if comparison.verdict == "equal":
@@ -86,20 +84,7 @@ def _single(report: ComparisonReport, comparison: Comparison) -> list[str]:
 
 def _overview(report: ComparisonReport) -> list[str]:
     confidence = round(100 * report.comparisons[0].confidence)
-    rows = []
-    for comparison in report.comparisons:
-        low, high = comparison.difference_interval_ms
-        rows.append(
-            (
-                label_of(comparison.after, comparison.before),
-                format_ms(comparison.before.latency_ms),
-                format_ms(comparison.after.latency_ms),
-                format_change(comparison.difference_ms),
-                f"{format_change(low)} to {format_change(high)}",
-                format_percent(comparison.ratio),
-                verdict_of(comparison),
-            )
-        )
+    rows = [(*overview_of(comparison), verdict_of(comparison)) for comparison in report.comparisons]
     first = report.comparisons[0]
     columns = ("", "before ms", "after ms", "difference", f"{confidence} % interval", "", "verdict")
     heading = f"Compared with {escape(label_of(first.before, first.after))}:"

@@ -9,12 +9,13 @@ from nnmeter.report.comparison import (
     ComparisonReport,
     difference_of,
     format_change,
-    format_percent,
     label_of,
+    overview_of,
+    times_of,
     verdict_of,
 )
 from nnmeter.report.machine import say_machines, warn_of_another_machine
-from nnmeter.report.numbers import format_interval, format_ms
+from nnmeter.report.numbers import format_ms
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
@@ -49,10 +50,7 @@ def _add_single(text: Text, report: ComparisonReport, comparison: Comparison) ->
     text.add(f"{text.bold(names[0])} -> {text.bold(names[1])}{where}")
     text.add(f"{text.bold(verdict_of(comparison))}")
     text.add(difference_of(comparison))
-    rows = [
-        (name, format_ms(p.latency_ms), format_interval(p.interval_ms), str(len(p.kernels)))
-        for name, p in zip(names, (before, after), strict=True)
-    ]
+    rows = times_of(comparison)
     confidence = round(100 * before.confidence)
     text.add_table(("", "ms", f"{confidence} % interval", "kernels"), "nrrr", [rows])
     if comparison.verdict == "equal":
@@ -81,20 +79,7 @@ def _add_single(text: Text, report: ComparisonReport, comparison: Comparison) ->
 
 def _add_overview(text: Text, report: ComparisonReport) -> None:
     confidence = round(100 * report.comparisons[0].confidence)
-    rows = []
-    for comparison in report.comparisons:
-        low, high = comparison.difference_interval_ms
-        rows.append(
-            (
-                label_of(comparison.after, comparison.before),
-                format_ms(comparison.before.latency_ms),
-                format_ms(comparison.after.latency_ms),
-                format_change(comparison.difference_ms),
-                f"{format_change(low)} to {format_change(high)}",
-                format_percent(comparison.ratio),
-                comparison.verdict,
-            )
-        )
+    rows = [(*overview_of(comparison), comparison.verdict) for comparison in report.comparisons]
     first = report.comparisons[0].before
     text.add(f"compared with {text.bold(label_of(first, report.comparisons[0].after))}")
     columns = ("", "before ms", "after ms", "difference", f"{confidence} % interval", "", "")

@@ -76,25 +76,24 @@ def _same(node: Node, shapes: Shapes) -> Spoken:
 def _broadcast(node: Node, shapes: Shapes) -> Spoken:
     """Axes are tied from the last on; one of size 1 is repeated and has nothing to lose."""
     said = Spoken()
-    output = node.outputs[0]
-    rank = shapes.rank(output)
     for name in node.inputs:
         if name:
-            shift = rank - shapes.rank(name)
-            for axis, size in enumerate(shapes[name]):
-                if size == shapes[output][axis + shift]:
-                    said.tie((name, axis), (output, axis + shift))
+            _tie_last(said, name, node.outputs[0], shapes)
     return said
 
 
 def _expand(node: Node, shapes: Shapes) -> Spoken:
     said = Spoken()
-    data, result = node.inputs[0], node.outputs[0]
-    shift = shapes.rank(result) - shapes.rank(data)
-    for axis, size in enumerate(shapes[data]):
-        if size == shapes[result][axis + shift]:
-            said.tie((data, axis), (result, axis + shift))
+    _tie_last(said, node.inputs[0], node.outputs[0], shapes)
     return said
+
+
+def _tie_last(said: Spoken, source: str, result: str, shapes: Shapes) -> None:
+    """Axes of equal size, counted from the last one."""
+    shift = shapes.rank(result) - shapes.rank(source)
+    for axis, size in enumerate(shapes[source]):
+        if size == shapes[result][axis + shift]:
+            said.tie((source, axis), (result, axis + shift))
 
 
 def _convolution(node: Node, shapes: Shapes) -> Spoken:
@@ -126,11 +125,7 @@ def _gemm(node: Node, shapes: Shapes) -> Spoken:
     said.tie((first, 1 - a), (second, b))
     said.tie((second, 1 - b), (result, 1))
     if len(node.inputs) > 2 and node.inputs[2]:
-        bias = node.inputs[2]
-        shift = 2 - shapes.rank(bias)
-        for axis, size in enumerate(shapes[bias]):
-            if size == shapes[result][axis + shift]:
-                said.tie((bias, axis), (result, axis + shift))
+        _tie_last(said, node.inputs[2], result, shapes)
     return said
 
 

@@ -21,6 +21,7 @@ from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.unbound import UnboundModel
 from nnmeter.transforms.draft import Draft
+from nnmeter.transforms.quantization.integers import IntegerNetwork, Quantized
 
 OPERATORS = frozenset({"Conv", "MatMul", "Gather", "Transpose"})
 
@@ -38,15 +39,6 @@ class DynamicOptions:
     weight: str = "int8"
     per_channel: bool = False
     operators: frozenset[str] = OPERATORS
-
-
-@dataclass(frozen=True)
-class _Quantized:
-    """A tensor as integers."""
-
-    integers: str
-    scale: str
-    zero_point: str
 
 
 def quantize_dynamic(model: UnboundModel, options: DynamicOptions, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
@@ -92,15 +84,12 @@ def _gemm_to_matmul(draft: Draft) -> None:
     draft.nodes = nodes
 
 
-class _Quantizer:
+class _Quantizer(IntegerNetwork):
     """One quantization of one model."""
 
     def __init__(self, draft: Draft, options: DynamicOptions) -> None:
-        self.draft = draft
+        super().__init__(draft, {declared.name for declared in draft.inputs} | set(draft.constants))
         self.options = options
-        self.quantized: dict[str, _Quantized] = {}
-        self.nodes: list[Node] = []
-        self.there = {declared.name for declared in draft.inputs} | set(draft.constants)
 
     def run(self) -> UnboundModel:
         draft = self.draft
@@ -119,29 +108,18 @@ class _Quantizer:
         self.nodes.append(self.draft.node(op_type, inputs, (output,), name, **attributes))
         return output
 
-    def keep(self, node: Node) -> None:
-        """An operator that stays as it is reads floating point."""
-        for name in node.inputs:
-            self.dequantize(name)
-        self.nodes.append(node)
-
-    def dequantize(self, name: str) -> None:
-        if name in self.quantized and name not in self.there:
-            q = self.quantized[name]
-            self.add("DequantizeLinear", (q.integers, q.scale, q.zero_point), name)
-            self.there.add(name)
-
-    def activation(self, name: str) -> _Quantized:
+    def activation(self, name: str) -> Quantized:
         """A tensor, quantized when the model runs (rule 3)."""
         if name not in self.quantized:
             self.dequantize(name)
-            q = _Quantized(*(self.draft.fresh(f"{name}_{part}") for part in ("quantized", "scale", "zero_point")))
+            fresh = self.draft.fresh
+            q = Quantized(fresh(f"{name}_quantized"), fresh(f"{name}_scale"), fresh(f"{name}_zero_point"))
             node = self.draft.node("DynamicQuantizeLinear", (name,), (q.integers, q.scale, q.zero_point))
             self.nodes.append(node)
             self.quantized[name] = q
         return self.quantized[name]
 
-    def weight(self, name: str, dtype: str, by_column: bool = False) -> _Quantized:
+    def weight(self, name: str, dtype: str, by_column: bool = False) -> Quantized:
         """A constant as integers."""
         if name not in self.quantized:
             draft = self.draft
@@ -153,7 +131,7 @@ class _Quantizer:
             else:
                 scale = draft.constant(f"{name}_scale", 0.01 + 1e-5 * len(self.quantized), kind.dtype)
                 zero_point = draft.constant(f"{name}_zero_point", 0 if dtype == "int8" else 128, dtype)
-            self.quantized[name] = _Quantized(stored, scale, zero_point)
+            self.quantized[name] = Quantized(stored, scale, zero_point)
             self.there.discard(name)
         return self.quantized[name]
 
@@ -207,7 +185,7 @@ def _make_transpose(quantizer: _Quantizer, node: Node) -> bool:
     return found is not None and quantizer.draft.is_float(node.inputs[0]) and _move(quantizer, node, found)
 
 
-def _move(quantizer: _Quantizer, node: Node, source: _Quantized) -> bool:
+def _move(quantizer: _Quantizer, node: Node, source: Quantized) -> bool:
     integers = quantizer.draft.fresh(f"{node.outputs[0]}_quantized")
     quantizer.nodes.append(replace(node, inputs=(source.integers, *node.inputs[1:]), outputs=(integers,)))
     quantizer.quantized[node.outputs[0]] = replace(source, integers=integers)

@@ -14,29 +14,16 @@ onnx_quantizer.py and `operators/`), told as rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Node
 from nnmeter.graph.unbound import UnboundModel
 from nnmeter.transforms.draft import MICROSOFT, Draft
+from nnmeter.transforms.quantization.integers import IntegerNetwork, Quantized
 from nnmeter.transforms.quantization.qdq import StaticOptions
 from nnmeter.transforms.quantization.ranges import LOWEST, Ranges
-
-
-@dataclass(frozen=True)
-class _Quantized:
-    """A tensor as integers."""
-
-    integers: str
-    scale: str
-    zero_point: str
-    channels: int = 1
-
-    @property
-    def all(self) -> tuple[str, str, str]:
-        return self.integers, self.scale, self.zero_point
 
 
 def quantize_qoperator(model: UnboundModel, options: StaticOptions, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
@@ -50,16 +37,13 @@ def quantize_qoperator(model: UnboundModel, options: StaticOptions, sizes: Input
     return _Quantizer(Draft(model, sizes), options).run()
 
 
-class _Quantizer:
+class _Quantizer(IntegerNetwork):
     """One quantization of one model."""
 
     def __init__(self, draft: Draft, options: StaticOptions) -> None:
-        self.draft = draft
+        super().__init__(draft, (declared.name for declared in draft.inputs))
         self.options = options
         self.ranges = Ranges(draft, options.activation, options.symmetric, options.operators)
-        self.quantized: dict[str, _Quantized] = {}
-        self.nodes: list[Node] = []
-        self.there = {declared.name for declared in draft.inputs}
         self.calibrated = {
             name
             for node in draft.nodes
@@ -81,39 +65,26 @@ class _Quantizer:
         draft.nodes = self.nodes
         return draft.finish(same_shapes=True, note="(QOperator)")
 
-    def keep(self, node: Node) -> None:
-        """Rule 2."""
-        for name in node.inputs:
-            self.dequantize(name)
-        self.nodes.append(node)
-
-    def dequantize(self, name: str) -> None:
-        if name in self.quantized and name not in self.there:
-            found = self.quantized[name]
-            attributes: dict[str, Any] = {"axis": 0} if found.channels > 1 else {}
-            self.nodes.append(self.draft.node("DequantizeLinear", found.all, (name,), **attributes))
-            self.there.add(name)
-
-    def read(self, names: Sequence[str]) -> list[_Quantized] | None:
+    def read(self, names: Sequence[str]) -> list[Quantized] | None:
         """Tensors as integers (rule 1); None where the range of one is not known."""
         if any(n not in self.quantized and n not in self.draft.constants and n not in self.calibrated for n in names):
             return None
         return [self.quantized.get(name) or self._quantize(name) for name in names]
 
-    def _quantize(self, name: str) -> _Quantized:
+    def _quantize(self, name: str) -> Quantized:
         draft, dtype = self.draft, self.options.activation
         kind = draft.types[name]
         scale, zero_point = self.ranges.activation(name)
         names = (draft.constant(f"{name}_scale", scale, kind.dtype), draft.constant(f"{name}_zp", zero_point, dtype))
         if name in draft.constants:
-            found = _Quantized(draft.weight(f"{name}_quantized", dtype, kind.shape), *names)
+            found = Quantized(draft.weight(f"{name}_quantized", dtype, kind.shape), *names)
         else:
-            found = _Quantized(draft.fresh(f"{name}_quantized"), *names)
+            found = Quantized(draft.fresh(f"{name}_quantized"), *names)
             self.nodes.append(draft.node("QuantizeLinear", (name, *names), (found.integers,)))
         self.quantized[name] = found
         return found
 
-    def weight(self, name: str, axis: int | None, dtype: str) -> _Quantized | None:
+    def weight(self, name: str, axis: int | None, dtype: str) -> Quantized | None:
         """A weight as integers, with a scale for each index of an axis where one is given."""
         if name in self.quantized:
             return self.quantized[name]
@@ -129,27 +100,27 @@ class _Quantizer:
                 draft.constant(f"{name}_scale", scale, kind.dtype),
                 draft.constant(f"{name}_zp", zero_point, dtype),
             )
-            self.quantized[name] = _Quantized(stored, *names)
+            self.quantized[name] = Quantized(stored, *names)
         else:
             count = kind.shape[axis]
             zeros = [0 if dtype == "int8" else 128] * count
             names = (draft.weight(f"{name}_scale", kind.dtype, (count,)), draft.constant(f"{name}_zp", zeros, dtype))
-            self.quantized[name] = _Quantized(stored, *names, count)
+            self.quantized[name] = Quantized(stored, *names, count)
         return self.quantized[name]
 
-    def bias(self, name: str, weight: _Quantized) -> str:
+    def bias(self, name: str, weight: Quantized) -> str:
         """A bias as integers of 32 bits."""
         if name not in self.quantized:
             kind = self.draft.constants[name]
             stored = self.draft.weight(f"{name}_quantized", "int32", kind.shape)
-            self.quantized[name] = _Quantized(stored, weight.scale, weight.zero_point)
+            self.quantized[name] = Quantized(stored, weight.scale, weight.zero_point)
         return self.quantized[name].integers
 
-    def result(self, name: str, scale_of: _Quantized | None = None, of_softmax: bool = False) -> _Quantized | None:
+    def result(self, name: str, scale_of: Quantized | None = None, of_softmax: bool = False) -> Quantized | None:
         """The integers that an operator writes; None where their range is not known."""
         integers = f"{name}_quantized"
         if scale_of is not None:
-            return _Quantized(self.draft.fresh(integers), scale_of.scale, scale_of.zero_point)
+            return Quantized(self.draft.fresh(integers), scale_of.scale, scale_of.zero_point)
         if name not in self.calibrated:
             return None
         dtype = self.options.activation
@@ -159,9 +130,9 @@ class _Quantizer:
             self.draft.constant(f"{name}_scale", scale, kind.dtype),
             self.draft.constant(f"{name}_zp", zero_point, dtype),
         )
-        return _Quantized(self.draft.fresh(integers), *names)
+        return Quantized(self.draft.fresh(integers), *names)
 
-    def write(self, node: Node, op_type: str, inputs: Sequence[str], result: _Quantized, **attributes: Any) -> bool:
+    def write(self, node: Node, op_type: str, inputs: Sequence[str], result: Quantized, **attributes: Any) -> bool:
         """Add an operator of integers in the place of one."""
         domain = "" if op_type in ("QLinearConv", "QLinearMatMul") else MICROSOFT
         kept = {**node.attributes, **attributes}
@@ -268,7 +239,7 @@ def _make_move(quantizer: _Quantizer, node: Node) -> bool:
     return _move(quantizer, node, found)
 
 
-def _move(quantizer: _Quantizer, node: Node, source: _Quantized) -> bool:
+def _move(quantizer: _Quantizer, node: Node, source: Quantized) -> bool:
     result = quantizer.result(node.outputs[0], scale_of=source)
     assert result is not None
     moved = replace(node, inputs=(source.integers, *node.inputs[1:]), outputs=(result.integers, *node.outputs[1:]))
