@@ -18,7 +18,7 @@ from itertools import combinations
 
 import numpy as np
 
-from nnmeter.search.oracle import Oracle
+from nnmeter.search.oracle import Latencies
 
 ROUNDING = 1e-8  # of a latency: what sums in another order leave
 
@@ -31,7 +31,7 @@ class Interactions:
         rows: the candidates that were predicted to find them [candidates, choices].
     """
 
-    def __init__(self, oracle: Oracle) -> None:
+    def __init__(self, oracle: Latencies) -> None:
         """Begin with no pair."""
         count = len(oracle.space.names)
         self._oracle = oracle
@@ -72,7 +72,7 @@ class Interactions:
         return {(int(first[at]), int(second[at])) for at in kept}
 
 
-def slowest(oracle: Oracle, start: np.ndarray) -> np.ndarray:
+def slowest(oracle: Latencies, start: np.ndarray) -> np.ndarray:
     """A slow candidate: from a start, each choice in turn takes the option that makes it slowest."""
     row = start.copy()
     for choice, size in enumerate(oracle.space.sizes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,27 @@ from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.search.space import Space
 
 Build = Callable[[dict[str, Any]], Any]
+
+
+class Latencies(Protocol):
+    """What tables are made from.
+
+    Attributes:
+        space: the space.
+        predictions: how many candidates were asked for so far.
+    """
+
+    @property
+    def space(self) -> Space: ...  # noqa: D102
+
+    @property
+    def predictions(self) -> int: ...  # noqa: D102
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Latencies in milliseconds [candidates]."""
+
+    def knows(self, row: np.ndarray) -> bool:
+        """Whether a candidate was asked for before."""
 
 
 class Oracle:

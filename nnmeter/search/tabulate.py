@@ -27,7 +27,7 @@ from nnmeter.errors import NnmeterError
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.search.decomposition import Choices, choose_terms, fit_terms, freedom, largest_clique, uncovered
 from nnmeter.search.interactions import Interactions, slowest
-from nnmeter.search.oracle import Build, Oracle
+from nnmeter.search.oracle import Build, Latencies, Oracle
 from nnmeter.search.space import Space
 from nnmeter.search.table import LatencyTable, Step, Term, Verified
 
@@ -76,15 +76,45 @@ def tabulate(
         NnmeterError: the space is no space, or a candidate cannot be built or predicted.
         DeviceError: the device is unknown, or its pack is damaged.
     """
+    predictor = _predictor(device)
+    known = space if isinstance(space, Space) else Space(space)
+    oracle = Oracle(known, build, predictor, sizes)
+    return make_table(
+        oracle, predictor.device, tolerance=tolerance, verify=verify, budget=budget, seed=seed, progress=progress
+    )
+
+
+def make_table(
+    oracle: Latencies,
+    device: str,
+    *,
+    tolerance: float = 0.01,
+    verify: int = 1000,
+    budget: int = 20_000,
+    seed: int = 0,
+    progress: Callable[[Step], None] | None = None,
+) -> LatencyTable:
+    """As `tabulate`, of latencies from anywhere: measured ones, or sums of several devices.
+
+    Args:
+        oracle: gives the latency of candidates; the same each time it is asked.
+        device: what they are of.
+        tolerance: as in `tabulate`, as are the other arguments.
+        verify: as in `tabulate`.
+        budget: as in `tabulate`.
+        seed: as in `tabulate`.
+        progress: as in `tabulate`.
+
+    Raises:
+        NnmeterError: as `tabulate`.
+    """
     if not tolerance > 0:
         raise NnmeterError(f"a tolerance of {tolerance} cannot be reached; give one above 0, 0.01 for 1 %")
     if verify < 1 or budget < 1:
         raise NnmeterError("a table needs predictions; give `verify` and `budget` of 1 or more")
-    predictor = _predictor(device)
-    known = space if isinstance(space, Space) else Space(space)
-    maker = _Maker(Oracle(known, build, predictor, sizes), tolerance, verify, budget, seed, progress)
+    maker = _Maker(oracle, tolerance, verify, budget, seed, progress)
     terms, verified = maker.make()
-    return LatencyTable(known, predictor.device, tuple(terms), verified, tuple(maker.steps))
+    return LatencyTable(oracle.space, device, tuple(terms), verified, tuple(maker.steps))
 
 
 def _predictor(device: Any) -> LatencyPredictor:
@@ -101,7 +131,7 @@ class _Maker:
 
     def __init__(
         self,
-        oracle: Oracle,
+        oracle: Latencies,
         tolerance: float,
         verify: int,
         budget: int,
