@@ -2,7 +2,8 @@
 
     python benchmarks/nn_meter_detection.py DIRECTORY [COUNT]
 
-Runs in an environment of its own that has nn-meter 2.0 and onnx; nothing of nnmeter is used, and no latency is predicted.
+Runs in an environment of its own that has nn-meter 2.0 and onnx; nothing of nnmeter is used, and no latency is
+predicted.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ operators as `--nodes` says are drawn (or the nearest that it has); none is seen
 of the same candidates, in one process and thread:
 
 1. `onnx.load` of bytes and `onnx.shape_inference.infer_shapes`.
-2. `LatencyPredictor.predict` of bytes, of a `ModelProto`, and of a file; the predictor has seen as many other candidates
-   of the space before.
+2. `LatencyPredictor.predict` of bytes, of a `ModelProto`, and of a file; the predictor has seen as many other
+   candidates of the space before.
 3. The same of bytes whose tensors and operators are all named otherwise, as an exporter that numbers them does.
 4. The same of bytes with nothing remembered: a new process's first candidate, without the time to load the pack.
 5. With `--nn-meter`, the interpreter of an environment with nn-meter 2.0 and onnx-simplifier: its own reading, shape
@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-
 from search_spaces import SPACES
+
 from nnmeter import LatencyPredictor
 from nnmeter.devices import load_pack, nearest_device
 from nnmeter.search import Space
@@ -62,7 +62,8 @@ def main() -> int:
             for way, rate in rates(predictor, fresh, Path(directory)).items():
                 print(f"  {way:<58} {rate:>8.0f} a second")
             if options.nn_meter:
-                print(f"  {'nn-Meter 2.0: reading and detection':<58} {nn_meter_rate(options.nn_meter, Path(directory)):>8.1f} a second")
+                rate = nn_meter_rate(options.nn_meter, Path(directory))
+                print(f"  {'nn-Meter 2.0: reading and detection':<58} {rate:>8.1f} a second")
     return 0
 
 
@@ -148,8 +149,6 @@ def forget(predictor: LatencyPredictor) -> None:
 
     forget_prices(predictor.pack.predictor)
     gc.collect()
-
-
 
 
 def nn_meter_rate(python: str, directory: Path) -> float:

@@ -38,7 +38,9 @@ def scan_proto(proto: onnx.ModelProto) -> ScannedModel:
     """The parts of a model that matter here."""
     if _is_small(proto):
         data = proto.SerializeToString()
-        return Scanner().model(data, 0, len(data))
+        scanned = Scanner().model(data, 0, len(data))
+        scanned.ir_version = proto.ir_version  # with its sign
+        return scanned
     reader = _Reader()
     return ScannedModel(
         reader.graph(proto.graph) if proto.HasField("graph") else None,

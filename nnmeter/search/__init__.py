@@ -11,10 +11,10 @@ candidates at once, has gradients for one-shot search, and is saved as JSON (`re
 from __future__ import annotations
 
 from nnmeter.search.lookup_table import LookupTable, layer_name, lookup_table
-from nnmeter.search.saved import read_table
 from nnmeter.search.space import Space
-from nnmeter.search.table import LatencyTable, Term, Verified
+from nnmeter.search.table import LatencyTable, read_table
 from nnmeter.search.tabulate import tabulate
+from nnmeter.search.terms import Term, Verified
 
 __all__ = [
     "LatencyTable",

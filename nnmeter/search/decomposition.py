@@ -19,7 +19,7 @@ from math import prod
 
 import numpy as np
 
-from nnmeter.search.table import Term
+from nnmeter.search.terms import Term
 
 MAX_ENTRIES = 50_000  # of one term
 _MOST_STEPS = 2_000
@@ -131,8 +131,8 @@ def least_squares(places: np.ndarray, weights: np.ndarray, count: int, nothing: 
     """
     width = places.shape[1]
     flat = places.ravel()
-    scale = np.bincount(flat, np.repeat(weights**2, width), count)
-    scale = 1.0 / np.sqrt(np.where(scale > 0, scale, 1.0))
+    squares = np.bincount(flat, np.repeat(weights**2, width), count)
+    scale = 1.0 / np.sqrt(np.where(squares > 0, squares, 1.0))
     if nothing >= 0:
         scale[nothing] = 0.0
 

@@ -5,9 +5,8 @@ Rules:
 1. Two choices matter together where their changes do not add up: the second difference `f(x) - f(x with a changed) -
    f(x with b changed) + f(x with both changed)` is not zero for some candidate x and some change. Predictions have no
    noise, so that anything beyond rounding counts.
-2. If a pair never matters together, no term of the decomposition needs both. So latency is a sum over the cliques of the
-   graph whose edges are the pairs that do (a decomposable function; Sobol' 2003 has the terms, and no more than the
-   pairs decide which can be there).
+2. If a pair never matters together, no term of the decomposition (Sobol' 2003) has both. So latency is a sum over the
+   cliques of the graph whose edges are the pairs that do.
 3. All pairs are tried at some anchors: a slow candidate, for blocks that are there show more than those that depth
    leaves out, and random ones; later where the table was furthest off.
 """

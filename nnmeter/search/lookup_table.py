@@ -4,9 +4,9 @@ Rules:
 
 1. The file is YAML: a mapping from the name of a layer to `mean`, its latency in milliseconds, and `count`, how many of
    the sampled candidates have it. The latency of a network is the sum over its layers.
-2. A layer is named by its kind and sizes, joined by hyphens: `expanded_conv-input:112x112x16-output:56x56x24-expand:64-
-   kernel:3-stride:2-idskip:0-se:0-hs:0`, or `Logits-input:1x1x1280-output:1000` (`layer_name`). Shapes are height, width,
-   channels (`LatencyTable.query` of github.com/mit-han-lab/once-for-all, ofa/nas/efficiency_predictor).
+2. A layer is named by its kind and sizes, joined by hyphens (`layer_name`): `Logits-input:1x1x1280-output:1000`, or
+   `expanded_conv-input:112x112x16-output:56x56x24-expand:64-kernel:3-stride:2-idskip:0-se:0-hs:0`. Shapes are height,
+   width, channels (github.com/mit-han-lab/once-for-all, ofa/nas/efficiency_predictor/latency_lookup_table.py).
 3. What a space's table knows of borders between layers is more than such a list can hold. The latencies of layers are
    those whose sums are nearest to the table's (least squares of the relative error), and the largest error that this
    leaves is stated.
@@ -70,9 +70,7 @@ class LookupTable:
         write_whole(path, "".join(lines))
 
 
-def layer_name(
-    kind: str, inputs: Sequence[int] | int, outputs: Sequence[int] | int, **settings: int
-) -> str:
+def layer_name(kind: str, inputs: Sequence[int] | int, outputs: Sequence[int] | int, **settings: int) -> str:
     """The name of a layer (rule 2).
 
     Args:

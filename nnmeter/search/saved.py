@@ -14,7 +14,7 @@ import json
 import os
 from dataclasses import asdict
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,13 +22,23 @@ from nnmeter.errors import NnmeterError, brief
 from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.limits import MAX_JSON_BYTES
 from nnmeter.search.space import Space
-from nnmeter.search.table import LatencyTable, Step, Term, Verified
+from nnmeter.search.terms import Step, Term, Verified
 
 FORMAT = "nnmeter latency table"
 SCHEMA_VERSION = 1
 
 
-def write_table(table: LatencyTable, path: str | os.PathLike[str]) -> None:
+class Saved(NamedTuple):
+    """What a file holds of a table; see `nnmeter.search.table.LatencyTable`."""
+
+    space: Space
+    device: str
+    terms: tuple[Term, ...]
+    verified: Verified
+    steps: tuple[Step, ...]
+
+
+def write_saved(table: Saved, path: str | os.PathLike[str]) -> None:
     """Write a table (rule 1).
 
     Raises:
@@ -51,8 +61,8 @@ def write_table(table: LatencyTable, path: str | os.PathLike[str]) -> None:
     write_whole(path, json.dumps(document, allow_nan=False) + "\n")
 
 
-def read_table(path: str | os.PathLike[str]) -> LatencyTable:
-    """Read a table that `LatencyTable.save` wrote.
+def read_saved(path: str | os.PathLike[str]) -> Saved:
+    """Read a table that `write_saved` wrote.
 
     Raises:
         NnmeterError: the file cannot be read, is no table, or is damaged.
@@ -75,7 +85,7 @@ def read_table(path: str | os.PathLike[str]) -> LatencyTable:
         raise NnmeterError(f"{path}: is damaged ({type(fault).__name__}: {brief(fault, 80)}); make it again") from fault
 
 
-def _table(document: dict[str, Any]) -> LatencyTable:
+def _table(document: dict[str, Any]) -> Saved:
     space = Space({name: [_tuples(option) for option in given] for name, given in document["space"].items()})
     places = {name: at for at, name in enumerate(space.names)}
     terms = []
@@ -92,7 +102,7 @@ def _table(document: dict[str, Any]) -> LatencyTable:
         raise NnmeterError("its device has no name")
     verified = Verified(**{name: _number(value) for name, value in document["verified"].items()})  # type: ignore[arg-type]
     steps = tuple(Step(**{name: _number(value) for name, value in step.items()}) for step in document["steps"])  # type: ignore[arg-type]
-    return LatencyTable(space, document["device"], tuple(terms), verified, steps)
+    return Saved(space, document["device"], tuple(terms), verified, steps)
 
 
 def _number(value: Any) -> float | int:

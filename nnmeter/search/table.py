@@ -20,6 +20,7 @@ import numpy as np
 
 from nnmeter.errors import NnmeterError
 from nnmeter.search.space import Candidate, Space
+from nnmeter.search.terms import Step, Term, Verified
 
 if TYPE_CHECKING:
     from nnmeter.search.torch_table import TorchLatency
@@ -28,60 +29,6 @@ Probabilities = Mapping[str, Sequence[float] | np.ndarray]
 
 _CHUNK = 16_384  # candidates whose positions and entries stay in the caches
 _NOT_ONE = 1e-3  # how far the sum of probabilities may be from 1: what float32 and a rounded softmax leave
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Term:
-    """What some choices cost together.
-
-    Attributes:
-        choices: their positions in the space, ascending.
-        latency_ms: an entry for each combination of their options [options of the first, options of the second, ...].
-    """
-
-    choices: tuple[int, ...]
-    latency_ms: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """How far a table is from full predictions, on candidates that it was not made from.
-
-    Attributes:
-        candidates: how many.
-        largest_error: largest relative error, |table - prediction| / prediction.
-        mean_error: the mean of it.
-        tolerance: the largest that was asked for.
-    """
-
-    candidates: int
-    largest_error: float
-    mean_error: float
-    tolerance: float
-
-    @property
-    def within(self) -> bool:
-        """Whether the largest error is within the tolerance."""
-        return self.largest_error <= self.tolerance
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One state of a table while it was made: what it knew, and how far it was off.
-
-    Attributes:
-        order: most choices of one term.
-        terms: number of terms.
-        entries: number of entries in all of them.
-        predictions: full predictions that were made so far.
-        largest_error: largest relative error on the candidates that steer the making.
-    """
-
-    order: int
-    terms: int
-    entries: int
-    predictions: int
-    largest_error: float
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -106,7 +53,7 @@ class LatencyTable:
     def __post_init__(self) -> None:
         """Lay the entries of each term in one line, and note the strides of its choices."""
         for term in self.terms:
-            table = np.ascontiguousarray(term.latency_ms, np.float64)
+            table = np.array(term.latency_ms, np.float64, order="C")
             strides = [stride // table.itemsize for stride in table.strides]
             self._flat.append((tuple(zip(term.choices, strides, strict=True)), table.ravel()))
 
@@ -207,9 +154,9 @@ class LatencyTable:
         Raises:
             ModuleNotFoundError: PyTorch is not installed.
         """
-        from nnmeter.search.torch_table import torch_latency
+        from nnmeter.search.torch_table import TorchLatency
 
-        return torch_latency(self, dtype, device)
+        return TorchLatency(self.space, self.terms, dtype, device)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table as JSON, which `nnmeter.search.read_table` reads.
@@ -218,9 +165,9 @@ class LatencyTable:
             NnmeterError: an option is nothing that JSON can hold.
             OSError: the file cannot be written.
         """
-        from nnmeter.search.saved import write_table
+        from nnmeter.search.saved import Saved, write_saved
 
-        write_table(self, path)
+        write_saved(Saved(self.space, self.device, self.terms, self.verified, self.steps), path)
 
 
 def _contract(term: Term, probabilities: Sequence[np.ndarray], keep: int = -1) -> np.ndarray:
@@ -234,3 +181,13 @@ def _contract(term: Term, probabilities: Sequence[np.ndarray], keep: int = -1) -
         found = np.tensordot(found, probabilities[choice], (kept, 0))
     return found
 
+
+def read_table(path: str | os.PathLike[str]) -> LatencyTable:
+    """Read a table that `LatencyTable.save` wrote.
+
+    Raises:
+        NnmeterError: the file cannot be read, is no table, or is damaged.
+    """
+    from nnmeter.search.saved import read_saved
+
+    return LatencyTable(*read_saved(path))

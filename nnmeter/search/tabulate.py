@@ -29,7 +29,8 @@ from nnmeter.search.decomposition import Choices, choose_terms, fit_terms, freed
 from nnmeter.search.interactions import Interactions, slowest
 from nnmeter.search.oracle import Build, Latencies, Oracle
 from nnmeter.search.space import Space
-from nnmeter.search.table import LatencyTable, Step, Term, Verified
+from nnmeter.search.table import LatencyTable
+from nnmeter.search.terms import Step, Term, Verified
 
 if TYPE_CHECKING:
     from nnmeter.devices import DevicePack
@@ -243,7 +244,8 @@ class _Maker:
                 break
         if not found:
             return self._space.sample(self._verify, self._generator)
-        return np.unique(np.array(found), axis=0)[self._generator.permutation(len(np.unique(found, axis=0)))][: self._verify]
+        rows = np.unique(np.array(found), axis=0)
+        return rows[self._generator.permutation(len(rows))][: self._verify]
 
     def _can_add(self, choices: list[Choices], worst: np.ndarray) -> bool:
         """Rule 2: let the next fit know more; whether it does."""

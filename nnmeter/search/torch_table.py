@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.errors import NnmeterError
@@ -10,7 +10,8 @@ from nnmeter.errors import NnmeterError
 if TYPE_CHECKING:
     import torch
 
-    from nnmeter.search.table import LatencyTable
+    from nnmeter.search.space import Space
+    from nnmeter.search.terms import Term
 
 
 class TorchLatency:
@@ -21,15 +22,15 @@ class TorchLatency:
         sizes: how many options each has.
     """
 
-    def __init__(self, table: LatencyTable, dtype: Any = None, device: Any = None) -> None:
-        """Copy a table; `dtype` and `device` are those of the tensors."""
+    def __init__(self, space: Space, terms: Sequence[Term], dtype: Any = None, device: Any = None) -> None:
+        """Copy the terms of a table; `dtype` and `device` are those of the tensors."""
         import torch
 
-        self.names = table.space.names
-        self.sizes = table.space.sizes
+        self.names = space.names
+        self.sizes = space.sizes
         self._terms = [
             (term.choices, torch.as_tensor(term.latency_ms, dtype=dtype or torch.float32, device=device))
-            for term in table.terms
+            for term in terms
         ]
 
     def predict(self, rows: torch.Tensor) -> torch.Tensor:
@@ -45,8 +46,8 @@ class TorchLatency:
         """The expected latency in milliseconds, differentiable by the probabilities.
 
         Args:
-            probabilities: for every choice, those of its options [options], as `softmax` or a Gumbel softmax gives them;
-                or of several distributions at once [distributions, options].
+            probabilities: for every choice, those of its options [options], as `softmax` or a Gumbel softmax gives
+                them; or of several distributions at once [distributions, options].
 
         Returns:
             A scalar, or [distributions].
@@ -75,8 +76,3 @@ class TorchLatency:
             total = found if total is None else total + found
         assert total is not None
         return total
-
-
-def torch_latency(table: LatencyTable, dtype: Any = None, device: Any = None) -> TorchLatency:
-    """A table in PyTorch; see `LatencyTable.torch`."""
-    return TorchLatency(table, dtype, device)

@@ -12,7 +12,7 @@ import pytest
 from nnmeter.errors import NnmeterError
 from nnmeter.search import LatencyTable, layer_name, lookup_table, read_table
 from nnmeter.search.space import Space
-from nnmeter.search.table import Term, Verified
+from nnmeter.search.terms import Term, Verified
 from tests.search.conftest import SPACE
 
 
