@@ -15,7 +15,7 @@ from nnmeter.fusion.engine.rewriting import OuterReads, WorkingGraph, split_kind
 from nnmeter.fusion.engine.rules import FusionRules, Pass, Stage
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.kernels.kernel import Kernel
-from nnmeter.kernels.naming import kernel_signature
+from nnmeter.kernels.naming import known_signature
 from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 from nnmeter.operators.cost import NESTED_COST, NESTED_GRAPHS
 
@@ -76,7 +76,7 @@ def _detect(
             fixed.append(constant)
             known.append(values.get(name) if constant else None)
         written = [types[name] for name in node.outputs if name in types]
-        signature = kernel_signature(op_type, domain, _own_attributes(node.attributes), kinds, fixed, written, known)
+        signature = known_signature(op_type, domain, _own_attributes(node.attributes), kinds, fixed, written, known)
         name, sources = node.name, node.sources
         if prefix:
             name, sources = nesting.named(prefix, name), tuple([nesting.named(prefix, s) for s in sources])
