@@ -23,13 +23,12 @@ from nnmeter.fusion.engine.functions import NUMBER, NUMBERS, Match, is_of_kind
 from nnmeter.fusion.engine.matcher import extend, search_from
 from nnmeter.fusion.engine.passes import Prepared
 from nnmeter.fusion.engine.patterns import Step, constants_of, names_of, prepare_glance, prepare_steps
-from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
+from nnmeter.fusion.engine.rewriting import Links, WorkingGraph, WorkNode, split_kind
 from nnmeter.fusion.engine.rules import NewTensor, RewriteRule, Template
 from nnmeter.graph.ir import DTYPE_BITS, Node, TensorType
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
 from nnmeter.operators.attributes import wrong_attribute
 
-Links = frozenset[tuple[str, str]]  # kinds of writers and readers
 _REMEMBERED = 256  # sets of links, for each of which the rules that may fit are remembered
 
 

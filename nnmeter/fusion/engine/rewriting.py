@@ -22,6 +22,10 @@ from nnmeter.fusion.engine.readers import LONG, ManyReaders
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.limits import BASE_EFFORT, EFFORT_PER_NODE
 
+Links = frozenset[tuple[str, str]]  # kinds of writers and readers
+_link_sets: dict[Links, Links] = {}
+_MOST_LINK_SETS = 1024
+
 OuterReads = dict[int, set[str]]  # by the id of a nested graph, the tensors of graphs around it that it reads
 
 _ADDED_STEPS = 200  # of a node without sources: a GroupNormalization becomes 29 of them
@@ -112,7 +116,7 @@ class WorkingGraph:
         self.version = 0
         self.touched: dict[str, int] = {}
         self.links: set[tuple[str, str]] = set()
-        self._known_links: frozenset[tuple[str, str]] = frozenset()
+        self._known_links: Links = frozenset()
         self.producer: dict[str, WorkNode] = {}
         self.readers: dict[str, list[WorkNode] | ManyReaders[WorkNode]] = {}
         self.by_kind: dict[str, dict[WorkNode, None]] = {}
@@ -162,10 +166,13 @@ class WorkingGraph:
         if writer is not None:
             self.links.add((writer.kind, reader.kind))
 
-    def known_links(self) -> frozenset[tuple[str, str]]:
-        """What is in `links` now; the same object as long as nothing is added."""
+    def known_links(self) -> Links:
+        """What is in `links` now; equal sets are one object, so that it is quick to look up what is known of one."""
         if len(self._known_links) != len(self.links):
-            self._known_links = frozenset(self.links)
+            found = frozenset(self.links)
+            if len(_link_sets) >= _MOST_LINK_SETS:
+                _link_sets.clear()
+            self._known_links = _link_sets.setdefault(found, found)
         return self._known_links
 
     def spend(self, steps: int) -> None:
