@@ -104,13 +104,12 @@ class Shift:
     spreads: Mapping[float, float]
     families: int
     _place: dict[Kind, int] = field(default_factory=dict, init=False, repr=False)
-    _nearest: Nearest = field(init=False, repr=False)
+    _nearest: list[Nearest] = field(default_factory=list, init=False, repr=False)
     _last: list[tuple[Sequence[KernelPrice], float]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Number the kinds."""
         self._place.update((kind, i) for i, kind in enumerate(self.kinds))
-        object.__setattr__(self, "_nearest", Nearest(self.clusters))
 
     def describe(self, prices: Sequence[KernelPrice]) -> np.ndarray | None:
         """The description of a network [dimensions]; None where kernels that were sampled make less than `KNOWN`."""
@@ -136,8 +135,10 @@ class Shift:
         for last, found in self._last:
             if last is prices:  # intervals and notes ask for the same network, one after the other
                 return found
+        if not self._nearest:
+            self._nearest.append(Nearest(self.clusters))
         described = self.describe(prices)
-        found = 0.0 if described is None else self._nearest.distance(described) / self.near
+        found = 0.0 if described is None else self._nearest[0].distance(described) / self.near
         self._last[:] = [(prices, found)]
         return found
 
