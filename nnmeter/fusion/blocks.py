@@ -221,14 +221,14 @@ class BlockMemory:
             kernels: those of the whole network.
             changed: the kinds of the passes that changed it.
         """
-        if not changed <= _LOCAL:
+        if self._closed or not changed <= _LOCAL:
             return
         learned = _parts_of(graph, blocks, kernels)
         if learned is None:
             return
         border = -1
         for block, head, parts in zip(blocks, _heads(blocks), learned, strict=True):
-            described = _border_of(parts, block.end - block.start)
+            described = () if head < 0 else _border_of(parts, block.end - block.start)
             if described is None:
                 return
             number = self._borders.get(described)
