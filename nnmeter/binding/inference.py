@@ -32,7 +32,7 @@ from nnmeter.binding.declarations import check_declared
 from nnmeter.binding.faults import Faults
 from nnmeter.binding.layers import Layer
 from nnmeter.binding.undetermined import Undetermined
-from nnmeter.binding.values import propagate
+from nnmeter.binding.values import PROPAGATED, propagate
 from nnmeter.errors import NnmeterError
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.notes import Note
@@ -249,14 +249,15 @@ class Inference:
             warned = len(context.warnings)
             inputs = [types[name] if name else None for name in node.inputs]
             key: tuple[Any, ...] | None = None
+            rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             if not (node.domain or bounded or assumptions or node.op_type in _IMPURE):
-                key = _key(node, inputs, opset)
+                key = _key(node, inputs, opset, rule)
                 given = _given.get(key)
                 if given is not None:
                     for name, found in zip(node.outputs, given[1], strict=False):
                         if name:
                             types[name] = found
-                    if self._known_bytes < _MAX_KNOWN_BYTES:
+                    if node.op_type in PROPAGATED and self._known_bytes < _MAX_KNOWN_BYTES:
                         self._propagate(node, inputs, given[1], values)
                     result.append(node)
                     continue
@@ -276,7 +277,6 @@ class Inference:
                 node = Node(
                     node.op_type, node.domain, node.name, node.inputs, node.outputs, {**node.attributes}, node.scope
                 )
-            rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             warned = len(self.warnings)
             try:
                 wrong = self._schemas.wrong(node, inputs)
@@ -379,10 +379,10 @@ class Inference:
         return DeclaredType(declared.name, declared.dtype, sizes, declared.container).static
 
 
-def _key(node: Node, inputs: Sequence[TensorType | None], opset: int) -> tuple[Any, ...]:
-    """All that a pure rule looks at."""
+def _key(node: Node, inputs: Sequence[TensorType | None], opset: int, rule: Any) -> tuple[Any, ...]:
+    """All that a pure rule looks at, and the rule."""
     attributes = node.attributes
-    key: list[Any] = [opset, node.op_type, id(attributes) if attributes else 0, len(node.outputs)]
+    key: list[Any] = [rule, opset, node.op_type, id(attributes) if attributes else 0, len(node.outputs)]
     for kind in inputs:
         if kind is None:
             key.append(None)
