@@ -16,6 +16,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from search_spaces import (
     divisible,
 )
 
-from nnmeter import load_predictor
+from nnmeter import LatencyPredictor, load_predictor
 from nnmeter.search import LatencyTable, Space, layer_name, lookup_table, tabulate
 from nnmeter.search.terms import Step
 
@@ -58,7 +59,7 @@ def main() -> int:
             f"  largest error {100 * verified.largest_error:.4f} %, mean {100 * verified.mean_error:.4f} %, "
             f"on {verified.candidates} candidates left out; {table.steps[-1].predictions} predictions, {took:.0f} s"
         )
-        answered = speeds(table, lambda candidate, build=build: predictor.predict(build(candidate)))
+        answered = speeds(table, partial(predict, predictor, build))
         for way, rate in answered.items():
             print(f"  {way:<44} {rate:>12,.0f} candidates a second")
         held &= verified.largest_error <= 0.01 and answered["rows, numpy"] >= 100_000
@@ -68,6 +69,11 @@ def main() -> int:
             if name == "mobilenet":
                 write_lookup_tables(table, options.out)
     return 0 if held else 1
+
+
+def predict(predictor: LatencyPredictor, build: Callable[[dict[str, Any]], Any], candidate: dict[str, Any]) -> float:
+    """A full prediction of a candidate, in milliseconds."""
+    return predictor.predict(build(candidate)).latency_ms
 
 
 def show(step: Step) -> None:
@@ -95,7 +101,9 @@ def speeds(table: LatencyTable, predict: Callable[[dict[str, Any]], Any]) -> dic
         torch.set_num_threads(1)
         latency, tensor = table.torch(), torch.as_tensor(rows)
         found["rows, torch"] = _ROWS / best(lambda: latency.predict(tensor))
-        given = {n: torch.full((size,), 1.0 / size) for n, size in zip(table.space.names, table.space.sizes, strict=True)}
+        given = {
+            n: torch.full((size,), 1.0 / size) for n, size in zip(table.space.names, table.space.sizes, strict=True)
+        }
         for value in given.values():
             value.requires_grad_()
         found["expected latency and its gradient, torch"] = 1.0 / best(lambda: latency(given).backward())

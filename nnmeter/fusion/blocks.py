@@ -39,9 +39,7 @@ _PLAIN = frozenset(
     "HardSwish LeakyRelu MaxPool Mul PRelu Relu Sigmoid Softmax Sub Tanh".split()
 )
 
-_LOCAL = frozenset(
-    "rewrite eliminate fold_constants deduplicate layout link free_operators plain_attributes".split()
-)
+_LOCAL = frozenset("rewrite eliminate fold_constants deduplicate layout link free_operators plain_attributes".split())
 
 
 class Block(NamedTuple):
@@ -293,9 +291,7 @@ def _parts_of(graph: Graph, blocks: Sequence[Block], kernels: Sequence[Kernel]) 
     return [tuple(part) for part in found]
 
 
-def _named(
-    name: str, places: dict[str, int], results: dict[str, tuple[int | None, int | None]]
-) -> _Named | None:
+def _named(name: str, places: dict[str, int], results: dict[str, tuple[int | None, int | None]]) -> _Named | None:
     """A kernel's name by that of an operator or tensor, the longest that it begins with; operators by their number."""
     at = places.get(name)
     if at is not None:

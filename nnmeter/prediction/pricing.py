@@ -79,7 +79,7 @@ def price_model(
     fallback_ms = sum([k.latency_ms for k in priced if k.source == "fallback"])
     fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
     total = kernel_ms + predictor.overhead_ms
-    outside = any([k.gaps for k in priced])
+    outside = any(k.gaps for k in priced)
     advice: tuple[str, ...] = ()
     if outside:
         from nnmeter.devices.advice import how_to_train

@@ -56,7 +56,7 @@ def predict_chunk(models: Sequence[Any], task: Task, given: Sequence[LatencyPred
     elif all(isinstance(one, LatencyPredictor) for one in given):
         predictors = given  # type: ignore[assignment]
     else:
-        predictors = _predictors(tuple(given))  # type: ignore[arg-type]
+        predictors = _predictors(tuple(given))
     found: list[Any] = []
     for model in models:
         try:

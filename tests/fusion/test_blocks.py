@@ -31,7 +31,8 @@ def network(blocks: list[tuple[int, int, str, bool]], last: str = "Relu") -> Gra
     for at, (middle, kernel, act, gated) in enumerate(blocks):
         half = kernel // 2
         pads = f"pads=[{half},{half},{half},{half}]"
-        weights |= {f"a{at}w": (middle, 32, 1, 1), f"b{at}w": (middle, 1, kernel, kernel), f"c{at}w": (32, middle, 1, 1)}
+        weights |= {f"a{at}w": (middle, 32, 1, 1), f"c{at}w": (32, middle, 1, 1)}
+        weights[f"b{at}w"] = (middle, 1, kernel, kernel)
         lines += [
             f"a{at} = Conv({x},a{at}w)", f"aa{at} = {act}(a{at})",
             f"b{at} = Conv<group={middle},kernel_shape=[{kernel},{kernel}],{pads}>(aa{at},b{at}w)",

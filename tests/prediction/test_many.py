@@ -111,7 +111,7 @@ def test_progress_counts_models(small_pack: Path, small_model: Path) -> None:
     assert told == [(0, 3), (1, 3), (2, 3)]
 
 
-def test_processes_give_what_one_process_gives_in_its_order(packs: list[Path], dynamic: Path, small_model: Path) -> None:
+def test_processes_give_what_one_gives_in_its_order(packs: list[Path], dynamic: Path, small_model: Path) -> None:
     models = [dynamic, small_model, small_model.read_bytes(), make_small_model()] * 5
     expected = nnmeter.predict_many(models, packs[:1], {"batch": [1, 2]})
     assert nnmeter.predict_many(models, packs[:1], {"batch": [1, 2]}, workers=2) == expected
