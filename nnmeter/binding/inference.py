@@ -61,6 +61,7 @@ from nnmeter.operators.shape_rules.fitting import check_fit
 # each go the attributes, so that no others come to have their address.
 _given: dict[tuple[Any, ...], tuple[dict[str, Any], tuple[TensorType, ...]]] = {}
 _MOST_GIVEN = 20_000
+_LONGEST_KEPT = 256  # elements of an attribute
 
 # What a rule meets in a node whose inputs or attributes do not fit, or where it has a fault of its own (rule 7).
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -325,7 +326,7 @@ class Inference:
                         types[name] = check_size(kind)
                     except ShapeError as fault:
                         raise self._faults.of_node(node, str(fault)) from fault
-            if key is not None and rule is not None and not watched.looked_at and "" not in named:
+            if key is not None and rule is not None and not watched.looked_at and _is_small(node) and "" not in named:
                 if len(_given) >= _MOST_GIVEN:
                     _given.clear()
                 _given[key] = (node.attributes, tuple(outputs[: len(named)]))
@@ -389,6 +390,14 @@ def _key(node: Node, inputs: Sequence[TensorType | None], opset: int, rule: Any)
         else:
             key += (kind.dtype, kind.shape)
     return tuple(key)
+
+
+def _is_small(node: Node) -> bool:
+    """Whether the attributes of a node may be kept after its model."""
+    for value in node.attributes.values():
+        if isinstance(value, np.ndarray) or (isinstance(value, tuple | str) and len(value) > _LONGEST_KEPT):
+            return False
+    return True
 
 
 _OF_TYPES = frozenset({"Shape", "Size"})  # their values follow from types alone

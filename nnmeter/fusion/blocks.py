@@ -29,6 +29,7 @@ from nnmeter.kernels.kernel import Kernel, KernelSignature
 
 _LEAST = 5
 _HEAD = 2
+_LONGEST = 20_000  # operators of a network that is cut
 _MOST_CELLS = 2_000_000  # of what contents are told apart by
 _MOST_KNOWN = 50_000  # results
 
@@ -101,7 +102,7 @@ class BlockMemory:
     def cut(self, graph: Graph) -> list[Block] | None:
         """The blocks of a network; None where it is not cut (rule 1)."""
         nodes, constants = graph.nodes, graph.initializers
-        if self._closed or len(nodes) < 2 * _LEAST or graph.free or len(graph.inputs) != 1:
+        if self._closed or not 2 * _LEAST <= len(nodes) <= _LONGEST or graph.free or len(graph.inputs) != 1:
             return None
         last: dict[str, int] = {}
         for at, node in enumerate(nodes):

@@ -102,7 +102,10 @@ def known_signature(
             key.append(None)
         else:
             key += (kind.dtype, kind.shape)
-    key += attributes.items()
+    for item in attributes.items():
+        if isinstance(item[1], tuple | str) and len(item[1]) > _LONGEST_LIST:
+            return kernel_signature(op_type, domain, attributes, inputs, constants, outputs, values)
+        key.append(item)
     whole = tuple(key)
     try:
         found = _made.get(whole)
