@@ -21,10 +21,14 @@ from nnmeter.lab.report import LAB
 @click.option("--hardware", default="", metavar="TEXT", help="Its processor, and what it is in.")
 @click.option("--kind", type=click.Choice(["cpu", "gpu", "npu"]), default="cpu", show_default=True,
               help="What executed the models, where the profile does not say.")  # fmt: skip
-@click.option("--runtime", default="", metavar="NAME", help="The runtime, where the files do not say: for a plain table.")
+@click.option(
+    "--runtime", default="", metavar="NAME", help="The runtime, where the files do not say: for a plain table."
+)
 @click.option("--runtime-version", "version", default="", metavar="TEXT", help="Its version.")
 @click.option("--threads", type=click.IntRange(1, 4096), default=1, show_default=True, help="Threads of one model.")
-@click.option("--precision", default="float32", show_default=True, metavar="TYPE", help="Element type of the computation.")
+@click.option(
+    "--precision", default="float32", show_default=True, metavar="TYPE", help="Element type of the computation."
+)
 @click.option("--rules", metavar="FILE", help="Fusion rules. Default: those of the runtime.")
 @click.option("--families", type=click.Path(path_type=Path), metavar="CSV",
               help="CSV file with the columns model and family.")  # fmt: skip
@@ -49,10 +53,10 @@ def profile(
 ) -> None:
     """Import what a runtime's own tool wrote as measurements: kernels, whole networks, and the graph it executed.
 
-    FILE is a profile, what belongs to it (its model, its whole times), or a folder of these: files of one run are named
-    alike. Known are the profiles of ONNX Runtime, OpenVINO, TensorRT, TFLite (LiteRT), ncnn, MNN, ExecuTorch and PyTorch,
-    the results of `nnmeter kit`, and a plain CSV table. Every row is imported or refused with a reason; the report, which
-    is also written beside the measurements, counts both.
+    FILE is a profile, what belongs to it (its model, its whole times), or a folder of these: files of one run are
+    named alike. Known are the profiles of ONNX Runtime, OpenVINO, TensorRT, TFLite (LiteRT), ncnn, MNN, ExecuTorch and
+    PyTorch, the results of `nnmeter kit`, and a plain CSV table. Every row is imported or refused with a reason; the
+    report, which is also written beside the measurements, counts both.
     """
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.lab.evaluation.evaluate import read_families

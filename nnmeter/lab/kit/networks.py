@@ -2,11 +2,11 @@
 
 Rules:
 
-1. Seeds and recipes are those of a campaign (`nnmeter.lab.campaign`): the probes first, then the recipes of the prior. After
-   a first result (`after`), the recipes of a plan made from it, behind the seeds that it has: what errs and what was not
-   sampled comes more often.
-2. A network that is too large for the device is left out: a weight larger than the shared file may hold, or more bytes of
-   weights and activations than the limit. So is one that cannot be built.
+1. Seeds and recipes are those of a campaign (`nnmeter.lab.campaign`): the probes first, then the recipes of the
+   prior. After a first result (`after`), the recipes of a plan made from it, behind the seeds that it has: what errs
+   and what was not sampled comes more often.
+2. A network that is too large for the device is left out: a weight larger than the shared file may hold, or more
+   bytes of weights and activations than the limit. So is one that cannot be built.
 3. What a network takes is foreseen for a plain machine (a start of the program, operations, bytes) and fills the budget
    once more than it would there: the script ends by the clock, and a kit that runs dry wastes the device.
 4. Without a profiler most networks are small ones, as in a campaign: a time of few kernels tells more of each.
@@ -138,7 +138,7 @@ def _cost_ms(graph: Graph) -> float:
 def _bytes_of(graph: Graph) -> int:
     """Weights, and the three largest results, which may be there together."""
     weights = sum(graph.types[name].bytes for name in graph.initializers)
-    results = sorted((graph.types[n].bytes for node in graph.nodes for n in node.outputs if n in graph.types))
+    results = sorted(graph.types[n].bytes for node in graph.nodes for n in node.outputs if n in graph.types)
     return weights + sum(results[-3:])
 
 
@@ -147,9 +147,7 @@ def _seed_of(network: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
-def fill(
-    networks: Iterator[KitNetwork], budget_s: float, most: int
-) -> Iterator[KitNetwork]:
+def fill(networks: Iterator[KitNetwork], budget_s: float, most: int) -> Iterator[KitNetwork]:
     """The first of them, as many as fill a budget (rule 3).
 
     Raises:

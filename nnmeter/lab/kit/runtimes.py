@@ -21,6 +21,7 @@ class KitRuntime:
         where: how to get it, in words.
         profiled: whether it times kernels.
         windows: whether a script for PowerShell is made.
+        typed_inputs: whether its program must be told the element types of inputs.
     """
 
     name: str
@@ -28,6 +29,7 @@ class KitRuntime:
     where: str
     profiled: bool = True
     windows: bool = False
+    typed_inputs: bool = False
 
 
 RUNTIMES: dict[str, KitRuntime] = {
@@ -36,11 +38,10 @@ RUNTIMES: dict[str, KitRuntime] = {
         "onnxruntime_perf_test",
         "it is built with ONNX Runtime (`./build.sh --config Release`, for Android with `--android`), and comes with "
         "some of its packages",
-        windows=True,
     ),
     "openvino": KitRuntime(
         "openvino", "benchmark_app", "it comes with `pip install openvino`, and with OpenVINO's own packages",
-        windows=True,
+        typed_inputs=True,
     ),
     "tensorrt": KitRuntime("tensorrt", "trtexec", "it comes with TensorRT, in its folder `bin`"),
 }  # fmt: skip

@@ -2,10 +2,11 @@
 
 Rules:
 
-1. Random weights are as good as any, and those of all networks may be the same numbers. So large tensors refer to places
-   in one file (`location`, `offset` and `length` of ONNX's external data), which overlap.
-2. Floats are normal numbers of a spread that keeps results in range: the file has a region for each of `SPREADS`, and a
-   tensor takes the one next to its own. Half precision has regions of its own; other types are whole numbers of any value.
+1. Random weights are as good as any, and those of all networks may be the same numbers. So large tensors refer to
+   places in one file (`location`, `offset` and `length` of ONNX's external data), which overlap.
+2. Floats are normal numbers of a spread that keeps results in range: the file has a region for each of `SPREADS`, and
+   a tensor takes the one next to its own. Half precision has regions of its own; other types are whole numbers of any
+   value.
 3. Tensors of up to `EMBEDDED_BYTES` stay in the network: shapes, scales, offsets and the like have values that matter.
 4. A tensor begins at a multiple of `ALIGNMENT` that follows from its name, so that two tensors of one network do not
    share all of their cache lines.
@@ -58,7 +59,9 @@ class SharedWeights:
         return taken
 
     def place(self) -> None:
-        """Writes into every tensor that was taken where its bytes are (rules 1 and 4). The models are kept until then."""
+        """Writes into every tensor that was taken where its bytes are (rules 1 and 4); models are kept until then."""
+        from onnx import TensorProto
+
         starts = self._starts()
         for tensor, region, size in self._pending:
             room = self._room(region) - size
@@ -67,7 +70,7 @@ class SharedWeights:
             entries = (("location", FILE), ("offset", str(starts[region] + step * ALIGNMENT)), ("length", str(size)))
             for key, value in entries:
                 tensor.external_data.add(key=key, value=value)
-            tensor.data_location = 1  # TensorProto.EXTERNAL
+            tensor.data_location = TensorProto.EXTERNAL
         self._pending.clear()
 
     def chunks(self, seed: int) -> Iterator[bytes]:

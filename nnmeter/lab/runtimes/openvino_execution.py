@@ -1,8 +1,8 @@
 """OpenVINO's execution graph as `benchmark_app -exec_graph_path` writes it: the runtime model in XML.
 
-It says what `compiled_model.get_runtime_model()` says (`nnmeter.lab.runtimes.openvino_graph`), so that a graph of another
-machine can be read where OpenVINO is not even installed. The file is a stranger's: it is read with a limit on its
-layers, and one with entities of its own is refused.
+It says what `compiled_model.get_runtime_model()` says (`nnmeter.lab.runtimes.openvino_graph`), so that a graph of
+another machine can be read where OpenVINO is not even installed. The file is a stranger's: it is read with a limit on
+its layers, and one with entities of its own is refused.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _nodes(root: ElementTree.Element, layers: list[ElementTree.Element]) -> list
     order = _topological(layers, sources)
     known: set[str] = set()  # rule 2 of openvino_graph: what only constants lead to
     found = []
-    for place, layer in enumerate(order):
+    for position, layer in enumerate(order):
         number, own = layer.attrib["id"], facts[layer.attrib["id"]]
         reads = [sources[number, port.attrib["id"]] for port in layer.findall("./input/port")]
         constants = tuple(source in known for source, _ in reads)
@@ -85,7 +85,7 @@ def _nodes(root: ElementTree.Element, layers: list[ElementTree.Element]) -> list
             constants,
             tuple(types[number, port] for port in outputs[number]),
         )
-        found.append((int(own.get("execOrder", place)), place, node))
+        found.append((int(own.get("execOrder", position)), position, node))
     return [node for _, _, node in sorted(found, key=lambda item: item[:2])]
 
 

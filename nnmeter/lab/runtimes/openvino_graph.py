@@ -73,7 +73,8 @@ def read_runtime_nodes(runtime_model: openvino.Model) -> list[RuntimeNode]:
             known_before_run.add(name)
         layouts = layouts_of[name] = tuple(facts.get("outputLayouts", "").split(","))
         read = tuple(
-            output_at(layouts_of.get(writer, ()), source.get_index()) for writer, source in zip(writers, sources, strict=True)
+            output_at(layouts_of.get(writer, ()), source.get_index())
+            for writer, source in zip(writers, sources, strict=True)
         )
         node = RuntimeNode(
             name,

@@ -2,7 +2,8 @@
 
 1. With a time for every kernel, one row: the network, profiled kernel by kernel.
 2. Else a row for each part that was timed (`alignment`), and one for the whole where its time is known.
-3. Kernels that the runtime adds (reorders) are of no operator, and nobody timed them; they stay in the row of the whole.
+3. Kernels that the runtime adds (reorders) are of no operator, and nobody timed them; they stay in the row of the
+   whole.
 4. A group that takes time and is of no operator of the model is refused: the tool's own work, or another model.
 """
 

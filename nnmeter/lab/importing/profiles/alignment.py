@@ -65,7 +65,5 @@ def align(kernels: Sequence[Kernel], groups: Sequence[TimedGroup]) -> list[Part]
     for item in range(len(parent)):
         own = parts.setdefault(root(item), ([], []))
         own[item >= len(kernels)].append(item - (len(kernels) if item >= len(kernels) else 0))
-    found = [
-        Part(tuple(mine), tuple(theirs), sum(groups[i].ms for i in theirs)) for mine, theirs in parts.values()
-    ]
+    found = [Part(tuple(mine), tuple(theirs), sum(groups[i].ms for i in theirs)) for mine, theirs in parts.values()]
     return sorted(found, key=lambda part: (not part.kernels, part.kernels, part.groups))

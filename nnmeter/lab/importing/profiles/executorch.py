@@ -1,7 +1,7 @@
 """ExecuTorch's profile: the table of its Inspector (`save_data_to_tsv`, or `to_dataframe` as CSV), with the ONNX model.
 
-Source: docs.pytorch.org/executorch, "Inspector APIs" and "ETDump"; columns `event_block_name`, `event_name`, `p50 (ms)`,
-`avg (ms)`, `op_types`, `is_delegated_op`.
+Source: docs.pytorch.org/executorch, "Inspector APIs" and "ETDump"; columns `event_block_name`, `event_name`, `p50
+(ms)`, `avg (ms)`, `op_types`, `is_delegated_op`.
 
 Rules:
 
@@ -58,7 +58,11 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
     runs_ms: list[float] = []
     mean_only = True
     for row in csv.DictReader(lines, delimiter=separator):
-        cells = {key.strip(): (value or "").strip() for key, value in row.items() if isinstance(key, str) and isinstance(value, str)}
+        cells = {
+            key.strip(): (value or "").strip()
+            for key, value in row.items()
+            if isinstance(key, str) and isinstance(value, str)
+        }
         name = cells.get("event_name", "")
         if name != _WHOLE:
             inside = name.startswith(("Method::", "Program::", "OPERATOR_CALL", "DELEGATE_CALL"))
@@ -86,7 +90,9 @@ def _times_of(cells: Mapping[str, str]) -> tuple[list[float], float | None]:
         match = _COLUMN.fullmatch(column)
         if match is None or (match[2] or "") not in _UNITS_MS:
             continue
-        values = [v * _UNITS_MS[match[2] or ""] for v in map(_number, re.findall(r"[0-9.eE+-]+", text)) if v is not None]
+        values = [
+            v * _UNITS_MS[match[2] or ""] for v in map(_number, re.findall(r"[0-9.eE+-]+", text)) if v is not None
+        ]
         if match[1] == "raw":
             raw = values
         elif match[1] == "avg" and len(values) == 1:

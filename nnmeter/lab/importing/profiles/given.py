@@ -164,4 +164,5 @@ def _share_name(a: GivenFile, b: GivenFile) -> bool:
 
 
 def _shared(a: GivenFile, b: GivenFile) -> int:
-    return len(os.path.commonprefix([a.path.name, b.path.name]))
+    pairs = zip(a.path.name, b.path.name, strict=False)
+    return next((place for place, (x, y) in enumerate(pairs) if x != y), min(len(a.path.name), len(b.path.name)))

@@ -4,8 +4,8 @@ Source: MNN/tools/cpp/Profiler.cpp (`Sort by node name !`, a table with tabs; `t
 
 Rules:
 
-1. A row is a line of the table by names: `Node Name`, `Op Type`, `Avg(ms)`, `%`, `Flops Rate`. Lines of the table by types
-   repeat them, and are refused as such.
+1. A row is a line of the table by names: `Node Name`, `Op Type`, `Avg(ms)`, `%`, `Flops Rate`. Lines of the table by
+   types repeat them, and are refused as such.
 2. MNN names an operator after the tensor that it writes in the ONNX model. What its converter fused goes by the last
    name. Operators that it made itself (`raster`, conversions of layout) are refused, and remain in the whole.
 """

@@ -8,8 +8,8 @@ Rules:
 1. A row is a line of a network or of a layer; all others (settings, the log of the loader) are refused as neither.
 2. A total belongs to the ONNX model of its name. Lines of layers belong to the total behind them, or to the only model
    there is; those of the runs before the last warm up or repeat it, and the last that is complete counts.
-3. A layer is the operator of its name, or of the tensor that it writes (`onnx2ncnn` keeps names; `pnnx` makes its own, such
-   as `conv_0`, and then only totals are imported).
+3. A layer is the operator of its name, or of the tensor that it writes (`onnx2ncnn` keeps names; `pnnx` makes its
+   own, such as `conv_0`, and then only totals are imported).
 4. `avg` is the time of the whole, `min` the least. ncnn does not print single runs.
 """
 
@@ -55,7 +55,9 @@ class _Section:
 def recognise(file: GivenFile) -> str:
     """What a file of this tool is; "" for any other."""
     lines = file.data[: 1 << 18].decode("utf-8", "replace").splitlines()[:2000]
-    return PROFILE if any(_TOTAL.fullmatch(line) or _LAYER.fullmatch(line) for line in lines if len(line) < 2000) else ""
+    return (
+        PROFILE if any(_TOTAL.fullmatch(line) or _LAYER.fullmatch(line) for line in lines if len(line) < 2000) else ""
+    )
 
 
 def read(main: GivenFile, companions: Companions, setting: Setting, account: FileAccount) -> list[Measurement]:
@@ -104,9 +106,7 @@ def _model_of(section: _Section, main: GivenFile, companions: Companions) -> Giv
     return None
 
 
-def _measurements(
-    section: _Section, model: GivenFile, setting: Setting, account: FileAccount
-) -> list[Measurement]:
+def _measurements(section: _Section, model: GivenFile, setting: Setting, account: FileAccount) -> list[Measurement]:
     from nnmeter.fusion.detect import detect_kernels
 
     graph = setting.graph_of(model)

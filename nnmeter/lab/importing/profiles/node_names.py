@@ -1,7 +1,7 @@
 """Operators of a model by the names that tools have for them.
 
-A tool calls an operator by its name, by the first tensor that it writes (MNN, OpenVINO; TensorRT with `node_of_` in front,
-where the operator has no name), or by either with what a file system or a format does not like replaced.
+A tool calls an operator by its name, by the first tensor that it writes (MNN, OpenVINO; TensorRT with `node_of_` in
+front, where the operator has no name), or by either with what a file system or a format does not like replaced.
 """
 
 from __future__ import annotations

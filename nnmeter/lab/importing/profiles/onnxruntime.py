@@ -5,17 +5,17 @@ lines of the result file); onnxruntime/core/framework/sequential_executor.cc (ar
 
 Rules:
 
-1. A row is an event. Those of category `Node` whose name ends with `_kernel_time` are times of nodes, `model_run` those of
-   whole runs; all others (loading, fences, threads) are no times of a kernel.
+1. A row is an event. Those of category `Node` whose name ends with `_kernel_time` are times of nodes, `model_run`
+   those of whole runs; all others (loading, fences, threads) are no times of a kernel.
 2. The optimized model says what the nodes are; events are matched to it as a measurement of this package is
    (`nnmeter.lab.runtimes.onnxruntime_profile`). With another model, or where events and nodes do not match, whole runs
    are imported with the kernels that the fusion rules foresee.
 3. Of more than five runs the first two warm up, of fewer the first. Runs that are not whole (the profiler stops at a
    million events) are left out.
-4. A node on a GPU is launched, not timed: its time is that of the kernels that follow it (category `Kernel`, which builds
-   with CUPTI or ROCTracer write). Without them only whole runs are imported.
-5. Whole runs are taken from the result file of a run without the profiler (`..., <model>, seconds, peak memory, processor,
-   run`), if there is one; else they are those of the profile, whose cost is then in them.
+4. A node on a GPU is launched, not timed: its time is that of the kernels that follow it (category `Kernel`, which
+   builds with CUPTI or ROCTracer write). Without them only whole runs are imported.
+5. Whole runs are taken from the result file of a run without the profiler (`..., <model>, seconds, peak memory,
+   processor, run`), if there is one; else they are those of the profile, whose cost is then in them.
 6. Sizes of free dimensions that nobody gave are those that the profile shows.
 """
 
@@ -96,8 +96,7 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
         raise MeasurementError("no run of the model is whole; profile it for some runs")
     unbound = read_model(model.path)
     name = _name_of(model)
-    whole_ms = _result_seconds(results.text.splitlines()) if results is not None else []
-    times_ms = [1e3 * seconds for seconds in whole_ms] or run_ms
+    times_ms = (whole_ms(results) if results is not None else []) or run_ms
     node_count = sum(len(run) for run in runs)
     graph: Graph | None = None
     kernel_runs_ms = None
@@ -268,3 +267,8 @@ def _result_seconds(lines: Sequence[str]) -> list[float]:
             if math.isfinite(seconds) and 0 < seconds < 1e6:
                 found.append(seconds)
     return found
+
+
+def whole_ms(results: GivenFile) -> list[float]:
+    """Milliseconds of the runs in a result file."""
+    return [1e3 * seconds for seconds in _result_seconds(results.text.splitlines())]

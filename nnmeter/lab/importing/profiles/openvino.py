@@ -10,8 +10,8 @@ Rules:
 2. The execution graph and the ONNX model together say what the layers are (`nnmeter.lab.runtimes.openvino_kernels`).
    Where layers and nodes do not match, or the model is none of ONNX, nothing is imported.
 3. Layers that were not run, or optimized out, and those that are no kernels and took no time, are refused as such.
-4. The whole time is the median latency of `benchmark_report.csv`, which the same call writes beside the counters. Without
-   it the sum of the layers is taken.
+4. The whole time is the median latency of `benchmark_report.csv`, which the same call writes beside the counters.
+   Without it the sum of the layers is taken.
 5. The JSON variant of the report is not read: the tool writes each of its times as the text of a mean over nothing.
 """
 
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,6 @@ from nnmeter.lab.importing.profiles.setting import Setting, family_in
 from nnmeter.lab.importing.profiles.times import measured
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.runtimes.openvino_execution import read_execution_graph
-from nnmeter.lab.runtimes.openvino_graph import is_executed
 from nnmeter.lab.runtimes.openvino_kernels import kernels_of_runtime_nodes
 
 RUNTIME = "openvino"
@@ -84,7 +82,6 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
     place = {name: number for number, (_, name) in enumerate(kernels)}
     if len(place) != len(kernels):
         raise MeasurementError("several layers of the execution graph have one name; give the model's nodes names")
-    idle = {node.name for node in nodes if not is_executed(node)}
     kernel_runs_ms = np.full((len(tables), len(kernels)), np.nan)
     for number, table in enumerate(tables):
         for counter in table:
@@ -92,9 +89,7 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
             if where is not None and counter.status == "EXECUTED":
                 kernel_runs_ms[number, where] = counter.ms
                 account.accept()
-            elif counter.status != "EXECUTED" or (counter.name in idle and counter.ms == 0):
-                account.refuse(NO_WORK, counter.name)
-            elif counter.ms == 0:
+            elif counter.status != "EXECUTED" or counter.ms == 0:
                 account.refuse(NO_WORK, counter.name)
             else:
                 raise MeasurementError(f"layer {counter.name!r:.80} took time and is no kernel of the execution graph")
@@ -102,11 +97,11 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
     if lacking.any():
         name = kernels[int(np.flatnonzero(lacking)[0])][1]
         raise MeasurementError(f"has no time of the layer {name!r:.80} of the execution graph; is it of another run?")
-    whole_ms = _latency_ms(report)
+    told = whole_ms(report) if report is not None else []
     network = setting.network(model.path.stem, graph, RUNTIME, family_in(model))
     sums = kernel_runs_ms.sum(axis=1)
-    detailed = len(tables) > 1 and whole_ms is None
-    times = list(sums) if detailed else [float(np.median(sums)) if whole_ms is None else whole_ms]
+    detailed = len(tables) > 1 and not told
+    times = list(sums) if detailed else told or [float(np.median(sums))]
     signatures = [kernel.signature for kernel, _ in kernels]
     return [measured(network, signatures, times, kernel_runs_ms, mean_only=not detailed)]
 
@@ -142,9 +137,8 @@ def _milliseconds(text: str) -> float | None:
     return value if math.isfinite(value) and 0 <= value < 1e9 else None
 
 
-def _latency_ms(report: GivenFile | None) -> float | None:
-    """The median latency of a report (rule 4)."""
-    lines: Sequence[str] = report.text.splitlines() if report is not None else ()
-    values = dict(line.split(";", 1) for line in lines if ";" in line)
+def whole_ms(report: GivenFile) -> list[float]:
+    """The median latency of a report, in milliseconds; nothing where it has none (rule 4)."""
+    values = dict(line.split(";", 1) for line in report.text.splitlines() if ";" in line)
     found = [_milliseconds(values[key].strip().strip(";")) for key in _LATENCY_KEYS if key in values]
-    return next((value for value in found if value), None)
+    return [value for value in found if value][:1]

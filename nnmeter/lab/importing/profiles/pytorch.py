@@ -1,21 +1,22 @@
 """PyTorch's profiler: the trace of `prof.export_chrome_trace(...)`, recorded with `record_shapes=True`.
 
-Sources: docs.pytorch.org, `torch.profiler`; the trace of Kineto (`traceEvents`; of operators the arguments `Input Dims`,
-`Input type`, `Concrete Inputs` and `External id`; steps are annotations `ProfilerStep#N`).
+Sources: docs.pytorch.org, `torch.profiler`; the trace of Kineto (`traceEvents`; of operators the arguments `Input
+Dims`, `Input type`, `Concrete Inputs` and `External id`; steps are annotations `ProfilerStep#N`).
 
 Rules:
 
-1. A row is an event that lasts (`ph` is `X`). Of operators within operators (`aten::conv2d` calls `aten::convolution`) the
-   outermost that the table knows is the kernel; those inside of it are refused as its parts.
-2. An operator becomes a model of one operator of ONNX, with the shapes and arguments that the trace has, whose kernel the
-   rules of the device name (`pytorch_operators`). Operators that only view or allocate, and those that the table does not
-   have, are refused, each with the reason. So are the fused kernels of inductor, of which a trace tells no shapes.
-3. An operator whose work runs on a GPU takes the time of the kernels that have its number (`External id`), or that of one
-   inside of it.
-4. A step whose kernels are all known is a network, profiled kernel by kernel, its time that of the step. Where a step has
-   other work than views, its kernels are measurements of their own: the trace does not say what depends on what.
-5. Equal kernels of all steps together are one measurement, of the mean of their times; the first step warms up where there
-   are three.
+1. A row is an event that lasts (`ph` is `X`). Of operators within operators (`aten::conv2d` calls
+   `aten::convolution`) the outermost that the table knows is the kernel; those inside of it are refused as its parts.
+2. An operator becomes a model of one operator of ONNX, with the shapes and arguments that the trace has, whose kernel
+   the rules of the device name (`pytorch_operators`). Operators that only view or allocate, and those that the table
+   does not have, are refused, each with the reason. So are the fused kernels of inductor, of which a trace tells no
+   shapes.
+3. An operator whose work runs on a GPU takes the time of the kernels that have its number (`External id`), or that of
+   one inside of it.
+4. A step whose kernels are all known is a network, profiled kernel by kernel, its time that of the step. Where a step
+   has other work than views, its kernels are measurements of their own: the trace does not say what depends on what.
+5. Equal kernels of all steps together are one measurement, of the mean of their times; the first step warms up where
+   there are three.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ def _walk(
     device_us: Mapping[Any, float],
     found: list[tuple[KernelSignature, float]],
 ) -> bool:
-    """Adds the kernels of an operator and of those inside of it (rules 1 to 3); whether nothing that works is unknown."""
+    """Adds the kernels of an operator and of those inside of it (rules 1 to 3); whether all that works is known."""
     signature = _signature_of(operator, setting, known)
     if isinstance(signature, KernelSignature):
         inner = list(operator.all())
@@ -217,7 +218,7 @@ def _walk(
         return True
     if operator.inside:
         account.refuse("calls others", operator.name)
-        return all([_walk(one, setting, account, known, device_us, found) for one in operator.inside])
+        return not [one for one in operator.inside if not _walk(one, setting, account, known, device_us, found)]
     account.refuse(signature, operator.name)
     return signature == VIEW or operator.ms < _LEAST_MS
 

@@ -1,7 +1,7 @@
 """Operators of PyTorch as operators of ONNX: what a trace tells of one is enough for a model of it alone.
 
-A trace has, for each argument, its shape (`[]` for what is no tensor, a list of shapes for a list of tensors), its type,
-and its value as text where it is a number or a list of numbers.
+A trace has, for each argument, its shape (`[]` for what is no tensor, a list of shapes for a list of tensors), its
+type, and its value as text where it is a number or a list of numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Shape = tuple[int, ...]
 
 @dataclass
 class _Tensor:
-    """An input of the operator: its shape, element type, whether it is a weight, and its value where it is a setting."""
+    """An input of the operator: its shape, element type, whether it is a weight, and its value if it is a setting."""
 
     shape: Shape
     kind: int
@@ -194,7 +194,8 @@ OPERATORS: Mapping[str, Callable[[_Call], _Operator]] = {
     "aten::relu": _unary("Relu"), "aten::relu_": _unary("Relu"), "aten::sigmoid": _unary("Sigmoid"),
     "aten::tanh": _unary("Tanh"), "aten::gelu": _unary("Gelu"), "aten::hardswish": _unary("HardSwish"),
     "aten::hardswish_": _unary("HardSwish"), "aten::exp": _unary("Exp"), "aten::sqrt": _unary("Sqrt"),
-    "aten::add": _binary("Add"), "aten::add_": _binary("Add"), "aten::mul": _binary("Mul"), "aten::mul_": _binary("Mul"),
+    "aten::add": _binary("Add"), "aten::add_": _binary("Add"), "aten::mul": _binary("Mul"),
+    "aten::mul_": _binary("Mul"),
     "aten::sub": _binary("Sub"), "aten::div": _binary("Div"), "aten::div_": _binary("Div"),
     "aten::softmax": _softmax, "aten::_softmax": _softmax, "aten::layer_norm": _layer_norm,
     "aten::batch_norm": _batch_norm, "aten::max_pool2d": _pool("MaxPool"), "aten::avg_pool2d": _pool("AveragePool"),

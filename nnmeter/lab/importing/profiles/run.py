@@ -2,14 +2,16 @@
 
 Rules:
 
-1. Every file is looked at by the readers in turn, until one knows it. A file that none knows, and one that belongs to no
-   profile, is refused as a whole. Every row of the others is imported or refused (`ledger`).
+1. Every file is looked at by the readers in turn, until one knows it. A file that none knows, and one that belongs to
+   no profile, is refused as a whole. Every row of the others is imported or refused (`ledger`).
 2. All profiles of an import are of one runtime and one device. A file of another runtime is refused.
 3. Two profiles of one network make two measurements, told apart by a number behind the name.
 4. All is imported before anything is written, and the measurement file is written whole or not at all. The report lies
    beside it, as `<file>.import.json`.
-5. Files come from elsewhere. A reader says what is wrong with one by an error of this package, and that is the reason for
-   which its rows are refused. What it does not expect is a fault of the reader, and refused as one, with the fault.
+5. Files come from elsewhere. A reader says what is wrong with one by an error of this package, and that is the reason
+   for which its rows are refused. What it does not expect is a fault of the reader, and refused as one, with the
+   fault.
+6. The results of a kit are one file of the report, its manifest; those that lie in its folder are counted with it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import Any
 from nnmeter.errors import MeasurementError, NnmeterError, brief
 from nnmeter.files import write_whole
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
+from nnmeter.lab.importing.profiles import kit
 from nnmeter.lab.importing.profiles.given import Companions, GivenFile, expand
 from nnmeter.lab.importing.profiles.ledger import FileAccount
 from nnmeter.lab.importing.profiles.setting import MeasuredDevice, Setting
@@ -34,6 +37,7 @@ from nnmeter.lab.measuring.validation import faults_of_fingerprint, faults_of_ro
 
 # Format -> its reader, in the order in which files are shown to them.
 READERS: dict[str, str] = {
+    "kit": "nnmeter.lab.importing.profiles.kit",
     "onnxruntime": "nnmeter.lab.importing.profiles.onnxruntime",
     "openvino": "nnmeter.lab.importing.profiles.openvino",
     "tensorrt": "nnmeter.lab.importing.profiles.tensorrt",
@@ -88,6 +92,8 @@ def import_profiles(
     setting = Setting(device, rules, sizes, families or {})
     owners = {kind: module for module in modules.values() for kind in module.MAINS}
     accounts: dict[int, FileAccount] = {}
+    kits = [file for file in files if _is_kit(file)]
+    files = [file for file in files if file in kits or not any(_lies_in(file, kit) for kit in kits)]  # rule 6
     for file in files:
         accounts[id(file)] = FileAccount(str(file.path), "")
         try:
@@ -108,8 +114,8 @@ def import_profiles(
         if progress is not None:
             progress(str(main.path), number, len(mains))
         account = accounts[id(main)]
-        for measurement in _read(owners[main.kind], main, companions, setting, account):
-            found.append(_with_own_id(measurement, taken))
+        own = _read(owners[main.kind], main, companions, setting, account)
+        found += [_with_own_id(measurement, taken) for measurement in own]
         main.forget()
     for file in files:
         account = accounts[id(file)]
@@ -120,6 +126,17 @@ def import_profiles(
         else:
             account.refuse(ALONE if file.kind else UNKNOWN)
     return _finish(found, [accounts[id(file)] for file in files], setting, mains, output)
+
+
+def _is_kit(file: GivenFile) -> bool:
+    try:
+        return bool(kit.recognise(file))
+    except OSError:
+        return False
+
+
+def _lies_in(file: GivenFile, manifest: GivenFile) -> bool:
+    return manifest.path.parent in file.path.parents and file is not manifest
 
 
 def _kind_of(file: GivenFile, modules: Any) -> str:

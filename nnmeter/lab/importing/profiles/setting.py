@@ -1,7 +1,7 @@
-"""What is known of an import beyond its files: which device was measured, what fuses there, and sizes of free dimensions.
+"""What is known of an import beyond its files: the device that was measured, what fuses there, and sizes.
 
-1. A device is named by the user, is this machine (`here`), or is what a kit's run script noted. What nobody says is left
-   out, never guessed.
+1. A device is named by the user, is this machine (`here`), or is what a kit's run script noted. What nobody says is
+   left out, never guessed.
 2. Kernels are those that the tool says it executed. Where a tool only says which operators of a model ran together, or
    how long the whole took, the fusion rules of the device say what its kernels are: those of the runtime, or
    `plain_network` for a runtime that has none.

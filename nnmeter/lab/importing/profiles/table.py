@@ -68,13 +68,15 @@ def _columns(line: str) -> list[str]:
 def _measurement(row: Mapping[str, str | None], main: GivenFile, setting: Setting) -> Measurement:
     from nnmeter.fusion.detect import detect_kernels
 
-    cells = {key: (value or "").strip() for key, value in row.items() if isinstance(key, str) and isinstance(value, str)}
+    cells = {
+        key: (value or "").strip() for key, value in row.items() if isinstance(key, str) and isinstance(value, str)
+    }
     ms = _milliseconds(next((cells[name] for name in _TIME_COLUMNS if cells.get(name)), ""))
     if not cells.get("model"):
         raise MeasurementError("names no model")
     sizes = _sizes(cells.get("sizes", ""))
     path = main.path.parent / cells["model"]
-    graph = bind_shapes(read_model(path), setting.sizes.updated(sizes.dims, sizes.shapes))  # type: ignore[arg-type]
+    graph = bind_shapes(read_model(path), setting.sizes.updated(sizes.dims, sizes.shapes))
     name = path.stem + "".join(f"-{word}" for word in cells.get("sizes", "").split())
     network = setting.network(name, graph, TABLE)
     network = replace(network, family=cells.get("family") or network.family)

@@ -11,8 +11,8 @@ Rules:
    (`conv1 + relu1`).
 3. Layers of no operator (`Reformatting CopyNode`, moves of memory) are the runtime's own work. They are refused, and
    remain in the time of the whole.
-4. Whole runs are the compute times of `--exportTimes`, without the transfers to and from the device. Without that file the
-   sum of the layers is taken.
+4. Whole runs are the compute times of `--exportTimes`, without the transfers to and from the device. Without that
+   file the sum of the layers is taken.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
     if not groups:
         raise MeasurementError("none of its layers names an operator of the model beside it")
     network = setting.network(model.path.stem, graph, RUNTIME, family_in(model))
-    return measurements_of_groups(setting, graph, network, groups, account, _compute_ms(times))
+    return measurements_of_groups(setting, graph, network, groups, account, whole_ms(times) if times else [])
 
 
 def _layers(file: GivenFile | None) -> dict[str, str]:
@@ -110,13 +110,12 @@ def _time_of(entry: Any) -> float | None:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         return None
     value = entry.get("averageMs")
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if number and 0 <= value < _MOST_MS else None  # type: ignore[arg-type]
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value) if 0 <= value < _MOST_MS else None
 
 
-def _compute_ms(file: GivenFile | None) -> list[float]:
-    """Compute time of each run (rule 4)."""
-    if file is None:
-        return []
-    values = [entry.get("computeMs") for entry in file.json if isinstance(entry, Mapping)]
+def whole_ms(times: GivenFile) -> list[float]:
+    """Compute time of each run in milliseconds (rule 4)."""
+    values = [entry.get("computeMs") for entry in times.json if isinstance(entry, Mapping)]
     return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < _MOST_MS]

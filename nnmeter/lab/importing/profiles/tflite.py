@@ -1,18 +1,19 @@
 """TFLite's (LiteRT's) `benchmark_model --enable_op_profiling=true`: its table as CSV, or its protobufs, with the model.
 
-Sources: tensorflow/lite/tools/benchmark/README.md (`--op_profiling_output_mode=csv|proto`, `--op_profiling_output_file`,
-`--model_runtime_info_output_file`); tensorflow/core/util/stats_calculator.cc (the columns of the table; older files have
-`start` among them); tensorflow/lite/profiling/proto.
+Sources: tensorflow/lite/tools/benchmark/README.md (`--op_profiling_output_mode=csv|proto`,
+`--op_profiling_output_file`, `--model_runtime_info_output_file`); tensorflow/core/util/stats_calculator.cc (the
+columns of the table; older files have `start` among them); tensorflow/lite/profiling/proto.
 
 Rules:
 
-1. A row is a line of a table of the CSV, or an operator's profile of the protobuf. Of several tables in run order the last
-   counts, which is that of the regular runs; those before it are of the initialization, those behind it repeat it.
-2. An operator goes by the tensor that it writes: `[conv/Relu]:3`. The model says what it is: the `.tflite` itself, or an
-   ONNX model whose tensors have these names.
-3. A delegate runs many operators as one node. `ModelRuntimeDetails` says which (`tflite_node_ids_replaced`), and then its
-   time is that of these together. What it tells of its own insides (`Delegate/Convolution (NHWC, F32) IGEMM:0`) names no
-   operator, and is refused.
+1. A row is a line of a table of the CSV, or an operator's profile of the protobuf. Of several tables in run order the
+   last counts, which is that of the regular runs; those before it are of the initialization, those behind it repeat
+   it.
+2. An operator goes by the tensor that it writes: `[conv/Relu]:3`. The model says what it is: the `.tflite` itself, or
+   an ONNX model whose tensors have these names.
+3. A delegate runs many operators as one node. `ModelRuntimeDetails` says which (`tflite_node_ids_replaced`), and then
+   its time is that of these together. What it tells of its own insides (`Delegate/Convolution (NHWC, F32) IGEMM:0`)
+   names no operator, and is refused.
 4. The table has means of microseconds over all runs, and no single run. The whole is the sum of the nodes.
 """
 
@@ -112,7 +113,8 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
 def _rows_of_csv(main: GivenFile, account: FileAccount) -> list[_Row]:
     """The nodes of the last table in run order (rule 1)."""
     tables: list[list[_Row]] = []
-    title, columns = "", []
+    title = ""
+    columns: list[str] = []
     for line in main.text.splitlines():
         heading = _TITLE.fullmatch(line.strip())
         if heading is not None:

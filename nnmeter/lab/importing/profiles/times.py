@@ -1,8 +1,8 @@
 """From the times of runs to a measurement, as far as a profile tells them.
 
-1. Times of single runs give a trimmed mean, minimum, median, 90th percentile, and two halves (even and odd runs), as the
-   protocol of `nnmeter measure` has them (`nnmeter.lab.measuring.protocol`). A profile that tells nothing but a mean
-   gives no halves, and no number of runs (`nnmeter.lab.importing.published`, rule 2).
+1. Times of single runs give a trimmed mean, minimum, median, 90th percentile, and two halves (even and odd runs), as
+   the protocol of `nnmeter measure` has them (`nnmeter.lab.measuring.protocol`). A profile that tells nothing but a
+   mean gives no halves, and no number of runs (`nnmeter.lab.importing.published`, rule 2).
 2. No reference kernel was timed beside most profiles; `reference_ms` is then a nominal 1.
 """
 
