@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _NO_REFERENCE = "none: times are as the tool wrote them, and reference_ms is a nominal 1"
 _RULES_OF_NONE = "plain_network"  # rule 2
+_PRECISIONS = ("float16", "int8")  # parameters of the rules of devices that compute in these
 _METADATA = 14  # field of an ONNX model
 _FAMILY = "nnmeter.family"  # what the networks of a campaign have in their metadata
 
@@ -133,12 +134,15 @@ class Setting:
     def loaded_rules(self) -> FusionRules:
         """These rules, set to the processor where it is known."""
         from nnmeter.fusion.for_machine import rules_for_machine
-        from nnmeter.fusion.loading import load_rules
+        from nnmeter.fusion.loading import load_rules, with_parameters
 
         isa = self.device.facts.get("isa", "")
         if self.device.here and not isa:
             isa = self.device.fingerprint([], "", {}).get("isa", "")
-        return rules_for_machine(load_rules(self.rules_name), str(isa))
+        loaded = rules_for_machine(load_rules(self.rules_name), str(isa))
+        if self.device.precision in _PRECISIONS and self.device.precision in loaded.parameters:
+            loaded = with_parameters(loaded, **{self.device.precision: True})
+        return loaded
 
     def graph_of(self, model: GivenFile) -> Graph:
         """A model with static shapes.

@@ -123,7 +123,9 @@ def _rows_of_csv(main: GivenFile, account: FileAccount) -> list[_Row]:
             columns = [column.strip() for column in line.split(",")]
             if title == _RUN_ORDER or not title:
                 tables.append([])
-        elif not line.strip() or not columns:
+        elif "," not in line:
+            columns = []  # text between tables, or an empty line at the end of one
+        elif not columns:
             continue
         elif title not in (_RUN_ORDER, "") or "name" not in columns:
             account.refuse(NOT_REGULAR)
