@@ -4,7 +4,6 @@
 |---|---|
 | `run.sh`, `runtime.sh` | the script, and the commands of the runtime |
 | `run-adb.sh` | the same on a phone, over adb |
-| `run.ps1` | the same on Windows, where the runtime has it |
 | `plan.txt` | the rows in the order of measuring: number, kind, network, runs |
 | `models/` | the networks, whose large weights are in one file that they share (`shared_weights`) |
 | `kit.json` | what an importer must know of the networks |
@@ -227,8 +226,6 @@ def _input_types(model: onnx.ModelProto) -> str:
 
 def _copy_scripts(made: Path, runtime: KitRuntime) -> None:
     names = {"run.sh": "run.sh", "run-adb.sh": "run-adb.sh", f"{runtime.name}.sh": "runtime.sh"}
-    if (_SCRIPTS / f"{runtime.name}.ps1").is_file():
-        names |= {"run.ps1": "run.ps1", f"{runtime.name}.ps1": "runtime.ps1"}
     for source, target in names.items():
         shutil.copyfile(_SCRIPTS / source, made / target)
         if target.startswith("run") and target.endswith(".sh"):

@@ -20,7 +20,7 @@ on a device. The device needs no Python: a POSIX shell and `{program}`, {runtime
 3. `sh run.sh` - it says how far it is. End it with a key, a kill or the power switch when you like: the next
    `sh run.sh` goes on, no row is lost or done twice. `sh run.sh 600` stops after 600 seconds in all.
 
-Over adb from a computer: put the phone's program into `bin/`, then `sh run-adb.sh [SERIAL]`.{windows}
+Over adb from a computer: put the phone's program into `bin/`, then `sh run-adb.sh [SERIAL]`. On Windows: in Git Bash, or in WSL.
 Above 80 degrees by the system's own sensors it waits until the device has cooled (`MAX_CELSIUS=95` for another limit).
 
 ## Use it
@@ -55,7 +55,6 @@ def readme_text(runtime: KitRuntime, budget_s: float, networks: int, real: Seque
         size_bytes: of the kit.
     """
     minutes = f"{budget_s / 60:.0f} minutes" if budget_s >= 90 else f"{budget_s:.0f} seconds"
-    windows = "\nOn Windows: `powershell -ExecutionPolicy Bypass -File run.ps1`." if runtime.windows else ""
     return _TEXT.format(
         runtime=runtime.name,
         program=runtime.program,
@@ -65,5 +64,4 @@ def readme_text(runtime: KitRuntime, budget_s: float, networks: int, real: Seque
         minutes=minutes,
         size=size_bytes / 1e6,
         budget=f"{int(budget_s)}s",
-        windows=windows,
     )

@@ -20,7 +20,6 @@ class KitRuntime:
         program: that runs models, which the user has.
         where: how to get it, in words.
         profiled: whether it times kernels.
-        windows: whether a script for PowerShell is made.
         typed_inputs: whether its program must be told the element types of inputs.
     """
 
@@ -28,7 +27,6 @@ class KitRuntime:
     program: str
     where: str
     profiled: bool = True
-    windows: bool = False
     typed_inputs: bool = False
 
 

@@ -33,8 +33,9 @@ RUNTIME = "ncnn"
 PROFILE, MODEL = "ncnn-profile", "model"
 MAINS = (PROFILE,)
 
-_NUMBER = r"\s*(\d{1,12}(?:\.\d{1,6})?)"
-_TOTAL = re.compile(rf"\s*(\S+)\s+min ={_NUMBER}\s+max ={_NUMBER}\s+avg ={_NUMBER}\s*")
+_LONGEST = 400  # characters of a line that says something
+_NUMBER = r"(\d{1,12}(?:\.\d{1,6})?)"
+_TOTAL = re.compile(rf"\s*(\S+)\s+min =\s*{_NUMBER}\s+max =\s*{_NUMBER}\s+avg =\s*{_NUMBER}\s*")
 _LAYER = re.compile(rf"(\S+)\s+(\S+)\s+{_NUMBER}ms\s+\|.*")
 
 NEITHER = "line of neither a network nor a layer"
@@ -56,7 +57,7 @@ def recognise(file: GivenFile) -> str:
     """What a file of this tool is; "" for any other."""
     lines = file.data[: 1 << 18].decode("utf-8", "replace").splitlines()[:2000]
     return (
-        PROFILE if any(_TOTAL.fullmatch(line) or _LAYER.fullmatch(line) for line in lines if len(line) < 2000) else ""
+        PROFILE if any(_TOTAL.fullmatch(line) or _LAYER.fullmatch(line) for line in lines if len(line) <= _LONGEST) else ""
     )
 
 
@@ -81,7 +82,7 @@ def _sections(main: GivenFile, account: FileAccount) -> list[_Section]:
     for line in main.text.splitlines():
         if not line.strip():
             continue
-        total, layer = (_TOTAL.fullmatch(line), _LAYER.fullmatch(line)) if len(line) < 2000 else (None, None)
+        total, layer = (_TOTAL.fullmatch(line), _LAYER.fullmatch(line)) if len(line) <= _LONGEST else (None, None)
         if layer is not None:
             sections[-1].layers.append((layer[1], layer[2], float(layer[3])))
         elif total is not None:

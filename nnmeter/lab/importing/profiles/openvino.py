@@ -17,7 +17,6 @@ Rules:
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 
@@ -38,7 +37,6 @@ MAINS = (COUNTERS,)
 
 _HEADER = ("layerName", "execStatus", "layerType", "execType", "realTime (ms)", "cpuTime (ms)")
 _LATENCY_KEYS = ("latency (ms)", "Median latency (ms)", "AVG latency", "Average latency (ms)")
-_LONGEST_LINE = 1 << 20
 
 NO_WORK = "layer that was not run, or optimized out"
 TOTAL = "total of the others"
@@ -109,7 +107,6 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
 def _tables(main: GivenFile, account: FileAccount) -> list[list[Counter]]:
     """The tables of a counters file (rule 1)."""
     tables: list[list[Counter]] = []
-    csv.field_size_limit(_LONGEST_LINE)
     for line in main.text.lstrip("\ufeff").splitlines():
         if not line.strip():
             continue

@@ -22,6 +22,7 @@ Rules:
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -182,17 +183,17 @@ def _by_step(
     """The operators of each step that counts (rule 5); of a trace without steps all are one."""
     if not steps:
         return [(None, list(tops))]
-    found: list[tuple[_Event | None, list[_Event]]] = []
-    cold = 1 if len(steps) > 2 else 0
-    for number, step in enumerate(steps):
-        own = [operator for operator in tops if step.start <= operator.start < step.end]
-        if number < cold:
-            account.refuse(WARM_UP, "", sum(1 for operator in own for _ in operator.all()))
+    own: list[list[_Event]] = [[] for _ in steps]
+    starts = [step.start for step in steps]
+    for operator in tops:
+        number = bisect_right(starts, operator.start) - 1
+        if number >= 0 and operator.start < steps[number].end:
+            own[number].append(operator)
         else:
-            found.append((step, own))
-    outside = [one for one in tops if not any(step.start <= one.start < step.end for step in steps)]
-    account.refuse("operator outside of all steps", "", sum(1 for operator in outside for _ in operator.all()))
-    return found
+            account.refuse("operator outside of all steps", operator.name, sum(1 for _ in operator.all()))
+    cold = 1 if len(steps) > 2 else 0
+    account.refuse(WARM_UP, "", sum(1 for operators in own[:cold] for operator in operators for _ in operator.all()))
+    return list(zip(steps[cold:], own[cold:], strict=True))
 
 
 def _walk(

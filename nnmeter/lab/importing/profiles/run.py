@@ -16,6 +16,7 @@ Rules:
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -158,6 +159,8 @@ def _read(
         reason = str(fault)
         if isinstance(fault, OSError):
             reason = f"{fault.filename or main.path}: {fault.strerror or fault}"
+    except csv.Error as fault:
+        reason = f"is no table ({fault}); export it again"
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as fault:
         reason = f"its reader failed on it ({type(fault).__name__}: {fault}); please report the file"
     else:

@@ -41,6 +41,7 @@ CSV, PROFILE, DETAILS, TFLITE, MODEL = "tflite-csv", "tflite-profile", "tflite-d
 MAINS = (CSV, PROFILE)
 
 _TITLE = re.compile(r"=+ (.+?) =+")
+_LONGEST_TITLE, _LONGEST_NAME = 200, 4096
 _RUN_ORDER = "Run Order"
 _NAME = re.compile(r"\[?(.*?)\]?:(\d{1,9})")
 _INSIDE = "Delegate/"
@@ -89,7 +90,7 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
     replaced = _replaced(details)
     groups: list[TimedGroup] = []
     for row in rows:
-        match = _NAME.fullmatch(row.name)
+        match = _NAME.fullmatch(row.name[-_LONGEST_NAME:])
         number = int(match[2]) if match else -1
         if row.name.startswith(_INSIDE):
             account.refuse(INSIDE, row.name)
@@ -116,7 +117,7 @@ def _rows_of_csv(main: GivenFile, account: FileAccount) -> list[_Row]:
     title = ""
     columns: list[str] = []
     for line in main.text.splitlines():
-        heading = _TITLE.fullmatch(line.strip())
+        heading = _TITLE.fullmatch(line.strip()) if len(line) <= _LONGEST_TITLE else None
         if heading is not None:
             title, columns = heading[1], []
         elif line.startswith("node type"):
