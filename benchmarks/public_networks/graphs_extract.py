@@ -1,7 +1,7 @@
 """Makes data/public-networks: the networks of the public latency tables as graphs without weights.
 
     pip install torch timm transformers pytorchcv && pip install --no-deps torchvision
-    python benchmarks/public_networks/graphs_extract.py record TABLES WORK [--seconds 100] [--names a,b] [--most-devices]
+    python benchmarks/public_networks/graphs_extract.py record TABLES WORK [--seconds 100] [--names a,b]
     python benchmarks/public_networks/graphs_extract.py pack TABLES WORK data/public-networks
 
 TABLES is the directory of the tables (networks.csv, *.csv.gz, ncnn-param.tar.gz). `record` writes one file a network

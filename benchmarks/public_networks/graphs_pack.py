@@ -2,8 +2,8 @@
 
 Rules:
 
-1. A network is bound at batch 1 and at batch 4 by nnmeter: every shape must follow, and its FLOPs be four times those of
-   batch 1, but for constants.
+1. A network is bound at batch 1 and at batch 4 by nnmeter: every shape must follow, and its FLOPs be four times those
+   of batch 1, but for constants.
 2. Sizes of one network whose nodes are the same share a line.
 3. Lines are sorted by name, so that relatives stand together, and cut into files of about `SHARD` bytes of text.
 """
@@ -37,7 +37,9 @@ def pack(networks: list[Wanted], tables: Path, work: Path, output: Path) -> None
         path = target(work, w)
         if not path.exists():
             if fault_of(work, w).exists():
-                refused[f"{w.name}@{text(w.size)}"] = f"cannot be recorded at {text(w.size)}: {fault_of(work, w).read_text()}"
+                refused[f"{w.name}@{text(w.size)}"] = (
+                    f"cannot be recorded at {text(w.size)}: {fault_of(work, w).read_text()}"
+                )
             continue
         line = json.loads(path.read_text())
         parameters = line.pop("parameters", None)

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from nnmeter.lab.importing.public_networks.writing import Nodes, Place, Reference
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from nnmeter.lab.importing.public_networks.writing import Nodes, Place, Reference
 
 BATCH = 10007
 _KINDS = {torch.bool: "m", torch.int64: "n", torch.int32: "n", torch.uint8: "n", torch.int16: "n"}
-
 
 
 class Recorder(TorchDispatchMode):
@@ -36,6 +36,7 @@ class Recorder(TorchDispatchMode):
         self._alive: list[torch.Tensor] = []
 
     def add_input(self, tensor: torch.Tensor) -> None:
+        """Add an input of the network."""
         kind = "f" if tensor.dtype.is_floating_point else "n"
         self.note(tensor, self.nodes.add_input(f"{kind}:{sizes(tensor.shape)}"))
 
@@ -45,6 +46,7 @@ class Recorder(TorchDispatchMode):
         self._alive.append(tensor)
 
     def known(self, value: Any) -> bool:
+        """Whether it is a tensor that depends on the inputs."""
         return isinstance(value, torch.Tensor) and id(value) in self._place
 
     def reference(self, value: Any, like: torch.Tensor | None = None) -> Reference:
