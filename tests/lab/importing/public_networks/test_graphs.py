@@ -90,10 +90,10 @@ def test_the_batch_is_free():
 def test_what_does_not_ship_has_a_reason():
     with pytest.raises(UnavailableNetworkError, match="yolov5s: no public package has it"):
         load("yolov5s", (1, 3, 640, 640))
-    with pytest.raises(KeyError, match="resnet50: the size of its input is not stated"):
-        load("resnet50", None)
-    with pytest.raises(UnavailableNetworkError, match=r"resnet50: does not ship at 3x7x7; it does at .*3x224x224"):
-        load("resnet50", (1, 3, 7, 7))
+    with pytest.raises(KeyError, match="resnet101: the size of its input is not stated"):
+        load("resnet101", None)
+    with pytest.raises(UnavailableNetworkError, match=r"resnet101: does not ship at 3x7x7; it does at .*3x224x224"):
+        load("resnet101", (1, 3, 7, 7))
     with pytest.raises(UnavailableNetworkError, match="nosuchnet: no network of that name ships"):
         load("nosuchnet", (1, 3, 224, 224))
 
