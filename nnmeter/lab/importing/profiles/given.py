@@ -9,6 +9,7 @@ Rules:
    folder before others; `resnet.onnx`, `resnet.profile_2026-11-29.json` and `resnet.times.csv` are one run.
 3. Where names do not tell, a companion that is the only one of its kind in the folder of a run that is alone there, or
    among all files of an import of one run, is taken.
+4. Of a kit its manifest stands for all: its rows are found by its reader (`kit`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from nnmeter.files import parse_json, read_limited
 MOST_BYTES = 64 << 20
 MOST_FILES = 20_000
 HEAD_BYTES = 1 << 16
+_MANIFEST = "kit.json"
 _GZIP = b"\x1f\x8b\x08"
 
 
@@ -121,6 +123,13 @@ def _files_of(path: Path) -> Iterable[Path]:
     found = []
     for folder, folders, names in os.walk(path):
         folders.sort()
+        if _MANIFEST in names and "results" in folders:
+            folders[:] = ["results"]
+            continue
+        if _MANIFEST in names and "rows" in folders:  # rule 4
+            folders.clear()
+            found.append(Path(folder) / _MANIFEST)
+            continue
         found += [Path(folder) / name for name in sorted(names) if not name.startswith(".")]
         if len(found) > MOST_FILES:
             break

@@ -133,7 +133,9 @@ def read(main: GivenFile, companions: Any, setting: Setting, account: FileAccoun
     if not found:
         raise MeasurementError("has no row that makes a measurement; see what the program says in results/rows/*/log")
     if nominal_ms is not None:
-        facts: dict[str, Any] = {"reference": "a product of matrices in a program of its own, beside each group of networks"}
+        facts: dict[str, Any] = {
+            "reference": "a product of matrices in a program of its own, beside each group of networks"
+        }
         facts |= {"reference_ms": nominal_ms, "reported": False}
         setting.device = replace(setting.device, facts={**setting.device.facts, **facts})
     return found

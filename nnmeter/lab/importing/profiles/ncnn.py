@@ -57,7 +57,9 @@ def recognise(file: GivenFile) -> str:
     """What a file of this tool is; "" for any other."""
     lines = file.data[: 1 << 18].decode("utf-8", "replace").splitlines()[:2000]
     return (
-        PROFILE if any(_TOTAL.fullmatch(line) or _LAYER.fullmatch(line) for line in lines if len(line) <= _LONGEST) else ""
+        PROFILE
+        if any(_TOTAL.fullmatch(line) or _LAYER.fullmatch(line) for line in lines if len(line) <= _LONGEST)
+        else ""
     )
 
 

@@ -68,16 +68,10 @@ NO_MODEL = "no model beside it; give the optimized one (-u), named alike"
 def recognise(file: GivenFile) -> str:
     """What a file of this tool is; "" for any other."""
     if file.looks_like_json(b"[") and b'"cat"' in file.head and b'"args"' in file.head:
-        events = file.json
-        if isinstance(events, list) and any(_is_ours(event) for event in events):
-            return PROFILE
-    elif _result_seconds(file.head[:4096].decode("utf-8", "replace").splitlines()[:1]):
+        return PROFILE if b'"Session"' in file.head or b'"Node"' in file.head else ""
+    if _result_seconds(file.head[:4096].decode("utf-8", "replace").splitlines()[:1]):
         return RESULTS
     return ""
-
-
-def _is_ours(event: Any) -> bool:
-    return isinstance(event, dict) and (event.get("cat") in ("Node", "Session")) and isinstance(event.get("args"), dict)
 
 
 def read(main: GivenFile, companions: Companions, setting: Setting, account: FileAccount) -> list[Measurement]:

@@ -61,7 +61,10 @@ def recognise(file: GivenFile) -> str:
         return COUNTERS
     if start.startswith((b"<?xml", b"<net")) and b"<net" in file.head and b"execOrder" in file.data[: 1 << 22]:
         return GRAPH
-    if start.startswith((b"Command line parameters", b"Configuration setup", b"Execution results")) and b";" in file.head:
+    if (
+        start.startswith((b"Command line parameters", b"Configuration setup", b"Execution results"))
+        and b";" in file.head
+    ):
         return REPORT
     return ""
 

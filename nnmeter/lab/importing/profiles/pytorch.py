@@ -81,15 +81,15 @@ class _Event:
 
 def recognise(file: GivenFile) -> str:
     """What a file of this tool is; "" for any other."""
-    if not file.looks_like_json(b"{") or b'"traceEvents"' not in file.data[: 1 << 22]:
-        return ""
-    content = file.json
-    return TRACE if isinstance(content, dict) and isinstance(content.get("traceEvents"), list) else ""
+    return TRACE if file.looks_like_json(b"{") and b'"traceEvents"' in file.data[: 1 << 22] else ""
 
 
 def read(main: GivenFile, companions: Companions, setting: Setting, account: FileAccount) -> list[Measurement]:
     """The measurements that a trace makes (rules 1 to 5)."""
-    steps, tops, device_us = _events(main.json["traceEvents"], account)
+    events = main.json.get("traceEvents") if isinstance(main.json, dict) else None
+    if not isinstance(events, list):
+        raise MeasurementError("is no whole trace; end the profiling before copying the file")
+    steps, tops, device_us = _events(events, account)
     setting.learn(RUNTIME, kind="gpu" if device_us else "")
     by_step = _by_step(steps, tops, account)
     on_device = bool(device_us)

@@ -11,7 +11,7 @@ Rules:
 5. Files come from elsewhere. A reader says what is wrong with one by an error of this package, and that is the reason
    for which its rows are refused. What it does not expect is a fault of the reader, and refused as one, with the
    fault.
-6. The results of a kit are one file of the report, its manifest; those that lie in its folder are counted with it.
+6. The results of a kit are one file of the report, its manifest; its rows are counted with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from typing import Any
 from nnmeter.errors import MeasurementError, NnmeterError, brief
 from nnmeter.files import write_whole
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
-from nnmeter.lab.importing.profiles import kit
 from nnmeter.lab.importing.profiles.given import Companions, GivenFile, expand
 from nnmeter.lab.importing.profiles.ledger import FileAccount
 from nnmeter.lab.importing.profiles.setting import MeasuredDevice, Setting
@@ -93,8 +92,6 @@ def import_profiles(
     setting = Setting(device, rules, sizes, families or {})
     owners = {kind: module for module in modules.values() for kind in module.MAINS}
     accounts: dict[int, FileAccount] = {}
-    kits = [file for file in files if _is_kit(file)]
-    files = [file for file in files if file in kits or not any(_lies_in(file, kit) for kit in kits)]  # rule 6
     for file in files:
         accounts[id(file)] = FileAccount(str(file.path), "")
         try:
@@ -102,8 +99,7 @@ def import_profiles(
         except OSError as fault:
             accounts[id(file)].refuse(brief(fault.strerror or fault, _LONGEST_REASON))
         accounts[id(file)].format = file.kind or "unknown"
-        if file.kind not in owners:
-            file.forget()
+        file.forget()  # thousands of profiles are not held at once
     mains = [file for file in files if file.kind in owners]
     by_kind: dict[str, list[GivenFile]] = {}
     for file in files:
@@ -127,17 +123,6 @@ def import_profiles(
         else:
             account.refuse(ALONE if file.kind else UNKNOWN)
     return _finish(found, [accounts[id(file)] for file in files], setting, mains, output)
-
-
-def _is_kit(file: GivenFile) -> bool:
-    try:
-        return bool(kit.recognise(file))
-    except OSError:
-        return False
-
-
-def _lies_in(file: GivenFile, manifest: GivenFile) -> bool:
-    return manifest.path.parent in file.path.parents and file is not manifest
 
 
 def _kind_of(file: GivenFile, modules: Any) -> str:

@@ -47,13 +47,13 @@ NO_MODEL = "no ONNX model beside it; give the one that the engine was built from
 def recognise(file: GivenFile) -> str:
     """What a file of this tool is; "" for any other."""
     if file.looks_like_json(b"{") and b'"Layers"' in file.head:
-        return LAYERS if isinstance(file.json, dict) and isinstance(file.json.get("Layers"), list) else ""
+        return LAYERS
     if not file.looks_like_json(b"["):
         return ""
     if b'"averageMs"' in file.head and b'"percentage"' in file.head:
-        return PROFILE if isinstance(file.json, list) else ""
+        return PROFILE
     if b'"computeMs"' in file.head and b'"latencyMs"' in file.head:
-        return TIMES if isinstance(file.json, list) else ""
+        return TIMES
     return ""
 
 
@@ -63,6 +63,8 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
     model = companions.find(main, MODEL)
     if model is None:
         raise MeasurementError(NO_MODEL)
+    if not isinstance(main.json, list):
+        raise MeasurementError("is no list of layers, or cut off; export it again")
     layers = _layers(companions.find(main, LAYERS))
     times = companions.find(main, TIMES)
     graph = setting.graph_of(model)
@@ -92,9 +94,12 @@ def _layers(file: GivenFile | None) -> dict[str, str]:
     """Metadata of each layer by its name; empty where the file is missing or not detailed."""
     if file is None:
         return {}
+    layers = file.json.get("Layers") if isinstance(file.json, Mapping) else None
+    if not isinstance(layers, list):
+        raise MeasurementError(f"{file.path.name}: is no list of layers, or cut off; export it again")
     return {
         layer["Name"]: layer["Metadata"]
-        for layer in file.json["Layers"]
+        for layer in layers
         if isinstance(layer, Mapping) and isinstance(layer.get("Name"), str) and isinstance(layer.get("Metadata"), str)
     }
 
@@ -117,5 +122,6 @@ def _time_of(entry: Any) -> float | None:
 
 def whole_ms(times: GivenFile) -> list[float]:
     """Compute time of each run in milliseconds (rule 4)."""
-    values = [entry.get("computeMs") for entry in times.json if isinstance(entry, Mapping)]
+    entries = times.json if isinstance(times.json, list) else ()
+    values = [entry.get("computeMs") for entry in entries if isinstance(entry, Mapping)]
     return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < _MOST_MS]

@@ -30,6 +30,9 @@ if ! mkdir results/lock 2>/dev/null; then
     if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null && [ "$boot" = "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ]; then
         fail "process $owner is running this kit already"
     fi
+    # What a killed script was running must not run beside what is measured now.
+    orphan=$(cat results/lock/child 2>/dev/null)
+    [ -n "$orphan" ] && grep -q "$PROGRAM" "/proc/$orphan/cmdline" 2>/dev/null && kill -9 "$orphan" 2>/dev/null
     rm -rf results/lock
     mkdir results/lock 2>/dev/null || fail "another process has just begun this kit"
 fi
@@ -96,6 +99,7 @@ run_program() {
     # shellcheck disable=SC2086
     $limit "$@" >"$folder/log" 2>&1 </dev/null &
     child=$!
+    echo "$child" >results/lock/child
     wait "$child"
     code=$?
     child=
