@@ -20,7 +20,8 @@ on a device. The device needs no Python: a POSIX shell and `{program}`, {runtime
 3. `sh run.sh` - it says how far it is. End it with a key, a kill or the power switch when you like: the next
    `sh run.sh` goes on, no row is lost or done twice. `sh run.sh 600` stops after 600 seconds in all.
 
-Over adb from a computer: put the phone's program into `bin/`, then `sh run-adb.sh [SERIAL]`. On Windows: in Git Bash, or in WSL.
+Over adb from a computer: put the phone's program into `bin/`, then `sh run-adb.sh [SERIAL]`.
+On Windows: in Git Bash, or in WSL.
 Above 80 degrees by the system's own sensors it waits until the device has cooled (`MAX_CELSIUS=95` for another limit).
 
 ## Use it
