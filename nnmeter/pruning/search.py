@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from math import exp, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from nnmeter.comparison.comparison import compare_predictions
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
+from nnmeter.prediction.probability import quantile_ms
 from nnmeter.pruning.bench import PruningBench, Widths, with_width
 from nnmeter.pruning.groups import PrunableGroup, widths_to_try
 from nnmeter.pruning.knapsack import choose_widths
@@ -90,7 +90,7 @@ def prune_to_budget(
     free = [group for group in bench.groups if group not in kept and losses.prunes(group)]
     if not free:
         raise NnmeterError(f"{bench.bench.name}: there is no layer whose channels may go; name fewer layers to keep")
-    target = budget_ms if probability is None else budget_ms * before.latency_ms / _quantile_ms(before, probability)
+    target = budget_ms if probability is None else budget_ms * before.latency_ms / quantile_ms(before.latency_ms, before.probability_within, probability)
     if before.latency_ms <= target:
         return _result(bench, bench.own, losses, (), budget_ms)
     search = _Search(bench, losses, free, narrowest, multiple)
@@ -300,15 +300,3 @@ def _edges(group: PrunableGroup, width: int) -> list[int]:
         if width < above < group.channels and (group.channels - above) % group.block == 0:
             found.add(above)
     return sorted(found)
-
-
-def _quantile_ms(prediction: Any, probability: float) -> float:
-    """The time that the measured one does not exceed with a probability."""
-    low, high = log(prediction.latency_ms) - 5.0, log(prediction.latency_ms) + 5.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        if prediction.probability_within(exp(middle)) < probability:
-            low = middle
-        else:
-            high = middle
-    return exp(high)
