@@ -274,6 +274,7 @@ def _result(
     changed = bench.model(widths)
     after = bench.bench.predict(changed) if widths != bench.own else bench.bench.before
     nothing = _NOTHING * bench.bench.before.latency_ms
+    now = bench.latency_ms(widths) or after.latency_ms
     removals = []
     for place, (group, width) in enumerate(zip(bench.groups, widths, strict=True)):
         if width == group.channels:
@@ -281,10 +282,10 @@ def _result(
         enough = width
         for wider in _edges(group, width):
             taken = bench.latency_ms(with_width(widths, place, wider))
-            if taken is not None and taken <= after.latency_ms + nothing:
+            if taken is not None and taken <= now + nothing:
                 enough = wider
         whole = bench.latency_ms(with_width(widths, place, group.channels))
-        gain = 0.0 if whole is None else whole - after.latency_ms
+        gain = 0.0 if whole is None else whole - now
         loss = None if losses is None else losses.of(group, width)
         removals.append(Removal(group, width, gain, enough, loss))
     comparison = compare_predictions(bench.bench.before, after, bench.bench.confidence)
