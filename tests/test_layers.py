@@ -42,6 +42,7 @@ CORE = (
     ("nnmeter.checks",),
     ("nnmeter.advice",),
     ("nnmeter.pruning",),
+    ("nnmeter.search",),
     ("nnmeter.report",),
     ("nnmeter.lab_door",),
     ("nnmeter.cli",),

@@ -40,7 +40,8 @@ NARROWEST = 0.25  # share of a layer's channels that stays at least
 
 _ROUNDS = 6
 _NEAR = 2  # widths on either side of the point that later rounds look at
-_NOTHING = 0.001  # share of the model's time that counts as no gain
+_NOTHING = 0.001  # share of the model's time that counts as no gain of a group
+_IDLE = 0.1  # share of their part of a removal's gain up to which channels gain nothing
 _TIGHTER = 0.98
 _EDGES = (8, 16, 32, 64)
 
@@ -279,13 +280,14 @@ def _result(
     for place, (group, width) in enumerate(zip(bench.groups, widths, strict=True)):
         if width == group.channels:
             continue
+        whole = bench.latency_ms(with_width(widths, place, group.channels))
+        gain = 0.0 if whole is None else whole - now
         enough = width
         for wider in _edges(group, width):
             taken = bench.latency_ms(with_width(widths, place, wider))
-            if taken is not None and taken <= now + nothing:
+            share = (wider - width) / (group.channels - width)
+            if taken is not None and taken - now <= max(_IDLE * share * gain, nothing if wider == group.channels else 0):
                 enough = wider
-        whole = bench.latency_ms(with_width(widths, place, group.channels))
-        gain = 0.0 if whole is None else whole - now
         loss = None if losses is None else losses.of(group, width)
         removals.append(Removal(group, width, gain, enough, loss))
     comparison = compare_predictions(bench.bench.before, after, bench.bench.confidence)
