@@ -1,12 +1,12 @@
-"""Predicted against measured gains of pruned models, in three steps:
+"""Predicted against measured gains of pruned models, in three steps.
 
     python benchmarks/pruned_models.py make PACK DIR
     nnmeter measure DIR --out DIR/measurements.parquet
     python benchmarks/pruned_models.py compare DIR OUT.csv
 
 `make` prunes every model of `MODELS` in several ways (a share of all its layers, random shares, budgets of the search)
-and writes the pruned models, without weights, with what is predicted. `compare` writes a row a pruned model: the share of
-the original's time that was predicted to be gained, and the share that was measured.
+and writes the pruned models, without weights, with what is predicted. `compare` writes a row a pruned model: the share
+of the original's time that was predicted to be gained, and the share that was measured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the examples share: a data set that ships with scikit-learn, a small training loop, files, and the check at the end."""
+"""What the examples share: a data set that ships with scikit-learn, a training loop, files, and the final check."""
 
 from __future__ import annotations
 

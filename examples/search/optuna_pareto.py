@@ -1,8 +1,8 @@
 """Optuna: accuracy against latency, and accuracy within a budget.
 
-Optuna's tutorial on several objectives trades accuracy against FLOPs, which a device does not take in proportion. Here it
-is the latency on a device. First the Pareto front of both, by NSGA-II or TPE; then, with `--single`, the best accuracy
-within the budget, where candidates over it are given up before they are trained.
+Optuna's tutorial on several objectives trades accuracy against FLOPs, to which time is not in proportion. Here it is
+the latency on a device: the Pareto front of both, by NSGA-II or TPE; or, with `--single`, the best accuracy within the
+budget, where candidates over it are given up before they are trained.
 
     python examples/search/optuna_pareto.py --device ./my-cpu --budget 0.3 --measure
 """
@@ -56,7 +56,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if not found:
         raise SystemExit(f"none of {given.trials} candidates keeps {given.budget:g} ms; give a larger --budget")
     for trial in sorted(found, key=lambda one: one.user_attrs[LATENCY]):
-        print(f"trial {trial.number}: accuracy {trial.values[0]:.3f}, {trial.user_attrs[LATENCY]:.4g} ms, {trial.params}")
+        print(
+            f"trial {trial.number}: accuracy {trial.values[0]:.3f}, {trial.user_attrs[LATENCY]:.4g} ms, {trial.params}"
+        )
     best = max(found, key=lambda one: one.values[0])
     torch.manual_seed(0)
     model = build(optuna.trial.FixedTrial(best.params))

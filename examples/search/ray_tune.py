@@ -1,6 +1,6 @@
 """Ray Tune: the latency is one more metric that a trial reports.
 
-    python examples/search/ray_tune.py --device ./my-cpu --budget 0.3 --measure
+python examples/search/ray_tune.py --device ./my-cpu --budget 0.3 --measure
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "probability": 0.9 if given.measure else None,
         "steps": given.steps,
     }
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, runtime_env={"working_dir": str(Path(__file__).parent)})
+    ray.init(
+        num_cpus=1,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"working_dir": str(Path(__file__).parent)},
+    )
     try:
         tuner = tune.Tuner(trial, param_space=space, tune_config=tune.TuneConfig(num_samples=given.trials))
         results = [result for result in tuner.fit() if result.metrics and result.metrics.get("over_ms", 1.0) <= 0]

@@ -57,12 +57,13 @@ def _shares(context: click.Context, parameter: click.Parameter, values: Sequence
 @click.argument("model")
 @options.device
 @click.option("--budget", callback=_budget, metavar="TIME",
-              help="Find the channels that should go so that MODEL takes at most TIME: 10ms, 1.5s, or 60% of now.")  # fmt: skip
+              help="Find the channels that should go so that MODEL takes at most TIME: 10ms, 1.5s, or 60% of now."
+              )  # fmt: skip
 @click.option("--probability", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="P",
               help="With --budget: the probability that the measured time keeps it, for instance 0.9.")  # fmt: skip
 @click.option("--sensitivity", type=click.Path(path_type=Path), metavar="FILE",
-              help="With --budget: what layers lose where channels go, as JSON, or NNI's table as CSV. Only layers in it "
-              "are pruned. Default: every layer counts the same.")  # fmt: skip
+              help="With --budget: what layers lose where channels go, as JSON, or NNI's table as CSV. Only layers in "
+              "it are pruned. Default: every layer counts the same.")  # fmt: skip
 @click.option("--keep", multiple=True, metavar="LAYER",
               help="With --budget: a layer that keeps its channels. Repeatable.")  # fmt: skip
 @click.option("--narrowest", type=click.FloatRange(0, 1, min_open=True), default=0.25, show_default=True,
@@ -72,7 +73,8 @@ def _shares(context: click.Context, parameter: click.Parameter, values: Sequence
 @click.option("--ratio", "shares", multiple=True, metavar="LAYER=SHARE", callback=_shares,
               help="Share of a layer's channels that goes, in place of a search. Repeatable.")  # fmt: skip
 @click.option("--masks", type=click.Path(path_type=Path), metavar="FILE",
-              help="Masks of layers, 0 where a channel goes, as .npz of arrays `layer.weight`; in place of a search.")  # fmt: skip
+              help="Masks of layers, 0 where a channel goes, as .npz of arrays `layer.weight`; in place of a search."
+              )  # fmt: skip
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write the pruned model as ONNX, without weights.")  # fmt: skip
 @options.input_sizes()
@@ -148,7 +150,12 @@ def _searched(
 
 
 def _given(
-    model: str, predictor: LatencyPredictor, shares: dict[str, float], masks: Path | None, sizes: InputSizes, progress: Any
+    model: str,
+    predictor: LatencyPredictor,
+    shares: dict[str, float],
+    masks: Path | None,
+    sizes: InputSizes,
+    progress: Any,
 ) -> Pruned:
     from nnmeter.pruning import remove_channels
     from nnmeter.pruning.removals import read_masks

@@ -4,8 +4,9 @@ An exporter that leaves the weights out makes inputs of them. A runtime would th
 device would execute other kernels than it does for the model with weights. Rules:
 
 1. Inputs that are named count as constants of their types.
-2. Where none are named, an input is a parameter if it is called as frameworks call them (`conv1.weight`, `bn.running_var`),
-   or if every operator that reads it reads it where a weight goes (`_WEIGHTS`). The first input is data in any case.
+2. Where none are named, an input is a parameter if it is called as frameworks call them (`conv1.weight`,
+   `bn.running_var`), or if every operator that reads it reads it where a weight goes (`_WEIGHTS`). The first input is
+   data in any case.
 3. A parameter has a fixed shape; an input with free dimensions is data.
 """
 
@@ -59,7 +60,9 @@ def with_parameters(model: UnboundModel, names: Iterable[str] | None = None) -> 
                     f"{', '.join(brief(one, 60) for one in list(inputs)[:8])}"
                 )
             if inputs[name].static is None:
-                raise ModelError(f"{model.source}: the parameter '{brief(name, 80)}' has free dimensions; fix its shape")
+                raise ModelError(
+                    f"{model.source}: the parameter '{brief(name, 80)}' has free dimensions; fix its shape"
+                )
     types = {name: inputs[name].static for name in chosen}
     constants = {**model.constants, **{name: kind for name, kind in types.items() if kind is not None}}
     left = tuple([declared for declared in model.inputs if declared.name not in types])

@@ -15,7 +15,9 @@ import numpy as np
 _UNITS = 2000
 
 
-def choose_widths(gains: Sequence[Sequence[float]], losses: Sequence[Sequence[float]], needed: float) -> list[int] | None:
+def choose_widths(
+    gains: Sequence[Sequence[float]], losses: Sequence[Sequence[float]], needed: float
+) -> list[int] | None:
     """The choice of least loss that gains what is needed.
 
     Args:

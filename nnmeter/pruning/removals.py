@@ -46,7 +46,9 @@ def kept_by_masks(model: PrunableModel, masks: Mapping[str, Any]) -> dict[str, K
         kept = _together(model, group, given)
         if not kept.all():
             if not kept.any():
-                raise TransformError(f"{model.graph.source}: masks leave nothing of '{group.name}'; keep a channel of it")
+                raise TransformError(
+                    f"{model.graph.source}: masks leave nothing of '{group.name}'; keep a channel of it"
+                )
             found[group.layers[0]] = kept
     return found
 
@@ -115,7 +117,7 @@ def _of_channels(mask: Any, channels: int, name: str) -> Kept:
         if array.ndim == 0 or array.shape[0] != channels:
             shape = "x".join(map(str, array.shape)) or "a number"
             raise NnmeterError(
-                f"the mask of '{brief(name, 80)}' is {shape}; the layer has {channels} channels, which are its first axis"
+                f"the mask of '{brief(name, 80)}' is {shape}; the layer has {channels} channels, its first axis"
             )
         kept |= (array.reshape(channels, -1) != 0).any(1)
     return kept

@@ -1,10 +1,10 @@
 """Which channels should go so that a model fits a budget on a device, with the least loss.
 
 1. Of each group the widths are tried at which a device has a stair: multiples of what runtimes block by. A width that
-   takes as long as a wider one is left out; a group none of whose widths gains anything is left as it is, and named.
+   takes as long as a wider one is left out; a group none of whose widths gains is left as it is, and named.
 2. What a width gains depends on those of the groups around it. So gains are taken at a point (at first the model as it
-   is), the widths of least loss that gain enough by these are chosen (`knapsack.py`), and the chosen widths are the next
-   point, until it stays or rounds are over. From the second round on, widths near the point are looked at.
+   is), the widths of least loss that gain enough by these are chosen (`knapsack.py`), and they are the next point,
+   until it stays or rounds are over. From the second round on, widths near the point are looked at.
 3. Every point is predicted as a whole model. The one of least loss that keeps the budget counts, and last each group is
    made wider again as long as the budget holds.
 4. A budget with a probability is kept where the prediction's intervals say that the measured time does so.
@@ -91,7 +91,11 @@ def prune_to_budget(
     free = [group for group in bench.groups if group not in kept and losses.prunes(group)]
     if not free:
         raise NnmeterError(f"{bench.bench.name}: there is no layer whose channels may go; name fewer layers to keep")
-    target = budget_ms if probability is None else budget_ms * before.latency_ms / quantile_ms(before.latency_ms, before.probability_within, probability)
+    target = (
+        budget_ms
+        if probability is None
+        else budget_ms * before.latency_ms / quantile_ms(before.latency_ms, before.probability_within, probability)
+    )
     if before.latency_ms <= target:
         return _result(bench, bench.own, losses, (), budget_ms)
     search = _Search(bench, losses, free, narrowest, multiple)
@@ -286,7 +290,9 @@ def _result(
         for wider in _edges(group, width):
             taken = bench.latency_ms(with_width(widths, place, wider))
             share = (wider - width) / (group.channels - width)
-            if taken is not None and taken - now <= max(_IDLE * share * gain, nothing if wider == group.channels else 0):
+            if taken is not None and taken - now <= max(
+                _IDLE * share * gain, nothing if wider == group.channels else 0
+            ):
                 enough = wider
         loss = None if losses is None else losses.of(group, width)
         removals.append(Removal(group, width, gain, enough, loss))

@@ -88,9 +88,7 @@ def _of_csv(data: bytes, source: str) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         for row in rows[1:]:
             reached = [float(cell) for cell in row[1:] if cell.strip()]
-            found[row[0].strip()] = {
-                share: reached[0] - value for share, value in zip(shares, reached, strict=False)
-            }
+            found[row[0].strip()] = {share: reached[0] - value for share, value in zip(shares, reached, strict=False)}
     except (ValueError, IndexError, UnicodeDecodeError, csv.Error):
         raise fault from None
     if not shares or not found:
@@ -134,9 +132,7 @@ class Losses:
         return float(sum(_at(share, *curve) for curve in curves))
 
 
-def _curve(
-    entry: Entry, channels: int, name: str, source: str
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _curve(entry: Entry, channels: int, name: str, source: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Shares from 0 on, and the loss at each."""
     where = f"{source}: the entry of '{brief(name, 80)}'"
     if isinstance(entry, Mapping):

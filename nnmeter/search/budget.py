@@ -86,7 +86,11 @@ class LatencyBudget:
         """
         prediction = self.predictor.predict(model, sizes=self.sizes, name=name)
         latency = prediction.latency_ms
-        counted = latency if self.probability is None else quantile_ms(latency, prediction.probability_within, self.probability)
+        counted = (
+            latency
+            if self.probability is None
+            else quantile_ms(latency, prediction.probability_within, self.probability)
+        )
         return Cost(latency, counted, counted - self.max_ms, prediction)
 
 

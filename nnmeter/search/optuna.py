@@ -61,7 +61,7 @@ class LatencyConstraint(LatencyBudget):
         """A sampler that respects the constraint.
 
         Args:
-            kind: a class of sampler that knows constraints: `NSGAIISampler`, `NSGAIIISampler`, `TPESampler`, `GPSampler`.
+            kind: a class of sampler that knows constraints: `NSGAIISampler`, `TPESampler`, `GPSampler`.
             arguments: what else it takes.
         """
         import optuna

@@ -45,8 +45,8 @@ def pruner_arguments(pruned: Pruned, module: Any) -> dict[str, Any]:
         for name in removal.group.names:
             if name not in parts:
                 raise NnmeterError(
-                    f"the module has no '{name}', which the file '{pruned.model}' has; export the file from this module, "
-                    "with the names of its weights"
+                    f"the module has no '{name}', which '{pruned.model}' has; export the file from this module, with "
+                    "the names of its weights"
                 )
             # Half a channel more, so that no rounding of the product leaves one too many.
             ratios[parts[name]] = (removal.removed + 0.5) / removal.group.channels

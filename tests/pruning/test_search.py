@@ -57,10 +57,15 @@ def test_a_table_of_nni(tmp_path: Path) -> None:
     place = tmp_path / "sensitivity.csv"
     place.write_text("layername,0.25,0.5\nconv1,0.9,0.88\nblock.conv2,0.91,0.7\n")
     entries = read_sensitivity(place).entries
-    assert entries == {"conv1": {0.25: 0.0, 0.5: pytest.approx(0.02)}, "block.conv2": {0.25: 0.0, 0.5: pytest.approx(0.21)}}
+    assert entries == {
+        "conv1": {0.25: 0.0, 0.5: pytest.approx(0.02)},
+        "block.conv2": {0.25: 0.0, 0.5: pytest.approx(0.21)},
+    }
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"conv1": "x"}', '{"conv1": {"a": 1}}', "layername\n", "a,b\nc,d\n"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[1]", '{"conv1": "x"}', '{"conv1": {"a": 1}}', "layername\n", "a,b\nc,d\n"]
+)
 def test_a_file_that_is_no_sensitivity(content: str, tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text(content)
@@ -104,7 +109,9 @@ def test_given_removals(network: Path, predictor: LatencyPredictor) -> None:
         remove_channels(network, predictor)
 
 
-def test_removals_between_stairs_gain_nothing(network: Path, predictor: LatencyPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removals_between_stairs_gain_nothing(
+    network: Path, predictor: LatencyPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A device that blocks channels by 16: 51 of 64 channels take as long as 64, 44 as long as 48."""
     from nnmeter.pruning.bench import PruningBench
 
@@ -115,4 +122,3 @@ def test_removals_between_stairs_gain_nothing(network: Path, predictor: LatencyP
     idle = {r.group.name: (r.enough, r.idle) for r in remove_channels(
         network, predictor, shares={"conv1": 0.2, "block.conv2": 20 / 64}).removals}  # fmt: skip
     assert idle == {"conv1": (64, 12), "block.conv2": (48, 4)}
-

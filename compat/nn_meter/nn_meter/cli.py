@@ -86,7 +86,9 @@ def _predict(given: argparse.Namespace) -> int:
         kind = "onnx" if given.onnx else "nnmeter-ir" if given.nn_meter_ir else "pb"
         models = _files(path, _SUFFIXES[kind])
     for model in models:
-        print(f"[RESULT] predict latency for {os.path.basename(model)}: {predictor.predict(model, kind)} ms", flush=True)
+        print(
+            f"[RESULT] predict latency for {os.path.basename(model)}: {predictor.predict(model, kind)} ms", flush=True
+        )
     return 0
 
 

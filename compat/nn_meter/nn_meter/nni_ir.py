@@ -87,7 +87,9 @@ def _order(graph: Mapping[str, Any], nodes: Mapping[str, Any]) -> tuple[list[str
     for edge in graph["edges"]:
         (head, out), (tail, place) = edge["head"], edge["tail"]
         if tail not in reads or (head not in nodes and head != "_inputs"):
-            raise ModelError(f"nni-ir: an edge goes from '{brief(head, 60)}' to '{brief(tail, 60)}', which are no nodes")
+            raise ModelError(
+                f"nni-ir: an edge goes from '{brief(head, 60)}' to '{brief(tail, 60)}', which are no nodes"
+            )
         if place is not None:
             reads[tail].append((place, (head, out)))
     found = {node: [source for _, source in sorted(inputs, key=lambda one: one[0])] for node, inputs in reads.items()}
@@ -113,7 +115,9 @@ def _operation(graphs: Mapping[str, Any], node: str, operation: Mapping[str, Any
     if kind == "_cell" or operation.get("cell_name"):
         cell = operation.get("cell_name")
         if cell not in graphs:
-            raise ModelError(f"nni-ir: node '{brief(node, 60)}' calls the cell {brief(repr(cell), 60)}, which is not there")
+            raise ModelError(
+                f"nni-ir: node '{brief(node, 60)}' calls the cell {brief(repr(cell), 60)}, which is not there"
+            )
         return _graph(graphs, cell, depth + 1)
     if kind in _PRIMITIVES:
         return _PRIMITIVES[kind](parameters)
@@ -128,9 +132,11 @@ def _operation(graphs: Mapping[str, Any], node: str, operation: Mapping[str, Any
             try:
                 return found(**given)
             except (TypeError, ValueError) as fault:
-                raise ModelError(f"nni-ir: node '{brief(node, 60)}' ({kind}) has other parameters ({brief(fault)})") from fault
+                raise ModelError(
+                    f"nni-ir: node '{brief(node, 60)}' ({kind}) has other parameters ({brief(fault)})"
+                ) from fault
     raise ModelError(
-        f"nni-ir: node '{brief(node, 60)}' is {brief(repr(kind), 80)}, which is neither a class of torch.nn nor an operator"
+        f"nni-ir: node '{brief(node, 60)}' is {brief(repr(kind), 80)}, neither a class of torch.nn nor an operator"
     )
 
 
