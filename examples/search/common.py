@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-SIDE = 32  # of the pictures
+SIDE = 16  # of the pictures
 
 
 def digits() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The 1,797 digits of scikit-learn, enlarged to 32 x 32: pictures and labels to train on, and to test on."""
+    """The 1,797 digits of scikit-learn, enlarged to 16 x 16: pictures and labels to train on, and to test on."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -25,7 +25,7 @@ def digits() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     return pictures[:1200], labels[:1200], pictures[1200:], labels[1200:]
 
 
-def train(model: nn.Module, data: tuple[torch.Tensor, ...], steps: int, rate: float = 3e-3, batch: int = 64) -> float:
+def train(model: nn.Module, data: tuple[torch.Tensor, ...], steps: int, rate: float = 5e-3, batch: int = 32) -> float:
     """Train for some steps; the share of the test pictures that is right then."""
     pictures, labels, test_pictures, test_labels = data
     generator = torch.Generator().manual_seed(0)
@@ -55,7 +55,7 @@ def options(description: str, budget_ms: float, trials: int) -> argparse.Argumen
     parser.add_argument("--device", help="id or path of a device pack; the nearest to this machine if not given")
     parser.add_argument("--budget", type=float, default=budget_ms, metavar="MS", help="latency budget, milliseconds")
     parser.add_argument("--trials", type=int, default=trials, help="candidates that the engine looks at")
-    parser.add_argument("--steps", type=int, default=120, help="steps that each candidate is trained")
+    parser.add_argument("--steps", type=int, default=100, help="steps that each candidate is trained")
     parser.add_argument("--out", type=Path, default=Path("best.onnx"), help="where the model is written")
     parser.add_argument("--measure", action="store_true", help="time the model on this machine in the end")
     return parser

@@ -72,7 +72,7 @@ class LatencyBudget:
         self.max_ms = float(max_ms)
         self.probability = probability
         self.sizes = sizes
-        self.predictor = _predictor(device)
+        self.predictor = predictor_of_device(device)
 
     def cost(self, model: Any, name: str | None = None) -> Cost:
         """What a model costs.
@@ -94,7 +94,8 @@ class LatencyBudget:
         return Cost(latency, counted, counted - self.max_ms, prediction)
 
 
-def _predictor(device: Any) -> LatencyPredictor:
+def predictor_of_device(device: Any) -> LatencyPredictor:
+    """The predictor of a device, however it is named; of the pack nearest to this machine for None."""
     from nnmeter.devices import DevicePack
     from nnmeter.prediction.predict import LatencyPredictor, load_predictor, predictor_of
 
