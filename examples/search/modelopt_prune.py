@@ -1,6 +1,6 @@
 """NVIDIA ModelOpt: prune by FastNAS to a latency that is predicted for a device.
 
-    python examples/search/modelopt_prune.py --device ./my-cpu --budget 0.6 --measure
+python examples/search/modelopt_prune.py --device ./my-cpu --budget 0.6 --measure
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Olive: onnxruntime's own optimizer for models, judged by the latency of a device that is not at hand.
 
-Olive runs its passes over an ONNX model (here transformations of graphs, and dynamic quantization) and keeps the outputs that
-its evaluator says are fast enough; the evaluator is a prediction.
+Olive runs its passes over an ONNX model (here transformations of graphs, and dynamic quantization) and keeps the
+outputs that its evaluator says are fast enough; the evaluator is a prediction.
 
     python examples/search/olive_search.py --device ./my-cpu --budget 0.3 --measure
 """
@@ -18,7 +18,7 @@ from common import export, finish, options
 from torch import nn
 
 from nnmeter.prediction.predict import load_predictor
-from nnmeter.search.olive import METRIC, evaluator
+from nnmeter.search.olive_metric import METRIC, evaluator
 
 SHAPE = (1, 128)
 

@@ -25,8 +25,10 @@ _MOVED = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit code: 2 for bad input."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in _MOVED:
+        sys.exit(_moved(words[0], _MOVED[words[0]]))
+    given = _parser().parse_args(words)
     try:
         code = given.run(given)
     except (NnmeterError, OSError) as fault:
@@ -60,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     get_ir.set_defaults(run=_get_ir)
 
     for verb, instead in _MOVED.items():
-        moved = verbs.add_parser(verb, help=f"moved: {instead}")
-        moved.add_argument("rest", nargs=argparse.REMAINDER)
-        moved.set_defaults(run=lambda given, verb=verb, instead=instead: _moved(verb, instead))
+        verbs.add_parser(verb, help=f"moved: {instead}")
     return parser
 
 

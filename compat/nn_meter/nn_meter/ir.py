@@ -13,8 +13,8 @@ import numpy as np
 from nnmeter import UnboundModel
 from nnmeter.binding.bind import bind_shapes
 
-# An input of these that holds whole numbers is an attribute, by its place: pads of Pad, the shape of Reshape.
 _INPUT = "Placeholder"
+_WINDOWS = frozenset({"Conv", "ConvTranspose"})
 
 
 def graph_to_ir(model: UnboundModel) -> dict[str, Any]:
@@ -35,7 +35,10 @@ def graph_to_ir(model: UnboundModel) -> dict[str, Any]:
             continue
         shapes = [[list(graph.types[name].shape) for name in names if name in graph.types]
                   for names in (read, node.outputs)]  # fmt: skip
-        entry = _entry(node.name, node.op_type, _attributes(node.attributes), *shapes)
+        attributes = _attributes(node.attributes)
+        if node.op_type in _WINDOWS and "kernel_shape" not in attributes:
+            attributes["kernel_shape"] = list(graph.types[node.inputs[1]].shape[2:])  # ONNX lets the weight say it
+        entry = _entry(node.name, node.op_type, attributes, *shapes)
         entry["inbounds"] = list(dict.fromkeys(writer[name] for name in read))
         found[node.name] = entry
         for one in entry["inbounds"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from nn_meter.models import read_any
@@ -50,6 +51,10 @@ def load_latency_predictor(predictor_name: str, predictor_version: float | None 
         UnknownPredictorError: there is none of this name and version.
     """
     load_predictor_config(predictor_name, predictor_version)
+    if "nni.nas.profiler.pytorch.nn_meter" in sys.modules:
+        from nn_meter.nni import lighten
+
+        lighten()
     try:
         predictor = load_predictor(predictor_name)
     except DeviceError as fault:

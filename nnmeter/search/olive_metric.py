@@ -87,6 +87,9 @@ def _register() -> None:
     from olive.evaluator.olive_evaluator import OliveEvaluator
     from olive.evaluator.registry import Registry
 
+    if Registry.get(EVALUATOR) is not None:
+        return  # Olive runs a user script once for each place that names it
+
     @Registry.register(EVALUATOR)
     class NnmeterEvaluator(OliveEvaluator):  # type: ignore[misc]
         """Rule 2."""
@@ -101,7 +104,9 @@ def _register() -> None:
             found = {}
             for metric in metrics:
                 if metric.name != METRIC:
-                    raise NnmeterError(f"{metric.name}: this evaluator knows '{METRIC}' only; use Olive's own for others")
+                    raise NnmeterError(
+                        f"{metric.name}: this evaluator knows '{METRIC}' only; use Olive's own for others"
+                    )
                 found[metric.name] = {
                     sub.name: SubMetricResult(value=value, priority=sub.priority, higher_is_better=sub.higher_is_better)
                     for sub in metric.sub_types
