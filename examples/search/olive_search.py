@@ -18,7 +18,7 @@ from common import export, finish, options
 from torch import nn
 
 from nnmeter.prediction.predict import load_predictor
-from nnmeter.search.olive_metric import METRIC, evaluator
+from nnmeter.search.olive_metric import evaluator
 
 SHAPE = (1, 128)
 
@@ -35,32 +35,32 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     given = options(__doc__.splitlines()[0], budget_ms=0.3, trials=1).parse_args(arguments)
     device = str(Path(given.device).resolve()) if given.device and Path(given.device).exists() else given.device
     predictor = load_predictor(device)
+    transform, quantize = {"type": "OnnxPeepholeOptimizer"}, {"type": "OnnxDynamicQuantization"}
+    found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         before = export(build(), Path(folder) / "model.onnx", SHAPE)
-        config = {
-            "input_model": {"type": "OnnxModel", "model_path": str(before)},
-            "systems": {"local": {"type": "LocalSystem", "accelerators": [
-                {"device": "cpu", "execution_providers": ["CPUExecutionProvider"]}]}},
-            "evaluators": {"predicted": evaluator(device, given.budget)},
-            "passes": {
-                "transform": [{"type": "OnnxPeepholeOptimizer"}],
-                "quantize": [{"type": "OnnxDynamicQuantization"}],
-            },
-            "search_strategy": {"execution_order": "joint", "sampler": "sequential"},
-            "evaluator": "predicted",
-            "host": "local", "target": "local",
-            "cache_dir": str(Path(folder) / "cache"), "output_dir": str(Path(folder) / "out"),
-        }  # fmt: skip
-        output = olive.run(config)
-        found = {str(one.model_path): one.metrics_value for one in output.get_output_models()} if output else {}
-        if not found:
+        for name, passes in (("plain", [transform]), ("int8", [transform, quantize])):
+            # One run each: the search strategy of olive-ai 0.13.0 fails where two candidates share a pass.
+            output = olive.run({
+                "input_model": {"type": "OnnxModel", "model_path": str(before)},
+                "systems": {"local": {"type": "LocalSystem", "accelerators": [
+                    {"device": "cpu", "execution_providers": ["CPUExecutionProvider"]}]}},
+                "evaluators": {"predicted": evaluator(device, given.budget)},
+                "passes": {one["type"]: one for one in passes},
+                "evaluator": "predicted", "host": "local", "target": "local",
+                "cache_dir": str(Path(folder) / "cache"), "output_dir": str(Path(folder) / name),
+            })  # fmt: skip
+            model = output.get_output_models()[0]
+            found[model.model_path] = model.metrics_value["latency-avg"]["value"]
+            print(f"{name}: {found[model.model_path]:.4g} ms")
+        kept = [path for path, latency in found.items() if latency <= given.budget]
+        if not kept:
             raise SystemExit(f"no model that Olive made keeps {given.budget:g} ms; give a larger --budget")
-        best = min(found, key=lambda path: predictor.predict(path).latency_ms)
-        shutil.copy(best, given.out)
+        shutil.copy(kept[0], given.out)  # the first keeps most of the precision
         before_ms = predictor.predict(before).latency_ms
     after = predictor.predict(given.out).latency_ms
     result = finish(given.out, after, given.budget, given.measure)
-    return {**result, "before_ms": before_ms, "metric": METRIC, "outputs": len(found)}
+    return {**result, "before_ms": before_ms, "outputs": len(found)}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Olive: predicted latency as a metric of its searches, and an evaluator that knows no other.
 
-1. A custom metric beside others: `latency_metric(device, max_ms)` is an entry of `metrics` in the configuration of an
-   evaluator. Olive calls `evaluate_latency` of this file.
-2. Where latency is all that is asked, the evaluator `NnmeterEvaluator` needs neither data nor a session: importing this
-   module registers it, as `user_script` of an evaluator's configuration does.
+1. `evaluator(device, max_ms)` is the configuration of an evaluator that answers Olive's own latency metric with a
+   prediction. It needs neither data nor a session. Importing this module registers it with Olive, as `user_script` of
+   the configuration does. A prediction is the mean and the median of runs; it knows no other percentile.
+2. `latency_metric(device, max_ms)` is a custom metric, to stand beside others in any evaluator's configuration. Olive
+   calls `evaluate_latency` of this file for it. (olive-ai 0.13.0 cannot write a custom metric into its cache, whosever
+   it is, so that `olive run` fails with one.)
 """
 
 from __future__ import annotations
@@ -20,10 +22,29 @@ if TYPE_CHECKING:
 METRIC = "nnmeter_latency"
 EVALUATOR = "NnmeterEvaluator"
 _SUB = "latency_ms"
+_KNOWN = frozenset({_SUB, "avg", "p50"})
+
+
+def evaluator(device: str | None = None, max_ms: float | None = None) -> dict[str, Any]:
+    """The configuration of an evaluator whose latency is predicted (rule 1).
+
+    Args:
+        device: id or path of a device pack; the pack nearest to this machine if not given.
+        max_ms: what a model may take, in milliseconds; a goal of the search.
+    """
+    sub: dict[str, Any] = {"name": "avg", "priority": 1}
+    if max_ms is not None:
+        sub["goal"] = {"type": "threshold", "value": max_ms}
+    return {
+        "type": EVALUATOR,
+        "type_args": {"predicted_device": device},
+        "user_script": os.path.abspath(__file__),
+        "metrics": [{"name": "latency", "type": "latency", "sub_types": [sub]}],
+    }
 
 
 def latency_metric(device: str | None = None, max_ms: float | None = None, priority: int = 1) -> dict[str, Any]:
-    """A metric for the configuration of an evaluator (rule 1).
+    """A metric for the configuration of an evaluator (rule 2).
 
     Args:
         device: id or path of a device pack; the pack nearest to this machine if not given.
@@ -42,16 +63,6 @@ def latency_metric(device: str | None = None, max_ms: float | None = None, prior
             "evaluate_func": "evaluate_latency",
             "evaluate_func_kwargs": {"predicted_device": device},
         },
-    }
-
-
-def evaluator(device: str | None = None, max_ms: float | None = None) -> dict[str, Any]:
-    """The configuration of an evaluator that asks for nothing but predicted latency (rule 2)."""
-    return {
-        "type": EVALUATOR,
-        "type_args": {"predicted_device": device},
-        "user_script": os.path.abspath(__file__),
-        "metrics": [latency_metric(device, max_ms)],
     }
 
 
@@ -92,7 +103,7 @@ def _register() -> None:
 
     @Registry.register(EVALUATOR)
     class NnmeterEvaluator(OliveEvaluator):  # type: ignore[misc]
-        """Rule 2."""
+        """Rule 1."""
 
         def __init__(self, predicted_device: str | None = None, **more: Any) -> None:
             super().__init__(**more)
@@ -103,9 +114,11 @@ def _register() -> None:
             value = evaluate_latency(model, predicted_device=self.predicted_device)[_SUB]
             found = {}
             for metric in metrics:
-                if metric.name != METRIC:
+                unknown = [str(sub.name) for sub in metric.sub_types if str(sub.name) not in _KNOWN]
+                if (str(metric.type) != "latency" and metric.name != METRIC) or unknown:
+                    asked = f"{metric.name} ({', '.join(unknown)})" if unknown else metric.name
                     raise NnmeterError(
-                        f"{metric.name}: this evaluator knows '{METRIC}' only; use Olive's own for others"
+                        f"{asked}: this evaluator predicts latency, avg or p50; use Olive's own for others"
                     )
                 found[metric.name] = {
                     sub.name: SubMetricResult(value=value, priority=sub.priority, higher_is_better=sub.higher_is_better)
