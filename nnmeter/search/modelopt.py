@@ -53,7 +53,7 @@ def _register() -> None:
     if RUNTIME in RuntimeRegistry._runtime_client_lookup:
         return
 
-    class PredictedRuntime(RuntimeClient):  # type: ignore[misc]
+    class PredictedRuntime(RuntimeClient):
         """Rule 2."""
 
         @property

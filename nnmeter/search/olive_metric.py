@@ -102,7 +102,7 @@ def _register() -> None:
         return  # Olive runs a user script once for each place that names it
 
     @Registry.register(EVALUATOR)
-    class NnmeterEvaluator(OliveEvaluator):  # type: ignore[misc]
+    class NnmeterEvaluator(OliveEvaluator):
         """Rule 1."""
 
         def __init__(self, predicted_device: str | None = None, **more: Any) -> None:
