@@ -39,7 +39,8 @@ MULTIPLE = 8  # of which widths are multiples
 NARROWEST = 0.25  # share of a layer's channels that stays at least
 
 _ROUNDS = 6
-_NEAR = 2  # widths on either side of the point that later rounds look at
+_FEW_GROUPS = 30
+_FIRST_WIDTHS = 300  # that the first round tries about, of all groups; of one, 4 to 10
 _NOTHING = 0.001  # share of the model's time that counts as no gain of a group
 _IDLE = 0.1  # share of their part of a removal's gain up to which channels gain nothing
 _TIGHTER = 0.98
@@ -169,10 +170,12 @@ class _Search:
         self.useless: tuple[PrunableGroup, ...] = ()
         total = bench.bench.before.latency_ms
         useless = []
+        most = min(max(_FIRST_WIDTHS // len(free), 4), 10)
+        self._near = 2 if len(free) <= _FEW_GROUPS else 1  # widths on either side of a point that later rounds look at
         self.options: dict[int, tuple[int, ...]] = {}  # by the place of a group, the widths that gain (rule 1)
         for group in free:
             place = bench.place(group)
-            widths = self._stair(place, widths_to_try(group, narrowest, multiple), _NOTHING * total)
+            widths = self._stair(place, widths_to_try(group, narrowest, multiple, most), _NOTHING * total)
             if len(widths) > 1:
                 self.options[place] = widths
             else:
@@ -231,7 +234,7 @@ class _Search:
         tables: list[tuple[int, list[int], list[float]]] = []
         for place, options in self.options.items():
             at = options.index(point[place])
-            near = options if everywhere else options[max(at - _NEAR, 0) : at + _NEAR + 1]
+            near = options if everywhere else options[max(at - self._near, 0) : at + self._near + 1]
             taken = [(width, self.bench.latency_ms(with_width(point, place, width))) for width in near]
             known = [(width, ms) for width, ms in taken if ms is not None]
             tables.append((place, [width for width, _ in known], [ms for _, ms in known]))
