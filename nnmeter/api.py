@@ -36,13 +36,16 @@ def predict(
     strict: bool = False,
     confidence: float = 0.9,
     name: str | None = None,
+    example_inputs: Any = None,
+    example_kwargs: Mapping[str, Any] | None = None,
 ) -> Prediction:
     """Predict how long a model takes on a device.
 
     It reads the device's pack each time; for many models take `load_predictor` once, or `predict_many`.
 
     Args:
-        model: path, bytes, binary file object, `onnx.ModelProto`, `UnboundModel` or `Graph`.
+        model: path, bytes, binary file object, `onnx.ModelProto`, `UnboundModel` or `Graph`; or, of torch, a module, a
+            `torch.export.ExportedProgram`, a `torch.onnx.ONNXProgram` or an `onnx_ir.Model`.
         device: id or path of a device pack, the pack, or a predictor; the pack nearest to this machine if not given.
         dims: sizes of the dimensions that the model leaves free, by name.
         shapes: whole shapes of inputs, by input name.
@@ -53,6 +56,9 @@ def predict(
         strict: raise where a kernel is outside of the trained range, instead of guessing.
         confidence: of the interval: 0.5, 0.8, 0.9 or 0.95.
         name: what to call the model, in place of its path or of the name in its file.
+        example_inputs: what the model is called with: a tensor, a tuple of the positional arguments, or a mapping of
+            the keyword arguments. A module of torch needs them; of any other model they bind the free dimensions.
+        example_kwargs: keyword arguments beside them.
 
     Returns:
         The prediction: time and interval in milliseconds, and every kernel with its price.
@@ -62,8 +68,27 @@ def predict(
         DeviceError: the device is unknown, or its pack is damaged.
         CoverageError: `strict`, and a kernel is outside of the trained range.
     """
-    given = sizes.updated(dims, shapes, assume, values, trips)
-    return _predictor(device).predict(model, strict=strict, confidence=confidence, sizes=given, name=name)
+    predictor = _predictor(device)
+    model, bound = _called_with(model, example_inputs, example_kwargs, name)
+    given = sizes.updated({**bound, **(dims or {})}, shapes, assume, values, trips)
+    return predictor.predict(model, strict=strict, confidence=confidence, sizes=given, name=name)
+
+
+def _called_with(
+    model: Any, example_inputs: Any, example_kwargs: Mapping[str, Any] | None, name: str | None
+) -> tuple[Any, Mapping[str, int]]:
+    """The model, read where examples say something of it, and the sizes of free dimensions that they bind."""
+    from nnmeter.formats import read_model
+    from nnmeter.formats.examples import bind_examples, examples_of
+    from nnmeter.formats.torch_models import kind_of, own_examples
+
+    kind = kind_of(model)
+    examples = examples_of(example_inputs, example_kwargs) or own_examples(model, kind)
+    if examples is None and kind is None:
+        return model, {}
+    path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
+    unbound = read_model(model, name or path, examples)
+    return unbound, bind_examples(unbound, examples) if examples is not None and unbound.free_dimensions else {}
 
 
 def compare(
@@ -263,19 +288,28 @@ def load_model(
     return bind_shapes(read_model(source, name), sizes.updated(dims, shapes, assume, values, trips))
 
 
-def read_model(source: Any, name: str | None = None) -> UnboundModel:
+def read_model(
+    source: Any,
+    name: str | None = None,
+    *,
+    example_inputs: Any = None,
+    example_kwargs: Mapping[str, Any] | None = None,
+) -> UnboundModel:
     """Read a model as its file states it, its dimensions possibly free; `load_model` and `predict` take the result.
 
     Args:
-        source: path, bytes, binary file object or `onnx.ModelProto`.
+        source: path, bytes, binary file object or `onnx.ModelProto`; or a model of torch, as `predict` takes it.
         name: what to call the model, in place of the stem of its path or of the name in its file.
+        example_inputs: what a module of torch is called with, as in `predict`.
+        example_kwargs: keyword arguments beside them.
 
     Raises:
         ModelError: it cannot be read as a model.
     """
     from nnmeter import formats
+    from nnmeter.formats.examples import examples_of
 
-    return formats.read_model(source, name)
+    return formats.read_model(source, name, examples_of(example_inputs, example_kwargs))
 
 
 def detect_kernels(

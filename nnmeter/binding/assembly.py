@@ -42,16 +42,22 @@ class Assembly:
         self._values: dict[str, np.ndarray[Any, Any]] = {}
         self._scalars: dict[float, str] = {}
 
-    def input(self, name: str, shape: Sequence[int]) -> str:
-        """Add an input of float32 and return its name."""
+    def input(self, name: str, shape: Sequence[int], dtype: str = "float32") -> str:
+        """Add an input and return its name."""
         self._taken.add(name)
-        self.inputs.append(DeclaredType(name, "float32", tuple(shape)))
+        self.inputs.append(DeclaredType(name, dtype, tuple(shape)))
         return name
 
-    def weight(self, shape: Sequence[int]) -> str:
-        """Add a constant of float32 whose value does not matter and return its name."""
+    def weight(self, shape: Sequence[int], dtype: str = "float32") -> str:
+        """Add a constant whose value does not matter and return its name."""
         name = self._fresh(f"weight_{len(self._constants)}")
-        self._constants[name] = check_size(TensorType("float32", tuple(shape)))
+        self._constants[name] = check_size(TensorType(dtype, tuple(shape)))
+        return name
+
+    def constant(self, value: np.ndarray[Any, Any], dtype: str) -> str:
+        """Add a constant whose value may matter and return its name."""
+        name = self.weight(value.shape, dtype)
+        self._values[name] = value
         return name
 
     def integers(self, values: Sequence[int]) -> str:
@@ -74,12 +80,12 @@ class Assembly:
         return self.add_all(op_type, inputs, attributes, 1)[0]
 
     def add_all(
-        self, op_type: str, inputs: Sequence[str], attributes: Mapping[str, Any] | None, count: int
+        self, op_type: str, inputs: Sequence[str], attributes: Mapping[str, Any] | None, count: int, domain: str = ""
     ) -> tuple[str, ...]:
         """Add an operator of `count` outputs and return what it writes."""
         name = self._fresh(self.stem or f"{op_type}_{len(self._nodes)}")
         outputs = (name,) if count == 1 else tuple([f"{name}:{position}" for position in range(count)])
-        self._nodes.append(Node(op_type, "", name, tuple(inputs), outputs, dict(attributes or {})))
+        self._nodes.append(Node(op_type, domain, name, tuple(inputs), outputs, dict(attributes or {})))
         return outputs
 
     def _fresh(self, name: str) -> str:
