@@ -116,8 +116,13 @@ class TfliteModel:
 
     def read_stored(self, place: int) -> str:
         """A tensor in the order that the file has it in (rule 1)."""
-        name = self.read(place)
-        return self.reshape(name, self.tensor(place).type.shape) if place in self._maps else name
+        return self.read_as(place, self.tensor(place).type.shape) if place in self._maps else self.read(place)
+
+    def read_as(self, place: int, shape: Sequence[int]) -> str:
+        """A view of a tensor as an operator computes with it; of integers where it is quantized."""
+        if place not in self._stored or self.tensor(place).scales > 1:
+            return self.reshape(self.read(place), shape)
+        return self._dequantized(self.reshape(self._stored[place], shape), self.tensor(place), 0)
 
     def read_beside(self, place: int, other: int) -> str:
         """A tensor that is broadcast to another one, which may be a map of more dimensions."""
@@ -130,7 +135,7 @@ class TfliteModel:
         beside = turned((*(1,) * (rank - len(shape)), *shape))
         if place in self._constants:
             return self._constant(self.tensor(place), beside)
-        return self.reshape(self.read(place), beside)
+        return self.read_as(place, beside)
 
     def weight(self, place: int, shape: Sequence[int], axis: int = 0) -> str:
         """A weight in the shape that ONNX has it in, `axis` that of the outputs (rule 3)."""
@@ -138,7 +143,7 @@ class TfliteModel:
         if prod(shape) != tensor.type.elements:
             raise self.fault(f"weights of {tensor.type}, not of {'x'.join(map(str, shape))}")
         if place not in self._constants:
-            return self.reshape(self.read_stored(place), shape)
+            return self.read_as(place, shape)
         if not tensor.quantized:
             return self.assembly.weight(shape, tensor.type.dtype if tensor.type.dtype in _FLOATS else "float32")
         return self._dequantized(self.assembly.weight(shape, tensor.type.dtype), tensor, axis)
@@ -159,16 +164,24 @@ class TfliteModel:
             raise self.fault(f"no constant whole numbers as its input {position}")
         return tuple(int(v) for v in value.ravel())
 
-    def write(self, place: int, name: str, activation: int = 0) -> None:
-        """Let a tensor be what an operator has computed, with an activation behind it (rules 2 and 4)."""
+    def write(self, place: int, name: str, activation: int = 0, view: Sequence[int] | None = None) -> None:
+        """Let a tensor be what an operator has computed, with an activation behind it, perhaps in another view."""
         if activation:
             name = self.activated(name, activation)
         tensor = self.tensor(place)
         if tensor.quantized:
             scale, zero, axis = self._scale(tensor, self._scaled_axis(place))
-            self._stored[place] = self.assembly.add("QuantizeLinear", [name, scale, zero], axis)
+            stored = self.assembly.add("QuantizeLinear", [name, scale, zero], axis)
+            self._stored[place] = stored if view is None else self.reshape(stored, view)
         else:
-            self._known[place] = name
+            self._known[place] = name if view is None else self.reshape(name, view)
+
+    def write_view(self, place: int, source: int) -> None:
+        """Let a tensor be a view of another one: the same integers where both are quantized."""
+        if source in self._stored and self.tensor(place).quantized:
+            self._stored[place] = self.reshape(self._stored[source], self.shape(place))
+        else:
+            self.write(place, self.reshape(self.read(source), self.shape(place)))
 
     def activated(self, name: str, activation: int) -> str:
         """What the activation of an operator makes of its result (rule 4)."""
@@ -180,7 +193,7 @@ class TfliteModel:
 
     def write_stored(self, place: int, name: str) -> None:
         """The same for a result in the order of the file."""
-        self.write(place, self.reshape(name, self.shape(place)) if place in self._maps else name)
+        self.write(place, name, view=self.shape(place) if place in self._maps else None)
 
     def declare(self, name: str, dtype: str, shape: Sequence[int]) -> None:
         """Say what the type of a result is, for an operator that ONNX does not know."""

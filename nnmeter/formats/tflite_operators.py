@@ -122,14 +122,17 @@ def _reduce(op_type: str) -> Rule:
         source, place = operator.inputs[0], operator.outputs[0]
         axes = sorted({model.axis(source, axis) for axis in model.values(operator, 1)})
         kept = bool(_option(operator, 0))
-        keeps_order = kept or not model.is_map(place)
-        names = [model.read(source), model.assembly.integers(axes)]
-        if model.is_map(source) and not kept and 1 not in axes and len(axes) < len(model.shape(source)) - 2:
+        if model.is_map(source) and axes == list(range(2, len(model.shape(source)))):
+            names = [model.read(source), model.assembly.integers(axes)]  # of the whole map, as a pool: then a view
+            result = model.assembly.add(op_type, names, {"keepdims": 1})
+            model.write(place, result, view=None if kept and model.is_map(place) else model.shape(place))
+        elif kept and model.is_map(source) == model.is_map(place):
+            names = [model.read(source), model.assembly.integers(axes)]
+            model.write(place, model.assembly.add(op_type, names, {"keepdims": 1}))
+        else:
             stored = sorted({axis % len(model.shape(source)) for axis in model.values(operator, 1)})
-            names = [model.read_stored(source), model.assembly.integers(stored)]  # channels would come to lie first
-            keeps_order = False
-        result = model.assembly.add(op_type, names, {"keepdims": int(kept)})
-        (model.write if keeps_order else model.write_stored)(place, result)
+            names = [model.read_stored(source), model.assembly.integers(stored)]
+            model.write_stored(place, model.assembly.add(op_type, names, {"keepdims": int(kept)}))
 
     return rule
 
@@ -176,7 +179,7 @@ def _view(model: TfliteModel, operator: TfliteOperator) -> None:
     if model.is_constant(source):
         model.write_constant(place)
         return
-    model.write(place, model.reshape(model.read(source), model.shape(place)))
+    model.write_view(place, source)
 
 
 def _concat(model: TfliteModel, operator: TfliteOperator) -> None:
@@ -279,7 +282,7 @@ def _cut(
     limited = [min(max(end, -(2**62)), 2**62) for end in ends]
     names = [model.read(source), integers(begins), integers(limited), integers(axes), integers(steps)]
     result = model.assembly.add("Slice", names)
-    model.write(place, model.reshape(result, model.shape(place)) if removed else result)
+    model.write(place, result, view=model.shape(place) if removed else None)
 
 
 def _gather(model: TfliteModel, operator: TfliteOperator) -> None:
@@ -298,7 +301,7 @@ def _pack(model: TfliteModel, operator: TfliteOperator) -> None:
     shape = model.tensor(place).type.shape
     axis = _option(operator, 1, "i") % max(len(shape), 1)
     part = (*shape[:axis], 1, *shape[axis + 1 :])
-    names = [model.reshape(model.read_stored(source), part) for source in operator.inputs]
+    names = [model.read_as(source, part) for source in operator.inputs]
     model.write_stored(place, model.assembly.add("Concat", names, {"axis": axis}))
 
 
@@ -314,7 +317,7 @@ def _unpack(model: TfliteModel, operator: TfliteOperator) -> None:
         "Split", [name, model.assembly.integers([1] * count)], {"axis": axis}, count
     )  # fmt: skip
     for place, part in zip(operator.outputs, parts, strict=True):
-        model.write(place, model.reshape(part, model.shape(place)))
+        model.write(place, part, view=model.shape(place))
 
 
 def _tile(model: TfliteModel, operator: TfliteOperator) -> None:

@@ -140,18 +140,14 @@ def fully_connected(model: TfliteModel, operator: TfliteOperator) -> None:
     if len(shape) != 2 or not shape[1] or kind.elements % shape[1]:
         raise model.fault(f"weights of {model.tensor(weight).type} beside {kind}")
     rows = (kind.elements // shape[1], shape[1])
-    data = model.read_stored(source) if kind.shape == rows else model.reshape(model.read(source), rows)
+    data = model.read_stored(source) if kind.shape == rows else model.read_as(source, rows)
     operands = [data, model.weight(weight, shape), *model.bias(operator, 2, shape[0])]
     result = model.assembly.add("Gemm", operands, {"transB": 1})
     activation = 0 if operator.options is None else operator.options.number(0, "b")
     written = model.shape(operator.outputs[0])
     if prod(written) != rows[0] * shape[0]:
         raise model.fault(f"the result {model.tensor(operator.outputs[0]).type}, not {rows[0]} rows of {shape[0]}")
-    if written != (rows[0], shape[0]):
-        if activation:  # the activation is of the product, the view behind it of both
-            result, activation = model.activated(result, activation), 0
-        result = model.reshape(result, written)
-    model.write(operator.outputs[0], result, activation)
+    model.write(operator.outputs[0], result, activation, None if written == (rows[0], shape[0]) else written)
 
 
 def batch_matmul(model: TfliteModel, operator: TfliteOperator) -> None:

@@ -8,8 +8,8 @@ Rules:
 1. A module is exported by `torch.onnx.export(dynamo=True)`, as a file of it would be, with the sizes of its example
    inputs; nothing is written. It is exported in evaluation mode, whatever mode it is in, and left in that mode.
 2. Weights are not needed: modules on the `meta` device and in `FakeTensorMode` are exported as well. Before the
-   exporter's optimizer runs, every larger tensor loses its value, so that the optimizer neither folds nor copies it;
-   runtimes fold what it would have folded.
+   exporter's optimizer runs, parameters and larger tensors lose their values, so that it neither folds nor copies
+   them; runtimes fold what it would have folded.
 3. What cannot be exported is a `ModelError` of one line: the exporter's own reason, without its stack.
 """
 
@@ -32,13 +32,14 @@ MODULE, EXPORTED, PROGRAM, IR = "torch.nn.Module", "torch.export.ExportedProgram
 
 # What an object is by a class of its: the name of the class, and what the name of its module begins with.
 _CLASSES: dict[str, tuple[str, str]] = {
-    MODULE: ("Module", "torch.nn.modules.module"),
+    MODULE: ("Module", "torch.nn.modules.module."),
     EXPORTED: ("ExportedProgram", "torch.export."),
     PROGRAM: ("ONNXProgram", "torch.onnx."),
     IR: ("Model", "onnx_ir."),
 }
 
 _FOLDED_ELEMENTS = 8192  # the exporter's optimizer folds constants up to this size, and looks at no larger one
+_KIND = "pkg.torch.export.graph_signature.InputSpec.kind"  # metadata of an initializer
 _LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 _INSTALL = "pip install 'nnmeter[torch]'"
 
@@ -121,7 +122,8 @@ def _drop_values(model: Any) -> None:
     """Rule 2."""
     for value in model.graph.initializers.values():
         known = value.const_value
-        if known is not None and (not has_data(known) or elements(known.shape) > _FOLDED_ELEMENTS):
+        parameter = value.metadata_props.get(_KIND) == "PARAMETER"
+        if known is not None and (parameter or not has_data(known) or elements(known.shape) > _FOLDED_ELEMENTS):
             if value.shape is None:
                 value.shape = known.shape
             if value.dtype is None:

@@ -54,12 +54,43 @@ def test_no_import_of_torch_comes_with_other_models() -> None:
     subprocess.run([sys.executable, "-c", code, str(ZOO / "mobilenet_v2-224.onnx")], check=True)
 
 
+@pytest.fixture
+def ir() -> Any:
+    return pytest.importorskip("onnx_ir")
+
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    pytest.importorskip("onnxscript")
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def net(torch) -> Any:
+    class Block(torch.nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(width, width, 3, padding=1, bias=False)
+            self.norm = torch.nn.BatchNorm2d(width)
+
+        def forward(self, x, scale=None):
+            y = torch.relu(self.norm(self.conv(x)))
+            return y if scale is None else y * scale
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = Block(16), Block(16)
+            self.head = torch.nn.Linear(16, 300)
+
+        def forward(self, x, scale=None):
+            return self.head(self.second(self.first(x), scale).mean((2, 3)))
+
+    return Net()
+
+
 class TestIrModel:
     """An `onnx_ir.Model`, which needs onnx-ir alone."""
-
-    @pytest.fixture
-    def ir(self) -> Any:
-        return pytest.importorskip("onnx_ir")
 
     def test_it_is_priced_as_its_file(self, ir, small_pack) -> None:
         from tests.conftest import make_small_model
@@ -94,34 +125,6 @@ class TestIrModel:
 
 class TestTorch:
     """Modules and exported programs, with torch itself."""
-
-    @pytest.fixture(scope="class")
-    def torch(self) -> Any:
-        pytest.importorskip("onnxscript")
-        return pytest.importorskip("torch")
-
-    @pytest.fixture(scope="class")
-    def net(self, torch) -> Any:
-        class Block(torch.nn.Module):
-            def __init__(self, width: int) -> None:
-                super().__init__()
-                self.conv = torch.nn.Conv2d(width, width, 3, padding=1, bias=False)
-                self.norm = torch.nn.BatchNorm2d(width)
-
-            def forward(self, x, scale=None):
-                y = torch.relu(self.norm(self.conv(x)))
-                return y if scale is None else y * scale
-
-        class Net(torch.nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.first, self.second = Block(16), Block(16)
-                self.head = torch.nn.Linear(16, 300)
-
-            def forward(self, x, scale=None):
-                return self.head(self.second(self.first(x), scale).mean((2, 3)))
-
-        return Net()
 
     def test_a_module_is_priced_as_its_file(self, torch, net, tmp_path, small_pack) -> None:
         x = torch.zeros(1, 16, 20, 20)
@@ -168,7 +171,7 @@ class TestTorch:
         net.eval()
         batch = torch.export.Dim("batch", min=2, max=64)
         x = torch.zeros(4, 16, 20, 20)
-        exported = torch.export.export(net, (x,), dynamic_shapes={"x": {0: batch}, "scale": None})
+        exported = torch.export.export(net, (x,), dynamic_shapes=({0: batch},))
         own = nnmeter.predict(exported, small_pack)
         assert list(own.dims.values()) == [4]
         given = nnmeter.predict(exported, small_pack, example_inputs=torch.zeros(8, 16, 20, 20))
