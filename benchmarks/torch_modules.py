@@ -1,6 +1,6 @@
 """Modules of PyTorch against the files that torch exports of them: one call each, and how far the two are apart.
 
-Needs `pip install 'nnmeter[torch]' torchvision timm transformers`:
+Needs `pip install 'nnmeter[torch]' timm transformers`:
 
     python benchmarks/torch_modules.py --device epyc-genoa-onnxruntime1.32-1t
 
@@ -69,10 +69,10 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def resnet() -> Case:
-    """ResNet-50 of torchvision."""
-    import torchvision
+    """ResNet-50 of timm."""
+    import timm
 
-    return "ResNet-50", torchvision.models.resnet50(), torch.zeros(1, 3, 224, 224)
+    return "ResNet-50", timm.create_model("resnet50"), torch.zeros(1, 3, 224, 224)
 
 
 def vit() -> Case:

@@ -43,7 +43,7 @@ class TfliteModel:
     Attributes:
         file: the same.
         assembly: the operators so far.
-        declared: types of results that no operator of ONNX gives.
+        declared: types that the file states, which shape inference is compared with; what it cannot infer, it takes.
     """
 
     def __init__(self, file: TfliteFile, source: str, name: str) -> None:
@@ -172,9 +172,10 @@ class TfliteModel:
         if tensor.quantized:
             scale, zero, axis = self._scale(tensor, self._scaled_axis(place))
             stored = self.assembly.add("QuantizeLinear", [name, scale, zero], axis)
-            self._stored[place] = stored if view is None else self.reshape(stored, view)
+            written = self._stored[place] = stored if view is None else self.reshape(stored, view)
         else:
-            self._known[place] = name if view is None else self.reshape(name, view)
+            written = self._known[place] = name if view is None else self.reshape(name, view)
+        self.declare(written, tensor.type.dtype, self.shape(place))
 
     def write_view(self, place: int, source: int) -> None:
         """Let a tensor be a view of another one: the same integers where both are quantized."""
@@ -196,7 +197,7 @@ class TfliteModel:
         self.write(place, name, view=self.shape(place) if place in self._maps else None)
 
     def declare(self, name: str, dtype: str, shape: Sequence[int]) -> None:
-        """Say what the type of a result is, for an operator that ONNX does not know."""
+        """Say what the file states of a result."""
         self.declared[name] = DeclaredType(name, dtype, tuple(shape))
 
     def write_constant(self, place: int) -> None:
