@@ -33,7 +33,11 @@ class UNet(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        self.down1, self.down2, self.middle = _double(3, width), _double(width, 2 * width), _double(2 * width, 4 * width)
+        self.down1, self.down2, self.middle = (
+            _double(3, width),
+            _double(width, 2 * width),
+            _double(2 * width, 4 * width),
+        )
         self.up2, self.up1 = nn.ConvTranspose2d(4 * width, 2 * width, 2, 2), nn.ConvTranspose2d(2 * width, width, 2, 2)
         self.join2, self.join1 = _double(4 * width, 2 * width), _double(2 * width, width)
         self.pool, self.head = nn.MaxPool2d(2), nn.Conv2d(width, 2, 1)
@@ -101,8 +105,8 @@ def causal_lm() -> Case:
     cache = DynamicCache(config=config)
     for layer in range(config.num_hidden_layers):
         cache.update(torch.zeros(1, 4, 128, 32), torch.zeros(1, 4, 128, 32), layer)
-    inputs = {"input_ids": torch.zeros(1, 1, dtype=torch.int64), "attention_mask": torch.ones(1, 129, dtype=torch.int64),
-              "past_key_values": cache, "use_cache": True}  # fmt: skip
+    ids, mask = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 129, dtype=torch.int64)
+    inputs = {"input_ids": ids, "attention_mask": mask, "past_key_values": cache, "use_cache": True}
     return "Llama, cache of 128", LlamaForCausalLM(config), inputs
 
 

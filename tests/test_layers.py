@@ -34,6 +34,7 @@ CORE = (
     ("nnmeter.fusion.passes",),
     ("nnmeter.fusion",),
     ("nnmeter.transforms",),
+    ("nnmeter.sparsity",),
     ("nnmeter.predictor",),
     ("nnmeter.devices",),
     ("nnmeter.prediction",),

@@ -39,8 +39,9 @@ def read_model(
     """Read a model: its operators, the types of its weights and the dimensions that it leaves free.
 
     Args:
-        source: path of an ONNX file, of a TensorFlow Lite file or of a JSON graph of nn-Meter, the bytes of one, a binary file object, or an
-            `onnx.ModelProto`. Weights are passed over in all of them, but a file object is read whole. A module of
+        source: path of an ONNX file, of a TensorFlow Lite file or of a JSON graph of nn-Meter, the bytes of one, a
+            binary file object, or an `onnx.ModelProto`. Weights are passed over in all of them, but a file object is
+            read whole. A module of
             torch, a `torch.export.ExportedProgram`, a `torch.onnx.ONNXProgram` and an `onnx_ir.Model` are read as well
             (`nnmeter.formats.torch_models`).
         name: what to call the model, in place of the stem of its path or of the name of its graph; errors call a model

@@ -2,8 +2,8 @@
 
 Rules (https://flatbuffers.dev/internals):
 
-1. A buffer begins with the place of its root table. A table begins with the distance back to its vtable; a vtable is its
-   own size, the size of the table, and for each field the place in the table, 0 for a field that is absent.
+1. A buffer begins with the place of its root table. A table begins with the distance back to its vtable; a vtable is
+   its own size, the size of the table, and for each field the place in the table, 0 for a field that is absent.
 2. Strings, vectors and tables in a field stand elsewhere: the field is the distance to them, forward. A vector begins
    with its length.
 3. Numbers are little-endian. An absent field has its default.

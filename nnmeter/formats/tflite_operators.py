@@ -396,9 +396,7 @@ def _unknown(model: TfliteModel, operator: TfliteOperator) -> None:
     outputs = [place for place in operator.outputs if place >= 0]
     if not outputs:
         raise model.fault("no result")
-    for place, result in zip(
-        outputs, model.assembly.add_all(name, names, {}, len(outputs), DOMAIN), strict=True
-    ):
+    for place, result in zip(outputs, model.assembly.add_all(name, names, {}, len(outputs), DOMAIN), strict=True):
         kind = model.tensor(place).type
         model.declare(result, "float32" if model.tensor(place).quantized else kind.dtype, kind.shape)
         model.write_stored(place, result)

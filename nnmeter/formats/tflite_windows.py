@@ -1,7 +1,7 @@
 """Operators of TensorFlow Lite that slide windows or multiply matrices, as operators of ONNX.
 
-A rule takes the model and the operator, and adds what it is. Numbers of fields are those of the tables of options in the
-schema. Padding is SAME (0) or VALID (1).
+A rule takes the model and the operator, and adds what it is. Numbers of fields are those of the tables of options in
+the schema. Padding is SAME (0) or VALID (1).
 """
 
 from __future__ import annotations

@@ -28,5 +28,8 @@ def render(report: GroupReport, layout: Layout) -> str:
             )
             for group in report.groups(prediction)
         ]
-        lines += [*markdown_table((report.by, "kernels", "ms", "share", "FLOPs", "bytes", "parameters"), "lrrrrrr", rows), ""]
+        lines += [
+            *markdown_table((report.by, "kernels", "ms", "share", "FLOPs", "bytes", "parameters"), "lrrrrrr", rows),
+            "",
+        ]
     return "\n".join(lines)

@@ -53,7 +53,9 @@ class Pattern:
             "block": f"blocks of {self.block[0]}x{self.block[1]}",
             "channel": "channels",
         }
-        return self.kind if self.kind == "dense" else f"{100 * self.zeros:.1f} % zero, {names.get(self.kind, self.kind)}"
+        return (
+            self.kind if self.kind == "dense" else f"{100 * self.zeros:.1f} % zero, {names.get(self.kind, self.kind)}"
+        )
 
 
 DENSE = Pattern()

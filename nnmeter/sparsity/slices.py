@@ -2,10 +2,10 @@
 
 1. A slice is all elements with one index of one axis. It is *zero* where all of them are; *constant* where all of them
    are one number that depends on no input of the model; *dead* where no output of the model depends on them.
-2. What is zero is constant. If all indices of one axis are zero, the whole tensor is.
-3. Nothing is known of what is not here: a rule may know less than is true, never more.
-4. The *links* of a weight say which inputs each output of a convolution or product depends on: True where the weight
-   between them is not all zero. Without them, every output depends on every input.
+2. What is zero is constant. If all indices of one axis are zero, or dead, the whole tensor is.
+3. Nothing is known of what is not here: a rule may know less than is true, never more. Numbers are taken to be finite.
+4. The *links* of a weight say which inputs each output of a convolution or product depends on: outputs by inputs (of a
+   group), True where what stands between them is not all zero. Without them, every output depends on every input.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Slices:
         links: of weights, outputs by inputs (rule 4).
         values: values of the constants that are known.
         zero: indices that are zero.
-        constant: indices that are constant, those that are zero included.
+        constant: indices that are constant, and perhaps not zero.
         dead: indices that are dead.
     """
 
@@ -50,7 +50,9 @@ class Slices:
 
     def constants(self, name: str, axis: int) -> Mask:
         """Which indices of an axis are constant."""
-        return self._of(self.constant, name, axis) | self.zeros(name, axis)
+        known = self.constant.get((name, axis))
+        zeros = self.zeros(name, axis)
+        return zeros if known is None else known | zeros
 
     def unread(self, name: str, axis: int) -> Mask:
         """Which indices of an axis are dead."""
@@ -58,38 +60,29 @@ class Slices:
 
     def all_zero(self, name: str) -> bool:
         """Whether a whole tensor is zero."""
-        return any(mask.all() for (tensor, _), mask in self._masks(self.zero, name) if tensor == name)
+        return self._whole(self.zero, name)
 
     def all_dead(self, name: str) -> bool:
         """Whether no output of the model depends on a tensor."""
-        return any(mask.all() for (tensor, _), mask in self._masks(self.dead, name) if tensor == name)
-
-    def set_zero(self, name: str, axis: int, mask: Mask) -> None:
-        """Say which indices are zero; more than was known."""
-        _add(self.zero, (name, axis), mask)
-
-    def set_constant(self, name: str, axis: int, mask: Mask) -> None:
-        """Say which indices are constant; more than was known."""
-        _add(self.constant, (name, axis), mask)
+        return self._whole(self.dead, name)
 
     def removable(self, name: str, axis: int) -> Mask:
         """Which indices of an axis need not be there: zero, constant or dead."""
         return self.constants(name, axis) | self.unread(name, axis)
 
     def _of(self, masks: dict[Axis, Mask], name: str, axis: int) -> Mask:
-        found = masks.get((name, axis))
-        if found is not None and found.all():
-            return found
-        if any(other.all() for _, other in self._masks(masks, name)):
+        if self._whole(masks, name):
             return np.ones(self.shapes[name][axis], bool)
+        found = masks.get((name, axis))
         return np.zeros(self.shapes[name][axis], bool) if found is None else found
 
-    def _masks(self, masks: dict[Axis, Mask], name: str) -> list[tuple[Axis, Mask]]:
-        keys = [(name, axis) for axis in range(self.rank(name))]
-        return [(key, masks[key]) for key in keys if key in masks and masks[key].size]
+    def _whole(self, masks: dict[Axis, Mask], name: str) -> bool:
+        found = (masks.get((name, axis)) for axis in range(len(self.shapes[name])))
+        return any(mask is not None and mask.size > 0 and bool(mask.all()) for mask in found)
 
 
-def _add(masks: dict[Axis, Mask], key: Axis, mask: Mask) -> None:
+def add(masks: dict[Axis, Mask], name: str, axis: int, mask: Mask) -> None:
+    """Add what is known of an axis to masks."""
     if mask.any():
-        known = masks.get(key)
-        masks[key] = mask.copy() if known is None else known | mask
+        known = masks.get((name, axis))
+        masks[name, axis] = mask.copy() if known is None else known | mask

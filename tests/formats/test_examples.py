@@ -60,4 +60,6 @@ def test_predict_takes_examples_of_a_file(tmp_path, small_pack) -> None:
     found = nnmeter.predict(path, small_pack, example_inputs=np.zeros((4, 16, 14, 14)))
     assert found.latency_ms == nnmeter.predict(path, small_pack, {"batch": 4}).latency_ms
     assert (found.model, found.dims) == (str(path), {"batch": 4})
-    assert nnmeter.predict(path, small_pack, {"batch": 2}, example_inputs=np.zeros((4, 16, 14, 14))).dims == {"batch": 2}
+    assert nnmeter.predict(path, small_pack, {"batch": 2}, example_inputs=np.zeros((4, 16, 14, 14))).dims == {
+        "batch": 2
+    }

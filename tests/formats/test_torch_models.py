@@ -111,7 +111,9 @@ class TestIrModel:
         read = nnmeter.read_model(model)
         assert [declared.name for declared in read.inputs] == ["input"]
         assert set(read.constants) == {"conv.weight", "conv.bias", "fc.weight", "fc.bias"}
-        assert nnmeter.predict(read, small_pack).latency_ms == nnmeter.predict(make_small_model(), small_pack).latency_ms
+        assert (
+            nnmeter.predict(read, small_pack).latency_ms == nnmeter.predict(make_small_model(), small_pack).latency_ms
+        )
 
     def test_a_weight_without_a_type_is_named(self, ir) -> None:
         from tests.conftest import make_small_model
