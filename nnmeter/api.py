@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nnmeter.memory.memory import MemoryPrediction
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.prediction.prediction import Prediction
+    from nnmeter.sparsity.sparsity import SparsityPrediction
     from nnmeter.transforms import Transform
 
 
@@ -246,6 +247,38 @@ def predict_memory(
     from nnmeter.memory.memory import predict_memory_on
 
     return next(predict_memory_on(_predictor(device).pack, model, sizes, name))
+
+
+def predict_sparsity(
+    model: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    read_weights: bool = False,
+    zeros: Mapping[str, str] | None = None,
+    sizes: InputSizes = AS_DECLARED,
+    name: str | None = None,
+) -> SparsityPrediction:
+    """What the zeros of a model's weights bring on a device: what can be removed, and what is executed all the same.
+
+    Args:
+        model: path, bytes or `onnx.ModelProto`; what `predict` takes where weights are not read.
+        device: as in `predict`.
+        read_weights: read the weights, and count their zeros.
+        zeros: zeros to assume, by name of the layer (`*` for several): `0.8`, `2:4`, `4x4:0.8`, `channels:0.5`.
+        sizes: what the model leaves open, one size for each dimension.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Returns:
+        The prediction before and after, the kernels with their zeros, and the layers that lose channels.
+
+    Raises:
+        ModelError: the model or its weights cannot be read, or dimensions remain free.
+        NnmeterError: nothing says which weights are zero, or what says it is wrong.
+        DeviceError: the device is unknown, or its pack is damaged.
+    """
+    from nnmeter.sparsity.sparsity import predict_sparsity_on
+
+    return predict_sparsity_on([_predictor(device)], model, read_weights, zeros, sizes, name)[0]
 
 
 def _predictor(device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None) -> LatencyPredictor:

@@ -30,6 +30,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "advise": ("nnmeter advise model.onnx", "nnmeter advise model.onnx --top 20 --format json"),
     "memory": ("nnmeter memory model.onnx", "nnmeter memory models/ --dim batch=1,8 --max-mib 512"),
+    "sparsity": (
+        "nnmeter sparsity pruned.onnx --read-weights",
+        "nnmeter sparsity model.onnx --zeros '*conv*=channels:0.5' --device all",
+    ),
     "report": (
         "nnmeter report model.onnx --html page.html",
         "nnmeter report model.onnx --device 'epyc*,xeon*' --baseline before.json --html page.html",

@@ -120,4 +120,4 @@ def _number(buffer: Buffer, place: int, code: str) -> int:
     if place < 0 or place + _SIZES[code] > len(buffer):
         raise WireError("something lies outside of the file")
     (value,) = _NUMBERS[code].unpack_from(buffer, place)
-    return value  # type: ignore[no-any-return]
+    return value

@@ -5,7 +5,8 @@ Rules:
 1. A parameter is an element of a constant of floating point, or of one of 4 or 8 bits with two dimensions or more: a
    quantized weight. Numbers (one element) are settings, and other integers are indices, axes and biases that follow
    from weights.
-2. Means and variances of a BatchNormalization, and scales and zero points of quantizers, are no parameters.
+2. Means and variances of a BatchNormalization, scales and zero points of quantizers, and states that a recurrent layer
+   begins with are no parameters.
 3. A constant counts once: to the kernel of the operator that reads it first, or, where the runtime computes that before
    the run, of the first kernel that depends on it.
 4. Constants of graphs in graphs (branches and bodies of loops) are not counted.
@@ -28,6 +29,9 @@ _NO_PARAMETERS: dict[str, tuple[int, int]] = {
     "BatchNormalization": (3, 5),
     "QuantizeLinear": (1, 3),
     "DequantizeLinear": (1, 3),
+    "LSTM": (4, 7),
+    "GRU": (4, 6),
+    "RNN": (4, 6),
 }
 
 

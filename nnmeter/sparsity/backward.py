@@ -12,8 +12,10 @@ Rules, for the slice i of an axis of an operand:
 5. Pools, reductions and Pad: along axes that they do not mix, dead where the result is.
 6. Transpose, Reshape, Concat, Split, Slice, Gather of known indices: dead where all that became of an index is; what a
    Slice or Gather does not take is dead.
-7. An operator that reads a shape alone (Shape, Size) depends on no element.
-8. Of any other operator, an operand is dead where all results are.
+7. Where both of two operands are zero, the first is dead by the second, not each by the other: one of them has to stay
+   what it is.
+8. An operator that reads a shape alone (Shape, Size) depends on no element.
+9. Of any other operator, an operand is dead where all results are.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ def _dead_operands(node: Node, known: Slices, shapes: Shapes) -> Dead:
             for name in node.inputs
             if name
             for axis in range(known.rank(name))
-        }  # rule 8
+        }  # rule 9
     rule = RULES.get(node.op_type) if not node.domain else None
     found = {} if rule is None else rule(node, known, shapes)
     return {key: mask for key, mask in found.items() if mask.any()}
@@ -87,7 +89,7 @@ def _merge(dead: Dead, name: str, axis: int, mask: Mask) -> None:
 
 
 def _broadcast(node: Node, known: Slices, shapes: Shapes) -> Dead:
-    """Rule 2."""
+    """Rules 2 and 7."""
     dead: Dead = {}
     result = node.outputs[0]
     operands = [name for name in node.inputs if name]
@@ -100,9 +102,11 @@ def _broadcast(node: Node, known: Slices, shapes: Shapes) -> Dead:
                 continue
             mask = known.unread(result, axis)
             if node.op_type == "Mul":
+                own_zero = broadcast_masks(node, known, axis, name)[0]
                 for other, beside in enumerate(operands):
-                    if other != position:
-                        mask = mask | broadcast_masks(node, known, axis, beside)[0]
+                    if other != position and beside != name:
+                        zero = broadcast_masks(node, known, axis, beside)[0]
+                        mask = mask | (zero if position < other else zero & ~own_zero)
             _merge(dead, name, own, mask)
     return dead
 
@@ -118,7 +122,7 @@ def _convolution(node: Node, known: Slices, shapes: Shapes) -> Dead:
     """Rule 3."""
     data, result = node.inputs[0], node.outputs[0]
     links, unread = grouped_links(node, known), known.unread(result, 1)
-    dead = {(data, 1): ~(links & ~unread[:, None]).any(0), (data, 0): known.unread(result, 0)}
+    dead: Dead = {(data, 1): np.asarray(~(links & ~unread[:, None]).any(0)), (data, 0): known.unread(result, 0)}
     if len(node.inputs) > 2 and node.inputs[2]:
         dead[node.inputs[2], 0] = unread
     return dead if len(set(node.inputs)) == len(node.inputs) else {}
@@ -133,7 +137,7 @@ def _gemm(node: Node, known: Slices, shapes: Shapes) -> Dead:
     needed = (links & ~unread[:, None]).any(0) & ~known.zeros(second, b)
     dead: Dead = {(first, 1 - a): ~needed, (first, a): known.unread(result, 0)}
     dead[second, 1 - b] = unread
-    dead[second, b] = known.zeros(first, 1 - a)
+    dead[second, b] = known.zeros(first, 1 - a) & ~known.zeros(second, b)
     bias = node.inputs[2] if len(node.inputs) > 2 else ""
     if bias and known.rank(bias) and known.shapes[bias][-1] == unread.size:
         dead[bias, known.rank(bias) - 1] = unread
@@ -151,7 +155,7 @@ def _matmul(node: Node, known: Slices, shapes: Shapes) -> Dead:
     dead: Dead = {
         (first, ranks[0] - 1): ~(links & ~unread[:, None]).any(0) | known.zeros(second, ranks[1] - 2),
         (first, ranks[0] - 2): known.unread(result, rank - 2),
-        (second, ranks[1] - 2): known.zeros(first, ranks[0] - 1),
+        (second, ranks[1] - 2): known.zeros(first, ranks[0] - 1) & ~known.zeros(second, ranks[1] - 2),
         (second, ranks[1] - 1): unread,
     }
     for name, own in zip((first, second), ranks, strict=True):
@@ -221,7 +225,7 @@ def _blocks(relation: Blocks, known: Slices, node: Node, dead: Dead) -> None:
     whole = known.unread(*relation.whole).reshape(relation.sizes)
     for number, axis in enumerate(relation.factors):
         others = tuple(other for other in range(whole.ndim) if other != number)
-        _merge(dead, *axis, whole.all(axis=others))
+        _merge(dead, *axis, np.asarray(whole.all(axis=others)))
 
 
 def _gather(node: Node, known: Slices, shapes: Shapes) -> Dead:
@@ -243,7 +247,7 @@ def _gather(node: Node, known: Slices, shapes: Shapes) -> Dead:
 
 
 def _shape_of(node: Node, known: Slices, shapes: Shapes) -> Dead:
-    """Rule 7."""
+    """Rule 8."""
     data = node.inputs[0]
     return {(data, axis): np.ones(known.shapes[data][axis], bool) for axis in range(known.rank(data))}
 

@@ -301,7 +301,7 @@ def _blocks(relation: Blocks, known: Slices, results: set[str]) -> None:
     whole = known.zeros(*relation.whole).reshape(relation.sizes)
     for number, axis in enumerate(relation.factors):
         others = tuple(other for other in range(whole.ndim) if other != number)
-        add(known.zero, *axis, whole.all(axis=others))
+        add(known.zero, *axis, np.asarray(whole.all(axis=others)))
 
 
 def _gather(node: Node, known: Slices, shapes: Shapes) -> None:
