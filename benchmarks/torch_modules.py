@@ -137,7 +137,8 @@ def rows(device: str, chosen: list[str], tree: bool) -> Iterator[str]:
                 from transformers.integrations.executorch import register_dynamic_cache_export_support
 
                 register_dynamic_cache_export_support()
-            torch.onnx.export(module, args, path, kwargs=kwargs, dynamo=True, verbose=False)
+            with torch.no_grad():
+                torch.onnx.export(module, args, path, kwargs=kwargs, dynamo=True, verbose=False)
             of_file = nnmeter.predict(path, predictor)
         off = 100 * (found.latency_ms / of_file.latency_ms - 1)
         counted, own = found.total().parameters, sum(p.numel() for p in module.parameters())

@@ -99,7 +99,8 @@ def _exported(source: Any, kind: str, examples: Examples | None, name: str) -> A
     args, kwargs = ((), {}) if examples is None or kind == EXPORTED else (examples.args, dict(examples.kwargs))
     modes = _to_evaluation(source) if kind == MODULE else []
     try:
-        program = torch.onnx.export(source, args, kwargs=kwargs, dynamo=True, optimize=False, verbose=False)
+        with torch.no_grad():  # else parts that switch gradients off become functions that the exporter fails on
+            program = torch.onnx.export(source, args, kwargs=kwargs, dynamo=True, optimize=False, verbose=False)
         _drop_values(program.model)
         program.optimize()
     except Exception as fault:  # of the exporter, or of the module itself
