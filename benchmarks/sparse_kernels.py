@@ -37,7 +37,13 @@ def draws(seed: int) -> Iterator[tuple[int, int, int, float, tuple[int, int]]]:
     random = np.random.default_rng(seed)
     while True:
         rows, columns = (int(random.choice(_SIZES)) for _ in range(2))
-        yield rows, columns, int(random.choice(COLUMNS)), float(random.choice(SHARES)), BLOCKS[random.integers(len(BLOCKS))]
+        yield (
+            rows,
+            columns,
+            int(random.choice(COLUMNS)),
+            float(random.choice(SHARES)),
+            BLOCKS[random.integers(len(BLOCKS))],
+        )
 
 
 def measure(out: Path, seconds: float) -> None:
@@ -168,9 +174,7 @@ def fit(source: Path, table: Path | None) -> None:
 
 def _best(model: Any, rows: int, columns: int, data: int, share: float, block: tuple[int, int]) -> float:
     kernels = ["csr", "bsr"] if block[0] == block[1] > 1 else ["csr"]
-    asked = [
-        dict(zip(FIELDS, (rows, columns, data, share, *block, kernel, 0, 0), strict=True)) for kernel in kernels
-    ]
+    asked = [dict(zip(FIELDS, (rows, columns, data, share, *block, kernel, 0, 0), strict=True)) for kernel in kernels]
     return float(predict(model, asked).min())
 
 

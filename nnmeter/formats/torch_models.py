@@ -10,7 +10,9 @@ Rules:
 2. Weights are not needed: modules on the `meta` device and in `FakeTensorMode` are exported as well. Before the
    exporter's optimizer runs, parameters and larger tensors lose their values, so that it neither folds nor copies
    them; runtimes fold what it would have folded.
-3. What cannot be exported is a `ModelError` of one line: the exporter's own reason, without its stack.
+3. Torch 2.13 forgets constants that its decompositions make, as for a cache of transformers, and then refuses its own
+   program. Such a program is exported again with these constants kept.
+4. What cannot be exported is a `ModelError` of one line: the exporter's own reason, without its stack.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ _CLASSES: dict[str, tuple[str, str]] = {
 _FOLDED_ELEMENTS = 8192  # the exporter's optimizer folds constants up to this size, and looks at no larger one
 _KIND = "pkg.torch.export.graph_signature.InputSpec.kind"  # metadata of an initializer
 _LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+_FORGOTTEN = "is not in the constants dictionary"  # what torch says where rule 3 holds
 _INSTALL = "pip install 'nnmeter[torch]'"
 
 
@@ -100,7 +103,14 @@ def _exported(source: Any, kind: str, examples: Examples | None, name: str) -> A
     modes = _to_evaluation(source) if kind == MODULE else []
     try:
         with torch.no_grad():  # else parts that switch gradients off become functions that the exporter fails on
-            program = torch.onnx.export(source, args, kwargs=kwargs, dynamo=True, optimize=False, verbose=False)
+            try:
+                program = torch.onnx.export(source, args, kwargs=kwargs, dynamo=True, optimize=False, verbose=False)
+            except Exception as fault:
+                if _FORGOTTEN not in str(_first_fault(fault)):
+                    raise
+                exported = torch.export.export(source, args, kwargs, strict=False) if kind == MODULE else source
+                with _kept_constants(exported):
+                    program = torch.onnx.export(exported, dynamo=True, optimize=False, verbose=False)
         _drop_values(program.model)
         program.optimize()
     except Exception as fault:  # of the exporter, or of the module itself
@@ -133,6 +143,33 @@ def _drop_values(model: Any) -> None:
 
 
 @contextlib.contextmanager
+def _kept_constants(program: Any) -> Iterator[None]:
+    """Rule 3: give the constants that decompositions make to the program that is decomposed, for as long as it is."""
+    from torch._export.passes import lift_constants_pass
+    from torch.export import _trace
+
+    lift = lift_constants_pass._materialize_and_lift_constants
+    places = (lift_constants_pass, _trace)
+    before = dict(program.constants)
+
+    def lift_and_keep(*args: Any, **kwargs: Any) -> Any:
+        found = lift(*args, **kwargs)
+        for name, value in found.items():
+            program.constants.setdefault(name, value)
+        return found
+
+    for place in places:
+        place._materialize_and_lift_constants = lift_and_keep
+    try:
+        yield
+    finally:
+        for place in places:
+            place._materialize_and_lift_constants = lift
+        program.constants.clear()
+        program.constants.update(before)
+
+
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without what exporters say while all goes well."""
     levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in _LOGGERS]
@@ -148,11 +185,15 @@ def _quiet() -> Iterator[None]:
 
 
 def _reason(fault: BaseException) -> str:
-    """Rule 3: the first line of the first fault."""
-    first = fault
-    while first.__cause__ is not None:
-        first = first.__cause__
+    """Rule 4: the first line of the first fault."""
+    first = _first_fault(fault)
     lines = [line.strip() for line in str(first).splitlines()]
     said = next((line for line in lines if line), "")
     kind = type(first).__name__
     return f"{kind}: {said[:300]}" if said else kind
+
+
+def _first_fault(fault: BaseException) -> BaseException:
+    while fault.__cause__ is not None:
+        fault = fault.__cause__
+    return fault

@@ -119,7 +119,7 @@ class Prediction:
         """
         from nnmeter.prediction.tree import module_text
 
-        return module_text(self, depth)
+        return module_text(str(self), self.kernels, self.total(), self.overhead_ms, depth)
 
     def to_pandas(self) -> pd.DataFrame:
         """The kernels as a pandas frame, a row each, in the order of execution.

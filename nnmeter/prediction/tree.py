@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nnmeter.prediction.groups import KernelGroup, module_tree
 from nnmeter.wording import format_count, format_ms, format_share, printable
 
 if TYPE_CHECKING:
-    from nnmeter.prediction.prediction import Prediction
+    from nnmeter.prediction.priced_kernel import PricedKernel
 
 NO_MODULE = "(no module)"
 _HEADINGS = ("module", "ms", "share", "FLOPs", "parameters")
@@ -16,20 +17,29 @@ _GAP = "   "
 _LONGEST = 60  # characters of a name
 
 
-def module_text(prediction: Prediction, depth: int) -> str:
-    """The prediction in a line, and a line for each module down to `depth` levels, the most expensive first."""
+def module_text(
+    heading: str, kernels: Sequence[PricedKernel], total: KernelGroup, overhead_ms: float, depth: int
+) -> str:
+    """A heading, and a line for each module, the most expensive first.
+
+    Args:
+        heading: the prediction in a line.
+        kernels: all of them.
+        total: all of them as one group.
+        overhead_ms: time that no kernel accounts for.
+        depth: levels of modules to tell apart.
+    """
     rows = [
         _row(f"{'  ' * level}{printable(group.name)[:_LONGEST] or NO_MODULE}", group)
-        for level, group in module_tree(prediction.kernels, prediction.latency_ms, depth)
+        for level, group in module_tree(kernels, total.latency_ms, depth)
     ]
-    if prediction.overhead_ms > 0:
-        share = prediction.overhead_ms / prediction.latency_ms
-        rows.append(("overhead", format_ms(prediction.overhead_ms), format_share(share), "", ""))
-    rows.append(_row("total", prediction.total()))
+    if overhead_ms > 0:
+        rows.append(("overhead", format_ms(overhead_ms), format_share(overhead_ms / total.latency_ms), "", ""))
+    rows.append(_row("total", total))
     widths = [max(len(row[at]) for row in (_HEADINGS, *rows)) for at in range(len(_HEADINGS))]
     rule = "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
     lines = [_line(row, widths) for row in rows]
-    return "\n".join([str(prediction), "", _line(_HEADINGS, widths), rule, *lines[:-1], rule, lines[-1]])
+    return "\n".join([heading, "", _line(_HEADINGS, widths), rule, *lines[:-1], rule, lines[-1]])
 
 
 def _row(name: str, group: KernelGroup) -> tuple[str, ...]:

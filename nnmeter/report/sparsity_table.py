@@ -18,7 +18,8 @@ def render(found: Sequence[SparsityPrediction], layout: Layout) -> str:
     text = Text(layout.width, layout.colour)
     if layout.several:
         rows = [
-            (p.model, p.device, _zeros(p), format_ms(p.before.latency_ms), _after(p), format_share(p.gain)) for p in found
+            (p.model, p.device, _zeros(p), format_ms(p.before.latency_ms), _after(p), format_share(p.gain))
+            for p in found
         ]
         text.add_table(("model", "device", "zeros", "ms", "removed, ms", "gained"), "nlrrrr", [rows])
     else:

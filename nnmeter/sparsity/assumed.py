@@ -57,7 +57,10 @@ def _zero_channels(weights: WeightZeros, draft: Draft, node: Node, share: float)
     if node.op_type == "Gemm" and not node.attributes.get("transB"):
         axis = 1
     shape = draft.types[weight].shape
-    for name, place in ((weight, axis), *((name, len(draft.types[name].shape) - 1) for name in node.inputs[2:3] if name)):
+    for name, place in (
+        (weight, axis),
+        *((name, len(draft.types[name].shape) - 1) for name in node.inputs[2:3] if name),
+    ):
         size = draft.types[name].shape[place] if draft.types[name].shape else 0
         if size == shape[axis]:
             weights.zero[name, place] = np.arange(size) >= size - round(share * size)

@@ -84,6 +84,11 @@ def implementation_of(
     known = set(flags)
     for kernel in SPARSE.get(runtime, ()):
         fits = operator in kernel.operators and pattern.kind in kernel.kinds and pattern.zeros >= kernel.least
-        if fits and dtype in kernel.dtypes and kernel.window in ((), window) and (not kernel.flag or kernel.flag in known):
+        if (
+            fits
+            and dtype in kernel.dtypes
+            and kernel.window in ((), window)
+            and (not kernel.flag or kernel.flag in known)
+        ):
             return f"{kernel.name}, not measured: no gain claimed"
     return EXECUTES_ZEROS

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 from nnmeter.graph.ir import DTYPE_BITS, Node, TensorType
 
-_MOVES = frozenset("Identity Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Gather MaxPool Relu Expand".split())
+_MOVES = frozenset(
+    "Identity Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Gather MaxPool Relu Expand".split()
+)
 _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 
 
@@ -54,16 +56,25 @@ def find_precisions(
     needs: dict[str, Precision] = {}
     readers: dict[str, list[Precision | None]] = {name: [None] for name in outputs}
     for node in reversed(nodes):
-        for name in node.outputs:
-            if name and name in readers:
-                wanted = set(readers[name])
-                if len(wanted) == 1 and None not in wanted:
-                    needs[name] = next(found for found in wanted if found is not None)
+        _note_needs([name for name in node.outputs if name], readers, needs)
         wanted_input = _read(node, types, needs)
         for position, name in enumerate(node.inputs):
             if name:
                 readers.setdefault(name, []).append(wanted_input if position == 0 else None)
+    _note_needs([name for name in readers if name not in needs], readers, needs)
     return {**needs, **has}
+
+
+def _note_needs(
+    names: Iterable[str], readers: Mapping[str, Sequence[Precision | None]], needs: dict[str, Precision]
+) -> None:
+    """Rule 2: what all readers of a tensor agree on."""
+    for name in names:
+        wanted = set(readers.get(name, ()))
+        if len(wanted) == 1:
+            (found,) = wanted
+            if found is not None:
+                needs[name] = found
 
 
 def _written(node: Node, types: Mapping[str, TensorType], has: Mapping[str, Precision]) -> Precision | None:

@@ -121,7 +121,10 @@ class _Needed:
     def _apply(self, relation: Relation) -> list[Axis]:
         masks = self.masks
         if isinstance(relation, Tie):
-            return [*self._need(relation.second, masks[relation.first]), *self._need(relation.first, masks[relation.second])]
+            return [
+                *self._need(relation.second, masks[relation.first]),
+                *self._need(relation.first, masks[relation.second]),
+            ]
         if isinstance(relation, Part):
             here = slice(relation.offset, relation.offset + relation.length)
             whole = np.zeros(masks[relation.whole].size, bool)

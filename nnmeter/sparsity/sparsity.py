@@ -161,13 +161,16 @@ def predict_sparsity_on(
     after: list[Prediction | None] = [None] * len(before)
     if smaller is not None:
         after = list(predict_on(predictors, smaller, fitting_sizes(smaller, single), name=called))
-    return [
-        SparsityPrediction(
-            called, predictor.device, read, *weights.count, _kernels(predictor, first, unbound, draft, weights), removed,
-            first, second, None if second is None else compare_predictions(first, second, 0.9),
+    found = []
+    for predictor, first, second in zip(predictors, before, after, strict=True):
+        kernels = _kernels(predictor, first, unbound, draft, weights)
+        comparison = None if second is None else compare_predictions(first, second, 0.9)
+        found.append(
+            SparsityPrediction(
+                called, predictor.device, read, *weights.count, kernels, removed, first, second, comparison
+            )
         )
-        for predictor, first, second in zip(predictors, before, after, strict=True)
-    ]  # fmt: skip
+    return found
 
 
 def _kernels(

@@ -1,7 +1,7 @@
 """Reads the weights of an ONNX file, to count their zeros: the one place where nnmeter looks at them, when asked.
 
-1. Tensors are read one at a time, those that lie in other files included, and only what is known of their zeros is kept:
-   masks by axis, links of matrices (`nnmeter.sparsity.slices`), the pattern (`patterns`), and small values.
+1. Tensors are read one at a time, those that lie in other files included, and only what is known of their zeros is
+   kept: masks by axis, links of matrices (`nnmeter.sparsity.slices`), the pattern (`patterns`), and small values.
 2. What follows from constants alone by a view, a Transpose, a Cast or a DequantizeLinear is a constant as well; an
    integer that stands for zero (its zero point) is zero.
 3. A file is read as it is; what it says is checked by its reader before.
@@ -141,7 +141,7 @@ def _followed(node: Node, value: Array, tensors: Mapping[str, Array]) -> Array |
         zero = tensors[node.inputs[2]].astype(np.int32)
         shape = [1] * value.ndim
         if zero.ndim == 1 and zero.size > 1:
-            if "block_size" in node.attributes and node.attributes["block_size"]:
+            if node.attributes.get("block_size"):
                 return None
             shape[node.attributes.get("axis", 1)] = zero.size
         return value.astype(np.int32) - (zero.reshape(shape) if zero.size > 1 else zero.ravel()[0])
@@ -207,5 +207,6 @@ def _initializers(source: Any, called: str) -> _Tensors:
     found = {tensor.name: tensor for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type == "Constant" and len(node.output) == 1:
-            found.update({node.output[0]: a.t for a in node.attribute if a.name == "value" and a.HasField("t")})
+            stored = (a.t for a in node.attribute if a.name == "value" and a.HasField("t"))
+            found.update((node.output[0], tensor) for tensor in stored)
     return _Tensors(found, folder, called)

@@ -49,7 +49,7 @@ def test_a_pattern_is_found(matrix: np.ndarray, pattern: Pattern) -> None:
     assert find_pattern(matrix) == pattern
 
 
-@pytest.mark.parametrize("block", [(8, 8), (16, 16), (4, 4), (1, 16), (16, 1), (32, 32)])
+@pytest.mark.parametrize("block", [(8, 8), (16, 16), (4, 4), (1, 16), (16, 1), (2, 1)])
 def test_the_largest_block_is_found(block: tuple[int, int]) -> None:
     found = find_pattern(blocks(*block, 0.5))
     assert (found.kind, found.block) == ("block", block)
@@ -83,6 +83,12 @@ def test_a_weight_is_a_matrix_of_outputs() -> None:
     ],
 )
 def test_a_runtime_without_a_sparse_kernel_gains_nothing(
-    runtime: str, flags: tuple[str, ...], operator: str, pattern: Pattern, dtype: str, window: tuple[int, ...], words: str
+    runtime: str,
+    flags: tuple[str, ...],
+    operator: str,
+    pattern: Pattern,
+    dtype: str,
+    window: tuple[int, ...],
+    words: str,
 ) -> None:
     assert words in implementation_of(runtime, flags, operator, pattern, dtype, window)

@@ -89,8 +89,10 @@ def chain(zero_rows: list[int], zero_columns: list[int], bias: float = 0.0) -> t
     nodes, shapes, fixed, shape = CASES["two convolutions"]
     case = Case(nodes, shapes, fixed, shape)
     case.weights = {
-        "v": np.ones((5, 4, 3, 3), np.float32), "b": np.full(5, bias, np.float32), "w": np.ones((3, 5, 1, 1), np.float32),
-    }  # fmt: skip
+        "v": np.ones((5, 4, 3, 3), np.float32),
+        "b": np.full(5, bias, np.float32),
+        "w": np.ones((3, 5, 1, 1), np.float32),
+    }
     case.weights["v"][zero_rows] = 0
     case.weights["w"][:, zero_columns] = 0
     model = read_model(case.model)

@@ -25,7 +25,9 @@ X = (2, 4, 6, 6)
 class Case:
     """A model of one input and one output, its weights made for a seed, some of their slices zero."""
 
-    def __init__(self, nodes: Nodes, shapes: dict[str, tuple[int, ...]], fixed: Weights, shape=X, seed: int = 0) -> None:
+    def __init__(
+        self, nodes: Nodes, shapes: dict[str, tuple[int, ...]], fixed: Weights, shape=X, seed: int = 0
+    ) -> None:
         self.random = np.random.default_rng(seed)
         self.weights = {name: self._weight(size) for name, size in shapes.items()} | fixed
         info = helper.make_tensor_value_info
@@ -48,7 +50,9 @@ class Case:
                     value[(slice(None),) * axis + (index,)] = 0
         return value
 
-    def run(self, x: np.ndarray, override: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None) -> dict[str, Any]:
+    def run(
+        self, x: np.ndarray, override: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None
+    ) -> dict[str, Any]:
         """Every tensor; `override` changes one when it has been computed."""
         values: dict[str, Any] = {"x": x, **self.weights, "": None}
         for name in ("x", *self.weights):
@@ -90,8 +94,8 @@ CASES: dict[str, tuple[Nodes, dict[str, tuple[int, ...]], Weights, tuple[int, ..
          conv("r", "w", "y")],
         {"v": (5, 4, 1, 1), "u": (5, 4, 1, 1), "b": (5,), "w": (3, 5, 1, 1)}, {}, X),
     "a gate": (
-        [conv("x", "v", "a"), make("GlobalAveragePool", ["a"], ["p"]), conv("p", "u", "g"), make("Mul", ["a", "g"], ["m"]),
-         conv("m", "w", "y")],
+        [conv("x", "v", "a"), make("GlobalAveragePool", ["a"], ["p"]), conv("p", "u", "g"),
+         make("Mul", ["a", "g"], ["m"]), conv("m", "w", "y")],
         {"v": (5, 4, 1, 1), "u": (5, 5, 1, 1), "w": (3, 5, 1, 1)}, {}, X),
     "normalization": (
         [conv("x", "v", "a"), make("BatchNormalization", ["a", "s", "o", "m", "q"], ["n"]), make("Relu", ["n"], ["r"]),
@@ -103,8 +107,8 @@ CASES: dict[str, tuple[Nodes, dict[str, tuple[int, ...]], Weights, tuple[int, ..
          make("Split", ["j", "parts"], ["d", "e", "f"], axis=1), make("Mul", ["e", "e"], ["g"]), conv("g", "w", "y")],
         {"v": (5, 4, 1, 1), "u": (3, 4, 1, 1), "w": (3, 4, 1, 1)}, {"parts": ints(4, 4, 5)}, X),
     "a shuffle of channels": (
-        [conv("x", "v", "a"), make("Reshape", ["a", "apart"], ["b"]), make("Transpose", ["b"], ["c"], perm=[0, 2, 1, 3, 4]),
-         make("Reshape", ["c", "back"], ["d"]), conv("d", "w", "y")],
+        [conv("x", "v", "a"), make("Reshape", ["a", "apart"], ["b"]),
+         make("Transpose", ["b"], ["c"], perm=[0, 2, 1, 3, 4]), make("Reshape", ["c", "back"], ["d"]), conv("d", "w", "y")],
         {"v": (6, 4, 1, 1), "w": (3, 6, 1, 1)}, {"apart": ints(2, 2, 3, 6, 6), "back": ints(2, 6, 6, 6)}, X),
     "pools, a pad and a slice": (
         [conv("x", "v", "a"), make("MaxPool", ["a"], ["b"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
@@ -113,7 +117,8 @@ CASES: dict[str, tuple[Nodes, dict[str, tuple[int, ...]], Weights, tuple[int, ..
         {"v": (5, 4, 1, 1), "w": (3, 3, 1, 1)},
         {"pads": ints(0, 1, 0, 0, 0, 0, 0, 0), "from": ints(0), "to": ints(3), "axes": ints(1)}, X),
     "a perceptron": (
-        [make("Flatten", ["x"], ["f"]), make("Gemm", ["f", "v", "b"], ["g"], transB=1), make("Tanh", ["g"], ["e"]), make("MatMul", ["e", "w"], ["h"]), make("Add", ["h", "c"], ["y"])],
+        [make("Flatten", ["x"], ["f"]), make("Gemm", ["f", "v", "b"], ["g"], transB=1), make("Tanh", ["g"], ["e"]),
+         make("MatMul", ["e", "w"], ["h"]), make("Add", ["h", "c"], ["y"])],
         {"v": (8, 12), "b": (8,), "w": (8, 5), "c": (5,)}, {}, (3, 12)),
     "attention": (
         [make("MatMul", ["x", "q"], ["a"]), make("MatMul", ["x", "k"], ["b"]), make("MatMul", ["x", "v"], ["c"]),
@@ -133,8 +138,8 @@ CASES: dict[str, tuple[Nodes, dict[str, tuple[int, ...]], Weights, tuple[int, ..
         [conv("x", "v", "a"), make("ConvTranspose", ["a", "u"], ["b"], strides=[2, 2]), conv("b", "w", "y")],
         {"v": (6, 4, 1, 1), "u": (6, 4, 2, 2), "w": (3, 4, 1, 1)}, {}, X),
     "a gate of what it gates": (
-        [conv("x", "v", "a"), make("Relu", ["a"], ["r"]), make("Mul", ["r", "a"], ["m"]), make("Mul", ["a", "m"], ["n"]),
-         make("GlobalAveragePool", ["n"], ["p"]), make("Mul", ["n", "p"], ["o"]), conv("o", "w", "y")],
+        [conv("x", "v", "a"), make("Relu", ["a"], ["r"]), make("Mul", ["r", "a"], ["m"]),
+         make("Mul", ["a", "m"], ["n"]), make("GlobalAveragePool", ["n"], ["p"]), make("Mul", ["n", "p"], ["o"]), conv("o", "w", "y")],
         {"v": (5, 4, 1, 1), "w": (3, 5, 1, 1)}, {}, X),
     "gathered and quantized": (
         [conv("x", "v", "a"), make("Gather", ["a", "chosen"], ["b"], axis=1),
@@ -196,6 +201,7 @@ def test_all_that_is_so_is_said_of_two_convolutions(seed: int) -> None:
         assert (case.known.zeros(tensor, 1) == found).all()
     needed = []
     for channel in range(5):
+
         def other(value: np.ndarray, channel: int = channel) -> np.ndarray:
             changed = value.copy()
             changed[:, channel] += 1
