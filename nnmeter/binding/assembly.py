@@ -25,17 +25,20 @@ class Assembly:
     Args:
         name: name of the model.
         source: what errors call it.
+        opset: version of ai.onnx in which the operators mean what they say.
 
     Attributes:
         inputs: the inputs added so far.
         stem: what the next operators are named after; their type where it is empty.
     """
 
-    def __init__(self, name: str, source: str) -> None:
+    def __init__(self, name: str, source: str, opset: int = OPSET) -> None:
         self.name = name
         self.source = source
+        self.opset = opset
         self.stem = ""
         self._taken: set[str] = set()
+        self._numbers: dict[str, int] = {}
         self._nodes: list[Node] = []
         self.inputs: list[DeclaredType] = []
         self._constants: dict[str, TensorType] = {}
@@ -75,6 +78,13 @@ class Assembly:
             self._constants[name] = TensorType("float32", ())
         return self._scalars[value]
 
+    def integer(self, value: int) -> str:
+        """Add a constant number of int64 and return its name."""
+        name = self._fresh(f"integer_{len(self._constants)}")
+        self._values[name] = np.array(value, np.int64)
+        self._constants[name] = TensorType("int64", ())
+        return name
+
     def add(self, op_type: str, inputs: Sequence[str], attributes: Mapping[str, Any] | None = None) -> str:
         """Add an operator of one output and return the name of what it writes."""
         return self.add_all(op_type, inputs, attributes, 1)[0]
@@ -89,10 +99,14 @@ class Assembly:
         return outputs
 
     def _fresh(self, name: str) -> str:
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
+        """A name that nothing has; the last number of each is kept, for a file may give one name to all it has."""
+        fresh, number = name, self._numbers.get(name, 1)
+        while fresh in self._taken:
+            number += 1
+            fresh = f"{name}_{number}"
+        self._numbers[name] = number
+        self._taken.add(fresh)
+        return fresh
 
     def finish(self, outputs: Sequence[str]) -> UnboundModel:
         """The model that returns these tensors; what they do not depend on is left out."""
@@ -111,7 +125,7 @@ class Assembly:
             constants=constants,
             values={name: value for name, value in self._values.items() if name in constants},
             source=self.source,
-            opsets={"": OPSET},
+            opsets={"": self.opset},
             ir_version=_IR_VERSION,
         )
 
