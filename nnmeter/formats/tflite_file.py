@@ -34,6 +34,7 @@ DTYPES: dict[int, str] = {
 }  # fmt: skip
 _CUSTOM = 32
 _MOST_CODES = 4096
+_MOST_TENSORS = 500_000  # each counts at least 512 bytes of what a graph may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,9 @@ def scan_tflite(buffer: Buffer) -> TfliteFile:
         raise WireError("has no graph")
     budget = Budget()
     codes = [_code(table) for table in model.tables(1, _MOST_CODES)]
-    buffers = model.tables(4, MAX_EDGES)
+    buffers = model.tables(4, _MOST_TENSORS)
     graph = graphs[0]
-    tensors = [_tensor(buffer, table, buffers, budget) for table in graph.tables(0, MAX_EDGES)]
+    tensors = [_tensor(buffer, table, buffers, budget) for table in graph.tables(0, _MOST_TENSORS)]
     operators = [_operator(table, codes, len(tensors), budget) for table in graph.tables(3, MAX_NODES)]
     inputs, outputs = (graph.numbers(field, "i", MAX_EDGES) for field in (1, 2))
     _check_places((*inputs, *outputs), len(tensors), -1)

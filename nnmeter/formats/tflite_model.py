@@ -52,6 +52,7 @@ class TfliteModel:
         self.assembly = Assembly(name, source)
         self.declared: dict[str, DeclaredType] = {}
         self._maps = find_maps(file)
+        self._inputs: set[str] = set()
         self._known: dict[int, str] = {}  # tensors as operators compute with them, maps turned
         self._stored: dict[int, str] = {}  # quantized tensors as integers
         self._constants = {place for place, tensor in enumerate(file.tensors) if tensor.constant}
@@ -92,9 +93,10 @@ class TfliteModel:
     def add_input(self, place: int) -> None:
         """Let a tensor be an input of the model."""
         tensor = self.tensor(place)
-        stem = tensor.name or f"input_{place}"
-        while any(declared.name == stem for declared in self.assembly.inputs):
-            stem += "_"
+        stem = tensor.name or "input"
+        if stem in self._inputs:
+            stem = f"{stem}_{place}"
+        self._inputs.add(stem)
         name = self.assembly.input(stem, self.shape(place), tensor.type.dtype)
         (self._stored if tensor.quantized else self._known)[place] = name
 
