@@ -138,7 +138,7 @@ class _Needed:
         for number, axis in enumerate(relation.factors):
             others = tuple(other for other in range(whole.ndim) if other != number)
             changed += self._need(axis, np.asarray(whole.any(axis=others)))
-        product = np.ones((), bool)
+        product: Mask = np.ones((), bool)
         for axis in relation.factors:
             product = product[..., None] & self.masks[axis]
         return [*changed, *self._need(relation.whole, product.ravel())]

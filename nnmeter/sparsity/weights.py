@@ -169,7 +169,8 @@ class _Tensors(Mapping[str, Array]):
                 copy.CopyFrom(proto)
                 external_data_helper.load_external_data_for_tensor(copy, self._folder)
                 proto = copy
-            return np.asarray(numpy_helper.to_array(proto))
+            value = np.asarray(numpy_helper.to_array(proto))
+            return value.astype(np.float32) if value.dtype.kind == "V" else value  # bfloat16, float8, 4 bits
         except Exception as fault:  # of a file that is missing, or of bytes that are no tensor
             raise ModelError(
                 f"{self._called}: the weight '{brief(name, 100)}' cannot be read ({brief(fault, 200)}); "
