@@ -59,6 +59,8 @@ class TfliteModel:
 
     def tensor(self, place: int) -> TfliteTensor:
         """One tensor of the file."""
+        if place < 0:
+            raise self.fault("no tensor where it needs one")
         return self.file.tensors[place]
 
     def is_map(self, place: int) -> bool:
