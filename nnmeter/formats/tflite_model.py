@@ -130,9 +130,9 @@ class TfliteModel:
 
     def read_beside(self, place: int, other: int) -> str:
         """A tensor that is broadcast to another one, which may be a map of more dimensions."""
+        shape = self.tensor(place).type.shape
         if place in self._maps or other not in self._maps:
             return self.read(place)
-        shape = self.tensor(place).type.shape
         rank = len(self.tensor(other).type.shape)
         if not shape or len(shape) > rank:
             return self.read(place)
