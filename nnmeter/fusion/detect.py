@@ -14,7 +14,7 @@ from nnmeter.fusion.engine.passes import Prepared
 from nnmeter.fusion.engine.rewriting import OuterReads, WorkingGraph, split_kind
 from nnmeter.fusion.engine.rules import FusionRules, Pass, Stage
 from nnmeter.graph.ir import Graph, TensorType
-from nnmeter.kernels.kernel import Kernel
+from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.kernels.naming import kernel_signature
 from nnmeter.limits import MAX_EXPANDED_CHARACTERS
 from nnmeter.operators.cost import NESTED_COST, NESTED_GRAPHS
@@ -39,10 +39,11 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
 
 
 class _Nesting:
-    """What the graphs nested in one model share: the length of all names that are made, and what each graph reads."""
+    """What the graphs nested in one model share: signatures, the length of all names that are made, what each reads."""
 
     def __init__(self) -> None:
         self.outer_reads: OuterReads = {}
+        self.signatures: dict[KernelSignature, KernelSignature] = {}  # equal ones are one object
         self._characters = 0
 
     def named(self, prefix: str, name: str) -> str:
@@ -80,7 +81,7 @@ def _detect(
         name, sources = node.name, node.sources
         if prefix:
             name, sources = nesting.named(prefix, name), tuple([nesting.named(prefix, s) for s in sources])
-        kernels.append(Kernel(name, signature, sources, times))
+        kernels.append(Kernel(name, nesting.signatures.setdefault(signature, signature), sources, times))
         for nested, runs in node.attributes.get(NESTED_GRAPHS, ()):
             _detect(inner_graph(nested, constants), rules, nesting, f"{name}/", times * runs, kernels)
 
