@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
 
 MIB = 1 << 20
-_UNMODELLED = frozenset({"QLinearConv", "ConvInteger", "com.microsoft.QLinearConv"})
 SCHEMA_VERSION = 1
 _SESSION_BYTES, _KERNEL_BYTES = 930_000, 9_900  # rule 3
 
@@ -195,8 +194,6 @@ def memory_of_graph(
     warnings = [str(note) for note in graph.warnings]
     if not known:
         warnings.append(f"of {card.runtime} only weights and planned activations are known; it takes more for itself")
-    if known and any(node.kind in _UNMODELLED for node in plan.order):
-        warnings.append("what quantized convolutions take to rearrange their input is not modelled")
     return MemoryPrediction(
         model,
         pack.id,
