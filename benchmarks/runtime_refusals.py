@@ -130,6 +130,7 @@ def _print_openvino() -> None:
     table = {
         "runtime": "openvino",
         "version": ".".join(version("openvino").split(".")[:2]),
+        "source": "read_model on the models of ONNX's suite (benchmarks/runtime_refusals.py)",
         "element_types": {},
         "operators": dict.fromkeys(not_translated(), "OpenVINO has no translator for it"),
         "forms": _OPENVINO_FORMS,

@@ -5,6 +5,7 @@
    kernels have chunks beside it. What the first run touched stays resident.
 2. Other runtimes plan all tensors into one block, largest first.
 3. A kernel with nested graphs needs the memory of the largest of them while it runs.
+4. Before the first run weights are packed, some through scratch memory from the arena (`nnmeter.memory.weights`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from nnmeter.fusion.detect import inner_graph, rewrite_graph
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.fusion.engine.rules import FusionRules
+from nnmeter.fusion.passes.onnxruntime.topological_order import topological_order
 from nnmeter.memory.arena import Arena, aligned, plan_best_fit, plan_largest_first
 from nnmeter.memory.lifetimes import Buffer, plan_buffers
-from nnmeter.memory.weights import weight_bytes
+from nnmeter.memory.weights import held_weights
 from nnmeter.memory.workspace import workspace_chunks
 from nnmeter.operators.cost import NESTED_GRAPHS
 
@@ -49,18 +51,19 @@ class MemoryPlan:
 
 def plan_memory(graph: WorkingGraph, rules: FusionRules, runtime: str, threads: int = 1) -> MemoryPlan:
     """Plan the memory of a graph that the fusion rules have rewritten."""
-    order = tuple(graph.ordered())
     has_arena = runtime == ARENA_RUNTIME
+    order = tuple(_runtime_order(graph) if has_arena else graph.ordered())
     buffers = plan_buffers(graph, order, share=has_arena)
     chunks = [
         (*_nested_bytes(node, graph, rules, runtime, threads), *(workspace_chunks(node, graph, threads) * has_arena))
         for node in order
     ]
     workspace = [sum(of_kernel) for of_kernel in chunks]
-    weights = weight_bytes(graph, order, has_arena)
+    plain, packed = held_weights(graph, order, has_arena)
+    weights = plain + sum(weight.bytes for weight in packed)
     if has_arena:
         _, block = plan_best_fit([buffer for buffer in buffers if not buffer.result])
-        arena = _run_twice(order, buffers, chunks, block)
+        arena = _run_twice(order, buffers, chunks, block, [weight.scratch for weight in packed])
         resident, reserved = arena.touched, arena.reserved
     else:
         _, block = plan_largest_first(buffers)
@@ -68,11 +71,23 @@ def plan_memory(graph: WorkingGraph, rules: FusionRules, runtime: str, threads: 
     return MemoryPlan(order, tuple(buffers), tuple(workspace), weights, block, resident, reserved)
 
 
+def _runtime_order(graph: WorkingGraph) -> list[WorkNode]:
+    places = topological_order(graph)
+    return sorted(places, key=places.__getitem__)
+
+
 def _run_twice(
-    order: Sequence[WorkNode], buffers: Sequence[Buffer], chunks: Sequence[tuple[int, ...]], block: int
+    order: Sequence[WorkNode],
+    buffers: Sequence[Buffer],
+    chunks: Sequence[tuple[int, ...]],
+    block: int,
+    scratch: Sequence[int],
 ) -> Arena:
-    """The arena after two runs (rule 1)."""
+    """The arena after two runs (rules 1 and 4)."""
     arena = Arena()
+    for size in scratch:
+        arena.take("scratch", size)
+        arena.give_back("scratch")
     starting: dict[int, list[Buffer]] = {}
     ending: dict[int, list[Buffer]] = {}
     for buffer in buffers:

@@ -5,12 +5,16 @@
    multiple of 16. The weight as it was is let go if all its readers repack it.
 3. So it does with the weights of convolutions of integers, group by group, each with a sum a column; those of depthwise
    and symmetric ones (`nnmeter.memory.workspace`) keep their size.
+4. What it packs out of another order than it is stored in, it brings into that order first: the transposed weights of a
+   product of integers, and those of a convolution of integers, a group at a time. That scratch is taken from the arena,
+   which keeps it for activations.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
@@ -36,8 +40,21 @@ _PACKED: dict[str, int] = {
 _INTEGER_CONVOLUTIONS = frozenset({"QLinearConv", "com.microsoft.QLinearConv"})
 
 
-def weight_bytes(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool) -> int:
-    """Bytes of the weights while the model runs.
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A weight in the form that a kernel packs it into.
+
+    Attributes:
+        bytes: its size in that form.
+        scratch: bytes that packing takes for a while (rule 4).
+    """
+
+    bytes: int
+    scratch: int = 0
+
+
+def held_weights(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool) -> tuple[int, list[Packed]]:
+    """Bytes of the weights that are held as they are stored while the model runs, and those that are packed, in order.
 
     Args:
         graph: the graph as the runtime runs it.
@@ -45,7 +62,7 @@ def weight_bytes(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool)
         repacked: whether the runtime repacks weights as ONNX Runtime does (rule 2).
     """
     as_they_are: dict[str, bool] = defaultdict(bool)  # constant -> whether a kernel reads it as it is
-    packed: dict[tuple[str, str], int] = {}  # constant and form -> bytes of it in that form
+    packed: dict[tuple[str, str], Packed] = {}  # by constant and form
     for node in order:
         for position, name in enumerate(node.inputs):
             if not name or name not in graph.constants or name not in graph.types:
@@ -57,23 +74,25 @@ def weight_bytes(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool)
                 packed[name, form[0]] = form[1]
                 as_they_are[name] |= False
     plain = sum(graph.types[name].bytes for name, read in as_they_are.items() if read)
-    return plain + sum(packed.values())
+    return plain, list(packed.values())
 
 
-def _packed_form(node: WorkNode, position: int, name: str, graph: WorkingGraph) -> tuple[str, int] | None:
-    """The form that a kernel packs an input into, and its bytes; None where it reads the input as it is."""
+def _packed_form(node: WorkNode, position: int, name: str, graph: WorkingGraph) -> tuple[str, Packed] | None:
+    """The form that a kernel packs an input into; None where it reads the input as it is."""
     kind = graph.types[name]
     if _PACKED.get(node.kind) == position and len(kind.shape) == 2:
         transposed = node.kind.endswith("Gemm") and bool(node.attributes.get("transB"))
-        return f"product, transposed: {transposed}", _packed_bytes(kind, transposed)
+        scratch = kind.bytes if transposed and node.kind == "com.microsoft.QGemm" else 0
+        return f"product, transposed: {transposed}", Packed(_packed_bytes(kind, transposed), scratch)
     if node.kind in _INTEGER_CONVOLUTIONS and position == 3 and len(kind.shape) > 2:
         group = int(node.attributes.get("group", 1))
         if is_depthwise(node, kind.shape):
-            return "depthwise", kind.bytes
+            return "depthwise", Packed(kind.bytes)
         columns = _rounded(kind.shape[0] // max(group, 1))
         if is_symmetric(node, graph):
-            return "symmetric", columns * prod(kind.shape[1:])
-        return f"{group} groups", group * columns * (_rounded(prod(kind.shape[1:]), 4) + 4)
+            return "symmetric", Packed(columns * prod(kind.shape[1:]))
+        size = group * columns * (_rounded(prod(kind.shape[1:]), 4) + 4)
+        return f"{group} groups", Packed(size, kind.bytes // max(group, 1))
     return None
 
 

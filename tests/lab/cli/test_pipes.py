@@ -27,7 +27,7 @@ predict model --device packs
 kernels pipe --device pack
 kernels model --device pipe
 compare model pipe --device pack
-what-if pipe --to int8 --device pack
+what-if pipe --quantize qdq --device pack
 sweep pipe --over input:0=1,2 --device pack
 advise pipe --device pack
 memory pipe --device pack
@@ -44,10 +44,8 @@ measure model --out out.parquet --families pipe
 measure model --out pipe --append --taken 3 --on pack
 measure model --out out.parquet --taken 3 --on pipe
 profile --like pipe --out out
-profile --like model --device pipe --out out
 profile --verify pipe
 profile --verify campaign
-profile --resume --out campaign
 import nn-meter-26k pipe --out out
 import nn-meter-26k folder --out out
 import v100-tensorrt pipe --out out
@@ -122,7 +120,9 @@ def test_a_pipe_is_refused_and_not_waited_for(
     outcome = cli(*[places.get(word, word) for word in line.split()])
     assert outcome.code == 2, outcome.err
     assert outcome.out == ""
-    assert any(str(places[name]) in outcome.error_line for name in ("pipe", "folder", "packs", "campaign"))
+    assert any(str(places[name]) in outcome.error_line for name in ("pipe", "folder", "campaign")) or (
+        "packs/manifest.json: not a regular file" in outcome.error_line
+    )
 
 
 def test_every_file_that_a_verb_reads_is_tried() -> None:

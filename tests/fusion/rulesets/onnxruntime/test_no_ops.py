@@ -52,7 +52,7 @@ MODE = {"ratio": f32(0.5), "mode": np.bool_(True)}
         ("a=Dropout(x) y=Neg(a)", "Neg"),
         ("a=Dropout(x,ratio,mode) y=Neg(a)", "Dropout Neg"),
         ("a=Exp(x) b=Dropout(a,ratio,mode) y=Neg(b)", "Exp Neg"),
-        ("a=Exp(x) b,m=Dropout(a,ratio,mode) c=Cast<to=1>(m) y=Mul(b,c)", "Exp Dropout Cast Mul"),
+        ("a=Exp(x) b,m=Dropout(a,ratio,mode) d=Cast<to=1>(m) y=Mul(b,d)", "Exp Dropout Cast Mul"),
         ("a=Dropout(c,ratio,mode) y=Add(x,a)", "Dropout Add"),
         ("a=Dropout(x,ratio,mode) b=Dropout(x,ratio,mode) y=Add(a,b)", "Dropout Dropout Add"),
     ],
