@@ -82,18 +82,20 @@ def write(lines: dict[str, list[dict[str, Any]]], refused: dict[str, str], outpu
                 index.setdefault(name, {})[stated] = [len(shards) - 1, len(shards[-1]), inputs]
             shards[-1].append(row)
     output.mkdir(parents=True, exist_ok=True)
-    for old in output.glob("*.xz"):
-        old.unlink()
     for number, rows in enumerate(shards):
         save(output / f"graphs-{number:02d}.jsonl.xz", "\n".join(rows))
     save(output / "index.json.xz", json.dumps({"networks": index, "refused": refused}, separators=(",", ":")))
+    for old in set(output.glob("graphs-*.xz")) - {output / f"graphs-{n:02d}.jsonl.xz" for n in range(len(shards))}:
+        old.unlink()
     whole = sum(path.stat().st_size for path in output.glob("*.xz"))
     pairs = sum(map(len, index.values()))
     print(f"{len(index)} networks, {pairs} sizes, {sum(map(len, shards))} lines, {len(shards)} files, {whole} bytes")
 
 
 def save(path: Path, content: str) -> None:
-    path.write_bytes(lzma.compress(content.encode(), preset=9 | lzma.PRESET_EXTREME))
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(lzma.compress(content.encode(), preset=9 | lzma.PRESET_EXTREME))
+    fresh.replace(path)
 
 
 def check(line: dict[str, Any], parameters: int | None) -> dict[str, int]:
