@@ -50,7 +50,7 @@ def detect_kernels(graph: Graph, rules: FusionRules) -> list[Kernel]:
 
 
 class _Nesting:
-    """What the graphs nested in one model share: the length of all names that are made, and what each graph reads."""
+    """What the graphs nested in one model share: signatures, the length of all names that are made, what each reads."""
 
     def __init__(self) -> None:
         self.outer_reads: OuterReads = {}

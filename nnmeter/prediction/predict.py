@@ -21,6 +21,7 @@ from nnmeter.devices.refusals import refused_by
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.modules import places_of
+from nnmeter.prediction.parameters import parameters_of
 from nnmeter.prediction.prediction import Prediction
 from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE, price_model
 from nnmeter.prediction.session import session_notes, session_of, with_session
@@ -153,9 +154,12 @@ class LatencyPredictor:
         dims: Mapping[str, int] | None = None,
         path: str | None = None,
         places: Sequence[str] | None = None,
+        parameters: Sequence[int] | None = None,
     ) -> Prediction:
         """The prediction for kernels that were detected already; see `predict` and `pricing.price_model`."""
-        priced = price_model(self.pack, self._gaps, model, kernels, warnings, strict, confidence, dims, path, places)
+        priced = price_model(
+            self.pack, self._gaps, model, kernels, warnings, strict, confidence, dims, path, places, parameters
+        )
         if self.machine is None:
             return priced
         from nnmeter.prediction.another_machine import for_machine
@@ -242,10 +246,11 @@ def predict_on(
                     known = detected.get(key)
                     kernels = detected[key] = predictor.detect(graph) if known is None else known
                 places = places_of(kernels, graph.nodes)
+                parameters = parameters_of(kernels, graph)
             card = predictor.pack.card
             session = session_of(unbound, graph, card.runtime)
             notes = (*graph.warnings, *refused_by(card.runtime, card.kind, graph), *session_notes(session))
-            priced = predictor.price(called, kernels, notes, strict, confidence, dims, path, places)
+            priced = predictor.price(called, kernels, notes, strict, confidence, dims, path, places, parameters)
             yield replace(priced, session=session)
 
 
