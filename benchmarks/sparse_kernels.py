@@ -3,9 +3,9 @@
     python benchmarks/sparse_kernels.py measure OUT.csv --seconds 240     (needs torch; let nothing else run)
     python benchmarks/sparse_kernels.py fit OUT.csv [--table TABLE.json]  (needs nnmeter[lab])
 
-`measure` takes products of a weight (rows x columns, some of it zero) with columns of data, over shapes, shares of zeros
-and shapes of blocks, drawn at random: dense (`torch.mm`), as CSR, and as BSR where the block is square (MKL takes no
-other). The three are timed in turn, so that they share the state of the machine; each row is a median.
+`measure` takes products of a weight (rows x columns, some of it zero) with columns of data, over shapes, shares of
+zeros and shapes of blocks, drawn at random: dense (`torch.mm`), as CSR, and as BSR where the block is square (MKL takes
+no other). The three are timed in turn, so that they share the state of the machine; each row is a median.
 
 `fit` trains a predictor of the logarithm of time on those, scores it on shapes that it has not seen, and prints from
 which share of zeros on the sparse kernel is the faster one, by shape, and a table of costs over shapes of blocks, as a
