@@ -231,9 +231,7 @@ def test_memory_stands_beside_the_time_where_it_is_asked_for(
     assert "memory" not in json.loads(cli("predict", small_model, "--device", small_pack, "--format", "json").out)
 
 
-def test_memory_is_of_the_sizes_that_the_model_can_have(
-    cli: Callable, tmp_path: Path, small_pack: Path
-) -> None:
+def test_memory_is_of_the_sizes_that_the_model_can_have(cli: Callable, tmp_path: Path, small_pack: Path) -> None:
     onnx.save(make_small_model(batch="batch"), tmp_path / "free.onnx")
     outcome = cli("predict", tmp_path / "free.onnx", "--device", small_pack, "--dim", "batch=1,4", "--with-memory",
                   "--format", "json")  # fmt: skip

@@ -20,7 +20,7 @@ from nnmeter.report.indented_json import indented_json
         None,
         "a",
         {"a": {}, "b": [], "c": [[], {}, [1, [2.5, "x"]]], "d": (1, 2)},
-        {"a\"\n": "\u00e9\x00\u2028", "": True, "b": [False, None, -0.0, 1e300, 5e-324, 10**30]},
+        {'a"\n': "\u00e9\x00\u2028", "": True, "b": [False, None, -0.0, 1e300, 5e-324, 10**30]},
         {"number": np.float64(0.1), "note": Note("said", "empty"), "same": [{"k": 1}, {"k": 2}]},
     ],
 )

@@ -70,9 +70,7 @@ calibrate pack --measurements rows --out out --mix pipe
 """.strip().splitlines()
 
 # Parameters that are files to be written, or names of something else than a file.
-WRITTEN = frozenset(
-    "output html save trace node_data junit benchmark plot directory rules_file page".split()
-)
+WRITTEN = frozenset("output html save trace node_data junit benchmark plot directory rules_file page".split())
 
 
 @pytest.fixture

@@ -41,7 +41,9 @@ def split_slices(graph: WorkingGraph, fields: Fields) -> bool:
     for node in graph.of_kinds((*slices, *gathers)):
         sources.setdefault(node.inputs[0], []).append(node)
     changed = False
-    may_be_cut = [tensor for tensor, readers in sources.items() if len(readers) > 1 and _may_be_cut(graph, tensor, fields)]
+    may_be_cut = [
+        tensor for tensor, readers in sources.items() if len(readers) > 1 and _may_be_cut(graph, tensor, fields)
+    ]
     for tensor in may_be_cut:
         readers = sources[tensor]
         pieces = [_slice(graph, node) if node.kind in slices else _gather(graph, node) for node in readers]
