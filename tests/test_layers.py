@@ -55,6 +55,7 @@ LAB = (
     ("nnmeter.lab.evaluation",),
     ("nnmeter.lab.importing",),
     ("nnmeter.lab.campaign",),
+    ("nnmeter.lab.kit",),
     ("nnmeter.lab.discovery",),
     ("nnmeter.lab.training",),
     ("nnmeter.lab.transfer",),
