@@ -43,7 +43,7 @@ _HOMES = {
     "load_model": "nnmeter.api",
     "load_predictor": "nnmeter.prediction.predict",
     "predict": "nnmeter.api",
-    "predict_many": "nnmeter.prediction.predict",
+    "predict_many": "nnmeter.prediction.many",
     "predict_memory": "nnmeter.api",
     "predict_sparsity": "nnmeter.api",
     "predictions_to_pandas": "nnmeter.prediction.frames",

@@ -37,9 +37,9 @@ from nnmeter.prediction.frames import predictions_to_pandas as predictions_to_pa
 from nnmeter.prediction.groups import KernelGroup as KernelGroup
 from nnmeter.prediction.interval import Coverage as Coverage
 from nnmeter.prediction.interval import Interval as Interval
+from nnmeter.prediction.many import predict_many as predict_many
 from nnmeter.prediction.predict import LatencyPredictor as LatencyPredictor
 from nnmeter.prediction.predict import load_predictor as load_predictor
-from nnmeter.prediction.predict import predict_many as predict_many
 from nnmeter.prediction.prediction import Prediction as Prediction
 from nnmeter.sparsity.sparsity import SparsityPrediction as SparsityPrediction
 from nnmeter.transforms import TransformError as TransformError

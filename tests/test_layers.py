@@ -42,6 +42,7 @@ CORE = (
     ("nnmeter.sparsity",),
     ("nnmeter.checks",),
     ("nnmeter.advice",),
+    ("nnmeter.pruning",),
     ("nnmeter.search",),
     ("nnmeter.report",),
     ("nnmeter.lab_door",),

@@ -36,6 +36,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "what-if": ("nnmeter.cli.what_if", "Predict a model as it would be if it were changed."),
     "sweep": ("nnmeter.cli.sweep", "Predict a model over a range of batches, resolutions, lengths."),
     "advise": ("nnmeter.cli.advise", "Say what would make a model faster on a device, and by how much."),
+    "prune": ("nnmeter.cli.prune", "Say what removing channels gains, or which to remove for a budget."),
     "memory": ("nnmeter.cli.memory", "Predict how much memory models take while they run."),
     "sparsity": ("nnmeter.cli.sparsity", "Say what the zeros of weights bring on a device."),
     "report": ("nnmeter.cli.report", "Write a page about models: what takes the time, and where."),

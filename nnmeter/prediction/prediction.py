@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nnmeter.devices.identity import MachineMatch
+    from nnmeter.prediction.peak_memory import PeakMemory
     from nnmeter.predictor.intervals import IntervalModel
 
 SCHEMA_VERSION = 1
@@ -46,6 +47,7 @@ class Prediction:
         errors: what intervals of the device rest on; None where nobody said.
         session: "free" or "bound", for a model that leaves dimensions free and a runtime that makes another graph of it
             then (`InputSizes.session`); else None.
+        memory: what it takes while it runs; None where nobody asked.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Prediction:
     machine: MachineMatch | None = None
     errors: IntervalModel | None = None
     session: Session | None = None
+    memory: PeakMemory | None = None
 
     @property
     def outside(self) -> tuple[PricedKernel, ...]:
@@ -190,6 +193,7 @@ class Prediction:
                 "advice": list(self.advice),
             },
             "overhead_ms": self.overhead_ms,
+            **({} if self.memory is None else {"memory": self.memory.to_dict()}),
             **({} if self.errors is None else {"errors": self.errors.to_dict()}),
             "kernels": [kernel.to_dict() for kernel in self.kernels],
             "warnings": list(self.warnings),

@@ -79,8 +79,8 @@ def price_model(
                 )
             ]
         )  # fmt: skip
-    kernel_ms = sum(k.latency_ms for k in priced)
-    fallback_ms = sum(k.latency_ms for k in priced if k.source == "fallback")
+    kernel_ms = sum([k.latency_ms for k in priced])
+    fallback_ms = sum([k.latency_ms for k in priced if k.source == "fallback"])
     fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
     total = kernel_ms + predictor.overhead_ms
     outside = any(k.gaps for k in priced)
@@ -103,9 +103,9 @@ def price_model(
             *warnings,
             *pack.warnings,
             *_empty_notes(priced),
-            *_precision_notes(predictor, priced),
+            *(_precision_notes(predictor, priced) if fallback_ms or outside else ()),
             *_unlike_notes(predictor, prices),
-            *_coverage_notes(priced),
+            *(_coverage_notes(priced) if fallback_ms or outside else ()),
         ),
         dict(dims or {}),
         advice,

@@ -23,7 +23,7 @@ from nnmeter.graph.unbound import UnboundModel
 from nnmeter.sparsity.classes import ALONG, BROADCAST, ELEMENTWISE, STRUCTURE, WINDOWS, is_padded, mixed_axes
 from nnmeter.sparsity.slices import Axis, Mask, Slices
 from nnmeter.transforms.channels.relations import Blocks, Grouped, Part, Relation, Tie
-from nnmeter.transforms.channels.resizing import DependencyGraph, resized
+from nnmeter.transforms.channels.resizing import DependencyGraph
 from nnmeter.transforms.channels.rules import Shapes
 from nnmeter.transforms.draft import Draft
 
@@ -71,7 +71,7 @@ def remove_slices(
             removed.append(Removed(layer, gone, counts[axis].size))
     if not removed:
         return None, ()
-    return resized(model, graph.resizing(counts), graph, removed[0].layer, sizes), tuple(removed)
+    return graph.resized(graph.resizing(counts), removed[0].layer), tuple(removed)
 
 
 class _Needed:
