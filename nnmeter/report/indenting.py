@@ -14,7 +14,7 @@ from typing import Any
 _encoded: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def indenting(content: Any) -> str:
+def indented_json(content: Any) -> str:
     """Objects, lists, texts, numbers, booleans and None as JSON; text is not escaped beyond what JSON asks for.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnmeter.graph.notes import Note
-from nnmeter.report.indenting import indenting
+from nnmeter.report.indenting import indented_json
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from nnmeter.report.indenting import indenting
     ],
 )
 def test_it_is_as_the_standard_library_writes_it(content: Any) -> None:
-    assert indenting(content) == json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    assert indented_json(content) == json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_it_is_as_the_standard_library_writes_it(content: Any) -> None:
 )
 def test_what_json_has_no_form_for_is_an_error(content: Any, fault: type[Exception]) -> None:
     with pytest.raises(fault, match="JSON"):
-        indenting(content)
+        indented_json(content)
