@@ -111,7 +111,7 @@ def causal_lm() -> Case:
 
 
 def _export(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], path: Path) -> None:
-    """Write the file that a person would; torch 2.13 refuses caches without the constants that it forgets."""
+    """Write the file that a person would; torch 2.13 refuses transformers' caches without the constants it forgets."""
     from nnmeter.formats.torch_models import kept_constants
 
     with torch.no_grad():
