@@ -90,10 +90,6 @@ def _read(source: Any, name: str | None, examples: Examples | None) -> UnboundMo
         model = read_proto(torch_proto(source, kind, examples, called), called)
         model.name = called
         return model
-    from nnmeter.formats.keras_models import is_keras, read_keras
-
-    if is_keras(source):
-        return read_keras(source, name or str(getattr(source, "name", _MEMORY)))
     raise ModelError(
         f"{called}: a {type(source).__name__} is no model; give a path, bytes, a binary file object, an "
         "onnx.ModelProto, or a model of torch"
