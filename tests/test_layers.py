@@ -39,6 +39,7 @@ CORE = (
     ("nnmeter.prediction",),
     ("nnmeter.memory",),
     ("nnmeter.comparison",),
+    ("nnmeter.sparsity",),
     ("nnmeter.checks",),
     ("nnmeter.advice",),
     ("nnmeter.pruning",),

@@ -35,6 +35,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nnmeter prune model.onnx --ratio layer3.0.conv1=0.3 --ratio layer3.1.conv1=0.5",
     ),
     "memory": ("nnmeter memory model.onnx", "nnmeter memory models/ --dim batch=1,8 --max-mib 512"),
+    "sparsity": (
+        "nnmeter sparsity pruned.onnx --read-weights",
+        "nnmeter sparsity model.onnx --zeros '*conv*=channels:0.5' --device all",
+    ),
     "report": (
         "nnmeter report model.onnx --html page.html",
         "nnmeter report model.onnx --device 'epyc*,xeon*' --baseline before.json --html page.html",
@@ -45,6 +49,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "devices": (
         "nnmeter devices",
+        "nnmeter devices --search 'pixel 7'",
         "nnmeter devices show epyc-genoa-onnxruntime1.32-1t",
     ),
     "setup": ("nnmeter setup", "nnmeter setup --budget 5m --threads 2"),

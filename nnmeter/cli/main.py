@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "advise": ("nnmeter.cli.advise", "Say what would make a model faster on a device, and by how much."),
     "prune": ("nnmeter.cli.prune", "Say what removing channels gains, or which to remove for a budget."),
     "memory": ("nnmeter.cli.memory", "Predict how much memory models take while they run."),
+    "sparsity": ("nnmeter.cli.sparsity", "Say what the zeros of weights bring on a device."),
     "report": ("nnmeter.cli.report", "Write a page about models: what takes the time, and where."),
     "kernels": ("nnmeter.cli.kernels", "List the kernels that a device executes for a model."),
     "devices": ("nnmeter.cli.devices", "List device packs, or show one."),

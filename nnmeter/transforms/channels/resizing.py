@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +81,24 @@ class DependencyGraph:
                     self._relations[axis].append(relation)
             for name in dict.fromkeys((*node.inputs, *node.outputs, *captured(node))):
                 self._touching[name].append(node)
+
+    @property
+    def relations(self) -> Mapping[Axis, list[Relation]]:
+        """Of each axis the relations that it is in."""
+        return self._relations
+
+    def is_fixed(self, axis: Axis) -> bool:
+        """Whether no index of an axis may go: it is of an input or output, or an operator decides by its indices."""
+        if axis[0] in self._ends:
+            return True
+        spoken = [self._spoken[node.name] for node in self._touching[axis[0]]]
+        return any(axes is None or axis not in axes for axes in spoken)
+
+    def resizing(self, counts: Mapping[Axis, Counts]) -> Resizing:
+        """A change with these counts of indices, which fit all relations."""
+        change = self._resizing(False)
+        change.known.update(counts)
+        return change
 
     def channels_of(self, layer: str) -> Axis:
         """The axis of channels that a layer writes.
