@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 SIDE = 16  # of the pictures
+SURE = 0.9  # probability with which the measured time is to keep the budget
 
 torch.set_num_threads(1)  # such small networks gain nothing from more
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import modelopt.torch.prune as mtp
 import torch
-from common import SIDE, digits, export, finish, options, train
+from common import SIDE, SURE, digits, export, finish, options, train
 from torch import nn
 
 from nnmeter.search.budget import LatencyBudget
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     data = digits()
     original = build()
     accuracy_before = train(original, data, given.steps)
-    budget = LatencyBudget(given.budget, given.device, probability=0.9 if given.measure else None)
+    budget = LatencyBudget(given.budget, given.device, probability=SURE)
     before = budget.cost(export(original, given.out.with_suffix(".before.onnx"))).latency_ms
     pictures, labels, test_pictures, test_labels = data
     batches = [(pictures[at : at + 64], labels[at : at + 64]) for at in range(0, 256, 64)]

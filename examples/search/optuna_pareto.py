@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 import torch
-from common import digits, export, finish, options, train
+from common import SURE, digits, export, finish, options, train
 from torch import nn
 
 from nnmeter.search.optuna import LATENCY, LatencyConstraint, best_within
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--sampler", choices=("nsga2", "tpe"), default="nsga2")
     parser.add_argument("--single", action="store_true", help="accuracy within the budget, in place of the front")
     given = parser.parse_args(arguments)
-    budget = LatencyConstraint(given.budget, given.device, probability=0.9 if given.measure else None)
+    budget = LatencyConstraint(given.budget, given.device, probability=SURE)
     data = digits()
 
     def objective(trial: optuna.Trial) -> float | tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 import torch
-from common import digits, export, finish, options, train
+from common import SURE, digits, export, finish, options, train
 from ray import tune
 from torch import nn
 
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "kernel": tune.choice([3, 5]),
         "budget": given.budget,
         "device": device,
-        "probability": 0.9 if given.measure else None,
+        "probability": SURE,
         "steps": given.steps,
     }
     ray.init(

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch_pruning as tp
-from common import export, finish, options
+from common import SURE, export, finish, options
 from torch import nn
 
 from nnmeter.prediction.predict import load_predictor
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     inputs = torch.zeros(SHAPE)
     predictor = load_predictor(given.device)
     before = export(module, given.out.with_suffix(".before.onnx"), SHAPE)
-    pruned = prune_to_budget(before, predictor, given.budget, probability=0.9 if given.measure else None)
+    pruned = prune_to_budget(before, predictor, given.budget, probability=SURE)
     pruner = tp.pruner.BasePruner(
         module, inputs, tp.importance.GroupMagnitudeImportance(p=2), **pruner_arguments(pruned, module)
     )

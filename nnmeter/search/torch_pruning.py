@@ -6,8 +6,8 @@
 
 1. A layer is one of the module's by the name that the exported file has for it (`layer1.0.conv1`). A layer of the file
    that the module does not have is an error, for then the file is of another module.
-2. Ratios are exactly those of the widths that were chosen, so that nothing is rounded: Torch-Pruning keeps
-   `channels - int(channels * ratio)`. Layers that keep their channels are ignored.
+2. Ratios bring exactly the widths that were chosen: Torch-Pruning keeps `int(channels * (1 - ratio))`, so each ratio
+   is half a channel less. One channel fewer than a stair costs more than it saves. Layers that keep theirs are ignored.
 3. Channels of a group go together, in Torch-Pruning as here; its first layer speaks for the others.
 """
 
@@ -48,8 +48,7 @@ def pruner_arguments(pruned: Pruned, module: Any) -> dict[str, Any]:
                     f"the module has no '{name}', which '{pruned.model}' has; export the file from this module, with "
                     "the names of its weights"
                 )
-            # Half a channel more, so that no rounding of the product leaves one too many.
-            ratios[parts[name]] = (removal.removed + 0.5) / removal.group.channels
+            ratios[parts[name]] = (removal.removed - 0.5) / removal.group.channels
     prunable = [part for part in parts.values() if _has_channels(part)]
     return {
         "pruning_ratio": 0.0,

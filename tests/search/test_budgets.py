@@ -46,7 +46,7 @@ def test_the_multiple_of_channels_at_which_stairs_are() -> None:
 
 
 def test_ratios_keep_exactly_the_widths_that_were_chosen() -> None:
-    """Torch-Pruning removes int(channels * ratio) channels."""
+    """Torch-Pruning keeps int(channels * (1 - ratio)) channels."""
 
     class Layer:
         def __init__(self, channels: int) -> None:
@@ -60,7 +60,7 @@ def test_ratios_keep_exactly_the_widths_that_were_chosen() -> None:
 
     pruned = SimpleNamespace(model="m.onnx", removals=[removal(("a",), 64, 40), removal(("b",), 96, 72)])
     given = pruner_arguments(pruned, module)  # type: ignore[arg-type]
-    kept = {layer: layer.out_channels - int(layer.out_channels * ratio)
+    kept = {layer: int(layer.out_channels * (1 - ratio))
             for layer, ratio in given["pruning_ratio_dict"].items()}  # fmt: skip
     assert kept == {layers["a"]: 40, layers["b"]: 72}
     assert given["ignored_layers"] == [layers["c"]]
