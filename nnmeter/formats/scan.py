@@ -59,6 +59,8 @@ _NAMES = frozenset({0x0A, 0x12, 0x1A, 0x22, 0x3A, 0x42})
 
 _EDGES = frozenset({1, 2, 5})  # fields of NodeProto: input, output, attribute
 
+_NODE, _TENSOR = 0x0A, 0x2A  # keys of GraphProto's nodes and initializers
+
 # Fields of GraphProto that become objects: initializers, sparse ones, inputs and outputs.
 _OBJECTS = frozenset({5, 11, 12, 15})
 
@@ -131,10 +133,23 @@ class Scanner:
         outermost = budget.enter_graph()
         graph = ScannedGraph()
         nodes = graph.nodes
-        for number, kind, start, stop in fields(buffer, at, end):
+        while at < end:
+            key = buffer[at]
+            if key in (_NODE, _TENSOR):  # nearly all: what `fields` would do
+                size, start = buffer[at + 1], at + 2
+                if size > 127:
+                    size, start = varint(buffer, at + 1)
+                number, kind, stop = key >> 3, LENGTH, start + size
+            else:
+                number, kind, start, stop = next(fields(buffer, at, end))
+                size = stop - start
+                if not number:
+                    raise WireError("a field has the number 0")
+            if stop > end:
+                raise WireError("a field reaches over the end of its message")
+            at = stop
             if kind != LENGTH:
                 continue
-            size = stop - start
             if number in _OBJECTS:
                 budget.add_bytes(OBJECT_BYTES)
             elif outermost and size <= _COPIED_BYTES:

@@ -90,6 +90,11 @@ class Prediction:
         intervals = intervals_of(self.latency_ms, self.kernels, self.errors, self.machine)
         return probability_within(max_ms, self.latency_ms, intervals)
 
+    def total(self) -> KernelGroup:
+        """All kernels as one group: time with overhead, share 1, FLOPs, bytes and parameters of the whole model."""
+        (group,) = group_kernels(self.kernels, self.latency_ms, lambda kernel: "") or (KernelGroup("", 0, 0, 0, 0, 0),)
+        return replace(group, latency_ms=self.latency_ms, share=1.0)
+
     def by_type(self) -> tuple[KernelGroup, ...]:
         """Time by fused type (`nchwc.Conv+Relu`), most expensive first."""
         return group_kernels(self.kernels, self.latency_ms, lambda kernel: kernel.type)
@@ -108,6 +113,16 @@ class Prediction:
             depth: levels of modules to tell apart: 1 gives `layer1`, 2 gives `layer1.0`; all of them if not given.
         """
         return group_kernels(self.kernels, self.latency_ms, lambda kernel: module_name(kernel.place, depth))
+
+    def tree(self, depth: int = 2) -> str:
+        """The time by module as text to print: a tree with ms, share, FLOPs and parameters, most expensive first.
+
+        Args:
+            depth: levels of modules to tell apart.
+        """
+        from nnmeter.prediction.tree import module_text
+
+        return module_text(str(self), self.kernels, self.total(), self.overhead_ms, depth)
 
     def to_pandas(self) -> pd.DataFrame:
         """The kernels as a pandas frame, a row each, in the order of execution.
