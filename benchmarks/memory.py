@@ -12,7 +12,8 @@
 4. Printed are predicted and measured memory, and for how many models they differ by at most 5 % and 10 %.
 
 `--measured FILE` takes what was measured from a table that `--out` wrote; `benchmarks/memory.csv` is one, of a Zen 3
-server (AVX2) with ONNX Runtime 1.32 (`memory-quantized.csv` has some of `data/zoo-quantized`): `python benchmarks/memory.py --measured benchmarks/memory.csv --isa avx2`.
+server (AVX2) with ONNX Runtime 1.32: `python benchmarks/memory.py --measured benchmarks/memory.csv --isa avx2`.
+`benchmarks/memory-quantized.csv` has some of `data/zoo-quantized`.
 
 The times of the processes do not matter, so other work may go on beside it. The zoo takes about ten minutes.
 """
