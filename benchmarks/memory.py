@@ -13,6 +13,7 @@
 
 `--measured FILE` takes what was measured from a table that `--out` wrote; `benchmarks/memory.csv` is one, of a Zen 3
 server (AVX2) with ONNX Runtime 1.32: `python benchmarks/memory.py --measured benchmarks/memory.csv --isa avx2`.
+`benchmarks/memory-quantized.csv` has some of `data/zoo-quantized`.
 
 The times of the processes do not matter, so other work may go on beside it. The zoo takes about ten minutes.
 """
