@@ -25,7 +25,7 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
     from nnmeter.devices.nearest import is_candidate
     from nnmeter.report.devices import DeviceList
 
-    devices = in_groups(list_devices())
+    devices = in_groups(list_devices(public=True))
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
     notice = "; ".join(f"left out: {fault}" for fault in damaged_devices().values())

@@ -52,8 +52,8 @@ def nearest_device(
 
 
 def is_candidate(card: Card) -> bool:
-    """Whether a device is of the kind of machine that nnmeter runs on."""
-    return card.kind == "cpu" and card.place == "server"
+    """Whether a device is of the kind of machine that nnmeter runs on, and says which machine it is."""
+    return card.kind == "cpu" and card.place == "server" and not card.fingerprint.get("published")
 
 
 def _distance(card: Card, match: MachineMatch, machine: Machine) -> tuple[int | bool | str, ...]:

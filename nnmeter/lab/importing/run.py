@@ -26,6 +26,7 @@ from nnmeter.lab.importing.published import Imported, PublishedDevice
 DATASETS: dict[str, str] = {
     "nn-meter-26k": "nnmeter.lab.importing.nn_meter_26k",
     "phones-qed-usc": "nnmeter.lab.importing.phones_qed_usc",
+    "public-networks": "nnmeter.lab.importing.public_networks.importer",
     "v100-tensorrt": "nnmeter.lab.importing.v100_tensorrt",
 }
 
