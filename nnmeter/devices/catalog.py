@@ -169,7 +169,12 @@ def is_shipped(path: Path) -> bool:
 
 def is_public(path: Path) -> bool:
     """Whether the pack in `path` is one of those that ship and were made of published tables."""
-    return path.absolute().parent in [own / PUBLIC for own in _shipped_directories()]
+    return path.absolute().parent in public_directories()
+
+
+def public_directories() -> list[Path]:
+    """Where packs that were made of published tables lie."""
+    return [own / PUBLIC for own in _shipped_directories()]
 
 
 def _named_place(part: str) -> Path:

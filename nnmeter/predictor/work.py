@@ -35,14 +35,14 @@ from nnmeter.predictor.checks import damaged, mapping, member, number, sequence,
 
 # Groups whose FLOPs are of several sorts (rule 3): the centres of hats over log2 of the channels, and of the results.
 _SIZED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "conv1x1": ((4.0, 6.0, 8.5), (14.0, 18.0)),
+    "conv1x1": ((3.0, 4.5, 6.0, 8.5), (14.0, 18.0)),
     "conv3x3": ((4.0, 6.0, 8.5), (14.0, 18.0)),
     "conv3x3_stride": ((4.0, 7.0), (14.0, 18.0)),
     "conv_wide": ((4.0, 7.0), (14.0, 18.0)),
-    "conv_first": ((5.0,), (16.0, 20.0)),
+    "conv_first": ((3.0, 5.0), (16.0, 20.0)),
     "grouped": ((3.0, 6.0), (15.0,)),
-    "depthwise3": ((5.0, 8.0), (13.0, 17.0)),
-    "depthwise3_stride": ((7.0,), (13.0, 17.0)),
+    "depthwise3": ((3.5, 5.5, 8.0), (13.0, 17.0)),
+    "depthwise3_stride": ((4.0, 7.0), (13.0, 17.0)),
     "depthwise_wide": ((7.0,), (13.0, 17.0)),
     "transposed": ((6.0,), (16.0,)),
     "linear": ((6.0, 9.0), (14.0, 18.0)),

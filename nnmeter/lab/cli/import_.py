@@ -14,7 +14,7 @@ from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.report import LAB
 
-DATASETS = ("nn-meter-26k", "phones-qed-usc", "v100-tensorrt")
+DATASETS = ("nn-meter-26k", "phones-qed-usc", "public-networks", "v100-tensorrt")
 
 
 def _parse_parameters(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _parse_parameters(context: click.Context, parameter: click.Parameter, values
 
 @click.command("import")
 @click.argument("dataset", type=click.Choice(DATASETS))
-@click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SRC...")
 @click.option("--out", "output", type=click.Path(path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write, or a directory for several devices.")  # fmt: skip
 @click.option("--device", "devices", multiple=True, metavar="NAME",
@@ -44,7 +44,7 @@ def _parse_parameters(context: click.Context, parameter: click.Parameter, values
 @options.output_format(*LAB.formats("imported"))
 def command(
     dataset: str,
-    source: Path,
+    sources: tuple[Path, ...],
     output: Path,
     devices: tuple[str, ...],
     rules: str | None,
@@ -54,15 +54,16 @@ def command(
 ) -> None:
     """Import published latencies as measurements, to train on.
 
-    SRC is the directory that the authors of DATASET publish. Every row is imported or refused; the report, which is
-    also written beside the measurements, counts both.
+    SRC is the directory that the authors of DATASET publish; of public-networks any tables (.csv, .csv.gz) of network,
+    device and latency_ms, and directories of them. Every row is imported or refused; the report, which is also written
+    beside the measurements, counts both.
     """
     from nnmeter.lab.importing.run import import_dataset
 
     check_directory(output, "--out")
     with StatusLine() as status:
         report = import_dataset(
-            dataset, source, output, devices, rules, parameters, limit,
+            dataset, sources, output, devices, rules, parameters, limit,
             progress=lambda name, done: status.show(f"{name}: {done}"),
         )  # fmt: skip
     write_report(LAB.render("imported", report, report_format, layout_for(None)), None)

@@ -34,7 +34,7 @@ _SHARE_OF_HARDWARE = 0.6  # of what devices of an engine differ by, the part tha
 _ENGINE_WIDTH, _SORT_WIDTH = 0.5, 1.0  # deviations of `_start_covariance` by which engines and sorts of devices differ
 _PRIOR_DEVICES = 15.0
 _ROUNDS, _STEPS = 12, 8
-_LARGEST_STEP = 2.0
+_LARGEST_STEP, _SETTLED = 2.0, 3e-3
 _LEAST_NOISE, _FIRST_NOISE = 0.01, 0.1
 
 Matrix = np.ndarray
@@ -106,17 +106,19 @@ class Population:
         covariance: of log rates among devices of an engine [columns, columns] (rule 4).
         usual: log rates of no device in particular [columns].
         sorts: those of the usual device of a sort [columns], by sort.
-        engines: those of the usual device of an engine, with their uncertainty, by engine.
+        engines: those of the usual device of an engine [columns], by engine.
         hardware: how a piece of hardware differs from the usual one of its engines [columns], by hardware.
-        noise: usual standard deviation of the log error of a network on a device.
+        misfits: standard deviation of what the usual rates of an engine leave of a network, by engine.
+        noise: usual standard deviation of the log error of a network on a device, beside that.
         devices: what is known of each device that was learned from, by id.
     """
 
     covariance: Matrix
     usual: Matrix
-    sorts: Mapping[str, DeviceRates]
-    engines: Mapping[str, DeviceRates]
+    sorts: Mapping[str, Matrix]
+    engines: Mapping[str, Matrix]
     hardware: Mapping[str, Matrix]
+    misfits: Mapping[str, float]
     noise: float
     devices: Mapping[str, DeviceRates] = field(default_factory=dict)
 
@@ -124,21 +126,25 @@ class Population:
         """Mean and covariance of the log rates of a device, before its networks are looked at."""
         mean, covariance = self.usual, self.covariance
         if engine in self.engines:
-            mean = self.engines[engine].theta
+            mean = self.engines[engine]
         elif sort in self.sorts:
-            mean = self.sorts[sort].theta
+            mean = self.sorts[sort]
             covariance = covariance + _ENGINE_WIDTH**2 * _start_covariance()
         else:
             covariance = covariance + (_ENGINE_WIDTH**2 + _SORT_WIDTH**2) * _start_covariance()
         if hardware in self.hardware:
             mean = mean + self.hardware[hardware]
-            covariance = covariance - _SHARE_OF_HARDWARE * 0.5 * self.covariance
         return mean, covariance
+
+    def noise_of(self, engine: str) -> float:
+        """Standard deviation of the log error of a network that no device of an engine was seen with."""
+        usual = float(np.median(list(self.misfits.values()))) if self.misfits else 0.0
+        return float(np.hypot(self.noise, self.misfits.get(engine, usual)))
 
     def fit(self, table: DeviceTable) -> DeviceRates:
         """The rates of a device that is new, or known by other networks."""
         mean, covariance = self.prior(table.sort, table.engine, table.hardware)
-        return fit_rates(table.work, np.log(table.latency_ms), mean, covariance, self.noise)
+        return fit_rates(table.work, np.log(table.latency_ms), mean, covariance, self.noise_of(table.engine))
 
 
 def predict_log_ms(theta: Matrix, work: Matrix) -> Matrix:
@@ -154,7 +160,7 @@ def fit_rates(
     covariance: Matrix,
     noise: float,
     weight: Matrix | None = None,
-    steps: int = _STEPS,
+    start: Matrix | None = None,
 ) -> DeviceRates:
     """The maximum a posteriori of a device's log rates (rule 5).
 
@@ -165,38 +171,47 @@ def fit_rates(
         covariance: of them a priori [columns, columns].
         noise: standard deviation of the log error of a network.
         weight: of each network, 1 if not given.
-        steps: rounds of Gauss-Newton.
+        start: where to begin; at the mean if not given.
     """
-    measured = log_ms
-    given = np.ones(len(measured)) if weight is None else weight
-    theta, posterior, used = mean, covariance, 0.0
+    given = np.ones(len(log_ms)) if weight is None else weight
+    active = np.flatnonzero((work > 0).any(axis=0))
+    amounts, prior = work[:, active], covariance[np.ix_(active, active)]
+    centre = mean[active]
+    theta = centre if start is None else start[active]
+    few = len(log_ms) < len(active)
+    precision = np.zeros(0) if few else np.linalg.inv(prior)
     weights = given
-    few = len(measured) < len(mean)
-    precision = None if few else np.linalg.inv(covariance)
-    for step in range(steps):
-        parts = work * np.exp(theta)
+    for step in range(_STEPS):
+        parts = amounts * np.exp(theta)
         totals = np.maximum(parts.sum(axis=1), 1e-12)
         shares = parts / totals[:, None]
-        error = measured - np.log(totals)
-        if step > 1:  # at first every network is far off
+        error = log_ms - np.log(totals)
+        if step > 1 or start is not None:  # at first every network is far off
             weights = given * (FREEDOM + 1.0) / (FREEDOM + (error / noise) ** 2)
-        target = error + shares @ (theta - mean)
-        if precision is None:
-            part = shares @ covariance
-            inner = np.linalg.inv(part @ shares.T + np.diag(noise**2 / weights))
-            gain = part.T @ inner
-            posterior = covariance - gain @ part
-        else:
-            weighted = shares * (weights / noise**2)[:, None]
-            posterior = np.linalg.inv(precision + weighted.T @ shares)
-            gain = posterior @ weighted.T
-        used = float(np.einsum("ij,ji->", shares, gain))
-        change = mean + gain @ target - theta
+        gain = _gain(shares, weights / noise**2, prior, precision)
+        change = centre + gain @ (error + shares @ (theta - centre)) - theta
         largest = float(np.abs(change).max(initial=0.0))
         theta = theta + change * min(1.0, _LARGEST_STEP / max(largest, 1e-9))
-        if largest < 1e-3:
+        if largest < _SETTLED:
             break
-    return DeviceRates(theta, mean, posterior, noise, used)
+    gain = _gain(shares, weights / noise**2, prior, precision) if len(log_ms) else np.zeros((len(active), 0))
+    # What is known of the work that these networks do tells of the rest by the covariance.
+    across = covariance[:, active] @ np.linalg.inv(prior) if len(active) else np.zeros((len(mean), 0))
+    known = gain @ shares @ prior if len(log_ms) else np.zeros((len(active), len(active)))
+    posterior = covariance - across @ known @ across.T
+    used = float(np.einsum("ij,ji->", shares, gain)) if len(log_ms) else 0.0
+    return DeviceRates(mean + across @ (theta - centre), mean, posterior, noise, used)
+
+
+def _gain(shares: Matrix, weights: Matrix, prior: Matrix, precision: Matrix) -> Matrix:
+    """By how much rates follow the errors of networks [columns, networks]; solved in the smaller of both spaces."""
+    if len(precision):
+        weighted = shares.T * weights
+        found: Matrix = np.linalg.solve(precision + weighted @ shares, weighted)
+        return found
+    part = prior @ shares.T
+    found = np.linalg.solve(shares @ part + np.diag(1.0 / weights), part.T).T
+    return found
 
 
 def fit_population(
@@ -221,7 +236,9 @@ def fit_population(
         for place, table in enumerate(tables):
             shared[place] = of_engine[table.engine].theta + hardware[table.hardware]
             target = np.log(table.latency_ms) - misfits[place]
-            rates = fit_rates(table.work, target, shared[place], covariance, float(noise[place]))
+            rates = fit_rates(
+                table.work, target, shared[place], covariance, float(noise[place]), None, thetas[place]
+            )
             found.append(rates)
             apart = rates.theta - of_engine[table.engine].theta
             spread += np.outer(apart, apart) + rates.covariance
@@ -233,9 +250,10 @@ def fit_population(
     return Population(
         covariance,
         usual,
-        sorts,
-        of_engine,
+        {name: rates.theta for name, rates in sorts.items()},
+        {name: rates.theta for name, rates in of_engine.items()},
         hardware,
+        {name: rates.noise for name, rates in of_engine.items()},
         float(np.median(noise)),
         {table.id: rates for table, rates in zip(tables, found, strict=True)},
     )

@@ -14,12 +14,15 @@ Rules:
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nnmeter.errors import ModelError
+from nnmeter.fusion.ruleset_index import rule_sets
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.importing.detection import Detection
+from nnmeter.lab.importing.public_networks.batches import FIRST, SECOND, are_alike, at_batch
 from nnmeter.lab.importing.public_networks.graphs import load
 from nnmeter.lab.importing.public_networks.runtimes import TYPES, fusion_of
 from nnmeter.lab.importing.public_networks.sources import PUBLISHED, UNKNOWN, device_words
@@ -41,7 +44,7 @@ Progress = Callable[[str, int], None]
 Kernels = tuple[KernelSignature, ...]
 
 
-def devices(source: Path) -> Sequence[PublishedDevice]:
+def devices(source: Path | Sequence[Path]) -> Sequence[PublishedDevice]:
     """The devices of the tables: one for each setting, in their order."""
     found: dict[str, PublishedDevice] = {}
     for path in table_files(source):
@@ -55,6 +58,7 @@ def _device(row: Row) -> PublishedDevice:
     setting = row.setting
     fusion = fusion_of(setting.runtime)
     precision, parameter = TYPES.get(setting.precision, ("float32", ""))
+    known = rule_sets()[fusion.rules].parameters
     place, kind = device_words(row.kind)
     published = PUBLISHED.get(row.source, UNKNOWN)
     return PublishedDevice(
@@ -66,7 +70,7 @@ def _device(row: Row) -> PublishedDevice:
         rules=fusion.rules,
         threads=int(setting.threads) if setting.threads.isdigit() and int(setting.threads) else 1,
         precision=precision,
-        parameters={**fusion.parameters, **({parameter: True} if parameter else {})},
+        parameters={**fusion.parameters, **({parameter: True} if parameter in known else {})},
         facts={
             "place": place,
             "threads_stated": bool(setting.threads),
@@ -81,18 +85,24 @@ def _device(row: Row) -> PublishedDevice:
                 "kind": row.kind,
             },
             "fusion": {"known": fusion.known, "source": fusion.source, "reason": fusion.reason},
-            "repository": {"url": published.url, "license": published.license},
+            **({"date": f"{published.year} (published)"} if published.year else {}),
+            "published": {
+                "name": f"{SOURCE.name}: {row.source}",
+                "title": f"the table {row.source}",
+                "url": published.url,
+                "license": published.license,
+            },
         },
     )
 
 
 class NetworkKernels:
-    """The kernels of networks under the rules of several devices, each detected once."""
+    """The kernels of networks under the rules of several devices, each detected once (see `batches`)."""
 
     def __init__(self, chosen: Sequence[PublishedDevice], detection: Detection) -> None:
         self._detection = detection
         self._rules = {device.name: detection.place(device.name) for device in chosen}
-        self._known: dict[tuple[str, tuple[int, ...], int, int], Kernels | str] = {}
+        self._known: dict[tuple[str, tuple[int, ...], int], Kernels | str] = {}
 
     def of(self, row: Row, device: str) -> Kernels:
         """The kernels of a row's network on a device.
@@ -100,33 +110,43 @@ class NetworkKernels:
         Raises:
             RowFault: the network cannot be rebuilt, or has no such input.
         """
-        key = (row.network, row.shape, row.batch, self._rules[device])
+        shape = row.shape or ()
+        if shape and shape[0] > SECOND:
+            first, second = (self._at((size, *shape[1:]), row.network, device) for size in (FIRST, SECOND))
+            if are_alike(first, second):
+                key = (row.network, shape, self._rules[device])
+                if key not in self._known:
+                    self._known[key] = tuple(map(self._detection.intern, at_batch(first, second, shape[0])))
+        return self._at(shape, row.network, device)
+
+    def _at(self, shape: tuple[int, ...], network: str, device: str) -> Kernels:
+        key = (network, shape, self._rules[device])
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self._detect(row, device)
+            found = self._known[key] = self._detect(network, shape, device)
         if isinstance(found, str):
             raise RowFault(found)
         return found
 
-    def _detect(self, row: Row, device: str) -> Kernels | str:
+    def _detect(self, network: str, shape: tuple[int, ...], device: str) -> Kernels | str:
         try:
-            graph = load(row.network, row.shape or None)
+            graph = load(network, shape or None)
         except ModelError as fault:
-            return f"the network cannot be rebuilt: {str(fault).removeprefix(row.network + ': ')}"
+            return f"the network cannot be rebuilt: {str(fault).removeprefix(network + ': ')}"
         return self._detection.kernels_on(graph, device)
 
 
 def import_measurements(
-    source: Path,
+    source: Path | Sequence[Path],
     chosen: Sequence[PublishedDevice],
     detection: Detection,
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Imported:
-    """Import the tables of a directory, or one table.
+    """Import tables.
 
     Args:
-        source: the directory or file.
+        source: directories of tables, or tables.
         chosen: devices to import.
         detection: their fusion rules.
         limit: most rows of a table.
@@ -136,10 +156,10 @@ def import_measurements(
         MeasurementError: there is nothing to read.
     """
     wanted = {device.name: device for device in chosen}
-    imported = Imported(
-        SOURCE, fingerprints={name: d.fingerprint(SOURCE, *detection.fingerprint_fields(name)) for name, d in wanted.items()}
-    )
+    fingerprints = {name: d.fingerprint(SOURCE, *detection.fingerprint_fields(name)) for name, d in wanted.items()}
+    imported = Imported(SOURCE, fingerprints=fingerprints)
     kernels = NetworkKernels(chosen, detection)
+    lost: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for path in table_files(source):
         for number, (setting, row, called) in enumerate(read_table(path, limit)):
             if progress:
@@ -147,6 +167,11 @@ def import_measurements(
             device = wanted.get(setting.id)
             if device is not None:
                 _import_row(imported, device, row, called, kernels)
+            elif isinstance(row, RowFault):
+                lost[setting.id][str(row)] += 1
+    for device_id in lost.keys() - {device.name for device in devices(source)}:  # none of their rows is whole
+        for reason, count in lost[device_id].items():
+            imported.passed_over[device_id or "no device"] = f"{count} rows: {reason}"
     return imported
 
 

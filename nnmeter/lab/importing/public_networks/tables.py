@@ -105,12 +105,18 @@ class Row:
     reference: str
 
 
-def table_files(source: Path) -> list[Path]:
-    """The tables of a directory, or the one table.
+def table_files(sources: Path | Sequence[Path]) -> list[Path]:
+    """The tables of directories, and tables that are named themselves.
 
     Raises:
-        MeasurementError: there is none.
+        MeasurementError: one of them holds none.
     """
+    if isinstance(sources, Path):
+        return _files_of(sources)
+    return list(dict.fromkeys(path for source in sources for path in _files_of(source)))
+
+
+def _files_of(source: Path) -> list[Path]:
     if source.is_dir():
         found = sorted(path for path in source.iterdir() if path.name.endswith(_SUFFIXES) and _is_table(path))
     else:
