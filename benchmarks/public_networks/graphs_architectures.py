@@ -16,10 +16,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
-
 
 # torchvision's compiled part is not needed, and need not fit this PyTorch; its Python wants to find these declared.
 _DECLARED = torch.library.Library("torchvision", "DEF")
@@ -33,14 +32,20 @@ class Unavailable(Exception):
 
 _COMPUTED = ("arange", "linspace", "logspace", "tensor", "as_tensor", "scalar_tensor", "eye", "range")
 _EMPTY = frozenset(f for f in _device_constructors() if f.__name__ not in _COMPUTED)
+_FILLING = frozenset(
+    getattr(torch.Tensor, f"{name}_")
+    for name in "uniform normal clamp erfinv mul add sub div fill zero trunc_normal random clip".split()
+    if hasattr(torch.Tensor, f"{name}_")
+)
 
 
 class WithoutData(TorchFunctionMode):
     """Makes parameters without data; numbers that modules compute with while they are made stay numbers."""
 
-
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in _FILLING and args[0].is_meta:
+            return args[0]
         if func in _EMPTY and kwargs.get("device") is None:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)
@@ -65,12 +70,15 @@ class SameConv(nn.Conv2d):
     """A convolution with the padding that TensorFlow calls SAME."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run."""
         pads: list[int] = []
         for size, kernel, stride in zip(reversed(x.shape[2:]), reversed(self.kernel_size), reversed(self.stride),
                                         strict=True):  # fmt: skip
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(x, pads) if any(pads) else x, self.weight, self.bias, self.stride, 0, 1, self.groups)
+        return functional.conv2d(
+            functional.pad(x, pads) if any(pads) else x, self.weight, self.bias, self.stride, 0, 1, self.groups
+        )
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -106,6 +114,7 @@ class _PreactivatedBlock(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run."""
         y = self.before(x)
         return self.shortcut(y if self.projects else x) + self.body(y)
 
@@ -141,6 +150,7 @@ class _Encoder(nn.Module):
         self.model = model
 
     def forward(self, ids: torch.Tensor) -> Any:
+        """Run."""
         return self.model(ids, return_dict=False)[0]
 
 

@@ -49,7 +49,7 @@ def _convolution(r: Recorder, a: Arguments, y: Any) -> None:
     references = [r.reference(a["input"]), r.reference(weight)]
     if a["bias"] is not None:
         references.append(r.reference(a["bias"]))
-    more = {"output_padding": _unless(_pairs(a["output_padding"], rank), 0)} if transposed else {}
+    more: dict[str, Any] = {"output_padding": _unless(_pairs(a["output_padding"], rank), 0)} if transposed else {}
     place = r.node(
         "ConvTranspose" if transposed else "Conv", references, group=a["groups"] if a["groups"] != 1 else None,
         strides=_unless(strides, 1), pads=_unless(pads, 0), dilations=_unless(dilations, 1), **more,
@@ -61,7 +61,10 @@ def _pool(operator: str, rank: int) -> Rule:
     def rule(r: Recorder, a: Arguments, y: Any) -> None:
         kernel = _pairs(a["kernel_size"], rank)
         strides = _pairs(a["stride"], rank) if a["stride"] else kernel
-        attributes: dict[str, Any] = {"strides": _unless(strides, 1), "pads": _unless(_pairs(a["padding"], rank) * 2, 0)}
+        attributes: dict[str, Any] = {
+            "strides": _unless(strides, 1),
+            "pads": _unless(_pairs(a["padding"], rank) * 2, 0),
+        }
         if "dilation" in a:
             attributes["dilations"] = _unless(_pairs(a["dilation"], rank), 1)
         if a["ceil_mode"]:
@@ -165,10 +168,9 @@ def _attention(r: Recorder, a: Arguments, y: Any) -> None:
         raise ValueError("attention that is causal or shares its keys")
     scale = a["scale"] if a["scale"] is not None else 1 / math.sqrt(query.shape[-1])
     turned = [*range(key.dim() - 2), key.dim() - 1, key.dim() - 2]
-    if r.known(key):
-        keys = r.node("Transpose", [r.reference(key)], perm=turned)
-    else:
-        keys = r.reference(key.transpose(-1, -2))
+    if not r.known(key):
+        raise ValueError("attention to keys that are constant")
+    keys = r.node("Transpose", [r.reference(key)], perm=turned)
     queries = r.node("Mul", [r.reference(query), r.reference(float(scale))])
     place = r.node("MatMul", [queries, keys])
     if a["attn_mask"] is not None:
@@ -344,7 +346,7 @@ def _same(r: Recorder, a: Arguments, y: Any) -> None:
 
 def _cast(r: Recorder, a: Arguments, y: Any) -> None:
     x = _first(a)
-    if x.dtype.is_floating_point and y.dtype.is_floating_point or x.dtype == y.dtype:
+    if (x.dtype.is_floating_point and y.dtype.is_floating_point) or x.dtype == y.dtype:
         _same(r, a, y)
         return
     kinds = {torch.int64: 7, torch.int32: 7, torch.bool: 9}
@@ -500,7 +502,7 @@ def _expand(r: Recorder, a: Arguments, y: Any) -> None:
 
 
 def _repeat(r: Recorder, a: Arguments, y: Any) -> None:
-    repeats = list(a.get("repeats") or a.get("dims"))
+    repeats = list(a["repeats"] if "repeats" in a else a["dims"])
     x = a["self"]
     place = r.reference(x)
     if len(repeats) > x.dim():
@@ -516,20 +518,19 @@ def _pad(r: Recorder, a: Arguments, y: Any) -> None:
         before[-1 - position], after[-1 - position] = pads[2 * position], pads[2 * position + 1]
     if not any(pads):
         _same(r, a, y)
-    elif min(pads) < 0:
-        place = r.reference(x)
-        for axis, (left, right) in enumerate(zip(before, after, strict=True)):
-            if left or right:
-                if left > 0 or right > 0:
-                    raise ValueError("padding on one side and a cut on the other")
-                end = x.shape[axis] + right
-                place = r.node("Slice", [place, integers([-left]), integers([end]), integers([axis])])
-        r.note(y, place)
-    else:
+        return
+    place = r.reference(x)
+    for axis, (left, right) in enumerate(zip(before, after, strict=True)):
+        if left < 0 or right < 0:
+            start, end = max(-left, 0), x.shape[axis] + min(right, 0)
+            place = r.node("Slice", [place, integers([start]), integers([end]), integers([axis])])
+    added = [max(pad, 0) for pad in before + after]
+    if any(added):
         value = a.get("value")
         more = [r.reference(value, x)] if value else []
         mode = {"constant": None, "reflect": "reflect", "replicate": "edge"}[mode]
-        r.note(y, r.node("Pad", [r.reference(x), integers(before + after), *more], mode=mode))
+        place = r.node("Pad", [place, integers(added), *more], mode=mode)
+    r.note(y, place)
 
 
 def _resize(mode: str) -> Rule:
@@ -561,7 +562,7 @@ def _columns(r: Recorder, a: Arguments, y: Any) -> None:
     """Patches of a map (im2col), as exporters write it: a Gather along rows, one along columns, a turn."""
     x = a["self"]
     kernel, padding, stride, dilation = (_pairs(a[k], 2) for k in ("kernel_size", "padding", "stride", "dilation"))
-    batch, channels, height, width = x.shape
+    height, width = x.shape[2:]
     rows, columns = (
         (size + 2 * p - d * (k - 1) - 1) // s + 1
         for size, p, d, k, s in zip((height, width), padding, dilation, kernel, stride, strict=True)
@@ -576,7 +577,8 @@ def _columns(r: Recorder, a: Arguments, y: Any) -> None:
 
 
 OPERATORS: dict[str, Rule] = {
-    **dict.fromkeys(("convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"), _convolution),
+    "convolution": _convolution, **{f"conv{n}d": _convolution for n in (1, 2, 3)},
+    **{f"conv_transpose{n}d": _convolution for n in (1, 2)},
     **{f"max_pool{n}d": _pool("MaxPool", n) for n in (1, 2, 3)},
     **{f"max_pool{n}d_with_indices": _pool("MaxPool", n) for n in (2, 3)},
     **{f"avg_pool{n}d": _pool("AveragePool", n) for n in (1, 2, 3)},

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. A network is bound at batch 1 and at batch 4 by nnmeter: every shape must follow, and its FLOPs be four times those of
-   batch 1, but for constants.
+1. A network is bound at batch 1 and at batch 4 by nnmeter: every shape must follow, and its FLOPs be four times those
+   of batch 1, but for constants.
 2. Sizes of one network whose nodes are the same share a line.
 3. Lines are sorted by name, so that relatives stand together, and cut into files of about `SHARD` bytes of text.
 """
@@ -37,7 +37,9 @@ def pack(networks: list[Wanted], tables: Path, work: Path, output: Path) -> None
         path = target(work, w)
         if not path.exists():
             if fault_of(work, w).exists():
-                refused[f"{w.name}@{text(w.size)}"] = f"cannot be recorded at {text(w.size)}: {fault_of(work, w).read_text()}"
+                refused[f"{w.name}@{text(w.size)}"] = (
+                    f"cannot be recorded at {text(w.size)}: {fault_of(work, w).read_text()}"
+                )
             continue
         line = json.loads(path.read_text())
         parameters = line.pop("parameters", None)
@@ -80,18 +82,20 @@ def write(lines: dict[str, list[dict[str, Any]]], refused: dict[str, str], outpu
                 index.setdefault(name, {})[stated] = [len(shards) - 1, len(shards[-1]), inputs]
             shards[-1].append(row)
     output.mkdir(parents=True, exist_ok=True)
-    for old in output.glob("*.xz"):
-        old.unlink()
     for number, rows in enumerate(shards):
         save(output / f"graphs-{number:02d}.jsonl.xz", "\n".join(rows))
     save(output / "index.json.xz", json.dumps({"networks": index, "refused": refused}, separators=(",", ":")))
+    for old in set(output.glob("graphs-*.xz")) - {output / f"graphs-{n:02d}.jsonl.xz" for n in range(len(shards))}:
+        old.unlink()
     whole = sum(path.stat().st_size for path in output.glob("*.xz"))
     pairs = sum(map(len, index.values()))
     print(f"{len(index)} networks, {pairs} sizes, {sum(map(len, shards))} lines, {len(shards)} files, {whole} bytes")
 
 
 def save(path: Path, content: str) -> None:
-    path.write_bytes(lzma.compress(content.encode(), preset=9 | lzma.PRESET_EXTREME))
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(lzma.compress(content.encode(), preset=9 | lzma.PRESET_EXTREME))
+    fresh.replace(path)
 
 
 def check(line: dict[str, Any], parameters: int | None) -> dict[str, int]:

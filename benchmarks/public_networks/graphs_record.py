@@ -17,12 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from nnmeter.lab.importing.public_networks.writing import Nodes, Place, Reference
 from torch.utils._python_dispatch import TorchDispatchMode
 
-BATCH = 10007
-_KINDS = {torch.bool: "m", torch.int64: "n", torch.int32: "n", torch.uint8: "n", torch.int16: "n"}
+from nnmeter.lab.importing.public_networks.writing import Nodes, Place, Reference
 
+BATCH = 10007
+_SAME_SHAPE = frozenset("gelu silu hardswish sigmoid tanh mish relu softmax batch_norm layer_norm group_norm".split())
+_KINDS = {torch.bool: "m", torch.int64: "n", torch.int32: "n", torch.uint8: "n", torch.int16: "n"}
 
 
 class Recorder(TorchDispatchMode):
@@ -36,6 +37,7 @@ class Recorder(TorchDispatchMode):
         self._alive: list[torch.Tensor] = []
 
     def add_input(self, tensor: torch.Tensor) -> None:
+        """Add an input of the network."""
         kind = "f" if tensor.dtype.is_floating_point else "n"
         self.note(tensor, self.nodes.add_input(f"{kind}:{sizes(tensor.shape)}"))
 
@@ -45,6 +47,7 @@ class Recorder(TorchDispatchMode):
         self._alive.append(tensor)
 
     def known(self, value: Any) -> bool:
+        """Whether it is a tensor that depends on the inputs."""
         return isinstance(value, torch.Tensor) and id(value) in self._place
 
     def reference(self, value: Any, like: torch.Tensor | None = None) -> Reference:
@@ -83,7 +86,8 @@ class Recorder(TorchDispatchMode):
             if result is NotImplemented:
                 raise ValueError(f"operator {func} has no rule and no decomposition")
             return result
-        result = func(*args, **kwargs)
+        # What PyTorch would find for these in many steps of Python.
+        result = torch.empty_like(args[0]) if name in _SAME_SHAPE else func(*args, **kwargs)
         rule(self, _bound(func, args, kwargs), result)
         return result
 

@@ -40,6 +40,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "devices": (
         "nnmeter devices",
+        "nnmeter devices --search 'pixel 7'",
         "nnmeter devices show epyc-genoa-onnxruntime1.32-1t",
     ),
     "setup": ("nnmeter setup", "nnmeter setup --budget 5m --threads 2"),

@@ -12,8 +12,8 @@ is left out of lists, which say so, and is an error for who asks for it. A home 
 read, has no packs.
 
 Several are chosen by `all`, which leaves out those of published tables, by `public`, which is these, or by patterns with
-the wildcards of a shell (`adreno*`), which are of any. They come in groups: by what they
-are a part of (server, phone, stick), then by kind (cpu, gpu, vpu), then by id.
+the wildcards of a shell (`adreno*`), which are of any. They come in groups: by what they are a part of (server, desktop,
+laptop, phone, board, stick), then by kind (cpu, gpu, npu, vpu, fpga), then by id.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nnmeter.errors import DeviceError
 
 ALL, PUBLIC = "all", "public"
 _PLACES = ("server", "desktop", "laptop", "phone", "board", "integrated", "stick", "chip")
-_KINDS = ("cpu", "gpu", "vpu", "npu", "fpga")
+_KINDS = ("cpu", "gpu", "npu", "vpu", "fpga")
 _NAMED = 5  # packs that a message names
 
 
@@ -240,11 +240,31 @@ def _describe_found(path: Path) -> DeviceInfo:
     return device
 
 
+def _named_product(text: str) -> str:
+    """What is there of a product that the text names: its packs, or its nearest relatives."""
+    from nnmeter.devices.search import find_packs
+
+    result = find_packs(text, list_devices())
+    if result.chip is None:
+        return ""
+    packs = result.matches or result.relatives[:1]
+    asked = result.product or result.chip.name
+    if not packs:
+        return f"no pack of {asked}, nor of a relative"
+    ids = ", ".join(found.device.id for found in packs[:_NAMED])
+    if result.matches:
+        return f"packs of {asked} are {ids}"
+    return f"no pack of {asked}; nearest: {ids}, because it is {packs[0].because}"
+
+
 def _unknown_device(text: str, known: list[str]) -> str:
     if not known:
         return f"unknown device {text!r}: no device pack is installed; reinstall nnmeter or set NNMETER_PACKS"
     import difflib
 
     close = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
+    named = _named_product(text)
+    if named:
+        return f"unknown device {text!r}: {named} (see `nnmeter devices --search {text}`)"
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known[:5])}"
     return f"unknown device {text!r}: {hint} (see `nnmeter devices`, or give the path of a pack)"

@@ -14,7 +14,7 @@ from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.report import LAB
 
-DATASETS = ("nn-meter-26k", "phones-qed-usc", "public-networks", "v100-tensorrt")
+DATASETS = ("hat", "nn-meter-26k", "phones-qed-usc", "public-networks", "v100-tensorrt")
 
 
 def _parse_parameters(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:

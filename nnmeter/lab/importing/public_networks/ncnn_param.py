@@ -72,7 +72,8 @@ def describe_param(name: str, text: str, size: Sequence[int]) -> dict[str, Any]:
     lines = text.split("\n")
     if lines[0].strip() != _MAGIC:
         raise ModelError(f"{name}: is no .param file of ncnn; its first line is not {_MAGIC}")
-    nodes, blobs, results = Nodes(), {}, []
+    nodes, results = Nodes(), []
+    blobs: dict[str, Blob] = {}
     for number, line in enumerate(lines[2:], start=3):
         if not line.strip():
             continue
@@ -82,7 +83,7 @@ def describe_param(name: str, text: str, size: Sequence[int]) -> dict[str, Any]:
             names, parameters = rest[:count], _parameters(rest[count:])
             read = [blobs[n] for n in names[: int(inputs)]]
             if kind == "Input":
-                shape = (parameters[2], parameters[1], parameters[0])
+                shape = tuple([parameters[key] for key in (2, 1, 0)]) if 2 in parameters else tuple(size)
                 if shape != tuple(size):
                     raise ModelError(f"{name}: is of size {shape}, not {tuple(size)}; ask for that size")
                 blobs[names[0]] = Blob(nodes.add_input(f"f:1bx{_text(shape)}"), shape)
@@ -181,12 +182,9 @@ def _convolution(transposed: bool) -> Callable[..., list[Blob]]:
             group=group if group != 1 else None, strides=strides if strides != [1, 1] else None,
             pads=pads if any(pads) else None, dilations=dilations if dilations != [1, 1] else None,
         )  # fmt: skip
-        if transposed:
-            sizes = [(n - 1) * s + e - a - b
-                     for n, s, e, a, b in zip(x.shape[1:], strides, extents, pads[:2], pads[2:], strict=True)]  # fmt: skip
-        else:
-            sizes = [(n + a + b - e) // s + 1
-                     for n, s, e, a, b in zip(x.shape[1:], strides, extents, pads[:2], pads[2:], strict=True)]  # fmt: skip
+        sizes = []
+        for n, s, e, a, b in zip(x.shape[1:], strides, extents, pads[:2], pads[2:], strict=True):
+            sizes.append((n - 1) * s + e - a - b if transposed else (n + a + b - e) // s + 1)
         return [Blob(_activated(nodes, p, place), (outputs, *sizes))]
 
     return rule
