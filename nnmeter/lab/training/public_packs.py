@@ -148,7 +148,8 @@ def _make_pack(device: PublicDevice, population: Population, left_out: LeftOut, 
         dict(scorecard.baselines),
     )
     if not outcome.reasons:
-        document = {**scorecard.to_dict(), "within_20": round(within_20, 2), "families_left_out": families.to_dict()}
+        document = {**scorecard.to_dict(), "families_left_out": families.to_dict()}
+        document["overall"] = {**document["overall"], "within_20": round(within_20, 4)}
         if len(rows) > _MOST_ROWS:
             document["models"] = []
         save_pack(output / device.id, _card(device, predictor), _rules(device), predictor, document)
