@@ -21,7 +21,7 @@ from nnmeter.lab.importing.public_networks import importer
 from nnmeter.lab.training.population import fit_population
 from nnmeter.lab.training.population_file import POPULATION, write_population
 from nnmeter.lab.training.population_folds import leave_out
-from nnmeter.lab.training.public_packs import Outcome, describe_devices, make_packs
+from nnmeter.lab.training.public_packs import LEAST_LEARNED, Outcome, describe_devices, make_packs
 
 _COLUMNS = (
     *("device", "networks", "ships", "within_5", "within_10", "within_20", "mape", "tau", "coverage"),
@@ -47,8 +47,8 @@ def main() -> int:
     rows, refused = sum(imported.rows.values()), sum(sum(own.values()) for own in imported.refused.values())
     say(f"{rows} rows, {rows - refused} imported, {refused} refused")
     devices = describe_devices(imported)
-    tables = [device.table for device in devices]
-    say(f"{len(tables)} devices")
+    tables = [device.table for device in devices if device.networks >= LEAST_LEARNED]
+    say(f"{len(devices)} devices, {len(tables)} of them to learn from")
     population = fit_population(tables)
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_population(population, arguments.out / POPULATION)

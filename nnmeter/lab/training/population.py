@@ -31,7 +31,7 @@ from nnmeter.predictor.work import SORTS
 COLUMNS = (*SORTS, "inference")  # what has a rate: sorts of work, and an inference as such
 FREEDOM = 5.0
 _SHARE_OF_HARDWARE = 0.6  # of what devices of an engine differ by, the part that settings of one hardware share
-_ENGINE_WIDTH, _SORT_WIDTH = 0.5, 1.0  # deviations of `_start_covariance` by which engines and sorts of devices differ
+_ENGINE_WIDTH, _SORT_WIDTH = 1.0, 1.0  # deviations of `_start_covariance` by which engines and sorts of devices differ
 _PRIOR_DEVICES = 15.0
 _ROUNDS, _STEPS = 12, 8
 _LARGEST_STEP, _SETTLED = 2.0, 3e-3
@@ -220,6 +220,7 @@ def fit_population(
     """Learn from all devices (rules 2 to 4)."""
     start = _start_covariance()
     covariance = 0.3 * start
+    covariances: dict[str, Matrix] = {}
     usual = _usual_rates(tables)
     engines = _members([table.engine for table in tables])
     noise = np.full(len(tables), _FIRST_NOISE)
@@ -228,22 +229,26 @@ def fit_population(
     of_engine: dict[str, DeviceRates] = {}
     found: list[DeviceRates] = []
     # Speed of each device over that of the usual one, at first by networks that any two of an engine share.
-    thetas = np.array([usual + _speed(table, usual) for table in tables])
+    thetas = np.array([usual + _speed(np.log(table.latency_ms), usual, table.work) for table in tables])
     for number in range(rounds):
         sorts, of_engine, misfits = _fit_engines(tables, engines, thetas, usual, start)
         hardware = _hardware(tables, thetas, of_engine)
-        found, spread = [], np.zeros_like(covariance)
+        found, spreads = [], {engine: np.zeros_like(covariance) for engine in engines}
         for place, table in enumerate(tables):
             shared[place] = of_engine[table.engine].theta + hardware[table.hardware]
             target = np.log(table.latency_ms) - misfits[place]
-            rates = fit_rates(
-                table.work, target, shared[place], covariance, float(noise[place]), None, thetas[place]
-            )
+            own = covariances.get(table.engine, covariance)
+            rates = fit_rates(table.work, target, shared[place], own, float(noise[place]), None, thetas[place])
             found.append(rates)
             apart = rates.theta - of_engine[table.engine].theta
-            spread += np.outer(apart, apart) + rates.covariance
+            spreads[table.engine] += np.outer(apart, apart) + rates.covariance
         thetas = np.array([rates.theta for rates in found])
-        covariance = (spread + _PRIOR_DEVICES * 0.3 * start) / (len(tables) + _PRIOR_DEVICES)
+        total = np.sum(list(spreads.values()), axis=0)
+        covariance = (total + _PRIOR_DEVICES * 0.3 * start) / (len(tables) + _PRIOR_DEVICES)
+        covariances = {
+            engine: (spreads[engine] + _PRIOR_DEVICES * covariance) / (len(members) + _PRIOR_DEVICES)
+            for engine, members in engines.items()
+        }
         noise = _noises(tables, found, misfits)
         if tell:
             tell(f"round {number + 1} of {rounds}: noise {np.median(noise):.4f}")
@@ -266,8 +271,9 @@ def _members(names: Sequence[str]) -> dict[str, list[int]]:
     return found
 
 
-def _speed(table: DeviceTable, theta: Matrix) -> float:
-    return float(np.median(np.log(table.latency_ms) - predict_log_ms(theta, table.work))) if len(table.work) else 0.0
+def _speed(log_ms: Matrix, theta: Matrix, work: Matrix) -> float:
+    """How much slower networks are than rates say, in logarithms; 0 where there are none."""
+    return float(np.median(log_ms - predict_log_ms(theta, work))) if len(work) else 0.0
 
 
 def _fit_engines(
@@ -311,7 +317,7 @@ def _fit_engines(
     for engine, members in engines.items():
         work, target, weight, places = rows[engine]
         mean = sorts[tables[members[0]].sort].theta
-        mean = mean + float(np.median(target - predict_log_ms(mean, work)))
+        mean = mean + _speed(target, mean, work)
         prior = _ENGINE_WIDTH**2 * start
         rates = _fit_with_noise(work, target, mean, prior, weight)
         left = target - predict_log_ms(rates.theta, work)
@@ -336,7 +342,7 @@ def _by_sort(tables: Sequence[DeviceTable], engines: Mapping[str, list[int]]) ->
 def _fit_sort(rows: Sequence[tuple[Matrix, Matrix, Matrix, list[Matrix]]], usual: Matrix, start: Matrix) -> DeviceRates:
     """The usual rates of a sort of device: of all its engines' networks, each engine brought to one speed."""
     work = np.concatenate([own[0] for own in rows])
-    levels = [float(np.median(own[1] - predict_log_ms(usual, own[0]))) for own in rows]
+    levels = [_speed(own[1], usual, own[0]) for own in rows]
     middle = float(np.median(levels))
     target = np.concatenate([own[1] - level + middle for own, level in zip(rows, levels, strict=True)])
     weight = np.concatenate([own[2] for own in rows])
@@ -347,7 +353,7 @@ def _fit_with_noise(work: Matrix, target: Matrix, mean: Matrix, covariance: Matr
     """Rates with the noise that the rows themselves show, found in a few turns."""
     noise = _FIRST_NOISE
     rates = fit_rates(work, target, mean, covariance, noise, weight)
-    for _ in range(3):
+    for _ in range(3 if len(work) else 0):
         error = target - predict_log_ms(rates.theta, work)
         freedom = max(len(error) - rates.used, 0.2 * len(error)) + 2.0
         scale = 1.4826 * float(np.median(np.abs(error)))
@@ -386,7 +392,7 @@ def _usual_rates(tables: Sequence[DeviceTable]) -> Matrix:
         sort = name.partition(".")[2].rstrip("0123456789")
         rates.append({"flops": 0.05, "bytes": 0.1, "launch": 0.005, "elements": 0.05}.get(sort, 0.05))
     base = np.log(rates)
-    scale = [float(np.median(np.log(t.latency_ms) - predict_log_ms(base, t.work))) for t in tables]
+    scale = [_speed(np.log(table.latency_ms), base, table.work) for table in tables]
     found: Matrix = base + float(np.median(scale))
     return found
 
@@ -395,6 +401,10 @@ def _noises(tables: Sequence[DeviceTable], found: Sequence[DeviceRates], misfits
     """The noise of each device, of errors and degrees of freedom left, held to that of all by 10 networks' worth."""
     squares, freedoms = [], []
     for table, rates, misfit in zip(tables, found, misfits, strict=True):
+        if not len(table.work):
+            squares.append(0.0)
+            freedoms.append(0.0)
+            continue
         error = np.log(table.latency_ms) - misfit - predict_log_ms(rates.theta, table.work)
         scale = 1.4826 * float(np.median(np.abs(error)))
         robust = np.minimum(np.abs(error), 3.0 * max(scale, 1e-3))

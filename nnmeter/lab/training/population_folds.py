@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -37,7 +37,11 @@ class LeftOut:
 
 
 def leave_out(
-    tables: Sequence[DeviceTable], jobs: int = 1, tell: Callable[[str], None] | None = None
+    tables: Sequence[DeviceTable],
+    jobs: int = 1,
+    tell: Callable[[str], None] | None = None,
+    folds: int = FOLDS,
+    family_folds: int = FAMILY_FOLDS,
 ) -> LeftOut:
     """Predict every network without itself, and without its family.
 
@@ -45,18 +49,30 @@ def leave_out(
         tables: all devices.
         jobs: processes at a time.
         tell: told what is done, a line at a time.
+        folds: parts of the networks, of which each is left out in turn.
+        family_folds: parts of the families.
     """
     say = tell or (lambda _: None)
-    tasks = [(False, fold) for fold in range(FOLDS)] + [(True, fold) for fold in range(FAMILY_FOLDS)]
+    tasks = [(False, fold, folds) for fold in range(folds)] + [(True, fold, family_folds) for fold in range(family_folds)]
     empty = {table.id: np.full(len(table.latency_ms), np.nan) for table in tables}
     found = {False: empty, True: {name: values.copy() for name, values in empty.items()}}
-    with ProcessPoolExecutor(jobs) as pool:
-        jobs_of = [pool.submit(_predict_fold, tables, families, fold) for families, fold in tasks]
-        for (families, fold), job in zip(tasks, jobs_of, strict=True):
-            for name, rows, predicted in job.result():
-                found[families][name][rows] = predicted
-            say(f"left out {'families' if families else 'networks'}, part {fold + 1}")
+    for (families, fold, _), predictions in zip(tasks, _predict_folds(tables, tasks, jobs), strict=True):
+        for name, rows, predicted in predictions:
+            found[families][name][rows] = predicted
+        say(f"left out {'families' if families else 'networks'}, part {fold + 1}")
     return LeftOut(found[False], found[True])
+
+
+def _predict_folds(
+    tables: Sequence[DeviceTable], tasks: Sequence[tuple[bool, int, int]], jobs: int
+) -> Iterator[list[tuple[str, Matrix, Matrix]]]:
+    if jobs == 1:
+        for task in tasks:
+            yield _predict_fold(tables, *task)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        for job in [pool.submit(_predict_fold, tables, *task) for task in tasks]:
+            yield job.result()
 
 
 def fold_of(name: str, folds: int) -> int:
@@ -64,9 +80,10 @@ def fold_of(name: str, folds: int) -> int:
     return zlib.crc32(name.encode()) % folds
 
 
-def _predict_fold(tables: Sequence[DeviceTable], families: bool, fold: int) -> list[tuple[str, Matrix, Matrix]]:
+def _predict_fold(
+    tables: Sequence[DeviceTable], families: bool, fold: int, folds: int
+) -> list[tuple[str, Matrix, Matrix]]:
     names = [table.families if families else table.networks for table in tables]
-    folds = FAMILY_FOLDS if families else FOLDS
     out = [np.array([fold_of(name, folds) == fold for name in own], bool) for own in names]
     rest = [table.taken(~left) for table, left in zip(tables, out, strict=True)]
     population = fit_population(rest, ROUNDS)

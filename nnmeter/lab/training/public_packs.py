@@ -2,7 +2,8 @@
 
 Rules:
 
-1. A device has at least `LEAST_NETWORKS` networks; the others are learned from and do not ship.
+1. A device has at least `LEAST_NETWORKS` networks. Those with `LEAST_LEARNED` are learned from too, but do not ship; one
+   with fewer tells too little of itself.
 2. Its scorecard is of networks that were left out on all devices (`population_folds`); the same with whole families left
    out stands beside it. Baselines are fitted to the other networks, too: FLOPs alone, FLOPs and bytes, the roofline, and
    the time of the nearest network of the table, scaled by FLOPs.
@@ -45,7 +46,7 @@ from nnmeter.predictor.baselines import Baselines, fit_baselines, network_totals
 from nnmeter.predictor.kernel_predictor import KernelPredictor
 from nnmeter.predictor.roofline import Roofline
 
-LEAST_NETWORKS = 10
+LEAST_NETWORKS, LEAST_LEARNED = 10, 8
 LEAST_COVERAGE, MOST_MAPE = 80.0, 15.0
 CONFIDENCE = 0.9
 NEAREST = "nearest_network"

@@ -60,14 +60,14 @@ def error_of(theta: np.ndarray, device: DeviceTable, rows: np.ndarray) -> float:
     return float(np.mean(np.abs(np.exp(log_error) - 1.0)))
 
 
-def test_a_new_device_is_known_from_five_networks_and_its_relatives(
+def test_a_new_device_is_known_from_two_networks_and_its_relatives(
     devices: list[DeviceTable], population: Population
 ) -> None:
     new = devices[-1]
-    few, rest = np.arange(5), np.arange(5, NETWORKS)
+    few, rest = np.arange(2), np.arange(2, NETWORKS)
     borrowed = population.fit(new.taken(few))
     alone = fit_rates(new.work[few], np.log(new.latency_ms[few]), population.usual, np.eye(len(COLUMNS)), 0.02)
-    assert error_of(borrowed.theta, new, rest) < 0.06
+    assert error_of(borrowed.theta, new, rest) < 0.08
     assert error_of(borrowed.theta, new, rest) < 0.5 * error_of(alone.theta, new, rest)
 
 
@@ -97,7 +97,7 @@ def test_networks_left_out_are_predicted_without_themselves(devices: list[Device
     odd[0] *= 3.0  # nothing but the row itself tells of this
     spoiled[0] = DeviceTable(first.id, first.sort, first.engine, first.hardware, first.work, odd, first.networks,
                              first.families)  # fmt: skip
-    left_out = leave_out(spoiled)
+    left_out = leave_out(spoiled, folds=3, family_folds=2)
     error = np.log(odd) - left_out.by_network["d0"]
     assert error[0] == pytest.approx(np.log(3.0), abs=0.25)
     assert np.median(np.abs(error[1:])) < 0.05

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import pytest
 
 from nnmeter.devices import DevicePack, load_pack
 from nnmeter.errors import MeasurementError
+from nnmeter.fusion.detect import detect_kernels
+from nnmeter.fusion.loading import load_rules
 from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.public_networks import importer
+from nnmeter.lab.importing.public_networks.graphs import load
 from nnmeter.lab.importing.run import import_dataset
 from nnmeter.lab.measuring.store import read_measurements, write_measurements
-from nnmeter.lab.training.population import fit_population
+from nnmeter.lab.training.network_work import describe_network
+from nnmeter.lab.training.population import COLUMNS, fit_population
 from nnmeter.lab.training.population_file import POPULATION, write_population
 from nnmeter.lab.training.population_folds import leave_out
 from nnmeter.lab.training.public_packs import describe_devices, make_packs
@@ -30,17 +35,31 @@ DEVICES = 6
 HEADER = ("device", "kind", "runtime", "network", "input", "latency_ms")
 
 
+@cache
+def works() -> dict[str, np.ndarray]:
+    """What each network does, by the rules that ncnn's devices have."""
+    rules = load_rules("inference_engine")
+    found = {}
+    for name in NETWORKS:
+        size = int(name.rpartition("_")[2])
+        kernels = detect_kernels(load(name, (1, 3, size, size)), rules)
+        found[name] = describe_network(tuple(k.signature for k in kernels)).work
+    return found
+
+
 def write_table(path: Path, devices: range, noise: float = 0.02) -> Path:
-    """Made-up devices: FLOPs and a launch, at speeds of their own."""
+    """Made-up devices of one engine, which does sorts of work at odd rates; each device at a speed of its own."""
+    odd = np.random.default_rng(99).normal(0.0, 0.8, len(COLUMNS))
+    usual = [0.005 if name.endswith("launch") else 0.05 for name in COLUMNS]
     with open(path, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(HEADER)
         for device in devices:
             generator = np.random.default_rng(device)
-            speed = np.exp(generator.normal(0.0, 0.7))
-            for name in NETWORKS:
-                width, size = float(name.split("_")[2]), int(name.split("_")[3])
-                time_ms = speed * (0.3 + 20.0 * width**1.7 * (size / 224) ** 2) * np.exp(generator.normal(0.0, noise))
+            rates = usual * np.exp(odd + generator.normal(0.0, 0.7) + generator.normal(0.0, 0.1, len(COLUMNS)))
+            for name, work in works().items():
+                size = name.rpartition("_")[2]
+                time_ms = float(work @ rates) * np.exp(generator.normal(0.0, noise))
                 writer.writerow((f"d{device}", "board-cpu", "ncnn", name, f"1x3x{size}x{size}", f"{time_ms:.4f}"))
     return path
 
@@ -57,7 +76,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packs = folder / "packs"
     packs.mkdir()
     write_population(population, packs / POPULATION)
-    outcomes = make_packs(devices, population, leave_out(tables), packs)
+    outcomes = make_packs(devices, population, leave_out(tables, folds=3, family_folds=2), packs)
     assert [o.reasons for o in outcomes] == [()] * DEVICES
     return packs
 

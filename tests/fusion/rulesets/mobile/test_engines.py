@@ -14,7 +14,7 @@ from tests.fusion.models import make_graph
 
 BODY = (
     "c=Conv<kernel_shape=[1,1]>(x,w) n=BatchNormalization(c,s,s,s,s) g=Sigmoid(n) a=Mul(n,g) "
-    "d=Conv<kernel_shape=[1,1]>(a,w) e=Add(d,x) r=Relu(e) h=HardSwish(r) y=Mul(h,e)"
+    "d=Conv<kernel_shape=[1,1]>(a,w) e=Add(d,x) r=Relu(e) h=HardSwish(r) y=Mul(h,x)"
 )
 WEIGHTS = {"w": np.ones((8, 8, 1, 1), np.float32), "s": np.ones(8, np.float32)}
 
@@ -30,11 +30,11 @@ def kernels(rules: str, **parameters: Any) -> str:
     [
         ("inference_engine", {}, "Conv+Swish Conv Add+Relu HardSwish Mul"),
         ("inference_engine", {"activations_join": False}, "Conv Swish Conv Add+Relu HardSwish Mul"),
-        ("inference_engine", {"sums_join": True}, "Conv+Swish Conv+Add Relu HardSwish Mul"),
+        ("inference_engine", {"sums_join": True}, "Conv+Swish Conv+Add+Relu+HardSwish Mul"),
         ("inference_engine", {"sum_activation": False}, "Conv+Swish Conv Add Relu HardSwish Mul"),
-        ("inference_engine", {"chains_join": True, "sums_join": True}, "Conv+Swish Conv+Add Relu+HardSwish+Mul"),
+        ("inference_engine", {"chains_join": True}, "Conv+Swish Conv Add+Relu+HardSwish+Mul"),
         ("framework", {}, "Conv BatchNormalization Swish Conv Add Relu HardSwish Mul"),
-        ("framework", {"chains_join": True}, "Conv BatchNormalization+Swish Conv Add Relu+HardSwish+Mul"),
+        ("framework", {"chains_join": True}, "Conv BatchNormalization+Swish Conv Add+Relu+HardSwish+Mul"),
     ],
 )
 def test_kernels(rules: str, parameters: dict[str, Any], expected: str) -> None:
