@@ -41,6 +41,7 @@ CORE = (
     ("nnmeter.comparison",),
     ("nnmeter.checks",),
     ("nnmeter.advice",),
+    ("nnmeter.search",),
     ("nnmeter.report",),
     ("nnmeter.lab_door",),
     ("nnmeter.cli",),

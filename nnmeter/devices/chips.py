@@ -1,8 +1,9 @@
 """Chips that people ask for: other names, the products that have them, and what decides their speed.
 
-A row of the table: name; other names; year; the fastest CPU core and its GHz; GPU; products. `-` where there is none,
-or where it does not matter. Names are matched without case, blanks and hyphens. Cores are those of Arm where a maker
-sells them under a name of its own (Kryo 485 is Cortex-A76). The order of generations is in `GENERATIONS`.
+A row of the table: name; other names; year; the fastest CPU core and its GHz; graphics and accelerators; products. `-`
+where there is none, or where it does not matter. A number behind graphics is TFLOPS in float32, behind an accelerator
+its size against others of its line. Names are matched without case, blanks and hyphens. Cores are those of Arm where a
+maker sells them under a name of its own (Kryo 485 is Cortex-A76). The order of generations is in `GENERATIONS`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Chip(NamedTuple):
     @property
     def words(self) -> str:
         """What it is, in a line: `Tensor G2: Cortex-X1 2.85 GHz, Mali-G710`."""
-        parts = [f"{self.core} {self.ghz:g} GHz" if self.ghz else self.core, self.gpu]
+        parts = [f"{self.core} {self.ghz:g} GHz" if self.ghz else self.core]
+        parts += [part for part in self.gpu.split() if not part.replace(".", "").isdigit()]
         told = ", ".join(part for part in parts if part)
         return f"{self.name}: {told}" if told and told != self.name else self.name
 
@@ -58,8 +60,8 @@ GENERATIONS: tuple[str, ...] = (
     "(Sapphire-Rapids Alder-Lake Raptor-Lake) (Granite-Rapids Arrow-Lake)",
     "Zen Zen-2 Zen-3 Zen-4 Zen-5",
     "Adreno-306 Adreno-430 (Adreno-530 Adreno-506) (Adreno-540 Adreno-509 Adreno-512) (Adreno-630 Adreno-616 "
-    "Adreno-612) (Adreno-640 Adreno-618) (Adreno-650 Adreno-620 Adreno-619) (Adreno-660 Adreno-642L Adreno-643) Adreno-730 "
-    "(Adreno-740 Adreno-722) (Adreno-750 Adreno-X1) Adreno-830 Adreno-840",
+    "Adreno-612) (Adreno-640 Adreno-618) (Adreno-650 Adreno-620 Adreno-619) (Adreno-660 Adreno-642L Adreno-643) "
+    "Adreno-730 (Adreno-740 Adreno-722) (Adreno-750 Adreno-X1) Adreno-830 Adreno-840",
     "Mali-450 Mali-T760 (Mali-T860 Mali-T830) Mali-G71 (Mali-G72 Mali-G31 Mali-G51) (Mali-G76 Mali-G52) (Mali-G77 "
     "Mali-G57) Mali-G78 (Mali-G710 Mali-G610) Mali-G715 Mali-G720 Mali-G925",
     "VideoCore-IV VideoCore-VI VideoCore-VII",
@@ -160,7 +162,7 @@ RK3562 | - | 2023 | Cortex-A53 2.0 | RK3562-NPU Mali-G52 | -
 RK3566 | radxazero3w orangepicm4 | 2020 | Cortex-A55 1.8 | RK3566-NPU Mali-G52 | Orange Pi CM4, Radxa Zero 3W, Quartz64
 RK3568 | rock3a | 2020 | Cortex-A55 2.0 | RK3566-NPU Mali-G52 | Rock 3A, NanoPi R5S
 RK3576 | - | 2024 | Cortex-A72 2.2 | RK3576-NPU Mali-G52 | Radxa Rock 4D
-RK3588 | rk3588s | 2022 | Cortex-A76 2.4 | RK3588-NPU Mali-G610 | Orange Pi 5, Rock 5B, Rock 5A, NanoPC T6, Khadas Edge 2
+RK3588 | rk3588s | 2022 | Cortex-A76 2.4 | RK3588-NPU Mali-G610 | Orange Pi 5, Rock 5B, Rock 5A, NanoPC T6
 RV1126 | - | 2020 | Cortex-A7 1.5 | RK1808-NPU | -
 RV1109 | - | 2020 | Cortex-A7 1.5 | RV1109-NPU | -
 RK1808 | - | 2019 | Cortex-A35 1.6 | RK1808-NPU | -
@@ -196,7 +198,7 @@ Hailo-8L | hailo8l | 2023 | - | Hailo-8 0.5 | Raspberry Pi AI Kit, Raspberry Pi 
 Hailo-8 | hailo8 | 2020 | - | Hailo-8 1 | Raspberry Pi AI HAT+ 26 TOPS
 Hailo-10H | hailo10h | 2024 | - | Hailo-10 | Raspberry Pi AI HAT+ 2
 Hailo-15H | hailo15h | 2023 | - | Hailo-15 | -
-Myriad X | ncs2 myriadvpu | 2018 | - | Myriad-X | Intel Neural Compute Stick 2
+Myriad X | ncs2 myriadvpu mustangv100 | 2018 | - | Myriad-X | Intel Neural Compute Stick 2
 Sunrise 3 | rdkx3 | 2022 | Cortex-A53 1.5 | Sunrise-3 | D-Robotics RDK X3
 Sunrise 5 | rdkx5 | 2024 | Cortex-A55 1.5 | Sunrise-5 | D-Robotics RDK X5
 AX615 | ax615 | 2024 | - | AX615 | -

@@ -20,9 +20,9 @@ from typing import NamedTuple
 from nnmeter.devices.card import Card
 from nnmeter.devices.chips import Chip, known_chips, places, plain
 
-_ANOTHER_LINE = 8.0  # as far as so many generations
+ANOTHER_LINE = 8.0  # as far as so many generations
 _UNKNOWN_YEARS = 6.0
-_NAMED_CORE = re.compile(r"(?:Cortex|Neoverse)[-\s‑]?(?:[AXVN]\d+\w*)", re.IGNORECASE)  # noqa: RUF001
+_NAMED_CORE = re.compile(r"(?:Cortex|Neoverse)[-\s‑]?(?:[AXVN]\d+\w*)", re.IGNORECASE)
 _NAMED_GPU = re.compile(r"(?:Adreno|Mali)[\s-]?(?:T?[GT]?\d+\w?)", re.IGNORECASE)
 
 
@@ -58,7 +58,7 @@ def kinship(card: Card, chip: Chip) -> Kinship | None:
     if not pairs:
         return None
     distance, unit, other = min(pairs, key=lambda pair: pair[0])
-    return Kinship(distance, _words(unit, other, own))
+    return Kinship(distance, _words(unit, other, own, card.kind))
 
 
 def units(chip: Chip, kind: str) -> list[Unit]:
@@ -77,14 +77,17 @@ def chip_of_card(card: Card) -> Chip | None:
     return chip_in(f"{card.id}\n{card.hardware}\n{card.fingerprint.get('chip', '')}")
 
 
+@lru_cache(maxsize=1024)
 def chip_in(text: str) -> Chip | None:
     """The chip that a text names: the longest name that it has, of those that stand first in it."""
     best: tuple[int, int] | None = None
     found = None
-    for line, content in enumerate(plain(part) for part in text.split("\n")):
+    for line, content in enumerate(text.lower().split("\n")):
+        joined = plain(content)
         for name, chip in _names():
-            if _stands_in(name, content) and (best is None or (-line, len(name)) > best):
-                best, found = (-line, len(name)), chip
+            rank = (-line, len(name))
+            if name in joined and (best is None or rank > best) and _pattern(name).search(content):
+                best, found = rank, chip
     return found
 
 
@@ -102,19 +105,18 @@ def _names() -> tuple[tuple[str, Chip], ...]:
 def _without_maker(product: str) -> str:
     """`Google Pixel 7` is `Pixel 7`, too."""
     maker, _, rest = product.partition(" ")
-    makers = "Google Samsung Xiaomi Huawei NVIDIA Intel Qualcomm NXP Asus MYIR D-Robotics Renesas Microsoft Pine64 Sipeed"
+    makers = (
+        "Google Samsung Xiaomi Huawei NVIDIA Intel Qualcomm NXP Asus MYIR D-Robotics Renesas Microsoft Pine64 Sipeed"
+    )
     return rest if rest and maker in makers.split() else product
 
 
-def _stands_in(name: str, content: str) -> bool:
-    """Whether a name is in a text and no digit goes on where it begins or ends with one: `rpi4` is not in `rpi40`."""
-    at = content.find(name)
-    while at >= 0:
-        before, after = content[at - 1 : at], content[at + len(name) : at + len(name) + 1]
-        if not (name[-1].isdigit() and after.isdigit()) and not (before.isdigit() and name[0].isdigit()):
-            return True
-        at = content.find(name, at + 1)
-    return False
+@lru_cache(maxsize=1024)
+def _pattern(name: str) -> re.Pattern[str]:
+    """A name with any signs between its letters, where no number or word goes on: `rpi4` is not in `rpi40`."""
+    front = r"(?<!\d)" if name[0].isdigit() else "(?<![a-z])"
+    back = r"(?!\d)" if name[-1].isdigit() else "(?![a-z])"
+    return re.compile(front + "[^a-z0-9+]*".join(map(re.escape, name)) + back)
 
 
 def _named_units(card: Card) -> list[Unit]:
@@ -147,15 +149,16 @@ def _between(one: Unit, other: Unit) -> float:
     if here is not None and there is not None and here[0] == there[0]:
         return 1.0 + abs(here[1] - there[1]) + ratio
     years = abs(one.year - other.year) if one.year and other.year else _UNKNOWN_YEARS
-    return _ANOTHER_LINE + years + ratio
+    return ANOTHER_LINE + years + ratio
 
 
-def _words(wanted: Unit, found: Unit, own: Chip | None) -> str:
+def _words(wanted: Unit, found: Unit, own: Chip | None, kind: str) -> str:
     of = f" of the {own.name}" if own is not None else ""
     if wanted.name == found.name:
         powers = ""
         if wanted.power and found.power and wanted.power != found.power:
-            powers = f", at {found.power:g} where that one has {wanted.power:g}"
+            unit = "GHz" if kind == "cpu" else "TFLOPS" if kind == "gpu" else "of its size"
+            powers = f", at {found.power:g} {unit} where that one has {wanted.power:g}"
         return f"the same {found.name}{of}{powers}"
     here, there = places().get(wanted.name), places().get(found.name)
     if here is None or there is None or here[0] != there[0]:

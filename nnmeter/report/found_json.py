@@ -21,6 +21,7 @@ def render(result: SearchResult, layout: Layout) -> str:
             "chip": named,
             "product": result.product or None,
             "matches": [_pack(found) for found in result.matches],
+            "candidates": list(result.candidates),
             "relatives": [_pack(found) for found in result.relatives],
         }
     )

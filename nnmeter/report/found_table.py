@@ -11,6 +11,7 @@ from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
 _HEADINGS = ("device", "of", "runtime", "±10 %", "MAPE")
+_CANDIDATES = 8
 _PLACES = (2, 3)  # of `figures`: within ±10 %, MAPE
 
 
@@ -21,6 +22,11 @@ def render(result: SearchResult, layout: Layout) -> str:
         _add_packs(text, result.matches)
         return str(text)
     asked = result.product or (result.chip.name if result.chip else "")
+    if result.candidates:
+        more = len(result.candidates) - _CANDIDATES
+        named = ", ".join(result.candidates[:_CANDIDATES]) + (f" and {more} more" if more > 0 else "")
+        text.add_wrapped(f"no device is called {result.query!r}; name one for its relatives: {named}")
+        return str(text)
     if result.chip is None:
         text.add_wrapped(
             f"no device is called {result.query!r}, and no chip or product of that name is known; `nnmeter devices` "

@@ -22,12 +22,15 @@ PIXEL4 = device("pixel4-1large-tflite", "Snapdragon 855 (Google Pixel 4), cores:
 PIXEL4_GPU = device("pixel4-gpu-tflite", "Adreno 640 of a Snapdragon 855 (Google Pixel 4)", "gpu")
 SD888 = device("sd888-cpu-ncnn", "Qualcomm Snapdragon 888 (Cortex-X1 2.84GHz x1 + Cortex-A78 2.4GHz x3)", "cpu")
 UNKNOWN_A76 = device("cortexA76cpu_tflite21", "a phone's Cortex-A76", "cpu")
-RPI4 = device("rpi4-cpu-ncnn", "Raspberry Pi 4 Model B Broadcom BCM2711B0, Cortex-A72 (ARMv8) (1.8GHz x 4)", "cpu", "board")
+RPI4 = device(
+    "rpi4-cpu-ncnn", "Raspberry Pi 4 Model B Broadcom BCM2711B0, Cortex-A72 (ARMv8) (1.8GHz x 4)", "cpu", "board"
+)
 NANO = device("jetson-nano-gpu-tensorrt", "Jetson Nano", "gpu", "board")
 ORIN = device("jetson-agx-orin-gpu-tensorrt", "Jetson AGX Orin", "gpu", "board")
 RTX3090 = device("rtx-3090-pytorch", "NVIDIA RTX 3090", "gpu", "desktop")
 HAILO8 = device("hailo8", "Hailo-8", "npu", "board")
-ALL = [PIXEL4, PIXEL4_GPU, SD888, UNKNOWN_A76, RPI4, NANO, ORIN, RTX3090, HAILO8]
+BY_CHIP = device("board-tflite", "BCM2712: 4x Cortex-A76 2.4 GHz", "cpu", "board")
+ALL = [PIXEL4, PIXEL4_GPU, SD888, UNKNOWN_A76, RPI4, NANO, ORIN, RTX3090, HAILO8, BY_CHIP]
 
 
 def ids(found) -> list[str]:
@@ -48,7 +51,9 @@ def ids(found) -> list[str]:
         ("compute module 4", [RPI4]),
         ("rtx3090", [RTX3090]),
         ("npu", [HAILO8]),
-        ("tflite cpu", [PIXEL4, SD888, UNKNOWN_A76, RPI4]),
+        ("raspberry", [RPI4, BY_CHIP, HAILO8]),
+        ("raspberry pi 5", [BY_CHIP]),
+        ("tflite cpu", [PIXEL4, SD888, UNKNOWN_A76, RPI4, BY_CHIP]),
     ],
 )
 def test_a_device_is_found_by_any_of_its_names(query: str, found: list[DeviceInfo]) -> None:
@@ -68,19 +73,19 @@ def test_a_device_that_is_not_there_has_relatives_with_reasons() -> None:
     assert (result.matches, result.product) == ((), "Google Pixel 7")
     reasons = {pack.device.id: pack.because for pack in result.relatives}
     assert ids(result.relatives)[0] == SD888.id
-    assert reasons[SD888.id] == "the same Cortex-X1 of the Snapdragon 888, at 2.84 where that one has 2.85"
+    assert reasons[SD888.id] == "the same Cortex-X1 of the Snapdragon 888, at 2.84 GHz where that one has 2.85"
     assert reasons[PIXEL4.id] == "Cortex-A76 of the Snapdragon 855, 3 generations before Cortex-X1"
-    assert reasons[UNKNOWN_A76.id] == "Cortex-A76, 3 generations before Cortex-X1"
     assert RPI4.id not in reasons, "the three nearest of a kind"
+    assert kinship(UNKNOWN_A76.card, chip_in("pixel 7")).because == "Cortex-A76, 3 generations before Cortex-X1"
 
 
 @pytest.mark.parametrize(
     ("query", "nearest", "because"),
     [
         ("rtx 4090", RTX3090, "Ampere of the RTX 3090, 1 generation before Ada"),
-        ("jetson orin nano gpu", ORIN, "the same Ampere of the Jetson AGX Orin, at 5.3 where that one has 1.3"),
-        ("hailo-8l", HAILO8, "the same Hailo-8 of the Hailo-8, at 1 where that one has 0.5"),
-        ("raspberry pi 5", PIXEL4, "the same Cortex-A76 of the Snapdragon 855, at 2.84 where that one has 2.4"),
+        ("jetson orin nano gpu", ORIN, "the same Ampere of the Jetson AGX Orin, at 5.3 TFLOPS where that one has 1.3"),
+        ("hailo-8l", HAILO8, "the same Hailo-8 of the Hailo-8, at 1 of its size where that one has 0.5"),
+        ("orange pi 5", BY_CHIP, "the same Cortex-A76 of the BCM2712"),
     ],
 )
 def test_the_nearest_relative_is_of_the_same_line(query: str, nearest: DeviceInfo, because: str) -> None:
@@ -88,10 +93,16 @@ def test_the_nearest_relative_is_of_the_same_line(query: str, nearest: DeviceInf
     assert (found.device.id, found.because) == (nearest.id, because)
 
 
-@pytest.mark.parametrize("query", ["toaster", "", "???", "x" * 5000, "pixel\x1b[2J"])
+@pytest.mark.parametrize("query", ["toaster", "", "???", "x" * 5000, "\x1b[2J"])
 def test_what_nobody_knows_finds_nothing(query: str) -> None:
     result = find_packs(query, ALL)
     assert (result.chip, result.matches, result.relatives) == (None, (), ())
+
+
+def test_part_of_a_name_tells_which_there_are() -> None:
+    result = find_packs("jetson", [PIXEL4])
+    assert result.candidates[:2] == ("Jetson Nano", "Jetson TX2")
+    assert result.matches == result.relatives == ()
 
 
 def test_the_longest_name_counts() -> None:
@@ -104,14 +115,16 @@ def test_the_longest_name_counts() -> None:
 
 def test_an_unknown_device_names_its_relative(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nnmeter.devices.catalog.list_devices", lambda: ALL)
-    with pytest.raises(DeviceError, match=r"no pack of Google Pixel 7; nearest: sd888-cpu-ncnn, because it is the same"):
+    with pytest.raises(
+        DeviceError, match=r"no pack of Google Pixel 7; nearest: sd888-cpu-ncnn, because it is the same"
+    ):
         find_device("pixel7")
     with pytest.raises(DeviceError, match=r"packs of Google Pixel 4 are pixel4-1large-tflite, pixel4-gpu-tflite"):
         find_device("pixel4")
 
 
 def test_every_chip_of_the_table_can_be_found_and_compared() -> None:
-    names = [plain(name) for chip in known_chips() for name in (chip.name, *chip.aliases)]
+    names = [name for chip in known_chips() for name in {plain(n) for n in (chip.name, *chip.aliases)}]
     assert len(names) == len(set(names)), "a name stands for one chip"
     assert sum(len(text.replace("(", "").replace(")", "").split()) for text in GENERATIONS) == len(places())
     for chip in known_chips():

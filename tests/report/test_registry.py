@@ -22,7 +22,8 @@ PAIRS = [(registry, d, f) for registry in (CORE, LAB) for d in registry.document
 
 def test_documents_of_the_core_and_of_the_lab() -> None:
     documents = (
-        "advice check comparison devices found groups kernels memory pack predictions refresh scorecard sweep trace whatif"
+        "advice check comparison devices found groups kernels memory pack predictions refresh scorecard sweep trace "
+        "whatif"
     )
     assert CORE.documents() == tuple(sorted([*documents.split(), "nodedata", "page", "timeline"]))
     assert LAB.documents() == ("calibration", "fusion", "imported", "measurements", "setup", "verification")

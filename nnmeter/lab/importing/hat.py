@@ -1,7 +1,7 @@
-"""Encoders of transformers timed in PyTorch on three devices: "HAT: Hardware-Aware Transformers" (Wang et al., ACL 2020).
+"""Encoders of transformers timed in PyTorch: "HAT: Hardware-Aware Transformers" (Wang et al., ACL 2020).
 
-`hat.csv.gz` of the public tables, or its directory: a row is an encoder-decoder of a search space, with the mean time of
-a pass of the encoder and of a whole translation by the decoder.
+`hat.csv.gz` of the public tables, or its directory: a row is an encoder-decoder of a search space, with the mean time
+of a pass of the encoder and of a whole translation by the decoder.
 
 Rules:
 
@@ -48,14 +48,12 @@ _PROJECTION = 512
 _WIDTHS, _HEADS = (512, 1024, 2048, 3072), (2, 4, 8)
 _TOKENS = {"iwslt14deen": 23, "wmt14ende": 30, "wmt14enfr": 30, "wmt19ende": 30}
 _VOCABULARY = 32768  # of no effect: a pass reads the rows of its tokens
-_DEVICES = {  # in the table -> the device
-    "rpi4-cpu": PublishedDevice("rpi4-pytorch-encoders", "Raspberry Pi 4 (4x Cortex-A72), threads not stated", "cpu", "pytorch", "unknown",
-                                "plain_network"),
-    "xeon-e5-2640": PublishedDevice("xeon-e5-2640-pytorch-encoders", "Intel Xeon E5-2640, threads not stated", "cpu", "pytorch", "unknown",
-                                    "plain_network"),
-    "titan-xp": PublishedDevice("titan-xp-pytorch-encoders", "NVIDIA Titan Xp", "gpu", "pytorch", "unknown",
-                                "plain_network"),
-}  # fmt: skip
+_HARDWARE = {  # in the table -> name, hardware, kind
+    "rpi4-cpu": ("rpi4-pytorch-encoders", "Raspberry Pi 4 (4x Cortex-A72), threads not stated", "cpu"),
+    "xeon-e5-2640": ("xeon-e5-2640-pytorch-encoders", "Intel Xeon E5-2640, threads not stated", "cpu"),
+    "titan-xp": ("titan-xp-pytorch-encoders", "NVIDIA Titan Xp", "gpu"),
+}
+_DEVICES = {key: PublishedDevice(*words, "pytorch", "unknown", "plain_network") for key, words in _HARDWARE.items()}
 
 Progress = Callable[[str, int], None]
 
