@@ -11,9 +11,9 @@ Two packs of one id are an error: which of them priced a model must never depend
 is left out of lists, which say so, and is an error for who asks for it. A home that is not there, or that cannot be
 read, has no packs.
 
-Several are chosen by `all`, which leaves out those of published tables, by `public`, which is these, or by patterns with
-the wildcards of a shell (`adreno*`), which are of any. They come in groups: by what they are a part of (server, desktop,
-laptop, phone, board, stick), then by kind (cpu, gpu, npu, vpu, fpga), then by id.
+Several are chosen by `all`, which leaves out those of published tables, by `public`, which is these, or by patterns
+with the wildcards of a shell (`adreno*`), which are of any. They come in groups: by what they are a part of (server,
+desktop, laptop, phone, board, stick), then by kind (cpu, gpu, npu, vpu, fpga), then by id.
 """
 
 from __future__ import annotations

@@ -169,9 +169,7 @@ class KernelPredictor:
         """Log ratio to the roofline of what the rates by sorts of work say (rule 8)."""
         return np.log([price_ms for price_ms, _ in worked]) - np.log(self._rooflines_ms(members))
 
-    def _rooflines_ms(
-        self, members: Sequence[tuple[KernelSignature, KernelFeatures, Sampled | None]]
-    ) -> np.ndarray:
+    def _rooflines_ms(self, members: Sequence[tuple[KernelSignature, KernelFeatures, Sampled | None]]) -> np.ndarray:
         return np.array(
             [
                 self.roofline.latency_ms(
@@ -183,9 +181,7 @@ class KernelPredictor:
 
     def _of_shares(self, members: Sequence[tuple[KernelSignature, KernelFeatures, Sampled | None]]) -> np.ndarray:
         """What the shares add to the log ratio to the roofline (rule 7)."""
-        return log_ratio_of_shares(
-            self.shares, [signature for signature, _, _ in members], self._rooflines_ms(members)
-        )
+        return log_ratio_of_shares(self.shares, [signature for signature, _, _ in members], self._rooflines_ms(members))
 
     def _widened(self, signature: KernelSignature, sampled: Sampled | None, price: KernelPrice) -> KernelPrice:
         """A price with what is not known of the kernel: its code path (rule 4), and data (rule 5)."""

@@ -49,7 +49,9 @@ def named(signature: KernelSignature) -> dict[str, float]:
         (convolution(64, 64, 8, 3, 4), "grouped"),
     ],
 )
-def test_flops_of_a_convolution_are_shared_out_among_the_sorts_of_its_group(kernel: KernelSignature, group: str) -> None:
+def test_flops_of_a_convolution_are_shared_out_among_the_sorts_of_its_group(
+    kernel: KernelSignature, group: str
+) -> None:
     work = named(kernel)
     assert {name.partition(".")[0] for name in work} == {group}
     taps = kernel.inputs[1].elements * 64  # type: ignore[union-attr]
@@ -86,7 +88,7 @@ def by_work(**changes: object) -> KernelPredictor:
     """A predictor without trees, so that its prices are those of the rates alone."""
     nothing = TreeEnsemble(**{name: np.zeros(0, dtype) for name, dtype in ARRAYS.items()}, bias=0.0)
     plain = make_small_predictor()
-    ensembles = {name: nothing for name in plain.ensembles}
+    ensembles = dict.fromkeys(plain.ensembles, nothing)
     launch = replace(plain.roofline, launch_ms=1e-8)
     return replace(plain, roofline=launch, ensembles=ensembles, work=RATES, scale=1.0, per_kernel_ms=0.0, **changes)  # type: ignore[arg-type]
 

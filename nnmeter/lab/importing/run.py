@@ -84,7 +84,9 @@ def import_dataset(
     return _write(imported, chosen, output)
 
 
-def _choose(module: ModuleType, dataset: str, source: Path | Sequence[Path], wanted: Sequence[str]) -> list[PublishedDevice]:
+def _choose(
+    module: ModuleType, dataset: str, source: Path | Sequence[Path], wanted: Sequence[str]
+) -> list[PublishedDevice]:
     known: Sequence[PublishedDevice] = module.devices(source)
     for pattern in wanted:
         if not any(fnmatchcase(device.name, pattern) for device in known):

@@ -131,7 +131,12 @@ def sampled_kinds(networks: Sequence[NetworkWork]) -> dict[Kind, tuple[int, Matr
                 paths.setdefault(path, set()).update(kernels)
             found[kind] = (count + own.count, np.minimum(low, own.low), np.maximum(high, own.high), paths)
     return {
-        kind: (count, low, high, frozenset(p for p, kernels in paths.items() if len(kernels) >= _LEAST_KERNELS or not p))
+        kind: (
+            count,
+            low,
+            high,
+            frozenset(p for p, kernels in paths.items() if len(kernels) >= _LEAST_KERNELS or not p),
+        )
         for kind, (count, low, high, paths) in found.items()
     }
 

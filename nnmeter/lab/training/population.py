@@ -7,8 +7,8 @@ Rules:
    degrees of freedom, so that a row that is broken moves little.
 2. Three levels. A *sort of device* (CPU, GPU, NPU with its element type) has usual rates; an *engine* (a runtime on
    such a device) differs from them; a *device* differs from the usual one of its engine. Each difference is Gaussian
-   around zero a priori, the smaller the lower the level. Settings of one piece of hardware are nearer to each other than
-   to others.
+   around zero a priori, the smaller the lower the level. Settings of one piece of hardware are nearer to each other
+   than to others.
 3. What an engine does to a network is alike on all of its devices: a hundred devices with twenty networks say twenty
    things of the engine, not two thousand. So the rates of an engine are fitted to the mean of its devices, one row a
    network, and what they leave of a network (`engine misfit`) is taken off before devices are fitted.
@@ -309,8 +309,7 @@ def _fit_engines(
         weight = count / (count + 1.0)
         rows[engine] = (work, target, weight, places)
     sorts = {
-        sort: _fit_sort([rows[e] for e in names], usual, start)
-        for sort, names in _by_sort(tables, engines).items()
+        sort: _fit_sort([rows[e] for e in names], usual, start) for sort, names in _by_sort(tables, engines).items()
     }
     found: dict[str, DeviceRates] = {}
     misfits: list[Matrix] = [np.zeros(0)] * len(tables)
@@ -363,9 +362,7 @@ def _fit_with_noise(work: Matrix, target: Matrix, mean: Matrix, covariance: Matr
     return rates
 
 
-def _hardware(
-    tables: Sequence[DeviceTable], thetas: Matrix, of_engine: Mapping[str, DeviceRates]
-) -> dict[str, Matrix]:
+def _hardware(tables: Sequence[DeviceTable], thetas: Matrix, of_engine: Mapping[str, DeviceRates]) -> dict[str, Matrix]:
     """How hardware differs from the usual one of its engines, shrunk by how many settings say so (rule 2)."""
     apart = np.array([theta - of_engine[t.engine].theta for t, theta in zip(tables, thetas, strict=True)])
     odds = _SHARE_OF_HARDWARE / (1.0 - _SHARE_OF_HARDWARE)

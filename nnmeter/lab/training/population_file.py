@@ -29,7 +29,12 @@ _NAMED = ("sorts", "engines", "hardware")
 def write_population(population: Population, path: Path) -> None:
     """Write what is known of no device in particular; single devices are in their packs."""
     named: dict[str, Mapping[str, Matrix]] = {name: getattr(population, name) for name in _NAMED}
-    names = {"columns": list(COLUMNS), "noise": population.noise, "misfits": dict(population.misfits), **{k: list(v) for k, v in named.items()}}
+    names = {
+        "columns": list(COLUMNS),
+        "noise": population.noise,
+        "misfits": dict(population.misfits),
+        **{k: list(v) for k, v in named.items()},
+    }
     arrays = {
         "names": np.frombuffer(json.dumps(names).encode(), np.uint8),
         "covariance": population.covariance.astype(np.float32),

@@ -53,7 +53,9 @@ def leave_out(
         family_folds: parts of the families.
     """
     say = tell or (lambda _: None)
-    tasks = [(False, fold, folds) for fold in range(folds)] + [(True, fold, family_folds) for fold in range(family_folds)]
+    tasks = [(False, fold, folds) for fold in range(folds)] + [
+        (True, fold, family_folds) for fold in range(family_folds)
+    ]
     empty = {table.id: np.full(len(table.latency_ms), np.nan) for table in tables}
     found = {False: empty, True: {name: values.copy() for name, values in empty.items()}}
     for (families, fold, _), predictions in zip(tasks, _predict_folds(tables, tasks, jobs), strict=True):

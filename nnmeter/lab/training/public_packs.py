@@ -1,12 +1,12 @@
-"""Packs of all devices of published tables: one model of all, a scorecard each, and a reason for each that does not ship.
+"""Packs of all devices of published tables: one model of all, a scorecard each, a reason for each that does not ship.
 
 Rules:
 
-1. A device has at least `LEAST_NETWORKS` networks. Those with `LEAST_LEARNED` are learned from too, but do not ship; one
-   with fewer tells too little of itself.
-2. Its scorecard is of networks that were left out on all devices (`population_folds`); the same with whole families left
-   out stands beside it. Baselines are fitted to the other networks, too: FLOPs alone, FLOPs and bytes, the roofline, and
-   the time of the nearest network of the table, scaled by FLOPs.
+1. A device has at least `LEAST_NETWORKS` networks. Those with `LEAST_LEARNED` are learned from too, but do not ship;
+   one with fewer tells too little of itself.
+2. Its scorecard is of networks that were left out on all devices (`population_folds`); the same with whole families
+   left out stands beside it. Baselines are fitted to the other networks, too: FLOPs alone, FLOPs and bytes, the
+   roofline, and the time of the nearest network of the table, scaled by FLOPs.
 3. It ships if it errs less than FLOPs alone and the roofline, if its intervals of 90 %, each of a network by the others
    alone, hold `LEAST_COVERAGE` or more, and if its mean error is no larger than `MOST_MAPE`.
 4. Whether rows are right is not decided here: a row that is broken is an outlier of the fit, and an error of the
@@ -36,6 +36,7 @@ from nnmeter.lab.training.population import DeviceTable, Matrix, Population
 from nnmeter.lab.training.population_folds import LeftOut
 from nnmeter.lab.training.work_predictor import (
     Errors,
+    conformal_multiplier,
     explained_spreads,
     fit_rooflines,
     fit_work_intervals,
@@ -102,7 +103,9 @@ def describe_devices(imported: Imported) -> list[PublicDevice]:
         fingerprint = imported.fingerprints[name]
         own = tuple(works.of(m.kernels) for m in measurements)
         found.append(
-            PublicDevice(name, fingerprint, tuple(measurements), own, device_table(name, fingerprint, measurements, own))
+            PublicDevice(
+                name, fingerprint, tuple(measurements), own, device_table(name, fingerprint, measurements, own)
+            )
         )
     return found
 
@@ -171,12 +174,14 @@ def _reasons(overall: Metrics, baselines: Any, coverage: float) -> list[str]:
 
 
 def _half_widths(errors: Errors, explained: Matrix) -> Matrix:
-    """Half the log interval of each network, by the errors of all others."""
+    """Half the log interval of each network, by the errors of all others; what a network's spread is, all decide."""
+    base = fit_work_intervals(errors, explained).base
+    spreads = np.hypot(explained, base)
     found = []
     for place in range(len(explained)):
         rest = np.arange(len(explained)) != place
-        model = fit_work_intervals(Errors(errors.networks[rest], errors.families[rest]), explained[rest])
-        found.append(model.multipliers[CONFIDENCE] * float(np.hypot(explained[place], model.base)))
+        others = Errors(errors.networks[rest], errors.families[rest])
+        found.append(conformal_multiplier(others, spreads[rest], CONFIDENCE) * float(spreads[place]))
     return np.array(found)
 
 

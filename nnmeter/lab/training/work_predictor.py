@@ -31,6 +31,7 @@ from nnmeter.predictor.work import SORTS, WorkRates
 FAMILY_WEIGHT = 0.15
 _BASES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 _LEAST_MULTIPLIER = 0.05
+_WIDTH_OF = 0.9  # the confidence whose intervals are made narrow
 _LEAST_SIGMA = 0.01
 _LAUNCHES = np.array([place for place, name in enumerate(SORTS) if name.endswith(".launch")])
 
@@ -107,9 +108,7 @@ def kind_sigmas(rates: DeviceRates, networks: Sequence[NetworkWork]) -> dict[Kin
     return {kind: max(float(np.median(found.get(kind, [0.0]))), _LEAST_SIGMA) for kind in kinds}
 
 
-def explained_spreads(
-    rates: DeviceRates, networks: Sequence[NetworkWork], sigmas: dict[Kind, float]
-) -> Matrix:
+def explained_spreads(rates: DeviceRates, networks: Sequence[NetworkWork], sigmas: dict[Kind, float]) -> Matrix:
     """What kinds of kernels explain of the spread of each network's log error (`predictor.intervals`, rule 1)."""
     price = np.exp(rates.theta)
     found = []
@@ -121,30 +120,30 @@ def explained_spreads(
 
 
 def fit_work_intervals(errors: Errors, explained: Matrix) -> IntervalModel:
-    """Conformal intervals over networks and families that were left out (rules 2 and 3)."""
-    count = len(explained)
+    """Conformal intervals over networks and families left out (rules 2 and 3), as narrow as any base allows."""
+    if not len(explained):
+        raise ValueError("there are no networks to fit intervals to")
+
+    def width(base: float) -> float:
+        spreads = np.hypot(explained, base)
+        return float(np.median(spreads)) * conformal_multiplier(errors, spreads, _WIDTH_OF)
+
+    base = min(_BASES, key=width)
+    spreads = np.hypot(explained, base)
+    return IntervalModel(base, {c: conformal_multiplier(errors, spreads, c) for c in CONFIDENCES}, len(explained))
+
+
+def conformal_multiplier(errors: Errors, spreads: Matrix, confidence: float) -> float:
+    """Of the spreads, what holds networks with that confidence: where the weight of the scores up to it is enough."""
+    count = len(spreads)
     together = np.concatenate([errors.networks, errors.families])
     weights = np.concatenate([np.ones(count), np.full(count, FAMILY_WEIGHT)])
     known = ~np.isnan(together)
-    best: tuple[float, IntervalModel] | None = None
-    for base in _BASES:
-        spreads = np.sqrt(explained**2 + base**2)
-        scores = (np.abs(together) / np.concatenate([spreads, spreads]))[known]
-        multipliers = {c: max(_quantile(scores, weights[known], c, count), _LEAST_MULTIPLIER) for c in CONFIDENCES}
-        width = float(np.median(spreads)) * multipliers[0.9]
-        if best is None or width < best[0]:
-            best = (width, IntervalModel(base, multipliers, count))
-    if best is None:
-        raise ValueError("there are no networks to fit intervals to")
-    return best[1]
-
-
-def _quantile(scores: Matrix, weights: Matrix, confidence: float, count: int) -> float:
-    """Rule 3: where the weight of the scores up to it reaches so much of the whole."""
+    scores = (np.abs(together) / np.concatenate([spreads, spreads]))[known]
     order = np.argsort(scores)
-    reached = np.cumsum(weights[order]) / weights.sum()
+    reached = np.cumsum(weights[known][order]) / weights[known].sum()
     place = int(np.searchsorted(reached, min(confidence * (1.0 + 1.0 / max(count, 1)), 1.0) - 1e-9))
-    return float(scores[order][min(place, len(scores) - 1)])
+    return max(float(scores[order][min(place, len(scores) - 1)]), _LEAST_MULTIPLIER)
 
 
 def _no_trees() -> TreeEnsemble:

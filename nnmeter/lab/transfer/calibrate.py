@@ -34,9 +34,9 @@ from nnmeter.lab.transfer.near_device import (
 from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
 
 if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
     from nnmeter.kernels.anchor import Kind
     from nnmeter.kernels.kernel import KernelSignature
-    from nnmeter.devices.identity import MachineMatch
     from nnmeter.lab.measuring.measurement import Measurement
     from nnmeter.lab.transfer.calibration import Calibration
     from nnmeter.lab.transfer.plan import Suggestion

@@ -28,8 +28,7 @@ from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.training.build import make_card
 from nnmeter.lab.training.network_work import NetworkWork, describe_network, traits_of
 from nnmeter.lab.training.population import DeviceRates, Matrix, Population, fit_rates, predict_log_ms
-from nnmeter.lab.training.work_predictor import explained_spreads, kind_sigmas, make_predictor
-from nnmeter.lab.training.work_predictor import Errors
+from nnmeter.lab.training.work_predictor import Errors, explained_spreads, kind_sigmas, make_predictor
 from nnmeter.lab.transfer.curve import LEAST_TESTED, SIZES, CurvePoint
 from nnmeter.lab.transfer.report import describe_errors
 from nnmeter.predictor.intervals import normal_quantile
@@ -141,7 +140,9 @@ def calibrate_by_work(
     card = make_card(taken, fingerprint, facts, device_id, predictor.vocabulary)
     if card.id == prior.id:
         card = replace(card, id=f"{card.id}-calibrated")
-    limit = f"calibrated from {prior.id} with {len(taken)} networks; what these do not contain is priced as all devices say"
+    limit = (
+        f"calibrated from {prior.id} with {len(taken)} networks; what these do not contain is priced as all devices say"
+    )
     card = replace(card, limits=(limit, *card.limits))
     pack = save_pack(output, card, _rules(prior, fingerprint), predictor)
     return pack, {
@@ -172,9 +173,7 @@ def _predictor(
     squares = float(((errors / spreads) ** 2).sum())
     scale = float(np.sqrt((squares + _HELD * _WIDER**2) / (len(errors) + _HELD)))
     multipliers = {c: scale * normal_quantile(c) for c in predictor.intervals.multipliers}
-    intervals = replace(
-        predictor.intervals, base=noise, multipliers=multipliers, networks=len(errors), jitter_ms=0.0
-    )
+    intervals = replace(predictor.intervals, base=noise, multipliers=multipliers, networks=len(errors), jitter_ms=0.0)
     return replace(predictor, intervals=intervals)
 
 

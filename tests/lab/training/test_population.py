@@ -19,7 +19,9 @@ from nnmeter.lab.training.population import (
 from nnmeter.lab.training.population_file import read_population, write_population
 from nnmeter.lab.training.population_folds import leave_out
 
-SORTS_USED = [COLUMNS.index(name) for name in ("conv1x1.flops20", "depthwise3.flops10", "conv1x1.bytes", "conv1x1.launch")]
+SORTS_USED = [
+    COLUMNS.index(name) for name in ("conv1x1.flops20", "depthwise3.flops10", "conv1x1.bytes", "conv1x1.launch")
+]
 NETWORKS = 24
 
 
@@ -40,7 +42,9 @@ def make_devices(count: int = 12, seed: int = 0, noise: float = 0.02) -> list[De
         names = tuple(f"net{n}" for n in range(NETWORKS))
         families = tuple(f"family{n % 5}" for n in range(NETWORKS))
         found.append(
-            DeviceTable(f"d{number}", "cpu float32", "cpu float32 e", f"h{number}", work, np.exp(log_ms), names, families)
+            DeviceTable(
+                f"d{number}", "cpu float32", "cpu float32 e", f"h{number}", work, np.exp(log_ms), names, families
+            )
         )
     return found
 
@@ -76,7 +80,9 @@ def test_more_networks_leave_less_uncertain(devices: list[DeviceTable], populati
     assert widths[0] > widths[1] > widths[2]
 
 
-def test_no_network_at_all_gives_the_usual_device_of_the_engine(devices: list[DeviceTable], population: Population) -> None:
+def test_no_network_at_all_gives_the_usual_device_of_the_engine(
+    devices: list[DeviceTable], population: Population
+) -> None:
     nothing = population.fit(devices[-1].taken(np.arange(0)))
     assert nothing.theta == pytest.approx(population.engines["cpu float32 e"])
 
@@ -116,7 +122,7 @@ def test_a_damaged_population_is_refused(population: Population, tmp_path: Path)
     path = tmp_path / "population.npz"
     write_population(population, path)
     path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(DeviceError, match="population.npz: cannot be read"):
+    with pytest.raises(DeviceError, match=r"population\.npz: cannot be read"):
         read_population(path)
-    with pytest.raises(DeviceError, match="none.npz: cannot be read"):
+    with pytest.raises(DeviceError, match=r"none\.npz: cannot be read"):
         read_population(tmp_path / "none.npz")

@@ -1,11 +1,12 @@
 """Kernels of a network at any batch, from those at two batches.
 
-Sizes of tensors are linear in the batch, so two batches tell them for all: tables of GPUs have hundreds of networks at a
-dozen batches, and to detect the kernels of each anew would take an hour.
+Sizes of tensors are linear in the batch, so two batches tell them for all: tables of GPUs have hundreds of networks at
+a dozen batches, and to detect the kernels of each anew would take an hour.
 
 Rules:
 
-1. Batches of 2 and 3 tell the others; a batch of 1 is detected itself, for axes of size 1 are another case to a runtime.
+1. Batches of 2 and 3 tell the others; a batch of 1 is detected itself, for axes of size 1 are another case to a
+   runtime.
 2. Kernels at both must be the same but for sizes: type, operator, attributes, constants and ranks. Where they are not,
    the batch is detected itself.
 """

@@ -12,7 +12,7 @@ alone:
 | `batch` | inputs of one inference | 1 |
 | `runtime`, `runtime_version`, `precision` | of the runtime | `unknown` |
 | `threads` | that execute one network | not stated |
-| `quantity` | `latency`, `fps-inverse` (of pipelined or parallel inferences), `e2e` (with pre- and postprocessing) | `latency` |
+| `quantity` | `latency`, `fps-inverse` (pipelined or parallel), `e2e` (with pre- and postprocessing) | `latency` |
 | `kind` | what the device is: `board-cpu`, `phone-gpu`, `npu` | `cpu` |
 | `chip`, `source`, `framework_name`, `spread`, `row_ref` | for the record | not stated |
 
@@ -237,7 +237,9 @@ def _read(path: Path, header_only: bool = False) -> tuple[list[str], list[list[s
                 data = stream.read(_MOST_BYTES + 1)
         text = data.decode("utf-8-sig")
         if len(data) > _MOST_BYTES:
-            raise MeasurementError(f"{path}: unpacks to more than {_MOST_BYTES >> 20} MiB; split it into several tables")
+            raise MeasurementError(
+                f"{path}: unpacks to more than {_MOST_BYTES >> 20} MiB; split it into several tables"
+            )
         reader = csv.reader(io.StringIO(text, newline=""))
         header = [name.strip() for name in next(reader, [])]
         return header, [] if header_only else [line for line in reader if line]

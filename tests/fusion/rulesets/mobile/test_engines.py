@@ -22,7 +22,9 @@ WEIGHTS = {"w": np.ones((8, 8, 1, 1), np.float32), "s": np.ones(8, np.float32)}
 def kernels(rules: str, **parameters: Any) -> str:
     graph = make_graph(f"agraph (float[1,8,4,4] x) => (float[1,8,4,4] y) {{ {BODY} }}", **WEIGHTS)
     loaded = load_rules(rules)
-    return " ".join(k.type for k in detect_kernels(graph, with_parameters(loaded, **parameters) if parameters else loaded))
+    return " ".join(
+        k.type for k in detect_kernels(graph, with_parameters(loaded, **parameters) if parameters else loaded)
+    )
 
 
 @pytest.mark.parametrize(

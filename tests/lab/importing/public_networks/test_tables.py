@@ -64,7 +64,11 @@ def test_a_measurement_has_the_kernels_of_its_network_and_the_time_of_its_row(tm
     assert (row.latency_ms, row.batch, row.threads, row.family) == (2.5, 1, 2, "mobilenet_v1")
     assert sum(k.op_type == "Conv" for k in row.kernels) == 28
     assert {k.inputs[0].dtype for k in row.kernels if k.op_type == "Conv"} == {"int8"}
-    assert (fingerprint["device"], fingerprint["kind"], fingerprint["place"]) == ("board-ncnn1.0-int8-2t", "cpu", "board")
+    assert (fingerprint["device"], fingerprint["kind"], fingerprint["place"]) == (
+        "board-ncnn1.0-int8-2t",
+        "cpu",
+        "board",
+    )
     assert fingerprint["quantity"] == "latency"
 
 
@@ -90,7 +94,11 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
 def test_several_tables_are_one_import(tmp_path: Path) -> None:
     tables = [write_table(tmp_path / f"{name}.csv.gz", {"device": name}) for name in ("one", "two")]
     import_dataset("public-networks", tables, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"one-ncnn.parquet", "two-ncnn.parquet", "import.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "one-ncnn.parquet",
+        "two-ncnn.parquet",
+        "import.json",
+    }
 
 
 def test_kernels_at_two_batches_tell_those_at_any(tmp_path: Path) -> None:
