@@ -33,7 +33,7 @@ FREEDOM = 5.0
 _SHARE_OF_HARDWARE = 0.6  # of what devices of an engine differ by, the part that settings of one hardware share
 _ENGINE_WIDTH, _SORT_WIDTH = 1.0, 1.0  # deviations of `_start_covariance` by which engines and sorts of devices differ
 _PRIOR_DEVICES = 15.0
-_ROUNDS, _STEPS = 12, 8
+_ROUNDS, _STEPS = 8, 8
 _LARGEST_STEP, _SETTLED = 2.0, 3e-3
 _LEAST_NOISE, _FIRST_NOISE = 0.01, 0.1
 

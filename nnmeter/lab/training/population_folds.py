@@ -19,7 +19,7 @@ import numpy as np
 
 from nnmeter.lab.training.population import DeviceTable, Matrix, fit_population, predict_log_ms
 
-FOLDS, FAMILY_FOLDS = 8, 6
+FOLDS, FAMILY_FOLDS = 6, 4
 ROUNDS = 8
 
 

@@ -51,7 +51,7 @@ LEAST_NETWORKS, LEAST_LEARNED = 10, 8
 LEAST_COVERAGE, MOST_MAPE = 80.0, 15.0
 CONFIDENCE = 0.9
 NEAREST = "nearest_network"
-SPLIT = "networks left out of training on all devices, in eight parts; intervals of each by the other networks"
+SPLIT = "networks left out of training on all devices, in six parts; intervals of each by the other networks"
 _MOST_ROWS = 120  # of a scorecard; of more networks only the metrics are kept
 
 
