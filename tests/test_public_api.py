@@ -28,6 +28,7 @@ NAMES = {
     "NnmeterError",
     "Note",
     "Prediction",
+    "SparsityPrediction",
     "Sweep",
     "TransformError",
     "UnboundModel",
@@ -46,6 +47,7 @@ NAMES = {
     "predict",
     "predict_many",
     "predict_memory",
+    "predict_sparsity",
     "predictions_to_pandas",
     "profile",
     "read_measurements",
@@ -71,8 +73,11 @@ def test_the_surface_is_what_it_was() -> None:
     [
         ("load_predictor", ["device"]),
         ("load_model", ["source", *SIZES, "sizes", "name"]),
-        ("read_model", ["source", "name"]),
-        ("predict", ["model", "device", *SIZES, "sizes", "strict", "confidence", "name"]),
+        ("read_model", ["source", "name", "example_inputs", "example_kwargs"]),
+        (
+            "predict",
+            ["model", "device", *SIZES, "sizes", "strict", "confidence", "name", "example_inputs", "example_kwargs"],
+        ),
         (
             "predict_many",
             ["models", "devices", "dims", "shapes", "assume", "strict", "confidence", "progress", "values", "trips",

@@ -100,10 +100,11 @@ def save(path: Path, content: str) -> None:
 
 def check(line: dict[str, Any], parameters: int | None) -> dict[str, int]:
     """Parameters and FLOPs of a network (rule 1)."""
-    one, four = (flops(bind_shapes(assemble(line, line["inputs"], batch))) for batch in (1, 4))
+    graph = bind_shapes(assemble(line, line["inputs"], 1))
+    one, four = flops(graph), flops(bind_shapes(assemble(line, line["inputs"], 4)))
     if not 3.5 * one <= four <= 4.001 * one:
         raise ValueError(f"{one} FLOPs at batch 1 and {four} at batch 4")
-    found = {"flops": one, "weights": weights(line)}
+    found = {"flops": one, "weights": weights(graph)}
     if parameters is not None:
         found["parameters"] = parameters
     return found
@@ -117,7 +118,6 @@ def flops(graph: Graph) -> int:
     )  # fmt: skip
 
 
-def weights(line: dict[str, Any]) -> int:
+def weights(graph: Graph) -> int:
     """Elements of all constants of floats."""
-    graph = bind_shapes(assemble(line, line["inputs"], 1))
     return sum(graph.types[name].elements for name in graph.initializers if graph.types[name].dtype == "float32")

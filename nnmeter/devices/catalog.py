@@ -241,20 +241,21 @@ def _describe_found(path: Path) -> DeviceInfo:
 
 
 def _named_product(text: str) -> str:
-    """What is there of a product that the text names: its packs, or its nearest relatives."""
-    from nnmeter.devices.search import find_packs
+    """What is there of a chip or product that the text names: its packs, or its nearest relative."""
+    from nnmeter.devices.relatives import chip_in, kinship, product_in
 
-    result = find_packs(text, list_devices())
-    if result.chip is None:
+    chip = chip_in(text)
+    if chip is None:
         return ""
-    packs = result.matches or result.relatives[:1]
-    asked = result.product or result.chip.name
-    if not packs:
+    kin = [(found, device.id) for device in list_devices() if (found := kinship(device.card, chip)) is not None]
+    asked = product_in(chip, text) or chip.name
+    same = [name for found, name in kin if found.distance == 0]
+    if same:
+        return f"packs of {asked} are {', '.join(same[:_NAMED])}"
+    if not kin:
         return f"no pack of {asked}, nor of a relative"
-    ids = ", ".join(found.device.id for found in packs[:_NAMED])
-    if result.matches:
-        return f"packs of {asked} are {ids}"
-    return f"no pack of {asked}; nearest: {ids}, because it is {packs[0].because}"
+    found, nearest = min(kin, key=lambda pair: (pair[0].distance, pair[1]))
+    return f"no pack of {asked}; nearest: {nearest}, because it is {found.because}"
 
 
 def _unknown_device(text: str, known: list[str]) -> str:

@@ -91,6 +91,14 @@ def chip_in(text: str) -> Chip | None:
     return found
 
 
+def product_in(chip: Chip | None, text: str) -> str:
+    """The product of a chip that a text names, "" if none."""
+    if chip is None:
+        return ""
+    named = [p for p in chip.products if plain(text) in plain(p) or plain(p) in plain(text)]
+    return named[0] if named else ""
+
+
 @lru_cache(maxsize=1)
 def _names() -> tuple[tuple[str, Chip], ...]:
     """Every name by which a chip may be called, without blanks and signs, with the chip."""

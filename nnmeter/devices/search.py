@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from nnmeter.devices.card import Card
 from nnmeter.devices.catalog import DeviceInfo, in_groups
 from nnmeter.devices.chips import Chip, known_chips, plain
-from nnmeter.devices.relatives import ANOTHER_LINE, chip_in, chip_of_card, kinship
+from nnmeter.devices.relatives import ANOTHER_LINE, chip_in, chip_of_card, kinship, product_in
 
 KINDS = ("cpu", "gpu", "npu", "vpu", "fpga")
 _NEAREST = 3  # of a kind
@@ -66,7 +66,7 @@ def find_packs(query: str, devices: Sequence[DeviceInfo]) -> SearchResult:
     names = _joined([word for word in words if word not in KINDS])
     of_kind = [d for d in devices if not kinds or d.card.kind in kinds]
     chip = chip_in(" ".join(names)) if names else None
-    product = _product(chip, " ".join(names))
+    product = product_in(chip, " ".join(names))
     matches = []
     for device in in_groups(of_kind):
         reason = _reason(device.card, names, chip, product) if names else ("" if kinds else None)
@@ -114,13 +114,6 @@ def _own_names(card: Card) -> str:
     chip = chip_of_card(card)
     more = (chip.name, *chip.aliases) if chip is not None else ()
     return "\n".join(map(plain, (*parts, *more)))
-
-
-def _product(chip: Chip | None, text: str) -> str:
-    if chip is None:
-        return ""
-    named = [p for p in chip.products if plain(text) in plain(p) or plain(p) in plain(text)]
-    return named[0] if named else ""
 
 
 def _relatives(chip: Chip, devices: Sequence[DeviceInfo]) -> tuple[FoundPack, ...]:

@@ -22,11 +22,13 @@ PAIRS = [(registry, d, f) for registry in (CORE, LAB) for d in registry.document
 
 def test_documents_of_the_core_and_of_the_lab() -> None:
     documents = (
-        "advice check comparison devices found groups kernels memory pack predictions refresh scorecard sweep trace "
-        "whatif"
+        "advice check comparison devices found groups kernels memory pack predictions pruning refresh scorecard sparsity "
+        "sweep trace whatif"
     )
     assert CORE.documents() == tuple(sorted([*documents.split(), "nodedata", "page", "timeline"]))
-    assert LAB.documents() == ("calibration", "fusion", "imported", "measurements", "setup", "verification")
+    assert LAB.documents() == (
+        "calibration", "fusion", "imported", "measurements", "profiles", "setup", "verification",
+    )  # fmt: skip
 
 
 def test_the_table_is_the_first_format_of_all() -> None:
