@@ -28,7 +28,7 @@ from nnmeter.predictor.trees import ARRAYS, TreeEnsemble
 from nnmeter.predictor.vocabulary import Sampled
 from nnmeter.predictor.work import SORTS, WorkRates
 
-FAMILY_WEIGHT = 0.15
+FAMILY_WEIGHT = 0.05
 _BASES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 _LEAST_MULTIPLIER = 0.05
 _WIDTH_OF = 0.9  # the confidence whose intervals are made narrow
