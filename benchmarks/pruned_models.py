@@ -83,7 +83,8 @@ def variants(path: Path, predictor: LatencyPredictor) -> Iterator[tuple[str, Pru
 def compare(folder: Path, out: Path) -> None:
     from nnmeter import read_measurements
 
-    measured = {one.network: one.latency_ms for one in read_measurements(folder / "measurements.parquet")}
+    frame = read_measurements(folder / "measurements.parquet")
+    measured = dict(zip(frame["network"], frame["latency_ms"], strict=True))
     rows = []
     for record in json.loads((folder / RECORDS).read_text()):
         predicted = 1 - record["predicted_after_ms"] / record["predicted_before_ms"]

@@ -94,7 +94,7 @@ def _no_kernel(schema: defs.OpSchema, names: list[str], allowed: dict[str, set[s
 
 _OPENVINO_FORMS: list[dict[str, Any]] = [
     {"operators": ["Dropout"], "where": {"training": 1}, "why": "training mode is not supported"},
-    {"operators": ["Pad"], "where": {"mode": "wrap"}, "why": "padding with what lies at the other end is not supported"},
+    {"operators": ["Pad"], "where": {"mode": "wrap"}, "why": "the padding mode wrap is not supported"},
     {"operators": ["Resize"], "where": {"coordinate_transformation_mode": "half_pixel_symmetric"},
      "why": "coordinates of half_pixel_symmetric are not supported"},
 ]  # fmt: skip

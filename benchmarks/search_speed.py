@@ -15,7 +15,7 @@ of the same candidates, in one process and thread:
 5. With `--nn-meter`, the interpreter of an environment with nn-meter 2.0 and onnx-simplifier: its own reading, shape
    inference and kernel detection, without prediction.
 
-The rate is that of the median batch.
+The rate is that of the median batch, by seconds of the processor, so that it is that of one core.
 """
 
 from __future__ import annotations
@@ -108,17 +108,17 @@ def rates(predictor: LatencyPredictor, models: list[onnx.ModelProto], directory:
             if len(batch) < _BATCH:
                 continue
             gc.collect()
-            start = time.perf_counter()
+            start = time.process_time()
             for item in batch:
                 call(item)
-            times[way].append((time.perf_counter() - start) / len(batch))
+            times[way].append((time.process_time() - start) / len(batch))
     found = {way: 1.0 / statistics.median(taken) for way, taken in times.items()}
     taken = []
     for content in data[:_FORGOTTEN]:
         forget(predictor)
-        start = time.perf_counter()
+        start = time.process_time()
         predictor.predict(content)
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     found["predict, bytes, nothing remembered"] = 1.0 / statistics.median(taken)
     return found
 

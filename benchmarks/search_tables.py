@@ -2,10 +2,10 @@
 
     python benchmarks/search_tables.py [--device ID_OR_PATH] [--space NAME] [--verify 1000] [--out DIRECTORY]
 
-For each space of `benchmarks/search_spaces.py`: makes a table with `nnmeter.search.tabulate`, whose largest error is that
-on candidates which it was not made from, and measures in one process, one thread, what a second brings: candidates as
-rows and as dicts with numpy, with PyTorch where it is installed, and a full prediction. With `--out`, writes the table
-as JSON, and that of MobileNetV3 as lookup tables of once-for-all, one for each resolution.
+For each space of `benchmarks/search_spaces.py`: makes a table with `nnmeter.search.tabulate`, whose largest error is
+that on candidates which it was not made from, and measures in one process, one thread, what a second brings:
+candidates as rows and as dicts with numpy, with PyTorch where it is installed, and a full prediction. With `--out`,
+writes the table as JSON, and that of MobileNetV3 as a lookup table of once-for-all.
 
 Exit code 1 if a largest error is above 1 %, or fewer than 100,000 candidates are answered in a second.
 """

@@ -3,9 +3,9 @@
     python benchmarks/sparse_kernels.py measure OUT.csv --seconds 240     (needs torch; let nothing else run)
     python benchmarks/sparse_kernels.py fit OUT.csv [--table TABLE.json]  (needs nnmeter[lab])
 
-`measure` takes products of a weight (rows x columns, some of it zero) with columns of data, over shapes, shares of zeros
-and shapes of blocks, drawn at random: dense (`torch.mm`), as CSR, and as BSR where the block is square (MKL takes no
-other). The three are timed in turn, so that they share the state of the machine; each row is a median.
+`measure` takes products of a weight (rows x columns, some of it zero) with columns of data, over shapes, shares of
+zeros and shapes of blocks, drawn at random: dense (`torch.mm`), as CSR, and as BSR where the block is square (MKL takes
+no other). The three are timed in turn, so that they share the state of the machine; each row is a median.
 
 `fit` trains a predictor of the logarithm of time on those, scores it on shapes that it has not seen, and prints from
 which share of zeros on the sparse kernel is the faster one, by shape, and a table of costs over shapes of blocks, as a
@@ -20,6 +20,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,12 @@ def measure(out: Path, seconds: float) -> None:
             mask = np.repeat(np.repeat(tiles, block[0], 0), block[1], 1)
             weight = torch.from_numpy((random.standard_normal((rows, columns)) * mask).astype(np.float32))
             x = torch.from_numpy(random.standard_normal((columns, data)).astype(np.float32))
-            kernels: dict[str, Callable[[], Any]] = {"dense": lambda w=weight, x=x: torch.mm(w, x)}
+            kernels: dict[str, Callable[[], Any]] = {"dense": partial(torch.mm, weight, x)}
             as_csr = weight.to_sparse_csr()
-            kernels["csr"] = lambda w=as_csr, x=x: w @ x
+            kernels["csr"] = partial(torch.matmul, as_csr, x)
             if block[0] == block[1] > 1:
                 as_bsr = weight.to_sparse_bsr(block)
-                kernels["bsr"] = lambda w=as_bsr, x=x: w @ x
+                kernels["bsr"] = partial(torch.matmul, as_bsr, x)
             times = _in_turn(kernels)
             for name, latency_ms in times.items():
                 if name != "dense":

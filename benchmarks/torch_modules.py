@@ -110,6 +110,19 @@ def causal_lm() -> Case:
     return "Llama, cache of 128", LlamaForCausalLM(config), inputs
 
 
+def _export(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], path: Path) -> None:
+    """Write the file that a person would; torch 2.13 refuses transformers' caches without the constants it forgets."""
+    from nnmeter.formats.torch_models import kept_constants
+
+    with torch.no_grad():
+        try:
+            torch.onnx.export(module, args, path, kwargs=kwargs, dynamo=True, verbose=False)
+        except torch.onnx.OnnxExporterError:
+            exported = torch.export.export(module, args, kwargs, strict=False)
+            with kept_constants(exported):
+                torch.onnx.export(exported, f=path, dynamo=True, verbose=False)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "resnet": resnet, "vit": vit, "unet": unet, "lstm": lstm, "lm": causal_lm,
 }  # fmt: skip
@@ -133,12 +146,7 @@ def rows(device: str, chosen: list[str], tree: bool) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
             args, kwargs = ((), example) if isinstance(example, dict) else ((example,), {})
-            if key == "lm":
-                from transformers.integrations.executorch import register_dynamic_cache_export_support
-
-                register_dynamic_cache_export_support()
-            with torch.no_grad():
-                torch.onnx.export(module, args, path, kwargs=kwargs, dynamo=True, verbose=False)
+            _export(module, args, kwargs, path)
             of_file = nnmeter.predict(path, predictor)
         off = 100 * (found.latency_ms / of_file.latency_ms - 1)
         counted, own = found.total().parameters, sum(p.numel() for p in module.parameters())

@@ -81,7 +81,7 @@ def test_the_surface_is_what_it_was() -> None:
         (
             "predict_many",
             ["models", "devices", "dims", "shapes", "assume", "strict", "confidence", "progress", "values", "trips",
-             "sizes"],
+             "sizes", "workers", "client", "errors", "keep"],
         ),
         ("detect_kernels", ["model", "device", "sizes"]),
         ("compare", ["before", "after", "device", "sizes", "confidence"]),

@@ -11,6 +11,8 @@ from torch import nn
 
 SIDE = 16  # of the pictures
 
+torch.set_num_threads(1)  # such small networks gain nothing from more
+
 
 def digits() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The 1,797 digits of scikit-learn, enlarged to 16 x 16: pictures and labels to train on, and to test on."""

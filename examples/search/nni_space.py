@@ -89,9 +89,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     )
     config = NasExperimentConfig(execution_engine="sequential", model_format="raw", training_service="local")
     config.max_trial_number = given.trials
+    config.experiment_working_directory = str(given.out.resolve().parent / "nni-experiments")
     experiment = NasExperiment(space, FunctionalEvaluator(evaluate), strategy, config)
     experiment.run(port=8080)
-    sample = experiment.export_top_models(top_k=1, formatter="dict")[0]
+    found = experiment.export_top_models(top_k=1, formatter="dict")
+    if not found:
+        raise SystemExit(f"no candidate keeps {given.budget:g} ms; give a larger --budget")
+    sample = found[0]
     module = space.freeze(sample)
     torch.manual_seed(0)
     accuracy = train(module, tuple(DATA), given.steps)

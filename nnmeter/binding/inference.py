@@ -56,9 +56,9 @@ from nnmeter.operators.shape_rules.common import (
 from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, padded_channels
 from nnmeter.operators.shape_rules.fitting import check_fit
 
-# The types that pure rules gave before, by all that these rules look at: operator set, operator, attributes (which equal
-# nodes share), and the types of inputs. A rule is pure on a node where it looked at nothing else of the context. With
-# each go the attributes, so that no others come to have their address.
+# The types that pure rules gave before, by all that these rules look at: operator set, operator, attributes (which
+# equal nodes share), and the types of inputs. A rule is pure on a node where it looked at nothing else of the context.
+# With each go the attributes, so that no others come to have their address.
 _given: dict[tuple[Any, ...], tuple[dict[str, Any], tuple[TensorType, ...]]] = {}
 _MOST_GIVEN = 20_000
 _LONGEST_KEPT = 256  # elements of an attribute

@@ -151,7 +151,7 @@ def _with_memory(
     from nnmeter.memory.memory import predict_memory_on
 
     known = {(m.device, *m.dims.items()): m for pack in packs for m in predict_memory_on(pack, path, sizes, failed=[])}
-    return [known[p.device, *p.dims.items()].beside(p) for p in predictions]
+    return [known[(p.device, *p.dims.items())].beside(p) for p in predictions]
 
 
 def _check_time(predictions: Sequence[Prediction], max_ms: float, probability: float | None) -> None:

@@ -1,6 +1,7 @@
 """Keras models: written as ONNX by Keras itself (`keras.Model.export`), which takes tf2onnx for TensorFlow's backend.
 
-The file lies in a temporary directory while it is read. Keras is not imported here: whoever has a model has imported it.
+The file lies in a temporary directory while it is read. Keras is not imported here: whoever has a model has imported
+it.
 """
 
 from __future__ import annotations

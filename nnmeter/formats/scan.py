@@ -135,7 +135,7 @@ class Scanner:
         nodes = graph.nodes
         while at < end:
             key = buffer[at]
-            if key == _NODE or key == _TENSOR:  # nearly all: what `fields` would do
+            if key in (_NODE, _TENSOR):  # nearly all: what `fields` would do
                 size, start = buffer[at + 1], at + 2
                 if size > 127:
                     size, start = varint(buffer, at + 1)

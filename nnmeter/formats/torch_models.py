@@ -109,7 +109,7 @@ def _exported(source: Any, kind: str, examples: Examples | None, name: str) -> A
                 if _FORGOTTEN not in str(_first_fault(fault)):
                     raise
                 exported = torch.export.export(source, args, kwargs, strict=False) if kind == MODULE else source
-                with _kept_constants(exported):
+                with kept_constants(exported):
                     program = torch.onnx.export(exported, dynamo=True, optimize=False, verbose=False)
         _drop_values(program.model)
         program.optimize()
@@ -143,7 +143,7 @@ def _drop_values(model: Any) -> None:
 
 
 @contextlib.contextmanager
-def _kept_constants(program: Any) -> Iterator[None]:
+def kept_constants(program: Any) -> Iterator[None]:
     """Rule 3: give the constants that decompositions make to the program that is decomposed, for as long as it is."""
     from torch._export.passes import lift_constants_pass
     from torch.export import _trace

@@ -2,13 +2,13 @@
 
 Rules:
 
-1. A network is cut where all that comes is computed from one tensor; a block has `_LEAST` operators or more. No other
-   networks are cut than those of one input whose operators are `_PLAIN`, in float32, with no dimension free, each weight
-   read in one block.
-2. What such operators become is decided by what stands around them: patterns are shorter than a block, and a layout goes
-   from a kernel to those that read it. So the kernels of a block follow from the operators, types, attributes and small
-   constants of the block and of the first `_HEAD` operators behind it, and from its *border*: the kernel before that
-   writes what the block reads.
+1. A network is cut where all that comes is computed from one tensor; a block has `_LEAST` operators or more. Only
+   networks of one input are cut, whose operators are `_PLAIN`, in float32, with no dimension free, each weight read in
+   one block.
+2. What such operators become is decided by what stands around them: patterns are shorter than a block, and a layout
+   goes from a kernel to those that read it. So the kernels of a block follow from the operators, types, attributes and
+   small constants of the block and of the first `_HEAD` operators behind it, and from its *border*: the kernel before
+   that writes what the block reads.
 3. They are learned from whole networks. A kernel belongs to the block of its first operator; of the next block it may
    have absorbed the first operators, without the last of the head. What the runtime adds for a tensor belongs to the
    block that reads it. Where kernels are not so, nothing is learned of the network.

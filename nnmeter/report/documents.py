@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nnmeter.report.indented_json import indented_json
+from nnmeter.report.indenting import indented_json
 from nnmeter.report.text import printable
 
 

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ from nnmeter.sparsity.weights import WeightZeros, read_weights
 from nnmeter.transforms.draft import Draft, fitting_sizes
 
 SCHEMA_VERSION = 1
+CHANNELS_REMOVED = "channels removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def predict_sparsity_on(
         after = list(predict_on(predictors, smaller, fitting_sizes(smaller, single), name=called))
     found = []
     for predictor, first, second in zip(predictors, before, after, strict=True):
-        kernels = _kernels(predictor, first, unbound, draft, weights)
+        kernels = _kernels(predictor, first, unbound, draft, weights, {r.layer for r in removed})
         comparison = None if second is None else compare_predictions(first, second, 0.9)
         found.append(
             SparsityPrediction(
@@ -174,7 +175,12 @@ def predict_sparsity_on(
 
 
 def _kernels(
-    predictor: LatencyPredictor, prediction: Prediction, model: UnboundModel, draft: Draft, weights: WeightZeros
+    predictor: LatencyPredictor,
+    prediction: Prediction,
+    model: UnboundModel,
+    draft: Draft,
+    weights: WeightZeros,
+    removed: Set[str],
 ) -> tuple[KernelZeros, ...]:
     nodes = {node.name: node for node in draft.nodes}
     precisions = find_precisions(draft.nodes, draft.types, [declared.name for declared in draft.outputs])
@@ -191,6 +197,8 @@ def _kernels(
         card = predictor.pack.card
         flags = card.fingerprint.get("flags", ()) if card.fingerprint else ()
         words = implementation_of(card.runtime, flags, node.op_type, pattern, precision, window)
+        if pattern.kind == "channel" and node.name in removed:
+            words = CHANNELS_REMOVED
         found.append(KernelZeros(kernel.name, kernel.type, kernel.latency_ms, pattern, precision, words))
     return tuple(found)
 

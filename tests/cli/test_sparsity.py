@@ -39,7 +39,7 @@ def test_zeros_are_counted_and_channels_removed(cli: Callable, pruned: Path, sma
     assert found["removed"] == [{"layer": "conv", "channels": 16, "of": 32}]
     kernels = {kernel["type"]: kernel for kernel in found["kernels"]}
     conv = next(kernel for name, kernel in kernels.items() if "Conv" in name)
-    assert (conv["pattern"], conv["zeros"]) == ("channel", 0.5)
+    assert (conv["pattern"], conv["zeros"], conv["implementation"]) == ("channel", 0.5, "channels removed")
     assert kernels["Gemm"]["implementation"] == "executes zeros: 0 % gained"
     assert 0 < found["after_ms"] < found["latency_ms"]
     assert found["gain"] == pytest.approx(1 - found["after_ms"] / found["latency_ms"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import onnx
@@ -115,6 +116,41 @@ def test_two_inputs_that_are_multiplied_stay_inputs() -> None:
     node = onnx.helper.make_node("MatMul", ["a", "b"], ["c"])
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "product", values[:2], values[2:]))
     assert find_parameters(nnmeter.read_model(model)) == ()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_modules_of_torch_and_graphs_of_nni(predictor: nnMeterPredictor) -> None:
+    torch = pytest.importorskip("torch")
+    shape = (1, 16, 14, 14)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(16, 32, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(32, 10),
+    )
+    expected = predictor.predict(make_small_model(), "onnx")
+    assert predictor.predict(module, "torch", shape) == pytest.approx(expected, rel=1e-9)
+    assert module.training
+    layers = {
+        "conv": ("__torch__.torch.nn.modules.conv.Conv2d",
+                 {"in_channels": 16, "out_channels": 32, "kernel_size": 3, "padding": 1}),
+        "relu": ("aten::relu", {}),
+        "pool": ("__torch__.nni.retiarii.nn.pytorch.nn.AdaptiveAvgPool2d", {"output_size": 1}),
+        "flat": ("__torch__.torch.nn.modules.flatten.Flatten", {}),
+        "fc": ("__torch__.torch.nn.modules.linear.Linear", {"in_features": 32, "out_features": 10}),
+    }  # fmt: skip
+    names = ["_inputs", *layers, "_outputs"]
+    graph = {
+        "inputs": ["x"],
+        "outputs": ["y"],
+        "nodes": {name: {"operation": {"type": kind, "parameters": given}} for name, (kind, given) in layers.items()},
+        "edges": [{"head": [a, 0], "tail": [b, 0]} for a, b in pairwise(names)],
+    }
+    assert predictor.predict({"_model": graph}, "nni-ir", shape) == pytest.approx(expected, rel=1e-9)
+    graph["nodes"]["relu"]["operation"]["type"] = "__torch__.os.system"  # type: ignore[index]
+    with pytest.raises(NnmeterError, match="neither a class of"):
+        predictor.predict({"_model": graph}, "nni-ir", shape)
 
 
 def run(arguments: list[str]) -> int:

@@ -108,7 +108,8 @@ CASES: dict[str, tuple[Nodes, dict[str, tuple[int, ...]], Weights, tuple[int, ..
         {"v": (5, 4, 1, 1), "u": (3, 4, 1, 1), "w": (3, 4, 1, 1)}, {"parts": ints(4, 4, 5)}, X),
     "a shuffle of channels": (
         [conv("x", "v", "a"), make("Reshape", ["a", "apart"], ["b"]),
-         make("Transpose", ["b"], ["c"], perm=[0, 2, 1, 3, 4]), make("Reshape", ["c", "back"], ["d"]), conv("d", "w", "y")],
+         make("Transpose", ["b"], ["c"], perm=[0, 2, 1, 3, 4]), make("Reshape", ["c", "back"], ["d"]),
+         conv("d", "w", "y")],
         {"v": (6, 4, 1, 1), "w": (3, 6, 1, 1)}, {"apart": ints(2, 2, 3, 6, 6), "back": ints(2, 6, 6, 6)}, X),
     "pools, a pad and a slice": (
         [conv("x", "v", "a"), make("MaxPool", ["a"], ["b"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
@@ -139,7 +140,8 @@ CASES: dict[str, tuple[Nodes, dict[str, tuple[int, ...]], Weights, tuple[int, ..
         {"v": (6, 4, 1, 1), "u": (6, 4, 2, 2), "w": (3, 4, 1, 1)}, {}, X),
     "a gate of what it gates": (
         [conv("x", "v", "a"), make("Relu", ["a"], ["r"]), make("Mul", ["r", "a"], ["m"]),
-         make("Mul", ["a", "m"], ["n"]), make("GlobalAveragePool", ["n"], ["p"]), make("Mul", ["n", "p"], ["o"]), conv("o", "w", "y")],
+         make("Mul", ["a", "m"], ["n"]), make("GlobalAveragePool", ["n"], ["p"]), make("Mul", ["n", "p"], ["o"]),
+         conv("o", "w", "y")],
         {"v": (5, 4, 1, 1), "w": (3, 5, 1, 1)}, {}, X),
     "gathered and quantized": (
         [conv("x", "v", "a"), make("Gather", ["a", "chosen"], ["b"], axis=1),

@@ -11,12 +11,11 @@
 from __future__ import annotations
 
 import functools
-import io
 import sys
-import warnings
 from typing import Any
 
 from nn_meter.predictor import nnMeterPredictor
+from nn_meter.torch_models import export_module
 
 _MODULE = "nni.nas.profiler.pytorch.nn_meter"
 
@@ -26,29 +25,6 @@ def lighten() -> None:
     module = sys.modules.get(_MODULE)
     if module is not None and getattr(module, "to_onnx", None) is not export_module:
         module.to_onnx = export_module  # type: ignore[attr-defined]
-
-
-def export_module(module: Any, example_inputs: Any) -> Any:
-    """A module as an `onnx.ModelProto` whose weights are inputs.
-
-    Args:
-        module: the `torch.nn.Module`.
-        example_inputs: what it is called with.
-    """
-    import onnx
-    import torch
-
-    stream = io.BytesIO()
-    training = module.training
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module.eval(), example_inputs, stream, export_params=False, dynamo=False, verbose=False
-            )  # the exporter by tracing, for one module at a time
-    finally:
-        module.train(training)
-    return onnx.load_from_string(stream.getvalue())
 
 
 def space_profiler(

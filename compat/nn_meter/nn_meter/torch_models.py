@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from typing import Any
 
 from nnmeter import ModelError, UnboundModel, read_model
+from nnmeter.errors import brief
 
 
 def module_of(model: Any) -> Any:
@@ -38,4 +41,32 @@ def read_module(module: Any, input_shape: tuple[int, ...]) -> UnboundModel:
     """
     import torch
 
-    return read_model(module, example_inputs=(torch.zeros(*input_shape),))
+    name = type(module).__name__
+    try:
+        proto = export_module(module, (torch.zeros(*input_shape),))
+    except Exception as fault:  # of the exporter, or of the module itself
+        raise ModelError(f"{name}: torch cannot export it ({type(fault).__name__}: {brief(fault)})") from fault
+    return read_model(proto, name)
+
+
+def export_module(module: Any, example_inputs: Any) -> Any:
+    """A module as an `onnx.ModelProto` whose weights are inputs.
+
+    Args:
+        module: the `torch.nn.Module`.
+        example_inputs: what it is called with.
+    """
+    import onnx
+    import torch
+
+    stream = io.BytesIO()
+    training = module.training
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module.eval(), example_inputs, stream, export_params=False, dynamo=False, verbose=False
+            )  # the exporter by tracing, for one module at a time
+    finally:
+        module.train(training)
+    return onnx.load_from_string(stream.getvalue())

@@ -193,7 +193,7 @@ class WorkingGraph:
         """Whether there is a node of one of these kinds."""
         by_kind = self.by_kind
         if len(by_kind) < len(kinds):
-            for kind, group in by_kind.items():
+            for kind, group in by_kind.items():  # noqa: SIM110 - as below
                 if group and kind in kinds:
                     return True
             return False

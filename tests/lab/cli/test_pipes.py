@@ -52,6 +52,7 @@ import v100-tensorrt pipe --out out
 import v100-tensorrt folder --out out
 import phones-qed-usc pipe --out out
 import phones-qed-usc folder --out out
+import profile rows --families pipe --out out.parquet
 train pipe --out out
 train campaign --out out
 train rows --out out --rules pipe
@@ -62,6 +63,7 @@ evaluate pack --measurements rows --models folder
 evaluate pack --measurements rows --training pipe
 evaluate pack --measurements rows --families pipe
 fusion --out out --against pipe
+kit --runtime onnxruntime --no-models --after pipe --out out
 calibrate pipe --measurements rows --out out
 calibrate pack --measurements pipe --out out
 calibrate pack --measurements rows --out out --candidates folder

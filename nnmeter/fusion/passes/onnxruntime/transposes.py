@@ -1,8 +1,8 @@
 """Moving transposes: runtimes push them through operators until they meet and cancel.
 
 1. Operators are visited in order: that of the graph, or, where operators share constants (rule 7) and it may matter,
-   that in which the runtime sorts them (`nnmeter.fusion.passes.onnxruntime.topological_order`). A transpose that an operator reads is pushed behind it if the operator has a handler
-   (rule 5), the input is one that the handler transposes, and it pays (rules 2-4).
+   that in which the runtime sorts them (`topological_order`). A transpose that an operator reads is pushed behind it if
+   the operator has a handler (rule 5), the input is one that the handler transposes, and it pays (rules 2-4).
 2. Cost is counted in axes longer than 1, or of a size that is not known. Transposing an input costs its axes; nothing
    for a constant or for the output of another transpose; minus its axes where a transpose with the same permutation
    goes away, which is so if all its readers have handlers and the graph does not return it.

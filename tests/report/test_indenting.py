@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnmeter.graph.notes import Note
-from nnmeter.report.indented_json import indented_json
+from nnmeter.report.indenting import indented_json
 
 
 @pytest.mark.parametrize(
