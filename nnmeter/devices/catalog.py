@@ -247,7 +247,9 @@ def _named_product(text: str) -> str:
     chip = chip_in(text)
     if chip is None:
         return ""
-    kin = [(found, device.id) for device in list_devices() if (found := kinship(device.card, chip)) is not None]
+    kin = [
+        (found, device.id) for device in list_devices(public=True) if (found := kinship(device.card, chip)) is not None
+    ]
     asked = product_in(chip, text) or chip.name
     same = [name for found, name in kin if found.distance == 0]
     if same:
