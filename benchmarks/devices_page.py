@@ -27,7 +27,10 @@ _HEAD = (f"| {' | '.join(_COLUMNS)} |", f"|{'---|' * 4}{'--:|' * 7}---|")
 
 def table() -> str:
     """A section for each group of devices, a row for each pack."""
-    packs = in_groups(find_device(path) for path in sorted((REPOSITORY / "predictors").iterdir()) if path.is_dir())
+    manifests = [
+        path for depth in ("*", "public/*") for path in (REPOSITORY / "predictors").glob(f"{depth}/manifest.json")
+    ]
+    packs = in_groups(find_device(path.parent) for path in sorted(manifests))
     kinds = [list(members) for _, members in groupby(packs, key=lambda device: group_of(device.card))]
     lines = [f"{len(packs)} devices: {', '.join(f'{len(k)} {group_of(k[0].card)}' for k in kinds)}.", ""]
     for members in kinds:

@@ -31,7 +31,7 @@ def command(context: click.Context, search: str | None, report_format: str, outp
     from nnmeter.devices.nearest import is_candidate
     from nnmeter.report.devices import DeviceList
 
-    devices = in_groups(list_devices())
+    devices = in_groups(list_devices(public=True))
     near = [device for device in devices if is_candidate(device.card)]
     nearest = nearest_device(near)[0].id if near else None
     notice = "; ".join(f"left out: {fault}" for fault in damaged_devices().values())
@@ -46,7 +46,7 @@ def _find(search: str, report_format: str, output: Path | None) -> None:
 
     if not search.strip():
         raise click.UsageError("--search needs a name, such as 'pixel 4', jetson or rk3588")
-    result = find_packs(search, list_devices())
+    result = find_packs(search, list_devices(public=True))
     write_report(CORE.render("found", result, report_format, layout_for(output)), output)
 
 

@@ -133,7 +133,7 @@ def _complete_devices(context: click.Context, parameter: click.Parameter, incomp
     from nnmeter.devices import list_devices
 
     before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{device.id}" for device in list_devices() if device.id.startswith(last)]
+    return [f"{before}{comma}{device.id}" for device in list_devices(public=True) if device.id.startswith(last)]
 
 
 def device(function: F) -> F:

@@ -60,6 +60,11 @@ class Card:
         return otherwise if rule_set is None else str(getattr(rule_set, name))
 
     @property
+    def threads_words(self) -> str:
+        """The threads that execute one model; `not stated` where who published the times does not say it."""
+        return str(self.threads) if self.fingerprint.get("threads_stated", True) else "not stated"
+
+    @property
     def is_reported(self) -> bool:
         """Whether times were published or reported by others, rather than taken by nnmeter."""
         return bool(self.fingerprint.get("published") or self.fingerprint.get("reported"))

@@ -2,7 +2,8 @@
 
 Packs are looked for in these places; each holds directories that bear the id of their pack:
 
-1. the packs that ship: `nnmeter/_packs` in an installed package, `predictors/` in a checkout;
+1. the packs that ship: `nnmeter/_packs` in an installed package, `predictors/` in a checkout; and in `public/` below
+   it those that were made of published tables (`docs/phones-and-accelerators.md`), which are many;
 2. the directories in the environment variable NNMETER_PACKS, separated like PATH;
 3. `~/.local/share/nnmeter/packs` (under $XDG_DATA_HOME where that is set).
 
@@ -10,8 +11,9 @@ Two packs of one id are an error: which of them priced a model must never depend
 is left out of lists, which say so, and is an error for who asks for it. A home that is not there, or that cannot be
 read, has no packs.
 
-Several are chosen by `all`, or by patterns with the wildcards of a shell (`adreno*`). They come in groups: by what they
-are a part of (server, desktop, laptop, phone, board, stick), then by kind (cpu, gpu, npu, vpu, fpga), then by id.
+Several are chosen by `all`, which leaves out those of published tables, by `public`, which is these, or by patterns
+with the wildcards of a shell (`adreno*`), which are of any. They come in groups: by what they are a part of (server,
+desktop, laptop, phone, board, stick), then by kind (cpu, gpu, npu, vpu, fpga), then by id.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from nnmeter.devices.manifest import MANIFEST, read_manifest
 from nnmeter.devices.pack import DevicePack, read_card, read_pack, read_precisions, read_scorecard, read_settled
 from nnmeter.errors import DeviceError
 
-ALL = "all"
-_PLACES = ("server", "desktop", "laptop", "phone", "board", "stick")
+ALL, PUBLIC = "all", "public"
+_PLACES = ("server", "desktop", "laptop", "phone", "board", "integrated", "stick", "chip")
 _KINDS = ("cpu", "gpu", "npu", "vpu", "fpga")
 _NAMED = 5  # packs that a message names
 
@@ -54,13 +56,16 @@ class DeviceInfo:
         return read_precisions(self.path, read_manifest(self.path))
 
 
-def list_devices() -> list[DeviceInfo]:
+def list_devices(public: bool = False) -> list[DeviceInfo]:
     """All device packs that can be found, sorted by id; damaged ones are left out (`damaged_devices`).
+
+    Args:
+        public: whether those that were made of published tables are among them.
 
     Raises:
         DeviceError: two have the same id.
     """
-    return _sorted_out()[0]
+    return [device for device in _sorted_out()[0] if public or not is_public(device.path)]
 
 
 def damaged_devices() -> dict[str, DeviceError]:
@@ -104,19 +109,26 @@ def find_devices(patterns: Sequence[str | os.PathLike[str]]) -> list[DeviceInfo]
     found: dict[Path, DeviceInfo] = {}
     for pattern in patterns:
         text = os.fspath(pattern)
-        if text != ALL and not _has_wildcards(pattern):
+        if text not in (ALL, PUBLIC) and not _has_wildcards(pattern):
             chosen = [find_device(pattern)]
         else:
             listed, damaged = _sorted_out()
-            chosen = in_groups([d for d in listed if text == ALL or fnmatchcase(d.id, text)])
+            chosen = in_groups([device for device in listed if _is_meant(device, text)])
             for name, fault in damaged.items():
-                if text != ALL and fnmatchcase(name, text):
+                if text not in (ALL, PUBLIC) and fnmatchcase(name, text):
                     raise fault
             if not chosen:
                 known = ", ".join(d.id for d in listed[:_NAMED]) or "none"
                 raise DeviceError(f"no device matches {text!r}; there are {known} (see `nnmeter devices`)")
         found.update((device.path, device) for device in chosen)
     return list(found.values())
+
+
+def _is_meant(device: DeviceInfo, text: str) -> bool:
+    """Whether `all`, `public` or a pattern stands for a device."""
+    if text in (ALL, PUBLIC):
+        return is_public(device.path) == (text == PUBLIC)
+    return fnmatchcase(device.id, text)
 
 
 def in_groups(devices: Iterable[DeviceInfo]) -> list[DeviceInfo]:
@@ -145,13 +157,24 @@ def load_pack(id_or_path: str | os.PathLike[str]) -> DevicePack:
 def pack_directories() -> list[Path]:
     """The places where packs are looked for, in the order of this module's rules; those that exist."""
     chosen = [_named_place(part) for part in os.environ.get("NNMETER_PACKS", "").split(os.pathsep) if part]
-    places = dict.fromkeys(path.absolute() for path in [*_shipped_directories(), *chosen, *_own_place()])
+    shipped = [place for own in _shipped_directories() for place in (own, own / PUBLIC)]
+    places = dict.fromkeys(path.absolute() for path in [*shipped, *chosen, *_own_place()])
     return [path for path in places if path.is_dir()]
 
 
 def is_shipped(path: Path) -> bool:
-    """Whether the pack in `path` is one of those that ship with nnmeter."""
+    """Whether the pack in `path` is one of those that ship with nnmeter, published tables aside."""
     return path.absolute().parent in _shipped_directories()
+
+
+def is_public(path: Path) -> bool:
+    """Whether the pack in `path` is one of those that ship and were made of published tables."""
+    return path.absolute().parent in public_directories()
+
+
+def public_directories() -> list[Path]:
+    """Where packs that were made of published tables lie."""
+    return [own / PUBLIC for own in _shipped_directories()]
 
 
 def _named_place(part: str) -> Path:
@@ -224,7 +247,9 @@ def _named_product(text: str) -> str:
     chip = chip_in(text)
     if chip is None:
         return ""
-    kin = [(found, device.id) for device in list_devices() if (found := kinship(device.card, chip)) is not None]
+    kin = [
+        (found, device.id) for device in list_devices(public=True) if (found := kinship(device.card, chip)) is not None
+    ]
     asked = product_in(chip, text) or chip.name
     same = [name for found, name in kin if found.distance == 0]
     if same:

@@ -16,6 +16,9 @@ Rules:
    (`nnmeter.operators.worst.worst_case_ns`), and the interval reaches as far.
 6. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
 7. One that rests on several machines takes the prices of the others in by their shares (`nnmeter.predictor.shares`).
+8. One that was learned from few whole networks has rates by sorts of work (`nnmeter.predictor.work`). What they say
+   takes the place of the roofline, and is their ensembles' to correct; a kernel that was not sampled is a fallback all
+   the same, with the standard deviation that they tell of it.
 """
 
 from __future__ import annotations
@@ -37,11 +40,13 @@ from nnmeter.predictor.price_correction import Correction, alias_of
 from nnmeter.predictor.roofline import EVEN, Roofline
 from nnmeter.predictor.trees import TreeEnsemble
 from nnmeter.predictor.vocabulary import Sampled, described, families_by_anchor
+from nnmeter.predictor.work import WorkRates
 
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _CACHE_LIMIT = 200_000
 _LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (rule 1)
+_LEAST_SIGMA = 0.05  # of a kernel that was not sampled, however well the rates of its work are known
 _LEAST_MS = 1e-9  # what a damaged pack may say less than
 
 
@@ -80,6 +85,7 @@ class KernelPredictor:
         overhead_ms: time of one inference that no kernel accounts for.
         corrections: of calibrations to nearer devices, in the order in which they were made (rule 6).
         shares: of other machines' predictors (rule 7).
+        work: rates by sorts of work (rule 8); None in a predictor without.
     """
 
     roofline: Roofline
@@ -93,6 +99,7 @@ class KernelPredictor:
     overhead_ms: float = 0.0
     corrections: tuple[Correction, ...] = ()
     shares: tuple[Share, ...] = ()
+    work: WorkRates | None = None
     _families: dict[Anchor, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -136,25 +143,45 @@ class KernelPredictor:
             learned = self.ensembles[name].predict(rows)
             if self.shares:
                 learned = learned + self._of_shares(members)
-            ratios = np.exp(np.clip(learned, -10.0, 10.0))
+            worked = None if self.work is None else [self.work.price(signature) for signature, _, _ in members]
+            if worked is not None:
+                learned = learned + self._of_work(members, worked)
+            ratios = np.exp(np.clip(learned, -10.0 if worked is None else -50.0, 10.0 if worked is None else 50.0))
             prices = [
                 self.price_from_ratio(features, sampled, ratio)
                 for (_, features, sampled), ratio in zip(members, ratios.tolist(), strict=True)
             ]
+            if worked is not None:
+                prices = [
+                    replace(price, sigma=max(spread, _LEAST_SIGMA)) if price.source == "fallback" else price
+                    for price, (_, spread) in zip(prices, worked, strict=True)
+                ]
             for correction in self.corrections:
                 prices = correction.apply(prices, [features for _, features, _ in members], self.roofline)
             for (signature, _, sampled), price in zip(members, prices, strict=True):
                 self._cache[signature] = self._widened(signature, sampled, price)
 
+    def _of_work(
+        self,
+        members: Sequence[tuple[KernelSignature, KernelFeatures, Sampled | None]],
+        worked: Sequence[tuple[float, float]],
+    ) -> np.ndarray:
+        """Log ratio to the roofline of what the rates by sorts of work say (rule 8)."""
+        return np.log([price_ms for price_ms, _ in worked]) - np.log(self._rooflines_ms(members))
+
+    def _rooflines_ms(self, members: Sequence[tuple[KernelSignature, KernelFeatures, Sampled | None]]) -> np.ndarray:
+        return np.array(
+            [
+                self.roofline.latency_ms(
+                    features.cost, int(features.values[_ITEM_BITS]), EVEN if sampled is None else sampled.rates
+                )
+                for _, features, sampled in members
+            ]
+        )
+
     def _of_shares(self, members: Sequence[tuple[KernelSignature, KernelFeatures, Sampled | None]]) -> np.ndarray:
         """What the shares add to the log ratio to the roofline (rule 7)."""
-        roofline_ms = [
-            self.roofline.latency_ms(
-                features.cost, int(features.values[_ITEM_BITS]), EVEN if sampled is None else sampled.rates
-            )
-            for _, features, sampled in members
-        ]
-        return log_ratio_of_shares(self.shares, [signature for signature, _, _ in members], np.array(roofline_ms))
+        return log_ratio_of_shares(self.shares, [signature for signature, _, _ in members], self._rooflines_ms(members))
 
     def _widened(self, signature: KernelSignature, sampled: Sampled | None, price: KernelPrice) -> KernelPrice:
         """A price with what is not known of the kernel: its code path (rule 4), and data (rule 5)."""

@@ -37,8 +37,9 @@ from nnmeter.predictor.shares import MOST_SHARES
 from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_ensembles
 from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
+from nnmeter.predictor.work import stored_work
 
-SCHEMA_VERSION = 4  # since 4 intervals may have a shift
+SCHEMA_VERSION = 5  # since 4 intervals may have a shift, since 5 a predictor may have rates by sorts of work
 # What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
 # milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
 _LARGEST_SIGMA, _LARGEST_LOG_SIZE, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e4, 1e9, 16
@@ -137,6 +138,8 @@ def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) ->
         "intervals": predictor.intervals.to_dict(),
         "baselines": predictor.baselines.to_dict(),
     }
+    if predictor.work is not None:
+        document["work"] = predictor.work.to_dict()
     paths = {kind: sampled for kind, sampled in predictor.vocabulary.items() if sampled.paths is not None}
     if paths:
         document["paths"] = _by_anchor(paths, lambda sampled: sorted(sampled.paths or ()))
@@ -195,6 +198,7 @@ def _with_ensembles(document: Mapping[str, Any], ensembles: dict[str, TreeEnsemb
         number(member(document, "per_kernel_ms"), "per_kernel_ms", -_LARGEST_MS, _LARGEST_MS),
         number(member(document, "overhead_ms"), "overhead_ms", 0.0, _LARGEST_MS),
         tuple(map(_correction, corrections)),
+        work=stored_work(document.get("work")),
     )
 
 

@@ -67,7 +67,7 @@ def _facts(device: DeviceInfo, nearest: str | None) -> tuple[str, ...]:
         f"{device.id}{' *' if device.id == nearest else ''}",
         card.hardware,
         card.runtime if card.version == "unknown" else f"{card.runtime} {card.version}",
-        str(card.threads),
+        "-" if card.threads_words == "not stated" else card.threads_words,
         " ".join(device.precisions),
         card.date,
     )

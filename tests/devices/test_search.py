@@ -114,7 +114,7 @@ def test_the_longest_name_counts() -> None:
 
 
 def test_an_unknown_device_names_its_relative(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnmeter.devices.catalog.list_devices", lambda: ALL)
+    monkeypatch.setattr("nnmeter.devices.catalog.list_devices", lambda public=False: ALL)
     with pytest.raises(
         DeviceError, match=r"no pack of Google Pixel 7; nearest: sd888-cpu-ncnn, because it is the same"
     ):

@@ -37,4 +37,10 @@ RULE_SETS: dict[str, Shipped] = {
         "OpenVINO 2019 R2 on the Myriad accelerator", "nnmeter.fusion.rulesets.mobile.openvino_myriad:RULE_SET"
     ),
     "tensorrt_cuda": Shipped("TensorRT on GPUs of NVIDIA", "nnmeter.fusion.rulesets.mobile.tensorrt:RULE_SET"),
+    "inference_engine": Shipped(
+        "engines whose times were published as tables", "nnmeter.fusion.rulesets.mobile.engines:ENGINE"
+    ),
+    "framework": Shipped(
+        "frameworks whose times were published as tables", "nnmeter.fusion.rulesets.mobile.engines:FRAMEWORK"
+    ),
 }

@@ -19,6 +19,7 @@ DATASETS = {
     "hat": "Encoders of transformers in PyTorch, by MIT HAN Lab.",
     "nn-meter-26k": "Networks on phones and an accelerator, by the authors of nn-Meter.",
     "phones-qed-usc": "Networks and kernels on six phones, by QED at USC.",
+    "public-networks": "Tables of known networks on any devices.",
     "v100-tensorrt": "Convolutions in TensorRT, by Alibaba.",
 }
 
@@ -46,7 +47,7 @@ command.add_command(profile)
 
 def _add_dataset(name: str, summary: str) -> None:
     @command.command(name, short_help=summary)
-    @click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
+    @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SRC...")
     @click.option("--out", "output", type=click.Path(path_type=Path), required=True, metavar="FILE",
                   help="Parquet file to write, or a directory for several devices.")  # fmt: skip
     @click.option("--device", "devices", multiple=True, metavar="NAME",
@@ -57,7 +58,7 @@ def _add_dataset(name: str, summary: str) -> None:
     @click.option("--limit", type=click.IntRange(1), metavar="N", help="Read N rows of each file at most.")
     @options.output_format(*LAB.formats("imported"))
     def dataset(
-        source: Path,
+        sources: tuple[Path, ...],
         output: Path,
         devices: tuple[str, ...],
         rules: str | None,
@@ -67,15 +68,16 @@ def _add_dataset(name: str, summary: str) -> None:
     ) -> None:
         """Import published latencies as measurements.
 
-        SRC is the directory that the authors of the data set publish. Every row is imported or refused; the report,
-        which is also written beside the measurements, counts both.
+        SRC is the directory that the authors of the data set publish; of public-networks any tables (.csv, .csv.gz) of
+        network, device and latency_ms, and directories of them. Every row is imported or refused; the report, which is
+        also written beside the measurements, counts both.
         """
         from nnmeter.lab.importing.run import import_dataset
 
         check_directory(output, "--out")
         with StatusLine() as status:
             report = import_dataset(
-                name, source, output, devices, rules, parameters, limit,
+                name, sources, output, devices, rules, parameters, limit,
                 progress=lambda file, done: status.show(f"{file}: {done}"),
             )  # fmt: skip
         write_report(LAB.render("imported", report, report_format, layout_for(None)), None)

@@ -64,6 +64,15 @@ class Detection:
         found = [tuple([self.intern(k.signature) for k in detect_kernels(settled, rest)]) for rest in self._rest]
         return {device: found[place] for device, place in self._place.items()}
 
+    def place(self, device: str) -> int:
+        """The number of a device's rules: devices of one number have the same kernels."""
+        return self._place[device]
+
+    def kernels_on(self, graph: Graph, device: str) -> tuple[KernelSignature, ...]:
+        """The kernels of a network on one device, where the others need not know the network."""
+        settled = _settle(graph, rewrite_graph(graph, self._first)) if self._first else graph
+        return tuple([self.intern(k.signature) for k in detect_kernels(settled, self._rest[self._place[device]])])
+
     def intern(self, signature: KernelSignature) -> KernelSignature:
         """The one object that stands for equal signatures (rule 2)."""
         return self._known.setdefault(signature, signature)

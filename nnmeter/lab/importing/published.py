@@ -61,6 +61,7 @@ class PublishedDevice:
         threads: threads that executed one network.
         precision: element type of the computation.
         parameters: parameters of the rules that differ from the rule set's own.
+        facts: what else its fingerprint says, by field.
     """
 
     name: str
@@ -72,6 +73,7 @@ class PublishedDevice:
     threads: int = 1
     precision: str = "float32"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprint(self, source: Source, rules: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The fingerprint of measurements on this device (rule 4).
@@ -96,6 +98,7 @@ class PublishedDevice:
             "published": {
                 "name": source.name, "title": source.title, "url": source.url, "license": source.license,
             },
+            **self.facts,
         }  # fmt: skip
 
 

@@ -27,15 +27,18 @@ DATASETS: dict[str, str] = {
     "hat": "nnmeter.lab.importing.hat",
     "nn-meter-26k": "nnmeter.lab.importing.nn_meter_26k",
     "phones-qed-usc": "nnmeter.lab.importing.phones_qed_usc",
+    "public-networks": "nnmeter.lab.importing.public_networks.importer",
     "v100-tensorrt": "nnmeter.lab.importing.v100_tensorrt",
 }
+
+TABLES = "public-networks"  # the data set that is any number of tables
 
 Progress = Callable[[str, int], None]
 
 
 def import_dataset(
     dataset: str,
-    source: Path,
+    source: Path | Sequence[Path],
     output: Path,
     devices: Sequence[str] = (),
     rules: str | None = None,
@@ -47,7 +50,7 @@ def import_dataset(
 
     Args:
         dataset: a key of `DATASETS`.
-        source: the directory or file that its authors publish.
+        source: the directory or file that its authors publish; of tables, several.
         output: a measurement file, or a directory where there are several devices; it is made if need be.
         devices: names of devices, with wildcards or without; all that the data set has if there are none.
         rules: fusion rules in place of the devices' own: a rule set of the package, or a file.
@@ -62,8 +65,13 @@ def import_dataset(
         MeasurementError: there is nothing to import, or a device is unknown.
         DeviceError: the fusion rules are faulty.
     """
-    if not source.exists():
-        raise MeasurementError(f"{source}: no such file or directory; give what the authors of {dataset} publish")
+    sources = [source] if isinstance(source, Path) else list(source)
+    for place in sources:
+        if not place.exists():
+            raise MeasurementError(f"{place}: no such file or directory; give what the authors of {dataset} publish")
+    if len(sources) != 1 and dataset != TABLES:
+        raise MeasurementError(f"{dataset} is one directory or file; give one, not {len(sources)}")
+    source = sources if dataset == TABLES else sources[0]
     module = import_module(DATASETS[dataset])
     chosen = _choose(module, dataset, source, devices)
     if len(chosen) > 1 and output.suffix == ".parquet":
@@ -76,7 +84,9 @@ def import_dataset(
     return _write(imported, chosen, output)
 
 
-def _choose(module: ModuleType, dataset: str, source: Path, wanted: Sequence[str]) -> list[PublishedDevice]:
+def _choose(
+    module: ModuleType, dataset: str, source: Path | Sequence[Path], wanted: Sequence[str]
+) -> list[PublishedDevice]:
     known: Sequence[PublishedDevice] = module.devices(source)
     for pattern in wanted:
         if not any(fnmatchcase(device.name, pattern) for device in known):

@@ -6,7 +6,9 @@
 4. The card names the pack that was calibrated, and the measurements.
 5. The sampled range of an operator that the first pack was trained on grows by the kernels that the pack is calibrated
    on.
-6. Packs of several machines that were measured err in different places. Where they are mixed, vocabulary, rules and the
+6. A pack that has rates by sorts of work, as those of published tables have, is calibrated in its own way
+   (`calibrate_work`).
+7. Packs of several machines that were measured err in different places. Where they are mixed, vocabulary, rules and the
    state of the machine are those of the first.
 """
 
@@ -32,6 +34,7 @@ from nnmeter.lab.transfer.near_device import (
 from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
 
 if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
     from nnmeter.kernels.anchor import Kind
     from nnmeter.kernels.kernel import KernelSignature
     from nnmeter.lab.measuring.measurement import Measurement
@@ -77,7 +80,7 @@ def calibrate_pack(
         shapes: whole shapes of their inputs.
         progress: told what is being done, a line at a time.
         mix: packs of other devices of the first one's runtime; what is corrected are the geometric means of all
-            prices (rule 6).
+            prices (rule 7).
 
     Raises:
         MeasurementError: measurements are missing, damaged, or of several devices; a name of `only` is not there.
@@ -94,6 +97,10 @@ def calibrate_pack(
     raw, fingerprint = read_all(sources, say)
     machine = match_measurements(prior.card, fingerprint)
     measurements = at_one_reference(raw, prior.card.reference_ms if machine.same_reference else None)
+    if prior.predictor.work is not None:
+        return _calibrate_work(
+            prior, measurements, fingerprint, output, only, limit, device_id, repeats, seed, say, mix, machine
+        )
     predictor = mix_packs([prior, *mix])
     start = mixture_id(pack.id for pack in (prior, *mix))
     chosen = choose_measurements(measurements, only, limit)
@@ -137,6 +144,54 @@ def calibrate_pack(
         machine=machine,
     )
     return pack, report
+
+
+def _calibrate_work(
+    prior: DevicePack,
+    measurements: Sequence[Measurement],
+    fingerprint: Mapping[str, Any],
+    output: str | os.PathLike[str],
+    only: Sequence[str],
+    limit: int | None,
+    device_id: str | None,
+    repeats: int | None,
+    seed: int,
+    say: Callable[[str], None],
+    mix: Sequence[DevicePack],
+    machine: MachineMatch,
+) -> tuple[DevicePack, CalibrationReport]:
+    """Rule 6."""
+    from nnmeter.errors import DeviceError
+    from nnmeter.lab.training.population_file import shipped_population
+    from nnmeter.lab.transfer.calibrate_work import calibrate_by_work
+    from nnmeter.lab.transfer.curve import REPEATS
+
+    if mix:
+        raise DeviceError(f"{prior.id}: rests on all devices of published tables already; leave out --mix")
+    chosen = choose_measurements(measurements, only, limit)
+    pack, found = calibrate_by_work(
+        prior,
+        shipped_population(),
+        measurements,
+        chosen,
+        fingerprint,
+        output,
+        device_id,
+        REPEATS if repeats is None else repeats,
+        seed,
+        say,
+    )
+    names = tuple(m.network for m, used in zip(measurements, chosen, strict=True) if used)
+    return pack, CalibrationReport(
+        device=pack.id,
+        prior=prior.id,
+        measurements=names,
+        kernels=0,
+        suggestions=(),
+        suggested_from="",
+        machine=machine,
+        **found,
+    )
 
 
 def _calibrated_predictor(

@@ -1,0 +1,279 @@
+"""Packs of all devices of published tables: one model of all, a scorecard each, a reason for each that does not ship.
+
+Rules:
+
+1. A device has at least `LEAST_NETWORKS` networks. Those with `LEAST_LEARNED` are learned from too, but do not ship;
+   one with fewer tells too little of itself.
+2. Its scorecard is of networks that were left out on all devices (`population_folds`); the same with whole families
+   left out stands beside it. Baselines are fitted to the other networks, too: FLOPs alone, FLOPs and bytes, the
+   roofline, and the time of the nearest network of the table, scaled by FLOPs.
+3. It ships if it errs less than FLOPs alone and the roofline, if its intervals of 90 %, each of a network by the others
+   alone, hold `LEAST_COVERAGE` or more, and if its mean error is no larger than `MOST_MAPE`.
+4. Whether rows are right is not decided here: a row that is broken is an outlier of the fit, and an error of the
+   scorecard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnmeter.devices.card import Card
+from nnmeter.devices.pack import save_pack
+from nnmeter.devices.pack_rules import referenced_rules
+from nnmeter.fusion.ruleset_index import rule_sets
+from nnmeter.lab.evaluation.metrics import Metrics, compute_metrics
+from nnmeter.lab.evaluation.scorecard import ScoredModel, score_models
+from nnmeter.lab.importing.published import Imported
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.training.build import make_card
+from nnmeter.lab.training.network_work import NetworkWork, NetworkWorks, device_table
+from nnmeter.lab.training.population import DeviceTable, Matrix, Population
+from nnmeter.lab.training.population_folds import LeftOut
+from nnmeter.lab.training.work_predictor import (
+    Errors,
+    conformal_multiplier,
+    explained_spreads,
+    fit_rooflines,
+    fit_work_intervals,
+    kind_sigmas,
+    make_predictor,
+)
+from nnmeter.predictor.baselines import Baselines, fit_baselines, network_totals
+from nnmeter.predictor.kernel_predictor import KernelPredictor
+from nnmeter.predictor.roofline import Roofline
+
+LEAST_NETWORKS, LEAST_LEARNED = 10, 8
+LEAST_COVERAGE, MOST_MAPE = 80.0, 15.0
+CONFIDENCE = 0.9
+NEAREST = "nearest_network"
+SPLIT = "networks left out of training on all devices, in six parts; intervals of each by the other networks"
+_MOST_ROWS = 120  # of a scorecard; of more networks only the metrics are kept
+
+
+@dataclass(frozen=True, slots=True)
+class PublicDevice:
+    """A device of published tables, with its networks as work."""
+
+    id: str
+    fingerprint: dict[str, Any]
+    measurements: tuple[Measurement, ...]
+    works: tuple[NetworkWork, ...]
+    table: DeviceTable
+
+    @property
+    def networks(self) -> int:
+        """Distinct networks."""
+        return len(set(self.table.networks))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a device.
+
+    Attributes:
+        id: of the device.
+        networks: how many it was measured with.
+        reasons: why it does not ship; empty where it does.
+        scores: metrics with networks left out, and with families left out.
+        within_20: per cent of networks within ±20 %.
+        coverage: per cent of networks that their intervals hold.
+        baselines: metrics of the baselines.
+    """
+
+    id: str
+    networks: int
+    reasons: tuple[str, ...]
+    scores: Metrics | None = None
+    families: Metrics | None = None
+    within_20: float = 0.0
+    coverage: float = 0.0
+    baselines: dict[str, Metrics] | None = None
+
+
+def describe_devices(imported: Imported) -> list[PublicDevice]:
+    """All devices of tables that were imported."""
+    works = NetworkWorks()
+    found = []
+    for name, measurements in imported.measurements.items():
+        fingerprint = imported.fingerprints[name]
+        own = tuple(works.of(m.kernels) for m in measurements)
+        found.append(
+            PublicDevice(
+                name, fingerprint, tuple(measurements), own, device_table(name, fingerprint, measurements, own)
+            )
+        )
+    return found
+
+
+def make_packs(
+    devices: Sequence[PublicDevice],
+    population: Population,
+    left_out: LeftOut,
+    output: Path,
+    tell: Callable[[str], None] | None = None,
+) -> list[Outcome]:
+    """Write the pack of every device that ships into a directory; what became of each (rules 1 to 3)."""
+    say = tell or (lambda _: None)
+    found = []
+    for device in devices:
+        outcome = _make_pack(device, population, left_out, output)
+        found.append(outcome)
+        say(f"{outcome.id}: {'; '.join(outcome.reasons) or 'made'}")
+    return found
+
+
+def _make_pack(device: PublicDevice, population: Population, left_out: LeftOut, output: Path) -> Outcome:
+    if device.networks < LEAST_NETWORKS:
+        return Outcome(device.id, device.networks, (f"{device.networks} networks are fewer than {LEAST_NETWORKS}",))
+    table = device.table
+    measured = np.log(table.latency_ms)
+    errors = Errors(measured - left_out.by_network[device.id], measured - left_out.by_family[device.id])
+    rates = population.devices[device.id]
+    predictor = make_predictor(rates, device.works, table.latency_ms, errors)
+    explained = explained_spreads(rates, device.works, kind_sigmas(rates, device.works))
+    halves = _half_widths(errors, explained)
+    rows = _rows(device, left_out.by_network[device.id], halves, _baselines_left_out(device))
+    scorecard = score_models(device.id, SPLIT, "rules", CONFIDENCE, rows, notes=_notes(device))
+    families = compute_metrics(np.exp(left_out.by_family[device.id]).tolist(), table.latency_ms.tolist())
+    within_20 = 100.0 * float(np.mean(np.abs(np.exp(-errors.networks) - 1.0) <= 0.2))
+    outcome = Outcome(
+        device.id,
+        device.networks,
+        tuple(_reasons(scorecard.overall, scorecard.baselines, scorecard.interval_coverage)),
+        scorecard.overall,
+        families,
+        within_20,
+        scorecard.interval_coverage,
+        dict(scorecard.baselines),
+    )
+    if not outcome.reasons:
+        document = {**scorecard.to_dict(), "families_left_out": families.to_dict()}
+        document["overall"] = {**document["overall"], "within_20": round(within_20, 4)}
+        if len(rows) > _MOST_ROWS:
+            document["models"] = []
+        save_pack(output / device.id, _card(device, predictor), _rules(device), predictor, document)
+    return outcome
+
+
+def _reasons(overall: Metrics, baselines: Any, coverage: float) -> list[str]:
+    """Why a device does not ship (rule 3)."""
+    found = []
+    for name, words in (("flops", "FLOPs alone"), ("roofline", "the roofline")):
+        if overall.mape >= baselines[name].mape:
+            found.append(f"mean error {overall.mape:.1f} % is not below that of {words}, {baselines[name].mape:.1f} %")
+    if coverage < LEAST_COVERAGE:
+        found.append(f"intervals of 90 % hold {coverage:.0f} %")
+    if overall.mape > MOST_MAPE:
+        found.append(f"mean error {overall.mape:.1f} % of networks left out")
+    return found
+
+
+def _half_widths(errors: Errors, explained: Matrix) -> Matrix:
+    """Half the log interval of each network, by the errors of all others; what a network's spread is, all decide."""
+    base = fit_work_intervals(errors, explained).base
+    spreads = np.hypot(explained, base)
+    found = []
+    for place in range(len(explained)):
+        rest = np.arange(len(explained)) != place
+        others = Errors(errors.networks[rest], errors.families[rest])
+        found.append(conformal_multiplier(others, spreads[rest], CONFIDENCE) * float(spreads[place]))
+    return np.array(found)
+
+
+def _rows(
+    device: PublicDevice, predicted: Matrix, halves: Matrix, baselines: Sequence[dict[str, float]]
+) -> list[ScoredModel]:
+    return [
+        ScoredModel(
+            m.network,
+            m.family,
+            m.latency_ms,
+            None,
+            float(np.exp(log_ms)),
+            float(np.exp(log_ms - half)),
+            float(np.exp(log_ms + half)),
+            0.0,
+            others,
+        )
+        for m, log_ms, half, others in zip(device.measurements, predicted, halves, baselines, strict=True)
+    ]
+
+
+def _baselines_left_out(device: PublicDevice) -> list[dict[str, float]]:
+    """What baselines that were fitted to all other networks say of each (rule 2)."""
+    latency = device.table.latency_ms
+    roofline, _ = fit_rooflines(device.works, latency)
+    totals = np.array([network_totals(work.costs, work.item_bits, roofline) for work in device.works])
+    sizes = np.log(np.maximum(totals[:, :2], 1.0))
+    names = np.array(device.table.networks)
+    found = []
+    known: dict[str, Baselines] = {}
+    for place, work in enumerate(device.works):
+        others = names != names[place]
+        if names[place] not in known:
+            known[names[place]] = fit_baselines(totals[others], latency[others])
+        nearest = int(np.argmin(np.where(others, ((sizes - sizes[place]) ** 2).sum(axis=1), np.inf)))
+        scaled = latency[nearest] * totals[place, 0] / max(totals[nearest, 0], 1.0)
+        found.append({**_baseline_ms(known[names[place]], work, roofline), NEAREST: float(scaled)})
+    return found
+
+
+def _baseline_ms(baselines: Baselines, work: NetworkWork, roofline: Roofline) -> dict[str, float]:
+    return baselines.predict_ms(work.costs, work.item_bits, roofline)
+
+
+def _rules(device: PublicDevice) -> dict[str, Any]:
+    """The reference to the device's rule set."""
+    name = str(device.fingerprint["fusion_rules"])
+    info = rule_sets()[name]
+    own = {k: v for k, v in device.fingerprint["fusion_parameters"].items() if info.parameters.get(k) != v}
+    return referenced_rules(name, own, info.hash_of(own))
+
+
+def _card(device: PublicDevice, predictor: KernelPredictor) -> Card:
+    fingerprint = device.fingerprint
+    findings = {
+        "networks": device.networks,
+        "method": "rates by sorts of work, one model of all devices of published tables",
+        "batches": sorted({m.batch for m in device.measurements}),
+    }
+    card = make_card(device.measurements, fingerprint, findings, device.id, predictor.vocabulary)
+    return replace(card, limits=(*_limits(fingerprint), *card.limits), noise_floor=_noise(device))
+
+
+def _limits(fingerprint: dict[str, Any]) -> list[str]:
+    found = []
+    if fingerprint.get("quantity") == "fps-inverse":
+        found.append("prices are 1000 x batch / throughput of a pipeline or of parallel inferences, not a latency")
+    if fingerprint.get("quantity") == "e2e":
+        found.append("prices are end to end, with pre- and postprocessing or copies")
+    if not fingerprint.get("threads_stated", True):
+        found.append("the number of threads is not stated by who published the times")
+    fusion = fingerprint.get("fusion") or {}
+    if not fusion.get("known", True):
+        found.append(f"fusion rules are not known of this runtime. {fusion.get('reason', '')}".strip())
+    return found
+
+
+def _noise(device: PublicDevice) -> dict[str, Any]:
+    """How far rows that repeat a network differ; nothing where none does."""
+    first: dict[tuple[str, int], float] = {}
+    pairs = []
+    for m in device.measurements:
+        key = (m.network, m.batch)
+        if key in first:
+            pairs.append((first[key], m.latency_ms))
+        first[key] = m.latency_ms
+    if not pairs:
+        return {}
+    metrics = compute_metrics([a for a, _ in pairs], [b for _, b in pairs]).to_dict()
+    return {key: metrics[key] for key in ("models", "within_5", "within_10", "mape", "median_error")}
+
+
+def _notes(device: PublicDevice) -> list[str]:
+    return [f"{device.networks} networks of published tables; fewer networks make wider intervals"]
