@@ -136,7 +136,7 @@ def score(predictor: KernelPredictor, models: Sequence[Measurement], narrowed: b
     """What a predictor says of models; its intervals are `narrowed` already where it had a prior."""
     model = predictor.intervals
     if narrowed:
-        model = replace(model, multipliers={c: m / ratios()[c] for c, m in model.multipliers.items()})
+        model = replace(model, multipliers={c: m / ratios()[c] for c, m in model.multipliers.items()}, states={})
     errors: list[float] = []
     halves: dict[float, list[float]] = {c: [] for c in model.multipliers}
     for measured in models:
