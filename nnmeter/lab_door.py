@@ -18,6 +18,7 @@ LAB_VERBS: dict[str, str] = {
         ("measure", "measure"),
         ("profile", "profile"),
         ("import", "import_"),
+        ("kit", "kit"),
         ("train", "train"),
         ("evaluate", "evaluate"),
         ("fusion", "fusion"),

@@ -25,15 +25,17 @@ class Assembly:
     Args:
         name: name of the model.
         source: what errors call it.
+        opset: version of ai.onnx in which the operators mean what they say.
 
     Attributes:
         inputs: the inputs added so far.
         stem: what the next operators are named after; their type where it is empty.
     """
 
-    def __init__(self, name: str, source: str) -> None:
+    def __init__(self, name: str, source: str, opset: int = OPSET) -> None:
         self.name = name
         self.source = source
+        self.opset = opset
         self.stem = ""
         self._taken: set[str] = set()
         self._nodes: list[Node] = []
@@ -42,16 +44,16 @@ class Assembly:
         self._values: dict[str, np.ndarray[Any, Any]] = {}
         self._scalars: dict[float, str] = {}
 
-    def input(self, name: str, shape: Sequence[int]) -> str:
-        """Add an input of float32 and return its name."""
+    def input(self, name: str, shape: Sequence[int], dtype: str = "float32") -> str:
+        """Add an input and return its name."""
         self._taken.add(name)
-        self.inputs.append(DeclaredType(name, "float32", tuple(shape)))
+        self.inputs.append(DeclaredType(name, dtype, tuple(shape)))
         return name
 
-    def weight(self, shape: Sequence[int]) -> str:
-        """Add a constant of float32 whose value does not matter and return its name."""
+    def weight(self, shape: Sequence[int], dtype: str = "float32") -> str:
+        """Add a constant whose value does not matter and return its name."""
         name = self._fresh(f"weight_{len(self._constants)}")
-        self._constants[name] = check_size(TensorType("float32", tuple(shape)))
+        self._constants[name] = check_size(TensorType(dtype, tuple(shape)))
         return name
 
     def integers(self, values: Sequence[int]) -> str:
@@ -68,6 +70,13 @@ class Assembly:
             self._values[name] = np.array(value, np.float32)
             self._constants[name] = TensorType("float32", ())
         return self._scalars[value]
+
+    def integer(self, value: int) -> str:
+        """Add a constant number of int64 and return its name."""
+        name = self._fresh(f"integer_{len(self._constants)}")
+        self._values[name] = np.array(value, np.int64)
+        self._constants[name] = TensorType("int64", ())
+        return name
 
     def add(self, op_type: str, inputs: Sequence[str], attributes: Mapping[str, Any] | None = None) -> str:
         """Add an operator of one output and return the name of what it writes."""
@@ -105,7 +114,7 @@ class Assembly:
             constants=constants,
             values={name: value for name, value in self._values.items() if name in constants},
             source=self.source,
-            opsets={"": OPSET},
+            opsets={"": self.opset},
             ir_version=_IR_VERSION,
         )
 

@@ -45,7 +45,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "setup": ("nnmeter setup", "nnmeter setup --budget 5m --threads 2"),
     "measure": ("nnmeter measure models/ --out models.parquet",),
     "profile": ("nnmeter profile --budget 20m --out campaign",),
-    "import": ("nnmeter import nn-meter-26k DATASET --out measurements --device 'adreno*'",),
+    "kit": (
+        "nnmeter kit --runtime onnxruntime --budget 20m --out kit",
+        "nnmeter kit --runtime onnxruntime --after measured.parquet --out kit2",
+    ),
+    "import": (
+        "nnmeter import profile profile.json optimized.onnx --here --out measured.parquet",
+        "nnmeter import profile kit/results --out measured.parquet --device my-phone",
+        "nnmeter import nn-meter-26k DATASET --out measurements --device 'adreno*'",
+    ),
     "train": ("nnmeter train campaign --out my-cpu --id my-cpu",),
     "evaluate": ("nnmeter evaluate my-cpu --measurements models.parquet --models models/",),
     "fusion": ("nnmeter fusion --out rules.json --budget 5m",),

@@ -1,12 +1,16 @@
 """An `onnx.ModelProto` in memory as a scanned model.
 
-Everything but weights is serialised message by message and read by the one scanner that there is. Of a large tensor
-only the header is looked at, and what holds one is taken apart first. (`ByteSize` would tell what is large, but
-protobuf's Python runtime serialises to count.)
+Rules:
+
+1. A model whose weights are small, or in other files, is serialised in one piece and read as a file is.
+2. Of any other, everything but weights is serialised message by message and read by the one scanner that there is. Of a
+   large tensor only the header is looked at, and what holds one is taken apart first. (`ByteSize` would tell what is
+   large, but protobuf's Python runtime serialises to count.)
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.formats.declared import scan_declared
@@ -18,13 +22,25 @@ from nnmeter.formats.wire import WireError
 from nnmeter.graph.ir import Node
 from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, DeclaredType
 from nnmeter.limits import MAX_DEPTH, MAX_NAME
+from nnmeter.operators.table import KNOWN_DOMAINS
 
 if TYPE_CHECKING:
     import onnx
 
 
+_SMALL_BYTES = 1 << 20  # of weights, which are copied
+
+# What may have tensors or graphs in its attributes, of unknown size.
+_HOLDERS = frozenset({"Constant", "ConstantOfShape", "If", "Loop", "Scan", "SequenceMap"})
+
+
 def scan_proto(proto: onnx.ModelProto) -> ScannedModel:
     """The parts of a model that matter here."""
+    if _is_small(proto):
+        data = proto.SerializeToString()
+        scanned = Scanner().model(data, 0, len(data))
+        scanned.ir_version = proto.ir_version  # with its sign
+        return scanned
     reader = _Reader()
     return ScannedModel(
         reader.graph(proto.graph) if proto.HasField("graph") else None,
@@ -32,6 +48,23 @@ def scan_proto(proto: onnx.ModelProto) -> ScannedModel:
         _opsets(proto.opset_import),
         [reader.function(function) for function in proto.functions],
     )
+
+
+def _is_small(proto: onnx.ModelProto) -> bool:
+    """Whether a model can be serialised in one piece (rule 1)."""
+    if proto.functions or proto.graph.sparse_initializer:
+        return False
+    room = _SMALL_BYTES
+    for tensor in proto.graph.initializer:
+        if tensor.data_location != _EXTERNAL:
+            room -= _LARGEST_ITEM * prod(tensor.dims)
+            if room < 0 or tensor.string_data:
+                return False
+    return all(node.op_type not in _HOLDERS and node.domain in KNOWN_DOMAINS for node in proto.graph.node)
+
+
+_EXTERNAL = 1  # TensorProto.DataLocation
+_LARGEST_ITEM = 16  # bytes
 
 
 def _opsets(imports: Any) -> dict[str, int]:

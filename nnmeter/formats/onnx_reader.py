@@ -1,8 +1,8 @@
 """Reads an ONNX file in place, its weights left where they are.
 
 Rules:
-1. The file is mapped, not loaded: only the pages that hold operators and the headers of tensors are touched, so a
-   model costs what its graph costs, whatever its weights weigh.
+1. The file is mapped, not loaded, if it is not a small one: only the pages that hold operators and the headers of
+   tensors are touched, so a model costs what its graph costs, whatever its weights weigh.
 2. External data is never opened; a model whose sidecar is missing reads like any other.
 3. The operator set must be one of `OLDEST_OPSET` to `NEWEST_OPSET`, the version of the file format at most `NEWEST_IR`;
    other domains may have any version.
@@ -40,6 +40,7 @@ NEWEST_IR = 14  # likewise
 _OLDEST_IR = 0  # of a writer that states none
 _OLDEST_CHECKED = 3  # from which on operator sets are named
 
+_COPIED_BYTES = 256 << 10  # a file up to this size is read whole, which is faster than to map it
 _RANDOM_ACCESS_BYTES = 64 << 20  # in larger files the kernel is told not to read ahead into weights
 
 
@@ -57,6 +58,8 @@ def read_file(path: str | os.PathLike[str]) -> UnboundModel:
                 raise ModelError(f"{source}: is empty; give an ONNX file")
             if size > MAX_FILE_BYTES:
                 raise ModelError(f"{source}: has more than {MAX_FILE_BYTES >> 30} GiB; keep its weights in other files")
+            if size <= _COPIED_BYTES:
+                return _guarded(source, Path(source).stem, lambda: _scan_copy(stream.read(size)))
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 scanner = Scanner()
                 if size > _RANDOM_ACCESS_BYTES and hasattr(mmap, "MADV_RANDOM"):
@@ -73,6 +76,10 @@ def read_file(path: str | os.PathLike[str]) -> UnboundModel:
         raise ModelError(f"{source!r:.200}: is no path; give that of an ONNX file") from fault
     except OSError as fault:
         raise ModelError(f"{source}: cannot be read ({fault.strerror or fault}); give a readable ONNX file") from fault
+
+
+def _scan_copy(data: bytes) -> ScannedModel:
+    return Scanner().model(data, 0, len(data))
 
 
 def read_bytes(data: bytes, source: str = "model") -> UnboundModel:

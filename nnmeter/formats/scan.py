@@ -4,7 +4,8 @@ Rules:
 1. Documentation, metadata, training information and quantization annotations are passed over, but for the one entry of
    a node's metadata that says which module of the exporting framework it is of: `_NAME_SCOPES`, else `_NAMESPACE`.
 2. A node or an attribute of moderate size is copied out of the file first: plain bytes are faster to read than a map.
-3. Equal attributes are read once: a model of hundreds of nodes has few different ones.
+3. Small nodes, tensors and attributes that are equal byte for byte are read once in a process: a model of hundreds of
+   nodes has few different attributes, and the candidates of a search have most of their nodes in common.
 4. Types that the file declares for inner tensors are kept as bytes and parsed only if they are asked for.
 5. The overload of a function is part of its name (`op:overload`), in the function and in the nodes that call it.
 6. A node's attribute is an int, a float, a str, a tuple of these, a `StoredTensor`, a `ScannedGraph`, a list of either,
@@ -44,6 +45,15 @@ _COPIED_BYTES = 65_536
 _SHARED_BYTES = 256
 _RELEASED_AFTER = 128
 
+# What was read of small messages, by their bytes. Candidates of a search have most of theirs in common, and a model
+# repeats its blocks. Nothing in here is ever changed; what is full is emptied.
+_MOST_REMEMBERED = 8192  # messages of a kind
+_NODE_BYTES = 1024
+_nodes: dict[bytes, tuple[Node, int]] = {}  # with the number of inputs, outputs and attributes
+_tensors: dict[bytes, StoredTensor] = {}
+_attributes: dict[bytes, tuple[str, Any]] = {}
+_attribute_sets: dict[tuple[bytes, ...], dict[str, Any]] = {}
+
 # Keys of NodeProto's names: inputs, outputs, name, operator, domain, overload.
 _NAMES = frozenset({0x0A, 0x12, 0x1A, 0x22, 0x3A, 0x42})
 
@@ -71,8 +81,22 @@ _NAME_SCOPES = b"\x0a\x1apkg.torch.onnx.name_scopes\x12"
 _NAMESPACE = b"\x0a\x09namespace\x12"
 
 
+_MUTABLE = frozenset({ScannedGraph, list})  # values of attributes that each node has of its own
+
+
+def _remember(known: dict[Any, Any], raw: Any, value: Any) -> None:
+    if len(known) >= _MOST_REMEMBERED:
+        known.clear()
+    known[raw] = value
+
+
+def _copy(node: Node) -> Node:
+    """A node for one model, which may give it another name or other attributes."""
+    return Node(node.op_type, node.domain, node.name, node.inputs, node.outputs, node.attributes, node.scope)
+
+
 class Scanner:
-    """Reads messages; one object serves one model, because it counts nodes and shares equal attributes.
+    """Reads messages; one object serves one model, because it counts nodes.
 
     Args:
         release: called now and then while large tensors are passed over, to give mapped pages back: the kernel maps
@@ -82,7 +106,6 @@ class Scanner:
     def __init__(self, release: Callable[[], None] = lambda: None) -> None:
         self._release = release
         self._large = 0
-        self._shared: dict[bytes, tuple[str, Any]] = {}
         self._budget = Budget()
 
     def model(self, buffer: Buffer, at: int, end: int) -> ScannedModel:
@@ -118,7 +141,7 @@ class Scanner:
                 budget.add_bytes(size)
             if number == 1:
                 if size <= _COPIED_BYTES:
-                    nodes.append(self.node(buffer[start:stop], 0, size))
+                    nodes.append(self._small_node(buffer[start:stop]))
                 else:
                     nodes.append(self.node(buffer, start, stop))
                     budget.add_bytes(size)  # only now, for the tensors in it are taken off
@@ -144,10 +167,30 @@ class Scanner:
 
     def _tensor(self, buffer: Buffer, at: int, end: int) -> StoredTensor:
         """Read a TensorProto, whose payload counts only where its value is kept."""
-        stored = scan_tensor(buffer, at, end)
+        raw = buffer[at:end] if end - at <= _SHARED_BYTES else None
+        stored = None if raw is None else _tensors.get(raw)
+        if stored is None:
+            stored = scan_tensor(buffer, at, end)
+            if raw is not None:
+                _remember(_tensors, raw, stored)
         if stored.value is not None:
             self._budget.add_bytes(stored.value.nbytes)
         return stored
+
+    def _small_node(self, raw: bytes) -> Node:
+        """Read a NodeProto that may be one that was read before."""
+        if len(raw) > _NODE_BYTES:
+            return self.node(raw, 0, len(raw))
+        known = _nodes.get(raw)
+        if known is None:
+            node = self.node(raw, 0, len(raw))
+            if not _MUTABLE.intersection(map(type, node.attributes.values())):
+                edges = len(node.inputs) + len(node.outputs) + len(node.attributes)
+                _remember(_nodes, raw, (_copy(node), edges))
+            return node
+        self._budget.add_node()
+        self._budget.add_edges(known[1])
+        return _copy(known[0])
 
     def node(self, buffer: Buffer, at: int, end: int) -> Node:
         """Read a NodeProto; the loop of `fields` is repeated here, because here most of the time is spent."""
@@ -157,6 +200,7 @@ class Scanner:
         inputs: list[str] = []
         outputs: list[str] = []
         attributes: dict[str, Any] = {}
+        small: list[bytes] | None = []  # of its attributes, if all are
         name = op_type = domain = overload = scope = ""
         while at < end:
             key = buffer[at]
@@ -177,8 +221,13 @@ class Scanner:
             elif key == 0x12:
                 outputs.append(buffer[at:stop].decode())
             elif key == 0x2A:
-                attribute, value = self.attribute(buffer, at, stop)
-                attributes[attribute] = value
+                if size <= _SHARED_BYTES and small is not None:
+                    small.append(buffer[at:stop])
+                else:
+                    attributes.update(map(self._shared_attribute, small or ()))
+                    small = None
+                    attribute, value = self.attribute(buffer, at, stop)
+                    attributes[attribute] = value
             elif key == 0x1A:
                 name = buffer[at:stop].decode()
             elif key == 0x22:
@@ -193,6 +242,8 @@ class Scanner:
             ):
                 scope = scan_scope(buffer, at, stop)
             at = stop
+        if small:
+            attributes = self._attributes(tuple(small))
         self._budget.add_edges(len(inputs) + len(outputs) + len(attributes))
         if end > MAX_NAME and max(map(len, (name, op_type, domain, *inputs, *outputs))) > MAX_NAME:
             raise WireError(f"a name has more than {MAX_NAME} characters")
@@ -210,12 +261,23 @@ class Scanner:
         """Read an AttributeProto: its name and value."""
         if end - at > _SHARED_BYTES:
             return self._attribute(buffer, at, end)
-        raw = buffer[at:end]
-        known = self._shared.get(raw)
+        return self._shared_attribute(buffer[at:end])
+
+    def _shared_attribute(self, raw: bytes) -> tuple[str, Any]:
+        known = _attributes.get(raw)
         if known is None:
             known = self._attribute(raw, 0, len(raw))
-            if not isinstance(known[1], ScannedGraph | list):
-                self._shared[raw] = known
+            if type(known[1]) not in _MUTABLE:
+                _remember(_attributes, raw, known)
+        return known
+
+    def _attributes(self, raw: tuple[bytes, ...]) -> dict[str, Any]:
+        """The attributes of a node; nodes that have the same share them."""
+        known = _attribute_sets.get(raw)
+        if known is None:
+            known = dict(map(self._shared_attribute, raw))
+            if not _MUTABLE.intersection(map(type, known.values())):
+                _remember(_attribute_sets, raw, known)
         return known
 
     def _attribute(self, buffer: Buffer, at: int, end: int) -> tuple[str, Any]:

@@ -25,7 +25,9 @@ def test_documents_of_the_core_and_of_the_lab() -> None:
         "advice check comparison devices groups kernels memory pack predictions refresh scorecard sweep trace whatif"
     )
     assert CORE.documents() == tuple(sorted([*documents.split(), "nodedata", "page", "timeline"]))
-    assert LAB.documents() == ("calibration", "fusion", "imported", "measurements", "setup", "verification")
+    assert LAB.documents() == (
+        "calibration", "fusion", "imported", "measurements", "profiles", "setup", "verification",
+    )  # fmt: skip
 
 
 def test_the_table_is_the_first_format_of_all() -> None:

@@ -1,7 +1,8 @@
 """Rewrite rules, compiled: a pattern that is found is replaced by what the rule says.
 
 1. Rules are indexed by the kind of their anchor, so that a pass looks only at nodes where a rule could begin, and rules
-   are set aside while the graph lacks a kind that they need.
+   are set aside while the graph lacks a kind that they need, or a writer and a reader of the kinds that they need. What
+   was set aside is remembered by the pairs of kinds that a graph has (`WorkingGraph.links`), of which there are few.
 2. What the replaced nodes compute must not be needed outside of the match, except what the replacement writes.
 3. What a rule makes must be possible: nodes with a name and attributes of the kinds that operators have, tensors of
    known types. What is not is a fault of the rule, named with the node at which it showed.
@@ -9,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +22,15 @@ from nnmeter.fusion.engine.faults import RuleFault
 from nnmeter.fusion.engine.functions import NUMBER, NUMBERS, Match, is_of_kind
 from nnmeter.fusion.engine.matcher import extend, search_from
 from nnmeter.fusion.engine.passes import Prepared
-from nnmeter.fusion.engine.patterns import constants_of, names_of, prepare_glance, prepare_steps
+from nnmeter.fusion.engine.patterns import Step, constants_of, names_of, prepare_glance, prepare_steps
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
 from nnmeter.fusion.engine.rules import NewTensor, RewriteRule, Template
 from nnmeter.graph.ir import DTYPE_BITS, Node, TensorType
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
 from nnmeter.operators.attributes import wrong_attribute
+
+Links = frozenset[tuple[str, str]]  # kinds of writers and readers
+_REMEMBERED = 256  # sets of links, for each of which the rules that may fit are remembered
 
 
 class CompiledRule:
@@ -43,6 +47,7 @@ class CompiledRule:
         self.kinds = frozenset(kind for step in self.steps for kind in step.kinds)
         self.other_kinds = [tuple(step.kinds) for step in self.steps[1:]]
         self.glance = prepare_glance(self.steps)
+        self.links = _links_of(self.steps)
         self.written = frozenset(name.rstrip("?") for t in rule.replace for name in t.outputs) | frozenset(rule.forward)
         self.templates = [_CompiledTemplate(t, len(rule.replace) == 1) for t in rule.replace]
         self.new_tensors = [_CompiledTensor(t) for t in rule.tensors]
@@ -55,6 +60,13 @@ class CompiledRule:
                 if by_kind.get(kind):
                     break
             else:
+                return False
+        return True
+
+    def may_link(self, links: Links) -> bool:
+        """Whether a graph of these pairs of writers and readers may hold the pattern."""
+        for pairs in self.links:  # noqa: SIM110 - a loop takes half the time of a generator here
+            if pairs.isdisjoint(links):
                 return False
         return True
 
@@ -144,6 +156,22 @@ class CompiledRule:
             graph.add_node(kind, name, inputs, outputs, attributes, position + order * share / len(plans), heirs)
         graph.prune([*kept, *(f for f in feeders if f.alive)])
         return True
+
+
+def _links_of(steps: Sequence[Step]) -> list[frozenset[tuple[str, str]]]:
+    """The pairs of kinds, of a writer and a reader, one of which each further node of a pattern is reached by."""
+    found = []
+    for at, step in enumerate(steps[1:], 1):
+        before = steps[:at]
+        if step.by_output is not None:
+            readers = [other for other in before if step.by_output in [name for name, _, _ in other.inputs]]
+            pairs = {(kind, reader) for kind in step.kinds for reader in readers[0].kinds} if readers else set()
+        else:
+            writers = [other for other in before if step.by_input in other.outputs]
+            pairs = {(writer, kind) for kind in step.kinds for writer in writers[0].kinds} if writers else set()
+        if pairs:  # none for two readers of one tensor
+            found.append(frozenset(pairs))
+    return found
 
 
 class _CompiledTemplate:
@@ -241,6 +269,7 @@ class RuleIndex:
     def __init__(self, rules: Sequence[RewriteRule]) -> None:
         self._rules = tuple(rules)
         self._compiled: dict[int, CompiledRule] = {}
+        self._possible: dict[Links, dict[str, list[CompiledRule]]] = {}
         self.by_anchor: dict[str, list[int]] = {}
         for number, rule in enumerate(self._rules):
             for kind in dict.fromkeys(rule.match[0].op):
@@ -262,21 +291,42 @@ class RuleIndex:
             rule = self._compiled[number] = CompiledRule(self._rules[number])
         return rule
 
+    def _possible_at(self, kinds: Iterable[str], links: Links) -> dict[str, list[CompiledRule]]:
+        """The rules that may fit a graph of these pairs of writers and readers, by the kind of the anchor, in order."""
+        known = self._possible.get(links)
+        if known is None:
+            if len(self._possible) >= _REMEMBERED:
+                self._possible.clear()
+            known = self._possible[links] = {}
+        found = {}
+        for kind in kinds:
+            rules = known.get(kind)
+            if rules is None:
+                rules = known[kind] = [rule for rule in self.rules_at(kind) if rule.may_link(links)]
+            if rules:
+                found[kind] = rules
+        return found
+
     def apply(self, graph: WorkingGraph) -> bool:
         """Visit the nodes in order, apply at each the first rule that fits; whether any did."""
+        by_anchor, by_kind = self.by_anchor, graph.by_kind
+        kinds = [kind for kind in by_anchor if by_kind.get(kind)]
+        fitting = self._possible_at(kinds, graph.known_links())
+        if not fitting:
+            return False
         changed = False
-        by_anchor = self.by_anchor
         possible: dict[str, list[CompiledRule]] = {}
-        for node in graph.of_kinds(by_anchor):
+        for node in graph.of_kinds(kinds):
             if not node.alive:
                 continue
             rules = possible.get(node.kind)
             if rules is None:
-                rules = possible[node.kind] = [rule for rule in self.rules_at(node.kind) if rule.may_fit(graph)]
+                rules = possible[node.kind] = [rule for rule in fitting.get(node.kind, ()) if rule.may_fit(graph)]
             for rule in rules:
                 if rule.glance(graph, node) and rule.apply(graph, node):
                     changed = True
                     possible = {}  # what replaced the nodes may be of a kind that was not there
+                    fitting = self._possible_at(kinds, graph.known_links())
                     break
         return changed
 

@@ -88,6 +88,8 @@ class WorkingGraph:
         version: grows with every change; a pass that finds it unchanged since it last ran has nothing to do.
         new_constants: tensors that became constants since constants were last folded.
         touched: for each kind of node, the version at which one, or a neighbour of one, last changed.
+        links: the kinds of every writer and reader of one tensor that there were so far. What is not among them was
+            nowhere, so that patterns which need it are passed over.
         effort: steps that are left (rule 5).
     """
 
@@ -109,6 +111,8 @@ class WorkingGraph:
         self.parameters = parameters or {}
         self.version = 0
         self.touched: dict[str, int] = {}
+        self.links: set[tuple[str, str]] = set()
+        self._known_links: frozenset[tuple[str, str]] = frozenset()
         self.producer: dict[str, WorkNode] = {}
         self.readers: dict[str, list[WorkNode] | ManyReaders[WorkNode]] = {}
         self.by_kind: dict[str, dict[WorkNode, None]] = {}
@@ -117,7 +121,7 @@ class WorkingGraph:
         self._outer_reads: OuterReads = {} if outer_reads is None else outer_reads
         self._fresh = 0
         kinds: dict[tuple[str, str], str] = {}
-        readers = self.readers
+        readers, producer, links = self.readers, self.producer, self.links
         for position, node in enumerate(graph.nodes):
             key = (node.domain, node.op_type)
             kind = kinds.get(key)
@@ -130,9 +134,11 @@ class WorkingGraph:
             self.by_kind[kind][work] = None
             for name in work.outputs:
                 if name:
-                    self.producer[name] = work
+                    producer[name] = work
             for name in work.inputs:
                 if name:
+                    if name in producer:
+                        links.add((producer[name].kind, kind))
                     if name in readers:
                         readers[name].append(work)
                     else:
@@ -149,6 +155,18 @@ class WorkingGraph:
         )
         for outer in reads:
             self.readers.setdefault(outer, []).append(work)
+            self._link(outer, work)
+
+    def _link(self, tensor: str, reader: WorkNode) -> None:
+        writer = self.producer.get(tensor)
+        if writer is not None:
+            self.links.add((writer.kind, reader.kind))
+
+    def known_links(self) -> frozenset[tuple[str, str]]:
+        """What is in `links` now; the same object as long as nothing is added."""
+        if len(self._known_links) != len(self.links):
+            self._known_links = frozenset(self.links)
+        return self._known_links
 
     def spend(self, steps: int) -> None:
         """Count steps (rule 5).
@@ -233,18 +251,21 @@ class WorkingGraph:
     def _touch(self, node: WorkNode) -> None:
         """Note that a node changed, and with it what its neighbours see."""
         version = self.version = self.version + 1
-        touched, producer, readers = self.touched, self.producer, self.readers
-        touched[node.kind] = version
+        touched, producer, readers, links = self.touched, self.producer, self.readers, self.links
+        kind = node.kind
+        touched[kind] = version
         for tensor in node.inputs:
             writer = producer.get(tensor)
             if writer is not None:
                 touched[writer.kind] = version
+                links.add((writer.kind, kind))
         steps = 20 + 3 * len(node.inputs)
         for tensor in node.outputs:
             reading = readers.get(tensor, ())
             steps += len(reading)
             for reader in reading:
                 touched[reader.kind] = version
+                links.add((kind, reader.kind))
         self.spend(steps)
 
     def remove_node(self, node: WorkNode) -> None:
@@ -295,6 +316,7 @@ class WorkingGraph:
             node.inputs = [new if tensor == old else tensor for tensor in node.inputs]
             if node in self._body_reads:
                 self._body_reads[node] = [new if tensor == old else tensor for tensor in self._body_reads[node]]
+                self._link(new, node)
         reading = self.readers.setdefault(new, [])
         reading.extend(readers)
         if len(reading) >= LONG and isinstance(reading, list):

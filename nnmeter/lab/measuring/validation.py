@@ -47,7 +47,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     ),
     "threads": int,
     "reference_ms": (int, float),
-    **dict.fromkeys(("settings", "sittings", "published", "fusion_parameters"), dict),
+    **dict.fromkeys(("settings", "sittings", "published", "profiles", "fusion_parameters"), dict),
 }  # fmt: skip
 
 

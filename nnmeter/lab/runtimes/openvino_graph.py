@@ -20,7 +20,7 @@ from nnmeter.graph.ir import TensorType
 if TYPE_CHECKING:
     import openvino
 
-_DTYPES: dict[str, str] = {
+DTYPES: dict[str, str] = {
     "f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16", "i64": "int64", "i32": "int32",
     "i16": "int16", "i8": "int8", "i4": "int4", "u64": "uint64", "u32": "uint32", "u16": "uint16", "u8": "uint8",
     "u4": "uint4", "boolean": "bool", "string": "string", "f8e4m3": "float8e4m3fn", "f8e5m2": "float8e5m2",
@@ -73,7 +73,8 @@ def read_runtime_nodes(runtime_model: openvino.Model) -> list[RuntimeNode]:
             known_before_run.add(name)
         layouts = layouts_of[name] = tuple(facts.get("outputLayouts", "").split(","))
         read = tuple(
-            _at(layouts_of.get(writer, ()), source.get_index()) for writer, source in zip(writers, sources, strict=True)
+            output_at(layouts_of.get(writer, ()), source.get_index())
+            for writer, source in zip(writers, sources, strict=True)
         )
         node = RuntimeNode(
             name,
@@ -95,9 +96,9 @@ def _tensor_type(port: Any, name: str) -> TensorType:
     if shape.is_dynamic:
         raise MeasurementError(f"node {name!r} of OpenVINO's runtime graph has the shape {shape}; bind all dimensions")
     element = port.get_element_type().get_type_name()
-    if element not in _DTYPES:
+    if element not in DTYPES:
         raise MeasurementError(f"node {name!r} of OpenVINO's runtime graph has the unknown element type {element!r}")
-    return TensorType(_DTYPES[element], tuple(port.get_shape()))
+    return TensorType(DTYPES[element], tuple(port.get_shape()))
 
 
 def is_executed(node: RuntimeNode) -> bool:
@@ -126,5 +127,6 @@ def is_plain(layout: str) -> bool:
     return layout == _PLAIN[: len(layout)]
 
 
-def _at(items: tuple[str, ...], index: int) -> str:
+def output_at(items: tuple[str, ...], index: int) -> str:
+    """The layout of an output; one layout is that of all."""
     return items[index] if index < len(items) else items[0] if items else ""

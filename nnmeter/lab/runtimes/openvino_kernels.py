@@ -66,7 +66,11 @@ def kernels_of_runtime_model(runtime_model: openvino.Model, graph: Graph) -> lis
     Raises:
         MeasurementError: the runtime graph has shapes that are not static.
     """
-    nodes = read_runtime_nodes(runtime_model)
+    return kernels_of_runtime_nodes(read_runtime_nodes(runtime_model), graph)
+
+
+def kernels_of_runtime_nodes(nodes: Sequence[RuntimeNode], graph: Graph) -> list[tuple[Kernel, str]]:
+    """As `kernels_of_runtime_model`, from the nodes of a runtime graph."""
     describer = _Describer(OperatorNames(graph, {name for node in nodes for name in node.originals}))
     return [(describer.kernel(node), node.name) for node in nodes if is_executed(node)]
 

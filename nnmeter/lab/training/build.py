@@ -36,8 +36,10 @@ _UNITS = "every run followed by a run of a reference product, times being ratios
 PROTOCOL = f"networks, each warmed up, profiled kernel by kernel, then timed whole; {_UNITS}"
 PROTOCOL_OF_WHOLES = f"networks, each warmed up and timed whole; {_UNITS}"
 PROTOCOL_OF_PUBLISHED = "times as published, no reference product beside them"
+PROTOCOL_OF_PROFILES = "networks as a runtime's own tool timed them"
 PROTOCOL_OF_REPORTED = "networks whose times the user took, no reference product beside them"
 
+_ANY_RUNTIME = "any"  # of rules that say nothing of a runtime
 _MOST_FAMILIES = 60  # that a card lists; of more it gives the number
 # What a reader looks for in a card -> operators, or kernel families, any of which is it.
 _NOTABLE: dict[str, str] = {
@@ -186,6 +188,9 @@ def make_card(
     ]
     if published:
         protocol = f"{PROTOCOL_OF_PUBLISHED}: {published.get('title')}, {published.get('url')}"
+    elif fingerprint.get("profiles"):
+        beside = fingerprint.get("reference") or "no reference product beside them"
+        protocol = f"{PROTOCOL_OF_PROFILES} ({', '.join(map(str, fingerprint['profiles'].get('tools', ())))}); {beside}"
     elif fingerprint.get("reported"):
         protocol = PROTOCOL_OF_REPORTED
     else:
@@ -274,7 +279,7 @@ def _rules_for(rules: str | os.PathLike[str] | None, fingerprint: Mapping[str, A
     if detected:
         loaded = with_parameters(loaded, **dict(fingerprint.get("fusion_parameters") or {}))
     loaded = rules_for_machine(loaded, str(fingerprint.get("isa", "")))
-    if loaded.runtime != fingerprint.get("runtime", loaded.runtime):
+    if loaded.runtime not in (_ANY_RUNTIME, fingerprint.get("runtime", loaded.runtime)):
         raise DeviceError(f"{named}: rules of {loaded.runtime}, measured was {fingerprint['runtime']}; give its rules")
     return rules_to_dict(loaded)
 
