@@ -19,7 +19,8 @@
    sittings of a machine, times brought to one reference, the mean log ratio of a family's kernels in the networks that
    both measured, by time, is how far the family moved. Its root mean square over all pairs of sittings is what
    `nnmeter/lab/training/machine_states.json` has (`--save`): what a pack of one sitting does not know of another one. A
-   family of fewer than `_LEAST_KERNELS` kernels in a pair counts as one of the others, which have the key "".
+   family of fewer than `_LEAST_KERNELS` kernels in a pair counts as one of the others, which have the key "", and so
+   does one that has more in less than half of the pairs.
 """
 
 from __future__ import annotations
@@ -115,7 +116,11 @@ def sittings(paths: Sequence[Path], save: bool) -> int:
             f"them within {100 * np.subtract(*np.quantile(whole, [0.75, 0.25])) / 2:.1f} % of that; "
             + ", ".join(f"{family or 'others'} {100 * shift:+.1f}" for family, shift in sorted(found.items()))
         )
-    states = {family: round(float(np.sqrt(np.mean(np.square(own)))), 4) for family, own in sorted(moved.items())}
+    states = {
+        family: round(float(np.sqrt(np.mean(np.square(own)))), 4)
+        for family, own in sorted(moved.items())
+        if 2 * len(own) >= pairs
+    }
     print(", ".join(f"{family or 'others'} {100 * spread:.1f} %" for family, spread in states.items()))
     if save:
         document = {
