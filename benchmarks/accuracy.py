@@ -120,7 +120,9 @@ def run(options: argparse.Namespace) -> int:
         f"  90 % intervals hold {100 * np.mean(inside):.1f} %, half width {100 * np.median(halves):.1f} % in the median"
     )
     centred = (1 + table) / (1 + np.median(table, axis=1, keepdims=True)) - 1
-    told = ", ".join(f"{name} {np.mean([FIGURES[name](row) for row in centred]):.2f}" for name in ("±5 %", "±10 %", "MAPE"))
+    told = ", ".join(
+        f"{name} {np.mean([FIGURES[name](row) for row in centred]):.2f}" for name in ("±5 %", "±10 %", "MAPE")
+    )
     print(f"  with the median bias taken off: {told}")
     own_kernels(first, models)
     by_weights(table, models)

@@ -26,8 +26,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
