@@ -100,7 +100,7 @@ def _gathered(b: NetworkBuilder, q: Tensor, k: Tensor) -> Tensor:
 
 def _from_table(b: NetworkBuilder, q: Tensor, _: Tensor) -> Tensor:
     """A table of buckets by head, looked up for each pair of tokens."""
-    _, h, s, _ = q.shape
+    h, s = q.shape[1:3]
     buckets = b.rng.choice((32, 32, 128, 2 * s))
     index = [[abs(i - j) % buckets for j in range(s)] for i in range(s)]
     if b.rng.random() < 0.5:

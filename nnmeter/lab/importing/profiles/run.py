@@ -55,6 +55,7 @@ _DATA_SUFFIXES = (".onnx.data", ".weights", ".bin")
 UNKNOWN = "no profile that a reader knows"
 ALONE = "belongs to no profile that was given"
 _LONGEST_REASON = 300
+_FEW = 3  # reasons that a message names
 
 Progress = Callable[[str, int, int], None]
 
@@ -182,9 +183,9 @@ def _finish(
     output: str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
     if not found:
-        reasons = dict.fromkeys(reason for account in accounts for reason in account.refused)
-        told = "; ".join(list(reasons)[:3]) or "there are no rows"
-        raise MeasurementError(f"nothing could be imported: {told}")
+        told = [f"{account.file}: {reason}" for account in accounts for reason in account.refused]
+        more = f" and {len(told) - _FEW} more reasons" if len(told) > _FEW else ""
+        raise MeasurementError(f"nothing could be imported: {'; '.join(told[:_FEW]) or 'there are no rows'}{more}")
     device = setting.device
     if not (device.name or device.hardware or device.here):
         raise MeasurementError("nothing says what was measured; give --device NAME, or --here for this machine")
