@@ -1,7 +1,7 @@
 """Would a second probe tell the state of a shared machine better than the product alone? What campaigns say of it.
 
     python benchmarks/machine_state.py [MEASUREMENTS ...]     # campaigns; those of `data` if none is given
-    python benchmarks/machine_state.py --sittings [MEASUREMENTS ...] [--save]     # sittings of one machine, hours apart
+    python benchmarks/machine_state.py --sessions [MEASUREMENTS ...] [--save]     # sessions of one machine, hours apart
 
 1. A campaign is a walk through hours of a shared machine: network after network, each with the reference product around
    every run. Its kernels fall into three classes by a nominal roofline: *compute* and *memory* bound ones, and *short*
@@ -15,10 +15,10 @@
 4. How much slower than nominal the product was around a network, `x`, is the median of its raw times over its corrected
    time. A class whose residual has a slope over `x` is corrected with a wrong exponent: 0.8 plus that slope would be
    its own.
-5. `--sittings`: campaigns of one seed's recipes begin with the same networks (`nnmeter.lab.campaign.probes`). Of two
-   sittings of a machine, times brought to one reference, the mean log ratio of a family's kernels in the networks that
-   both measured, by time, is how far the family moved. Its root mean square over all pairs of sittings is what
-   `nnmeter/lab/training/machine_states.json` has (`--save`): what a pack of one sitting does not know of another one. A
+5. `--sessions`: campaigns of one seed's recipes begin with the same networks (`nnmeter.lab.campaign.probes`). Of two
+   sessions of a machine, times brought to one reference, the mean log ratio of a family's kernels in the networks that
+   both measured, by time, is how far the family moved. Its root mean square over all pairs of sessions is what
+   `nnmeter/lab/training/machine_states.json` has (`--save`): what a pack of one session does not know of another one. A
    family of fewer than `_LEAST_KERNELS` kernels in a pair counts as one of the others, which have the key "", and so
    does one that has more in less than half of the pairs.
 """
@@ -46,8 +46,8 @@ from nnmeter.lab.training.real_networks import STATE_FILE
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 CLASSES = ("compute", "memory", "short")
-# Sittings of the Zen 3 server: an afternoon and a night.
-SITTINGS = [
+# Sessions of the Zen 3 server: an afternoon and a night.
+SESSIONS = [
     DATA / "epyc-f25m1-onnxruntime1.32-1t" / f"{name}.parquet"
     for name in ("setup-1m", "campaign", "setup-1m-again", "campaign-2", "campaign-3")
 ]
@@ -64,11 +64,11 @@ Array = np.ndarray[Any, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("campaigns", nargs="*", type=Path, metavar="MEASUREMENTS")
-    parser.add_argument("--sittings", action="store_true", help="of one machine: how far families of kernels move")
+    parser.add_argument("--sessions", action="store_true", help="of one machine: how far families of kernels move")
     parser.add_argument("--save", action="store_true", help=f"write {STATE_FILE}")
     options = parser.parse_args()
-    if options.sittings:
-        return sittings(options.campaigns or SITTINGS, options.save)
+    if options.sessions:
+        return sessions(options.campaigns or SESSIONS, options.save)
     for path in options.campaigns or sorted(DATA.glob("*/campaign.parquet")):
         rows = [row for row in read_measurements(path)[0] if row.kernel_ms]
         if len(rows) < 100:
@@ -97,8 +97,8 @@ def describe(rows: Sequence[Measurement]) -> list[str]:
     return lines
 
 
-def sittings(paths: Sequence[Path], save: bool) -> int:
-    """Print, and write if asked for, how far families of kernels move between sittings (rule 5)."""
+def sessions(paths: Sequence[Path], save: bool) -> int:
+    """Print, and write if asked for, how far families of kernels move between sessions (rule 5)."""
     networks = {path: {(row.family, row.kernels): row for row in read_measurements(path)[0]} for path in paths}
     moved: dict[str, list[float]] = defaultdict(list)
     pairs = 0
@@ -125,8 +125,8 @@ def sittings(paths: Sequence[Path], save: bool) -> int:
     if save:
         document = {
             "schema_version": 1,
-            "made_with": "python benchmarks/machine_state.py --sittings --save",
-            "sittings": len(paths),
+            "made_with": "python benchmarks/machine_state.py --sessions --save",
+            "sessions": len(paths),
             "pairs": pairs,
             "states": states,
         }
@@ -136,7 +136,7 @@ def sittings(paths: Sequence[Path], save: bool) -> int:
 
 
 def family_moves(both: Sequence[tuple[Measurement, Measurement]]) -> Mapping[str, float]:
-    """Mean log ratio of the times of each family's kernels in two sittings, by time (rule 5)."""
+    """Mean log ratio of the times of each family's kernels in two sessions, by time (rule 5)."""
     ratios: dict[str, list[float]] = defaultdict(list)
     times: dict[str, list[float]] = defaultdict(list)
     for first, second in both:

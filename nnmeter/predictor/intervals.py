@@ -19,8 +19,8 @@ Rules:
 4. The score of a network that intervals are fitted to is `sqrt(log(measured / predicted)^2 - (z u)^2) / s`. The
    `ceil((n + 1) c) / n` quantile is the multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
 5. `base` and `jitter_ms` are those, of a fixed grid, that give those networks the narrowest median interval.
-6. A pack of one sitting knows one state of its machine. What kernels of a family take longer or shorter in another
-   sitting, beyond what the reference kernel tells, has the standard deviation `states[family]`, and that of other
+6. A pack of one session knows one state of its machine. What kernels of a family take longer or shorter in another
+   session, beyond what the reference kernel tells, has the standard deviation `states[family]`, and that of other
    families `states[""]`. Families move together in the worst case: `m = sum over kernels (share x states)`.
 """
 
@@ -53,7 +53,7 @@ class IntervalModel:
     """Multipliers of the spread by confidence (rule 4), base and jitter of the spread (rule 1).
 
     `shift` is what unlike networks add (rule 3); None in a pack whose training does not tell. `states` is how far
-    families of kernels move between sittings (rule 6); empty in a pack whose training had several, or does not tell.
+    families of kernels move between sessions (rule 6); empty in a pack whose training had several, or does not tell.
     """
 
     base: float

@@ -148,7 +148,7 @@ def test_intervals_of_setup_hold_what_they_promise_on_machines_left_out() -> Non
     assert 85.0 <= np.mean(held) <= 95.0
 
 
-def test_a_pack_of_one_sitting_knows_that_there_are_others(prior: KernelPredictor, few: list[Measurement]) -> None:
+def test_a_pack_of_one_session_knows_that_there_are_others(prior: KernelPredictor, few: list[Measurement]) -> None:
     states = fit_predictor(few, prior=prior)[0].intervals.states
     assert states == json.loads(real_networks.STATE_FILE.read_text())["states"]
     assert 0.0 < states["convolution"] < states["transpose"]  # what moves memory moves with its other guests
