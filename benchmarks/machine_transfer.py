@@ -117,6 +117,12 @@ def server_ratios(extra: Sequence[Path], widths: dict[str, int]) -> list[Ratio]:
         measurements, fingerprint = read_measurements(path)
         if (fingerprint.get("runtime"), fingerprint.get("threads")) != (RUNTIME, 1):
             continue
+        own = [
+            n
+            for n, p in packs.items()
+            if match_measurements(p.card, fingerprint).verdict is not Verdict.ANOTHER_MACHINE
+        ]
+        machine = own[0] if own else machine  # a machine and its pack have one place, whatever the folder is called
         widths[machine] = VECTOR_BITS.get(str(fingerprint.get("isa")), 0)
         for name, pack in packs.items():
             if match_measurements(pack.card, fingerprint).verdict is not Verdict.ANOTHER_MACHINE:

@@ -5,7 +5,8 @@
 
 1. Three servers have measured models and a campaign, or the first minutes of one, in `data`: an Ice Lake, a Zen 4 and a
    Zen 3 core. Each is the new machine once; the packs of the others, mixed where there are two, are the prior
-   (`nnmeter.lab.training.continued`).
+   (`nnmeter.lab.training.continued`). The pack of the Zen 3 core, which was made later, is the prior of none: these are
+   figures of a machine without a pack.
 2. The first networks of the new machine's campaign are trained on; its models of `data/zoo` are scored, none of which
    was trained on, at the kernels that were measured, in the state of the machine that the campaign is of. `--each`
    starts from single packs as well, `--from-nothing` from none, which takes ten times as long.
@@ -136,7 +137,7 @@ def score(predictor: KernelPredictor, models: Sequence[Measurement], narrowed: b
     """What a predictor says of models; its intervals are `narrowed` already where it had a prior."""
     model = predictor.intervals
     if narrowed:
-        model = replace(model, multipliers={c: m / ratios()[c] for c, m in model.multipliers.items()})
+        model = replace(model, multipliers={c: m / ratios()[c] for c, m in model.multipliers.items()}, states={})
     errors: list[float] = []
     halves: dict[float, list[float]] = {c: [] for c in model.multipliers}
     for measured in models:

@@ -12,19 +12,22 @@ Rules:
    in one direction in the worst case: `u = sum over kernels (share x unsampled sigma)`, where that of a kernel priced
    by the fallback, or of a code path that was not sampled, is all of its sigma, and that of one beyond the sampled
    sizes grows with the distance. So an interval is the wider, the larger the share of what was not sampled.
-3. The interval of confidence `c` is `predicted x exp(-+ sqrt((multiplier x s)^2 + (z u)^2 + shift^2))`, `z` being the
-   quantile of the normal distribution, `shift` what a network that is unlike the training networks adds
-   (`nnmeter.predictor.shift`); its upper end is at least the
-   prediction with all kernels at their worst, where data decide how much is computed.
+3. The interval of confidence `c` is `predicted x exp(-+ sqrt((multiplier x s)^2 + (z u)^2 + shift^2 + (z m)^2))`, `z`
+   being the quantile of the normal distribution, `shift` what a network that is unlike the training networks adds
+   (`nnmeter.predictor.shift`), `m` the state of the machine (rule 6); its upper end is at least the prediction with all
+   kernels at their worst, where data decide how much is computed.
 4. The score of a network that intervals are fitted to is `sqrt(log(measured / predicted)^2 - (z u)^2) / s`. The
    `ceil((n + 1) c) / n` quantile is the multiplier of confidence `c` (Vovk et al. 2005; Lei et al. 2018).
 5. `base` and `jitter_ms` are those, of a fixed grid, that give those networks the narrowest median interval.
+6. A pack of one session knows one state of its machine. What kernels of a family take longer or shorter in another
+   session, beyond what the reference kernel tells, has the standard deviation `states[family]`, and that of other
+   families `states[""]`. Families move together in the worst case: `m = sum over kernels (share x states)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from math import ceil, exp, hypot, inf, sqrt
 from typing import Any
@@ -40,6 +43,7 @@ CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
 _NORMAL = {0.5: 0.67449, 0.8: 1.28155, 0.9: 1.64485, 0.95: 1.95996}
 _LEAST_MULTIPLIER = 0.01
 _WIDEST = 5.0  # half a log interval: a factor of 148 either way, which says that nothing is known
+_LARGEST_STATE = 10.0
 _BASES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
 _JITTERS_MS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
@@ -48,7 +52,8 @@ _JITTERS_MS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 class IntervalModel:
     """Multipliers of the spread by confidence (rule 4), base and jitter of the spread (rule 1).
 
-    `shift` is what unlike networks add (rule 3); None in a pack whose training does not tell.
+    `shift` is what unlike networks add (rule 3); None in a pack whose training does not tell. `states` is how far
+    families of kernels move between sessions (rule 6); empty in a pack whose training had several, or does not tell.
     """
 
     base: float
@@ -56,12 +61,14 @@ class IntervalModel:
     networks: int
     jitter_ms: float = 0.0
     shift: Shift | None = None
+    states: Mapping[str, float] = field(default_factory=dict)
 
     def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
         """Low and high end around a total; KeyError if there is no multiplier of the confidence."""
         sampled = self.multipliers[confidence] * log_spread(prices, self.base, self.jitter_ms)
         shift = 0.0 if self.shift is None else self.shift.half_width(prices, confidence)
-        half = min(hypot(sampled, normal_quantile(confidence) * unsampled_spread(prices), shift), _WIDEST)
+        z = normal_quantile(confidence)
+        half = min(hypot(sampled, z * unsampled_spread(prices), shift, z * state_spread(prices, self.states)), _WIDEST)
         worst_ms = latency_ms + sum(max(p.worst_ms - p.latency_ms, 0.0) for p in prices)
         return latency_ms * exp(-half), max(latency_ms * exp(half), worst_ms)
 
@@ -75,6 +82,8 @@ class IntervalModel:
         }
         if self.shift is not None:
             found["shift"] = self.shift.to_dict()
+        if self.states:
+            found["states"] = dict(self.states)
         return found
 
     @classmethod
@@ -90,6 +99,10 @@ class IntervalModel:
             count(member(data, "networks"), "networks of the intervals"),
             number(member(data, "jitter_ms"), "jitter of the intervals", 0.0, inf),
             Shift.from_dict(mapping(data["shift"], "shift"), tuple(multipliers)) if "shift" in data else None,
+            {
+                family: number(value, f"state of '{family}'", 0.0, _LARGEST_STATE)
+                for family, value in mapping(data.get("states", {}), "states").items()
+            },
         )
 
 
@@ -133,6 +146,15 @@ def unsampled_spread(prices: Sequence[KernelPrice]) -> float:
     """What was not sampled adds to the log error (rule 2)."""
     total = sum(p.latency_ms for p in prices) or 1.0
     return sum(p.latency_ms * p.unsampled_sigma for p in prices) / total
+
+
+def state_spread(prices: Sequence[KernelPrice], states: Mapping[str, float]) -> float:
+    """What another state of the machine may add to the log error (rule 6)."""
+    if not states:
+        return 0.0
+    other = states.get("", 0.0)
+    total = sum(p.latency_ms for p in prices) or 1.0
+    return sum(p.latency_ms * states.get(p.kind.family, other) for p in prices) / total
 
 
 def fit_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[KernelPrice]]) -> IntervalModel:

@@ -115,12 +115,18 @@ def _checked(content: Mapping[str, Any]) -> Mapping[str, Any]:
             + ("upgrade nnmeter" if isinstance(version, int) and version > SCHEMA_VERSION else "train the pack anew")
         )
     stored = mapping(member(content, "features"), "features")
-    changed = sorted(f for f, names in stored.items() if f not in FEATURE_NAMES or names != list(FEATURE_NAMES[f]))
+    changed = sorted(f for f, names in stored.items() if not _are_known(f, names))
     if changed or member(content, "common_features") != list(COMMON_NAMES):
         raise DeviceError(
             f"the predictor was trained on other features ({', '.join(changed)[:200] or 'common'}); train it anew"
         )
     return upgraded(content, int(version))
+
+
+def _are_known(family: str, names: Any) -> bool:
+    """Whether a family has these features or began with them: those that it gained since, a pack's trees do not see."""
+    known = list(FEATURE_NAMES.get(family, ()))
+    return isinstance(names, list) and len(names) >= len(COMMON_NAMES) and known[: len(names)] == names
 
 
 def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nnmeter.errors import DeviceError
 from nnmeter.kernels.anchor import Kind
 from nnmeter.predictor.baselines import Baselines, fit_baselines
-from nnmeter.predictor.intervals import IntervalModel, fit_intervals, log_spread
+from nnmeter.predictor.intervals import IntervalModel, fit_intervals, log_spread, state_spread
 from nnmeter.predictor.price import KernelPrice
 
 
@@ -80,3 +81,22 @@ def test_a_baseline_has_no_negative_coefficient() -> None:
     totals = np.array([[1e9, 1e6, 10.0, 1.0], [2e9, 9e6, 10.0, 2.0], [3e9, 1e6, 12.0, 3.0], [4e9, 8e6, 90.0, 4.0]])
     wall = np.array([20.0, 30.0, 61.0, 70.0])
     assert min(fit_baselines(totals, wall).flops_and_bytes) >= 0
+
+
+def test_another_state_of_the_machine_moves_families_by_their_share_of_the_time() -> None:
+    plain = IntervalModel(0.03, {0.9: 2.0}, 100)
+    model = replace(plain, states={"transpose": 0.2, "": 0.05})
+    kernels = [_price(3.0, 0.0), _price(1.0, 0.0, "transpose:Transpose|float32")]
+    assert state_spread(kernels, model.states) == pytest.approx(0.75 * 0.05 + 0.25 * 0.2)
+    low, high = model.interval_ms(4.0, kernels, 0.9)
+    assert np.log(high / 4.0) == pytest.approx(np.hypot(2.0 * 0.03, 1.64485 * 0.0875))
+    assert 4.0 / low == pytest.approx(high / 4.0)
+    assert plain.interval_ms(4.0, kernels, 0.9)[1] < high
+    assert IntervalModel.from_dict(model.to_dict()) == model
+    assert "states" not in plain.to_dict()
+
+
+@pytest.mark.parametrize("states", [{"transpose": -0.1}, {"": "wide"}, {"": 1e9}, [0.1]])
+def test_a_damaged_state_is_refused(states: object) -> None:
+    with pytest.raises(DeviceError, match="state"):
+        IntervalModel.from_dict(IntervalModel(0.02, {0.9: 1.7}, 100).to_dict() | {"states": states})

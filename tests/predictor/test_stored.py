@@ -85,3 +85,18 @@ def test_families_of_one_operator_stay_apart(tmp_path: Path) -> None:
 def test_an_older_predictor_that_contradicts_itself_is_refused(tmp_path: Path, change: Any, words: str) -> None:
     with pytest.raises(DeviceError, match=words):
         read_predictor_of(older(tmp_path, 2, change))
+
+
+def test_a_pack_of_fewer_features_is_read_and_one_of_others_is_refused(tmp_path: Path) -> None:
+    write_predictor(make_small_predictor(), tmp_path)
+    path = tmp_path / "predictor.json"
+    document = json.loads(path.read_text())
+    names = document["features"]["matmul"]
+    document["features"]["matmul"] = names[:-4]
+    path.write_text(json.dumps(document))
+    assert read_predictor_of(tmp_path).vocabulary == make_small_predictor().vocabulary
+    for others in ([*names, "strange"], names[::-1], [], "anchor", 7):
+        document["features"]["matmul"] = others
+        path.write_text(json.dumps(document))
+        with pytest.raises(DeviceError, match="trained on other features"):
+            read_predictor_of(tmp_path)

@@ -9,7 +9,8 @@ from nnmeter.kernels.kernel import KernelSignature
 
 MATMUL_NAMES = (
     "log_batch_of_matrices", "log_m", "log_n", "log_k", "m", "n_mod_16", "k_mod_16", "m_mod_12", "transposed_a",
-    "transposed_b", "constant_b", "log_b_bytes", "log_a_bytes", "batched_b", "transposed_batch",
+    "transposed_b", "constant_b", "log_b_bytes", "log_a_bytes", "batched_b", "transposed_batch", "log_free_a",
+    "log_free_b", "log_summed", "turned",
 )  # fmt: skip
 
 
@@ -43,7 +44,37 @@ def matmul(s: KernelSignature) -> list[float]:
         log_size(product(a) * 4),
         float(batched_b),
         float(batch_transposed),
+        *_contraction(s),
     ]
+
+
+def _contraction(s: KernelSignature) -> tuple[float, float, float, float]:
+    """Of Einsum what is free in one operand alone, and what is summed over; and operands with summed axes not last.
+
+    Runtimes turn such operands first. -1 for all other operators, whose sizes the features before these have.
+    """
+    left, right, result = _terms(s)
+    if not (left and right):
+        return -1.0, -1.0, -1.0, -1.0
+    lengths = {**dict(zip(left, shape_of(s, 0), strict=False)), **dict(zip(right, shape_of(s, 1), strict=False))}
+    free = [
+        product([lengths[c] for c in own if c in result and c not in other])
+        for own, other in ((left, right), (right, left))
+    ]
+    summed = [c for c in lengths if c not in result]
+    turned = sum(not own.endswith("".join(c for c in own if c in summed)) for own in (left, right))
+    return log_size(free[0]), log_size(free[1]), log_size(product([lengths[c] for c in summed])), float(turned)
+
+
+def _terms(s: KernelSignature) -> tuple[str, str, str]:
+    """The subscripts of an Einsum of two operands and of its result; empty for anything else."""
+    equation = s.attribute("equation", "") if s.op_type == "Einsum" else ""
+    operands, _, result = str(equation).replace(" ", "").partition("->")
+    terms = operands.split(",")
+    shapes = [shape_of(s, i) for i in range(2)]
+    if len(terms) != 2 or not result or any(len(t) != len(x) for t, x in zip(terms, shapes, strict=True)):
+        return "", "", ""
+    return terms[0], terms[1], result
 
 
 BLOCKWISE_NAMES = (
@@ -101,7 +132,7 @@ def attention(s: KernelSignature) -> list[float]:
 
 
 FAMILIES = (
-    Family("matmul", MATMUL_NAMES, matmul, frozenset({"transA", "transB", "transBatchA", "transBatchB"})),
+    Family("matmul", MATMUL_NAMES, matmul, frozenset({"transA", "transB", "transBatchA", "transBatchB", "equation"})),
     Family(
         "blockwise_matmul",
         BLOCKWISE_NAMES,

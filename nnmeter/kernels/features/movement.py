@@ -65,7 +65,10 @@ def transpose_path(x: Sequence[int], perm: Sequence[int]) -> int:
     return 2 if perm[-1] == len(perm) - 1 and x[-1] != 1 else 3
 
 
-MOVEMENT_NAMES = ("log_chunk_bytes", "log_chunks", "axis_from_end", "log_first_chunk", "log_last", "log_table_bytes")
+MOVEMENT_NAMES = (
+    "log_chunk_bytes", "log_chunks", "axis_from_end", "log_first_chunk", "log_last", "log_table_bytes",
+    "log_second_elements", "log_steps", "moves_last",
+)  # fmt: skip
 
 
 def movement(s: KernelSignature) -> list[float]:
@@ -92,10 +95,13 @@ def movement(s: KernelSignature) -> list[float]:
         log_size(product(x[axis:]) * item if len(x) > axis else 1),
         log_size(y[-1] if y else 1),
         log_size(product(x) * item),
+        log_size(product(shape_of(s, 1))),
+        log_size(max(s.attribute("strides", ()) or (0,))),
+        float(bool(x) and bool(y) and x[-1] != y[-1]),
     ]
 
 
 FAMILIES = (
     Family("transpose", TRANSPOSE_NAMES, transpose, frozenset({"perm", "channels_last"})),
-    Family("movement", MOVEMENT_NAMES, movement, frozenset({"axis"})),
+    Family("movement", MOVEMENT_NAMES, movement, frozenset({"axis", "strides"})),
 )

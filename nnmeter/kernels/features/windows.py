@@ -32,7 +32,9 @@ def pooling(s: KernelSignature) -> list[float]:
     ]
 
 
-RESIZE_NAMES = ("mode", "log_scale", "log_channels", "log_out_width", "coordinate")
+RESIZE_NAMES = (
+    "mode", "log_scale", "log_channels", "log_out_width", "coordinate", "antialias", "resized_axes", "exclude_outside",
+)  # fmt: skip
 _RESIZE_MODES = {"nearest": 0.0, "linear": 1.0, "bilinear": 1.0, "cubic": 2.0, "bicubic": 2.0}
 _COORDINATES = {"asymmetric": 0.0, "half_pixel": 1.0, "pytorch_half_pixel": 2.0, "align_corners": 3.0}
 
@@ -46,6 +48,9 @@ def resize(s: KernelSignature) -> list[float]:
         log_size(at(x, 1, 1)),
         log_size(y[-1] if y else 1),
         _COORDINATES.get(s.attribute("coordinate_transformation_mode", "half_pixel"), -1.0),
+        float(s.attribute("antialias", 0)),
+        float(sum(a != b for a, b in zip(x, y, strict=False))),
+        float(s.attribute("exclude_outside", 0)),
     ]
 
 
@@ -54,5 +59,8 @@ FAMILIES = (
         "pooling", POOLING_NAMES, pooling,
         frozenset({"kernel_shape", "strides", "pads", "count_include_pad", "channels_last"}),
     ),
-    Family("resize", RESIZE_NAMES, resize, frozenset({"mode", "coordinate_transformation_mode"})),
+    Family(
+        "resize", RESIZE_NAMES, resize,
+        frozenset({"mode", "coordinate_transformation_mode", "antialias", "exclude_outside"}),
+    ),
 )  # fmt: skip

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 PROBES = 250  # rule 1: about what fits two minutes; beyond, what has not been sampled at all tells more
 BLOCK_NETWORKS, BLOCK_SECONDS = 100, 20.0
 WARM_UP_RUNS, WARM_UP_MS = (2, 8), 30.0  # rule 2
-PROFILED_SECONDS, PROFILED_RUNS = 0.15, (5, 12)
-TIMED_SECONDS, TIMED_RUNS = 0.10, (5, 15)
+PROFILED_SECONDS, PROFILED_RUNS = 0.10, (5, 10)
+TIMED_SECONDS, TIMED_RUNS = 0.06, (4, 12)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,10 @@ of what is rare, and more of them are short. Rules:
 2. Multipliers of what was fitted to random networks are multiplied by it. The part of an interval that was not sampled
    stays as it is.
 3. A wider confidence is never a narrower interval.
+4. A short campaign is one session, and knows one state of its machine. `machine_states.json` says how far families of
+   kernels moved between sessions of one server, hours apart, beyond what the reference kernel told
+   (`nnmeter.predictor.intervals`, rule 6): the root mean square over all pairs of sessions.
+   `benchmarks/machine_state.py --sessions --save` makes it from networks that all of them measured.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from pathlib import Path
 from nnmeter.predictor.intervals import IntervalModel
 
 RATIO_FILE = Path(__file__).with_name("real_networks.json")
+STATE_FILE = Path(__file__).with_name("machine_states.json")
 
 
 @lru_cache(maxsize=1)
@@ -32,11 +37,18 @@ def ratios() -> Mapping[float, float]:
     return {float(confidence): float(ratio) for confidence, ratio in document["ratio"].items()}
 
 
+@lru_cache(maxsize=1)
+def states() -> Mapping[str, float]:
+    """How far kernels of each family move between sessions, "" for other families (rule 4)."""
+    document = json.loads(STATE_FILE.read_text(encoding="utf-8"))
+    return {str(family): float(spread) for family, spread in document["states"].items()}
+
+
 def for_real_networks(intervals: IntervalModel) -> IntervalModel:
-    """Intervals that were fitted to random networks, for those that people use (rules 2 and 3)."""
+    """Intervals that were fitted to random networks of a session, for those that people use at any time (rules 2-4)."""
     multipliers: dict[float, float] = {}
     least = 0.0
     for confidence in sorted(intervals.multipliers):
         least = max(least, intervals.multipliers[confidence] * ratios()[confidence])
         multipliers[confidence] = least
-    return replace(intervals, multipliers=multipliers)
+    return replace(intervals, multipliers=multipliers, states=states())

@@ -146,3 +146,10 @@ def test_intervals_of_setup_hold_what_they_promise_on_machines_left_out() -> Non
     held = [row["held"]["0.9"] for row in document["left_out"]]
     assert len(held) >= 3
     assert 85.0 <= np.mean(held) <= 95.0
+
+
+def test_a_pack_of_one_session_knows_that_there_are_others(prior: KernelPredictor, few: list[Measurement]) -> None:
+    states = fit_predictor(few, prior=prior)[0].intervals.states
+    assert states == json.loads(real_networks.STATE_FILE.read_text())["states"]
+    assert 0.0 < states["convolution"] < states["transpose"]  # what moves memory moves with its other guests
+    assert not prior.intervals.states

@@ -22,8 +22,10 @@ from nnmeter.lab.campaign.recipes import (
     dense,
     dynamic,
     extremes,
+    fourier,
     generation,
     half,
+    head_forms,
     hybrid,
     language,
     large,
@@ -32,6 +34,7 @@ from nnmeter.lab.campaign.recipes import (
     pyramid,
     quantized,
     reading,
+    relative,
     sizes,
     speech,
     sweeps,
@@ -100,6 +103,14 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "detector": (reading.detector, 4),
     "speech": (speech.speech, 6),
     "cached_decoder": (generation.cached_decoder, 4),
+    "fourier_mixing": (fourier.fourier_mixing, 0.8),
+    "mixed_heads": (head_forms.mixed_heads, 1),
+    "pooled_heads": (head_forms.pooled_heads, 1.2),
+    "convolved_heads": (head_forms.convolved_heads, 1),
+    "two_scales": (head_forms.two_scales, 1.2),
+    "relative_positions": (relative.relative_positions, 1.8),
+    "dynamic_windows": (relative.dynamic_windows, 0.8),
+    "outlook": (relative.outlook, 0.7),
 }
 _WIDE_SHARES = {"plain": 0.3, "perceptron": 0.3, "encoder": 0.06, "decoder": 0.1, "gated_decoder": 0.06}
 _WIDE_BYTES = (150_000_000, 460_000_000)

@@ -126,9 +126,9 @@ def scatter(s: Source) -> None:
         s.b.node("ScatterElements", inputs, shape, flops=4.0 * x.elements, axis=axis, reduction=reduction)
         return
     depth = s.rng.randint(1, len(shape))
-    count = s.rng.choice((1, 8, 64))
+    count = s.rng.choice((1, 8, 64, 64, 1000, math.prod(shape[:depth])))
     updates = (count, *shape[depth:])
-    if math.prod(updates) > 1 << 19:
+    if math.prod(updates) > 1 << 19 or count * depth > 1 << 19:
         return
     inputs = [x, s.indices((count, depth), min(shape[:depth]), constant=0.8), s.tensor(updates)]
     s.b.node("ScatterND", inputs, shape, flops=2.0 * x.elements, reduction=reduction)

@@ -13,7 +13,10 @@ _MOST_FLOPS = 2.5e8
 _EQUATIONS = (
     ("bhqd,bhkd->bhqk", 6), ("bhqk,bhkd->bhqd", 6), ("bqhd,bkhd->bhqk", 5), ("bhqk,bkhd->bqhd", 5), ("bid,bjd->bij", 4),
     ("bij,bjd->bid", 4), ("bqd,de->bqe", 4), ("ij,jk->ik", 2), ("bqhd,rhd->bhqr", 3), ("bchw,bkc->bkhw", 3),
-    ("nctv,vw->nctw", 3), ("bn,bm->bnm", 1), ("i,j->ij", 2), ("bqhd,hde->bqe", 2),
+    ("nctv,vw->nctw", 3), ("bn,bm->bnm", 1), ("i,j->ij", 2), ("bqhd,hde->bqe", 2), ("ibhd,jbhd->bhij", 3),
+    ("bhij,jbhd->ibhd", 2), ("ibe,ehd->ibhd", 3), ("ibhd,ehd->ibe", 3), ("bijhd,ikd->bijhk", 2),
+    ("bijhd,jkd->bijhk", 2), ("bhid,bhde->bhie", 2), ("bhid,bhie->bhde", 2), ("bijc,cd->bijd", 1.5),
+    ("bcij,cd->bdij", 1.5),
 )  # fmt: skip
 
 
