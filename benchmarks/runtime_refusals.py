@@ -1,9 +1,15 @@
-"""Asks ONNX Runtime's CPU provider which element types it has no kernel for, operator by operator.
+"""Asks runtimes what they do not run, operator by operator.
 
     python benchmarks/runtime_refusals.py > nnmeter/devices/refused/onnxruntime_cpu.json
+    python benchmarks/runtime_refusals.py --runtime openvino > nnmeter/devices/refused/openvino_cpu.json
+
+Of ONNX Runtime's CPU provider: which element types it has no kernel for.
 
 For each operator of ai.onnx and each element type that the standard allows its first input, a model of one node is
 made; a type is refused where a session says that it found no implementation. Models that fail otherwise say nothing.
+
+Of OpenVINO: which operators it has no translator for. It is given the models of one node of ONNX's suite
+(`onnx_suite.py`); an operator is refused where it converts none of them.
 """
 
 from __future__ import annotations
@@ -86,9 +92,59 @@ def _no_kernel(schema: defs.OpSchema, names: list[str], allowed: dict[str, set[s
     return False
 
 
+_OPENVINO_FORMS: list[dict[str, Any]] = [
+    {"operators": ["Dropout"], "where": {"training": 1}, "why": "training mode is not supported"},
+    {"operators": ["Pad"], "where": {"mode": "wrap"}, "why": "the padding mode wrap is not supported"},
+    {"operators": ["Resize"], "where": {"coordinate_transformation_mode": "half_pixel_symmetric"},
+     "why": "coordinates of half_pixel_symmetric are not supported"},
+]  # fmt: skip
+
+
+def not_translated() -> list[str]:
+    """Operators of ai.onnx of which OpenVINO converts no model of ONNX's suite."""
+    import openvino
+    from onnx_suite import cases
+
+    core = openvino.Core()
+    converted: dict[str, bool] = {}
+    for case in cases(("node",)):
+        nodes = case.model.graph.node
+        if len(nodes) == 1 and not nodes[0].domain and nodes[0].op_type not in _SKIPPED:
+            op_type = nodes[0].op_type
+            if not converted.get(op_type):
+                converted[op_type] = _reads(core, case.model)
+    return sorted(op_type for op_type, read in converted.items() if not read)
+
+
+def _reads(core: Any, model: onnx.ModelProto) -> bool:
+    try:
+        core.read_model(model.SerializeToString())
+    except RuntimeError:
+        return False
+    return True
+
+
+def _print_openvino() -> None:
+    from importlib.metadata import version
+
+    table = {
+        "runtime": "openvino",
+        "version": ".".join(version("openvino").split(".")[:2]),
+        "source": "read_model on the models of ONNX's suite (benchmarks/runtime_refusals.py)",
+        "element_types": {},
+        "operators": dict.fromkeys(not_translated(), "OpenVINO has no translator for it"),
+        "forms": _OPENVINO_FORMS,
+    }
+    click.echo(json.dumps(table, indent=1))
+
+
 @click.command()
-def main() -> None:
+@click.option("--runtime", type=click.Choice(["onnxruntime", "openvino"]), default="onnxruntime", show_default=True)
+def main(runtime: str) -> None:
     """Print the table."""
+    if runtime == "openvino":
+        _print_openvino()
+        return
     onnxruntime.set_default_logger_severity(4)
     latest = {s.name for s in defs.get_all_schemas() if s.domain == ""}
     table = {op: types for op in sorted(latest - _SKIPPED) if (types := _safely(op))}

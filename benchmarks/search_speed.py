@@ -1,20 +1,21 @@
 """How many candidates of a search are predicted in a second, beside what reading them takes.
 
-    python benchmarks/search_speed.py [--device ID_OR_PATH] [--candidates 600] [--nodes 80] [--nn-meter PYTHON]
+    python benchmarks/search_speed.py [--device ID_OR_PATH] [--seen 3000] [--candidates 600] [--nodes 80]
+        [--space NAME] [--nn-meter PYTHON]
 
 Candidates are networks of the spaces of `benchmarks/search_spaces.py`. From each space random ones with about as many
 operators as `--nodes` says are drawn (or the nearest that it has); none is seen twice. All ways take turns over batches
 of the same candidates, in one process and thread:
 
 1. `onnx.load` of bytes and `onnx.shape_inference.infer_shapes`.
-2. `LatencyPredictor.predict` of bytes, of a `ModelProto`, and of a file; the predictor has seen as many other
+2. `LatencyPredictor.predict` of bytes, of a `ModelProto`, and of a file; the predictor has seen `--seen` other
    candidates of the space before.
 3. The same of bytes whose tensors and operators are all named otherwise, as an exporter that numbers them does.
 4. The same of bytes with nothing remembered: a new process's first candidate, without the time to load the pack.
 5. With `--nn-meter`, the interpreter of an environment with nn-meter 2.0 and onnx-simplifier: its own reading, shape
    inference and kernel detection, without prediction.
 
-The rate is that of the median batch.
+The rate is that of the median batch, by seconds of the processor, so that it is that of one core.
 """
 
 from __future__ import annotations
@@ -45,15 +46,17 @@ _FORGOTTEN = 25  # candidates of way 4, which is slow
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--device", help="device pack; default: the nearest")
-    parser.add_argument("--candidates", type=int, default=600, help="of each space")
+    parser.add_argument("--seen", type=int, default=3000, help="candidates of each space that were predicted before")
+    parser.add_argument("--candidates", type=int, default=600, help="of each space that are measured")
+    parser.add_argument("--space", choices=list(SPACES), action="append", help="default: all")
     parser.add_argument("--nodes", type=int, default=80, help="operators of a candidate, about")
     parser.add_argument("--nn-meter", help="interpreter of an environment with nn-meter 2.0")
     options = parser.parse_args()
     pack = load_pack(options.device or nearest_device()[0].path)
-    for name in SPACES:
+    for name in options.space or SPACES:
         predictor = LatencyPredictor(pack)
-        models = draw(name, 2 * options.candidates, options.nodes)
-        seen, fresh = models[: options.candidates], models[options.candidates :]
+        models = draw(name, options.seen + options.candidates, options.nodes)
+        seen, fresh = models[: options.seen], models[options.seen :]
         count = statistics.mean(len(model.graph.node) for model in fresh)
         print(f"{name}: {len(fresh)} candidates of {count:.0f} operators")
         for model in seen:
@@ -72,13 +75,12 @@ def draw(name: str, count: int, nodes: int) -> list[onnx.ModelProto]:
     options, build = SPACES[name]
     space = Space(options)
     random = np.random.default_rng(0)
-    rows = np.unique(space.sample(8 * count, random), axis=0)
+    rows = space.sample(2 * count, random)
     depths = [at for at, choice in enumerate(space.names) if choice.startswith("depth")]
-    rows[: 4 * count, depths] = 0  # half of them as shallow as the space has them
-    rows = np.unique(rows, axis=0)
-    lengths = np.array([len(build(space.candidate(row)).graph.node) for row in rows])
-    nearest = rows[np.argsort(np.abs(lengths - nodes), kind="stable")[:count]]
-    return [build(space.candidate(row)) for row in random.permutation(nearest)]
+    rows[: count + count // 2, depths] = 0  # most of them as shallow as the space has them
+    models = [build(space.candidate(row)) for row in np.unique(rows, axis=0)]
+    models.sort(key=lambda model: abs(len(model.graph.node) - nodes))
+    return [models[at] for at in random.permutation(count)]
 
 
 def rates(predictor: LatencyPredictor, models: list[onnx.ModelProto], directory: Path) -> dict[str, float]:
@@ -106,17 +108,17 @@ def rates(predictor: LatencyPredictor, models: list[onnx.ModelProto], directory:
             if len(batch) < _BATCH:
                 continue
             gc.collect()
-            start = time.perf_counter()
+            start = time.process_time()
             for item in batch:
                 call(item)
-            times[way].append((time.perf_counter() - start) / len(batch))
+            times[way].append((time.process_time() - start) / len(batch))
     found = {way: 1.0 / statistics.median(taken) for way, taken in times.items()}
     taken = []
     for content in data[:_FORGOTTEN]:
         forget(predictor)
-        start = time.perf_counter()
+        start = time.process_time()
         predictor.predict(content)
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     found["predict, bytes, nothing remembered"] = 1.0 / statistics.median(taken)
     return found
 
@@ -145,9 +147,9 @@ def with_other_names(model: onnx.ModelProto, number: int) -> onnx.ModelProto:
 
 def forget(predictor: LatencyPredictor) -> None:
     """Empty everything that is remembered from candidate to candidate."""
-    from predict_speed import forget_prices
+    from predict_speed import forget_all
 
-    forget_prices(predictor.pack.predictor)
+    forget_all(predictor.pack)
     gc.collect()
 
 

@@ -10,6 +10,7 @@ from nnmeter.api import detect_kernels as detect_kernels
 from nnmeter.api import load_model as load_model
 from nnmeter.api import predict as predict
 from nnmeter.api import predict_memory as predict_memory
+from nnmeter.api import predict_sparsity as predict_sparsity
 from nnmeter.api import read_model as read_model
 from nnmeter.api import sweep as sweep
 from nnmeter.api import what_if as what_if
@@ -36,10 +37,11 @@ from nnmeter.prediction.frames import predictions_to_pandas as predictions_to_pa
 from nnmeter.prediction.groups import KernelGroup as KernelGroup
 from nnmeter.prediction.interval import Coverage as Coverage
 from nnmeter.prediction.interval import Interval as Interval
+from nnmeter.prediction.many import predict_many as predict_many
 from nnmeter.prediction.predict import LatencyPredictor as LatencyPredictor
 from nnmeter.prediction.predict import load_predictor as load_predictor
-from nnmeter.prediction.predict import predict_many as predict_many
 from nnmeter.prediction.prediction import Prediction as Prediction
+from nnmeter.sparsity.sparsity import SparsityPrediction as SparsityPrediction
 from nnmeter.transforms import TransformError as TransformError
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "NnmeterError",
     "Note",
     "Prediction",
+    "SparsityPrediction",
     "Sweep",
     "TransformError",
     "UnboundModel",
@@ -77,6 +80,7 @@ __all__ = [
     "predict",
     "predict_many",
     "predict_memory",
+    "predict_sparsity",
     "predictions_to_pandas",
     "profile",
     "read_measurements",

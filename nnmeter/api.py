@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nnmeter.memory.memory import MemoryPrediction
     from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.prediction.prediction import Prediction
+    from nnmeter.sparsity.sparsity import SparsityPrediction
     from nnmeter.transforms import Transform
 
 
@@ -36,13 +37,16 @@ def predict(
     strict: bool = False,
     confidence: float = 0.9,
     name: str | None = None,
+    example_inputs: Any = None,
+    example_kwargs: Mapping[str, Any] | None = None,
 ) -> Prediction:
     """Predict how long a model takes on a device.
 
     It reads the device's pack each time; for many models take `load_predictor` once, or `predict_many`.
 
     Args:
-        model: path, bytes, binary file object, `onnx.ModelProto`, `UnboundModel` or `Graph`.
+        model: path, bytes, binary file object, `onnx.ModelProto`, `UnboundModel` or `Graph`; or, of torch, a module, a
+            `torch.export.ExportedProgram`, a `torch.onnx.ONNXProgram` or an `onnx_ir.Model`.
         device: id or path of a device pack, the pack, or a predictor; the pack nearest to this machine if not given.
         dims: sizes of the dimensions that the model leaves free, by name.
         shapes: whole shapes of inputs, by input name.
@@ -53,6 +57,9 @@ def predict(
         strict: raise where a kernel is outside of the trained range, instead of guessing.
         confidence: of the interval: 0.5, 0.8, 0.9 or 0.95.
         name: what to call the model, in place of its path or of the name in its file.
+        example_inputs: what the model is called with: a tensor, a tuple of the positional arguments, or a mapping of
+            the keyword arguments. A module of torch needs them; of any other model they bind the free dimensions.
+        example_kwargs: keyword arguments beside them.
 
     Returns:
         The prediction: time and interval in milliseconds, and every kernel with its price.
@@ -62,8 +69,27 @@ def predict(
         DeviceError: the device is unknown, or its pack is damaged.
         CoverageError: `strict`, and a kernel is outside of the trained range.
     """
-    given = sizes.updated(dims, shapes, assume, values, trips)
-    return _predictor(device).predict(model, strict=strict, confidence=confidence, sizes=given, name=name)
+    predictor = _predictor(device)
+    model, bound = _called_with(model, example_inputs, example_kwargs, name)
+    given = sizes.updated({**bound, **(dims or {})}, shapes, assume, values, trips)
+    return predictor.predict(model, strict=strict, confidence=confidence, sizes=given, name=name)
+
+
+def _called_with(
+    model: Any, example_inputs: Any, example_kwargs: Mapping[str, Any] | None, name: str | None
+) -> tuple[Any, Mapping[str, int]]:
+    """The model, read where examples say something of it, and the sizes of free dimensions that they bind."""
+    from nnmeter.formats import read_model
+    from nnmeter.formats.examples import bind_examples, examples_of
+    from nnmeter.formats.torch_models import kind_of, own_examples
+
+    kind = kind_of(model)
+    examples = examples_of(example_inputs, example_kwargs) or own_examples(model, kind)
+    if examples is None and kind is None:
+        return model, {}
+    path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
+    unbound = read_model(model, name or path, examples)
+    return unbound, bind_examples(unbound, examples) if examples is not None and unbound.free_dimensions else {}
 
 
 def compare(
@@ -223,6 +249,38 @@ def predict_memory(
     return next(predict_memory_on(_predictor(device).pack, model, sizes, name))
 
 
+def predict_sparsity(
+    model: Any,
+    device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None = None,
+    *,
+    read_weights: bool = False,
+    zeros: Mapping[str, str] | None = None,
+    sizes: InputSizes = AS_DECLARED,
+    name: str | None = None,
+) -> SparsityPrediction:
+    """What the zeros of a model's weights bring on a device: what can be removed, and what is executed all the same.
+
+    Args:
+        model: path, bytes or `onnx.ModelProto`; what `predict` takes where weights are not read.
+        device: as in `predict`.
+        read_weights: read the weights, and count their zeros.
+        zeros: zeros to assume, by name of the layer (`*` for several): `0.8`, `2:4`, `4x4:0.8`, `channels:0.5`.
+        sizes: what the model leaves open, one size for each dimension.
+        name: what to call the model, in place of its path or of the name in its file.
+
+    Returns:
+        The prediction before and after, the kernels with their zeros, and the layers that lose channels.
+
+    Raises:
+        ModelError: the model or its weights cannot be read, or dimensions remain free.
+        NnmeterError: nothing says which weights are zero, or what says it is wrong.
+        DeviceError: the device is unknown, or its pack is damaged.
+    """
+    from nnmeter.sparsity.sparsity import predict_sparsity_on
+
+    return predict_sparsity_on([_predictor(device)], model, read_weights, zeros, sizes, name)[0]
+
+
 def _predictor(device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None) -> LatencyPredictor:
     from nnmeter.devices import DevicePack
     from nnmeter.prediction.predict import LatencyPredictor, load_predictor, predictor_of
@@ -263,19 +321,28 @@ def load_model(
     return bind_shapes(read_model(source, name), sizes.updated(dims, shapes, assume, values, trips))
 
 
-def read_model(source: Any, name: str | None = None) -> UnboundModel:
+def read_model(
+    source: Any,
+    name: str | None = None,
+    *,
+    example_inputs: Any = None,
+    example_kwargs: Mapping[str, Any] | None = None,
+) -> UnboundModel:
     """Read a model as its file states it, its dimensions possibly free; `load_model` and `predict` take the result.
 
     Args:
-        source: path, bytes, binary file object or `onnx.ModelProto`.
+        source: path, bytes, binary file object or `onnx.ModelProto`; or a model of torch, as `predict` takes it.
         name: what to call the model, in place of the stem of its path or of the name in its file.
+        example_inputs: what a module of torch is called with, as in `predict`.
+        example_kwargs: keyword arguments beside them.
 
     Raises:
         ModelError: it cannot be read as a model.
     """
     from nnmeter import formats
+    from nnmeter.formats.examples import examples_of
 
-    return formats.read_model(source, name)
+    return formats.read_model(source, name, examples_of(example_inputs, example_kwargs))
 
 
 def detect_kernels(

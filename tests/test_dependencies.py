@@ -21,7 +21,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 MODULES = {"scikit-learn": "sklearn"}
 
 # What the core imports behind a question: beside the model or result that the user already has in that package.
-OF_THE_USER = {"pandas", "torch"}
+OF_THE_USER = {"pandas", "torch", "onnx_ir", "onnxscript", "transformers"}
 
 
 def name_of(requirement: str) -> str:
@@ -84,6 +84,7 @@ def test_everything_that_is_declared_is_imported() -> None:
     beside = imports_in(REPOSITORY / "benchmarks")
     for name in ("lab", "openvino", "plot"):
         assert modules_of(EXTRAS[name]) <= set(PACKAGE), name
+    assert modules_of(EXTRAS["torch"]) <= set(PACKAGE)
     assert modules_of(EXTRAS["fuzz"]) <= set(beside)
     assert set(PACKAGE) >= CORE_MODULES
 

@@ -72,6 +72,7 @@ def test_the_wheel_holds_packs_rules_and_types_and_nothing_else(wheel: Path) -> 
     assert "nnmeter/py.typed" in names
     assert "nnmeter/fusion/rulesets/compiled/onnxruntime_cpu.json" in names
     assert "nnmeter/_networks/networks.json.xz" in names
+    assert "nnmeter/_public_networks/index.json.xz" in names
 
 
 def test_the_wheel_predicts_outside_of_the_checkout(environment: Path, tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ class Unavailable(Exception):
 
 _COMPUTED = ("arange", "linspace", "logspace", "tensor", "as_tensor", "scalar_tensor", "eye", "range")
 _EMPTY = frozenset(f for f in _device_constructors() if f.__name__ not in _COMPUTED)
+_FILLING = frozenset(
+    getattr(torch.Tensor, f"{name}_")
+    for name in "uniform normal clamp erfinv mul add sub div fill zero trunc_normal random clip".split()
+    if hasattr(torch.Tensor, f"{name}_")
+)
 
 
 class WithoutData(TorchFunctionMode):
@@ -39,6 +44,8 @@ class WithoutData(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in _FILLING and args[0].is_meta:
+            return args[0]
         if func in _EMPTY and kwargs.get("device") is None:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)

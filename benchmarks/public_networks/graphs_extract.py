@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnmeter.lab.importing.public_networks.stated_inputs import stated_inputs
+from nnmeter.lab.importing.public_networks.timm_names import architecture_of
 
 
 class Wanted(NamedTuple):
@@ -78,7 +79,12 @@ def wanted(tables: Path) -> list[Wanted]:
                     devices[name].add(row["device"])
                 else:
                     entry = row["framework_name"]
-                    entries[key][entry] += 1 + 1000 * (entry.split(".")[0] == name)
+                    own = architecture_of(entry, name)
+                    if own != name:
+                        key = own, key[1]
+                        rows[key] += 1
+                        calls.setdefault(own, f"timm.create_model('{own}')")
+                    entries[key][entry] += 1 + 1000 * (entry.split(".")[0] == key[0])
     for stated in stated_inputs():
         rows[stated.network, stated.input_shape[1:]] += 1
         devices[stated.network].add(stated.network)

@@ -518,20 +518,19 @@ def _pad(r: Recorder, a: Arguments, y: Any) -> None:
         before[-1 - position], after[-1 - position] = pads[2 * position], pads[2 * position + 1]
     if not any(pads):
         _same(r, a, y)
-    elif min(pads) < 0:
-        place = r.reference(x)
-        for axis, (left, right) in enumerate(zip(before, after, strict=True)):
-            if left or right:
-                if left > 0 or right > 0:
-                    raise ValueError("padding on one side and a cut on the other")
-                end = x.shape[axis] + right
-                place = r.node("Slice", [place, integers([-left]), integers([end]), integers([axis])])
-        r.note(y, place)
-    else:
+        return
+    place = r.reference(x)
+    for axis, (left, right) in enumerate(zip(before, after, strict=True)):
+        if left < 0 or right < 0:
+            start, end = max(-left, 0), x.shape[axis] + min(right, 0)
+            place = r.node("Slice", [place, integers([start]), integers([end]), integers([axis])])
+    added = [max(pad, 0) for pad in before + after]
+    if any(added):
         value = a.get("value")
         more = [r.reference(value, x)] if value else []
         mode = {"constant": None, "reflect": "reflect", "replicate": "edge"}[mode]
-        r.note(y, r.node("Pad", [r.reference(x), integers(before + after), *more], mode=mode))
+        place = r.node("Pad", [place, integers(added), *more], mode=mode)
+    r.note(y, place)
 
 
 def _resize(mode: str) -> Rule:

@@ -82,26 +82,29 @@ def write(lines: dict[str, list[dict[str, Any]]], refused: dict[str, str], outpu
                 index.setdefault(name, {})[stated] = [len(shards) - 1, len(shards[-1]), inputs]
             shards[-1].append(row)
     output.mkdir(parents=True, exist_ok=True)
-    for old in output.glob("*.xz"):
-        old.unlink()
     for number, rows in enumerate(shards):
         save(output / f"graphs-{number:02d}.jsonl.xz", "\n".join(rows))
     save(output / "index.json.xz", json.dumps({"networks": index, "refused": refused}, separators=(",", ":")))
+    for old in set(output.glob("graphs-*.xz")) - {output / f"graphs-{n:02d}.jsonl.xz" for n in range(len(shards))}:
+        old.unlink()
     whole = sum(path.stat().st_size for path in output.glob("*.xz"))
     pairs = sum(map(len, index.values()))
     print(f"{len(index)} networks, {pairs} sizes, {sum(map(len, shards))} lines, {len(shards)} files, {whole} bytes")
 
 
 def save(path: Path, content: str) -> None:
-    path.write_bytes(lzma.compress(content.encode(), preset=9 | lzma.PRESET_EXTREME))
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(lzma.compress(content.encode(), preset=9 | lzma.PRESET_EXTREME))
+    fresh.replace(path)
 
 
 def check(line: dict[str, Any], parameters: int | None) -> dict[str, int]:
     """Parameters and FLOPs of a network (rule 1)."""
-    one, four = (flops(bind_shapes(assemble(line, line["inputs"], batch))) for batch in (1, 4))
+    graph = bind_shapes(assemble(line, line["inputs"], 1))
+    one, four = flops(graph), flops(bind_shapes(assemble(line, line["inputs"], 4)))
     if not 3.5 * one <= four <= 4.001 * one:
         raise ValueError(f"{one} FLOPs at batch 1 and {four} at batch 4")
-    found = {"flops": one, "weights": weights(line)}
+    found = {"flops": one, "weights": weights(graph)}
     if parameters is not None:
         found["parameters"] = parameters
     return found
@@ -115,7 +118,6 @@ def flops(graph: Graph) -> int:
     )  # fmt: skip
 
 
-def weights(line: dict[str, Any]) -> int:
+def weights(graph: Graph) -> int:
     """Elements of all constants of floats."""
-    graph = bind_shapes(assemble(line, line["inputs"], 1))
     return sum(graph.types[name].elements for name in graph.initializers if graph.types[name].dtype == "float32")

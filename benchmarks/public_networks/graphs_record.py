@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nnmeter.lab.importing.public_networks.writing import Nodes, Place, Reference
 
 BATCH = 10007
+_SAME_SHAPE = frozenset("gelu silu hardswish sigmoid tanh mish relu softmax batch_norm layer_norm group_norm".split())
 _KINDS = {torch.bool: "m", torch.int64: "n", torch.int32: "n", torch.uint8: "n", torch.int16: "n"}
 
 
@@ -85,7 +86,8 @@ class Recorder(TorchDispatchMode):
             if result is NotImplemented:
                 raise ValueError(f"operator {func} has no rule and no decomposition")
             return result
-        result = func(*args, **kwargs)
+        # What PyTorch would find for these in many steps of Python.
+        result = torch.empty_like(args[0]) if name in _SAME_SHAPE else func(*args, **kwargs)
         rule(self, _bound(func, args, kwargs), result)
         return result
 

@@ -38,6 +38,7 @@ class Assembly:
         self.opset = opset
         self.stem = ""
         self._taken: set[str] = set()
+        self._numbers: dict[str, int] = {}
         self._nodes: list[Node] = []
         self.inputs: list[DeclaredType] = []
         self._constants: dict[str, TensorType] = {}
@@ -54,6 +55,12 @@ class Assembly:
         """Add a constant whose value does not matter and return its name."""
         name = self._fresh(f"weight_{len(self._constants)}")
         self._constants[name] = check_size(TensorType(dtype, tuple(shape)))
+        return name
+
+    def constant(self, value: np.ndarray[Any, Any], dtype: str) -> str:
+        """Add a constant whose value may matter and return its name."""
+        name = self.weight(value.shape, dtype)
+        self._values[name] = value
         return name
 
     def integers(self, values: Sequence[int]) -> str:
@@ -83,19 +90,23 @@ class Assembly:
         return self.add_all(op_type, inputs, attributes, 1)[0]
 
     def add_all(
-        self, op_type: str, inputs: Sequence[str], attributes: Mapping[str, Any] | None, count: int
+        self, op_type: str, inputs: Sequence[str], attributes: Mapping[str, Any] | None, count: int, domain: str = ""
     ) -> tuple[str, ...]:
         """Add an operator of `count` outputs and return what it writes."""
         name = self._fresh(self.stem or f"{op_type}_{len(self._nodes)}")
         outputs = (name,) if count == 1 else tuple([f"{name}:{position}" for position in range(count)])
-        self._nodes.append(Node(op_type, "", name, tuple(inputs), outputs, dict(attributes or {})))
+        self._nodes.append(Node(op_type, domain, name, tuple(inputs), outputs, dict(attributes or {})))
         return outputs
 
     def _fresh(self, name: str) -> str:
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
+        """A name that nothing has; the last number of each is kept, for a file may give one name to all it has."""
+        fresh, number = name, self._numbers.get(name, 1)
+        while fresh in self._taken:
+            number += 1
+            fresh = f"{name}_{number}"
+        self._numbers[name] = number
+        self._taken.add(fresh)
+        return fresh
 
     def finish(self, outputs: Sequence[str]) -> UnboundModel:
         """The model that returns these tensors; what they do not depend on is left out."""

@@ -2,7 +2,8 @@
 
 Rules:
 1. A tensor that an operator of ai.onnx writes, or that the graph is given, has the element type that the file declares
-   for it, if it declares one: a runtime refuses the model otherwise. Of operators of other domains nothing is said.
+   for it, if it declares one, and is a tensor or a sequence as it declares: a runtime refuses the model otherwise. Of
+   operators of other domains nothing is said.
 2. A declared shape that contradicts the operators is a warning: ONNX Runtime takes the operators' word, ONNX's checker
    refuses the model. Sizes that are free, or that data decide, contradict nothing. Nested graphs are not looked at, for
    a loop runs them with several shapes.
@@ -18,6 +19,11 @@ from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import DeclaredType
 from nnmeter.operators.shape_rules.common import Context, show
+
+# Containers of which nothing is said: types that are kept here as those of what is in them.
+_LOOSE = frozenset({"optional", "sparse"})
+
+_WORDS = {"tensor": "a tensor", "sequence": "a sequence", "map": "a map", "opaque": "an opaque value"}
 
 
 def check_declared(
@@ -37,15 +43,27 @@ def check_declared(
     """
     types, sequences = context.types, context.sequences
     strange: list[tuple[str, DeclaredType, TensorType]] = []
+    other: list[tuple[str, str, str]] = []
     for name, told in declared.items():
         found = types.get(name)
-        if found is None or told.container or name in sequences:
+        if found is None:
+            continue
+        is_sequence = sequences.get(name) is not None
+        if told.container or is_sequence:
+            stated = told.container or ("tensor" if told.dtype else "sequence")
+            if stated not in _LOOSE and (stated == "sequence") != is_sequence:
+                other.append((name, stated, "sequence" if is_sequence else "tensor"))
             continue
         if (told.dtype and told.dtype != found.dtype) or (told.dims is not None and told.dims != found.shape):
             strange.append((name, told, found))
-    if not strange:
+    if not strange and not other:
         return
     writers = {name: node for node in nodes for name in node.outputs if name}
+    for name, stated, written in other:
+        writer = writers.get(name)
+        if writer is not None and not writer.domain:
+            said = f"tensor '{brief(name, 200)}' is declared as {_WORDS.get(stated, stated)}"
+            raise faults.of_node(writer, f"{said}, but the operator writes {_WORDS[written]}", "export the model again")
     for name, told, found in strange:
         writer = writers.get(name)
         if told.dtype and told.dtype != found.dtype and (writer is None or not writer.domain):

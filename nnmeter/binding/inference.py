@@ -32,7 +32,7 @@ from nnmeter.binding.declarations import check_declared
 from nnmeter.binding.faults import Faults
 from nnmeter.binding.layers import Layer
 from nnmeter.binding.undetermined import Undetermined
-from nnmeter.binding.values import propagate
+from nnmeter.binding.values import PROPAGATED, propagate
 from nnmeter.errors import NnmeterError
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.notes import Note
@@ -56,6 +56,13 @@ from nnmeter.operators.shape_rules.common import (
 from nnmeter.operators.shape_rules.contrib import BLOCKED_DOMAIN, padded_channels
 from nnmeter.operators.shape_rules.fitting import check_fit
 
+# The types that pure rules gave before, by all that these rules look at: operator set, operator, attributes (which
+# equal nodes share), and the types of inputs. A rule is pure on a node where it looked at nothing else of the context.
+# With each go the attributes, so that no others come to have their address.
+_given: dict[tuple[Any, ...], tuple[dict[str, Any], tuple[TensorType, ...]]] = {}
+_MOST_GIVEN = 20_000
+_LONGEST_KEPT = 256  # elements of an attribute
+
 # What a rule meets in a node whose inputs or attributes do not fit, or where it has a fault of its own (rule 7).
 _MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -63,6 +70,19 @@ _NO_RULES: dict[str, Any] = {}
 _MAX_BODIES = 4096  # nested graphs that are inferred, each as often as it is: what a small file can ask for is bounded
 _MAX_BODY_NODES = 100_000
 _MAX_KNOWN_BYTES = 256 << 20  # of computed values; what comes behind is not known
+
+
+class _Watched:
+    """A context that notes whether anything but the operator sets was looked at."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.looked_at = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "opsets":
+            self.looked_at = True
+        return getattr(self._context, name)
 
 
 class Inference:
@@ -224,10 +244,25 @@ class Inference:
     ) -> list[Node]:
         types, values, bounded = context.types, context.values, context.bounded
         assumptions = self._assumptions
+        opset = self._opsets.get("", 0)
         result: list[Node] = []
         for node in nodes:
             warned = len(context.warnings)
             inputs = [types[name] if name else None for name in node.inputs]
+            key: tuple[Any, ...] | None = None
+            rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
+            if not (node.domain or bounded or assumptions or node.op_type in _IMPURE):
+                key = _key(node, inputs, opset, rule)
+                given = _given.get(key)
+                if given is not None:
+                    for name, found in zip(node.outputs, given[1], strict=False):
+                        if name:
+                            types[name] = found
+                    if node.op_type in PROPAGATED and self._known_bytes < _MAX_KNOWN_BYTES:
+                        self._propagate(node, inputs, given[1], values)
+                    result.append(node)
+                    continue
+            watched = _Watched(context)
             if node.op_type in _WITH_GRAPHS and not node.domain:
                 taken = None if self._keep_branches else taken_branch(node, values)
                 if taken is not None:
@@ -243,7 +278,6 @@ class Inference:
                 node = Node(
                     node.op_type, node.domain, node.name, node.inputs, node.outputs, {**node.attributes}, node.scope
                 )
-            rule = RULES.get(node.domain, _NO_RULES).get(node.op_type)
             warned = len(self.warnings)
             try:
                 wrong = self._schemas.wrong(node, inputs)
@@ -254,9 +288,10 @@ class Inference:
                 if rule is None:
                     outputs = self._undetermined.without_rule(node, inputs, context)
                 else:
+                    seen: Any = context if key is None else watched
                     if not node.domain:
-                        check_fit(node, inputs, context)
-                    outputs = rule(node, inputs, context)
+                        check_fit(node, inputs, seen)
+                    outputs = rule(node, inputs, seen)
                     if node.op_type in NOTED:
                         cost = operator_cost(node.op_type, node.domain, node.attributes, inputs, outputs)
                         noted = {**node.attributes, **dict(zip(NESTED_COST, cost, strict=True))}
@@ -291,13 +326,22 @@ class Inference:
                         types[name] = check_size(kind)
                     except ShapeError as fault:
                         raise self._faults.of_node(node, str(fault)) from fault
+            if key is not None and rule is not None and not watched.looked_at and _is_small(node) and "" not in named:
+                if len(_given) >= _MOST_GIVEN:
+                    _given.clear()
+                _given[key] = (node.attributes, tuple(outputs[: len(named)]))
             if not node.domain and self._known_bytes < _MAX_KNOWN_BYTES:
-                added = propagate(node, inputs, outputs, values)
-                self._known_bytes += added
-                if added and self._overridable and self._follows_overridable(node):
-                    self._overridable.update(name for name in named if name in values)
+                self._propagate(node, inputs, outputs, values)
             result.append(node)
         return result
+
+    def _propagate(
+        self, node: Node, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType], values: dict[str, Any]
+    ) -> None:
+        added = propagate(node, inputs, outputs, values)
+        self._known_bytes += added
+        if added and self._overridable and self._follows_overridable(node):
+            self._overridable.update(name for name in node.outputs if name in values)
 
     def _follows_overridable(self, node: Node) -> bool:
         return node.op_type not in _OF_TYPES and not self._overridable.isdisjoint(node.inputs)
@@ -336,5 +380,26 @@ class Inference:
         return DeclaredType(declared.name, declared.dtype, sizes, declared.container).static
 
 
+def _key(node: Node, inputs: Sequence[TensorType | None], opset: int, rule: Any) -> tuple[Any, ...]:
+    """All that a pure rule looks at, and the rule."""
+    attributes = node.attributes
+    key: list[Any] = [rule, opset, node.op_type, id(attributes) if attributes else 0, len(node.outputs)]
+    for kind in inputs:
+        if kind is None:
+            key.append(None)
+        else:
+            key += (kind.dtype, kind.shape)
+    return tuple(key)
+
+
+def _is_small(node: Node) -> bool:
+    """Whether the attributes of a node may be kept after its model."""
+    for value in node.attributes.values():
+        if isinstance(value, np.ndarray) or (isinstance(value, tuple | str) and len(value) > _LONGEST_KEPT):
+            return False
+    return True
+
+
 _OF_TYPES = frozenset({"Shape", "Size"})  # their values follow from types alone
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_IMPURE = _WITH_GRAPHS | NOTED | NOTING  # whose nodes are changed

@@ -293,3 +293,5 @@ VALUES: dict[str, ValueRule] = {
 }  # fmt: skip
 
 SEVERAL = frozenset({"Split"})
+
+PROPAGATED = frozenset(VALUES) | frozenset(_OF_TYPES)  # operators of whose results something may be known

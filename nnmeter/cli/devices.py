@@ -12,12 +12,18 @@ from nnmeter.report.registry import CORE
 
 
 @click.group("devices", invoke_without_command=True)
+@click.option("--search", metavar="TEXT",
+              help="Only packs of this device, chip or board, by any of its names ('pixel 4', jetson, rk3588, "
+                   "'rtx 4090'); where there is none, its nearest relatives.")  # fmt: skip
 @options.output_format(*CORE.formats("devices"))
 @options.output_file
 @click.pass_context
-def command(context: click.Context, report_format: str, output: Path | None) -> None:
-    """List the device packs by kind, show one, or move one to the present fusion rules."""
+def command(context: click.Context, search: str | None, report_format: str, output: Path | None) -> None:
+    """List the device packs by kind, find one, show one, or move one to the present fusion rules."""
     if context.invoked_subcommand is not None:
+        return
+    if search is not None:
+        _find(search, report_format, output)
         return
     from nnmeter.devices import list_devices, nearest_device
     from nnmeter.devices.catalog import damaged_devices, in_groups
@@ -32,6 +38,16 @@ def command(context: click.Context, report_format: str, output: Path | None) -> 
     machines = {device.id: match_this_machine(device.card) for device in devices}
     listed = DeviceList(devices, nearest, machines)
     write_report(CORE.render("devices", listed, report_format, layout_for(output)), output, notice)
+
+
+def _find(search: str, report_format: str, output: Path | None) -> None:
+    from nnmeter.devices import list_devices
+    from nnmeter.devices.search import find_packs
+
+    if not search.strip():
+        raise click.UsageError("--search needs a name, such as 'pixel 4', jetson or rk3588")
+    result = find_packs(search, list_devices())
+    write_report(CORE.render("found", result, report_format, layout_for(output)), output)
 
 
 @command.command("show")

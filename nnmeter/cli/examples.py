@@ -29,7 +29,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nnmeter sweep model.onnx --over resolution=128:256:32 --over batch=1,8 --format svg --output sweep.svg",
     ),
     "advise": ("nnmeter advise model.onnx", "nnmeter advise model.onnx --top 20 --format json"),
+    "prune": (
+        "nnmeter prune model.onnx --budget 60%",
+        "nnmeter prune model.onnx --budget 10ms --probability 0.9 --sensitivity sensitivity.json --save pruned.onnx",
+        "nnmeter prune model.onnx --ratio layer3.0.conv1=0.3 --ratio layer3.1.conv1=0.5",
+    ),
     "memory": ("nnmeter memory model.onnx", "nnmeter memory models/ --dim batch=1,8 --max-mib 512"),
+    "sparsity": (
+        "nnmeter sparsity pruned.onnx --read-weights",
+        "nnmeter sparsity model.onnx --zeros '*conv*=channels:0.5' --device all",
+    ),
     "report": (
         "nnmeter report model.onnx --html page.html",
         "nnmeter report model.onnx --device 'epyc*,xeon*' --baseline before.json --html page.html",
@@ -40,6 +49,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "devices": (
         "nnmeter devices",
+        "nnmeter devices --search 'pixel 7'",
         "nnmeter devices show epyc-genoa-onnxruntime1.32-1t",
     ),
     "setup": ("nnmeter setup", "nnmeter setup --budget 5m --threads 2"),

@@ -57,6 +57,7 @@ _TABLES = ("table", "md")
               help="Write a timeline of the kernels to FILE, too, as Perfetto and Chrome read it.")  # fmt: skip
 @click.option("--node-data", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write the time of each operator to FILE, too, as Model Explorer colours graphs by it.")  # fmt: skip
+@click.option("--with-memory", is_flag=True, help="Predict how much memory each model takes while it runs, too.")
 @options.output_file
 @timeout
 def command(
@@ -76,6 +77,7 @@ def command(
     probability: float | None,
     trace: Path | None,
     node_data: Path | None,
+    with_memory: bool,
     output: Path | None,
 ) -> None:
     """Predict how long each MODEL takes on a device; a folder stands for the .onnx files in it.
@@ -115,8 +117,9 @@ def command(
         for done, path in enumerate(paths):
             status.show_bar("predicting", done, len(paths))
             detectors = _ask_runtime(path, packs[0], sizes) if kernels_from == "runtime" else None
-            found = predict_on(predictors, path, sizes, detectors=detectors, failed=failed)
-            predictions += [p if state is None else p.rescaled(state.factor, state.note) for p in found]
+            found = list(predict_on(predictors, path, sizes, detectors=detectors, failed=failed))
+            found = [p if state is None else p.rescaled(state.factor, state.note) for p in found]
+            predictions += _with_memory(found, packs, path, sizes) if with_memory else found
     for fault in failed:
         click.echo(f"passed over: {fault}", err=True)
     several = several or len(predictions) != 1
@@ -139,6 +142,16 @@ def command(
                 raise outside_error(prediction)
     if max_ms is not None:
         _check_time(predictions, max_ms, probability)
+
+
+def _with_memory(
+    predictions: Sequence[Prediction], packs: Sequence[DevicePack], path: str, sizes: InputSizes
+) -> list[Prediction]:
+    """Predictions of one model with the memory that it takes on the same device at the same sizes."""
+    from nnmeter.memory.memory import predict_memory_on
+
+    known = {(m.device, *m.dims.items()): m for pack in packs for m in predict_memory_on(pack, path, sizes, failed=[])}
+    return [known[(p.device, *p.dims.items())].beside(p) for p in predictions]
 
 
 def _check_time(predictions: Sequence[Prediction], max_ms: float, probability: float | None) -> None:

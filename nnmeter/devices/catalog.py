@@ -11,7 +11,7 @@ is left out of lists, which say so, and is an error for who asks for it. A home 
 read, has no packs.
 
 Several are chosen by `all`, or by patterns with the wildcards of a shell (`adreno*`). They come in groups: by what they
-are a part of (server, phone, stick), then by kind (cpu, gpu, vpu), then by id.
+are a part of (server, desktop, laptop, phone, board, stick), then by kind (cpu, gpu, npu, vpu, fpga), then by id.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from nnmeter.devices.pack import DevicePack, read_card, read_pack, read_precisio
 from nnmeter.errors import DeviceError
 
 ALL = "all"
-_PLACES = ("server", "phone", "stick")
-_KINDS = ("cpu", "gpu", "vpu")
+_PLACES = ("server", "desktop", "laptop", "phone", "board", "stick")
+_KINDS = ("cpu", "gpu", "npu", "vpu", "fpga")
 _NAMED = 5  # packs that a message names
 
 
@@ -217,11 +217,32 @@ def _describe_found(path: Path) -> DeviceInfo:
     return device
 
 
+def _named_product(text: str) -> str:
+    """What is there of a chip or product that the text names: its packs, or its nearest relative."""
+    from nnmeter.devices.relatives import chip_in, kinship, product_in
+
+    chip = chip_in(text)
+    if chip is None:
+        return ""
+    kin = [(found, device.id) for device in list_devices() if (found := kinship(device.card, chip)) is not None]
+    asked = product_in(chip, text) or chip.name
+    same = [name for found, name in kin if found.distance == 0]
+    if same:
+        return f"packs of {asked} are {', '.join(same[:_NAMED])}"
+    if not kin:
+        return f"no pack of {asked}, nor of a relative"
+    found, nearest = min(kin, key=lambda pair: (pair[0].distance, pair[1]))
+    return f"no pack of {asked}; nearest: {nearest}, because it is {found.because}"
+
+
 def _unknown_device(text: str, known: list[str]) -> str:
     if not known:
         return f"unknown device {text!r}: no device pack is installed; reinstall nnmeter or set NNMETER_PACKS"
     import difflib
 
     close = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
+    named = _named_product(text)
+    if named:
+        return f"unknown device {text!r}: {named} (see `nnmeter devices --search {text}`)"
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known[:5])}"
     return f"unknown device {text!r}: {hint} (see `nnmeter devices`, or give the path of a pack)"

@@ -1,7 +1,8 @@
 """The device pack that comes nearest to this machine, and what it is to this machine.
 
 Only packs of processors in machines like this one are candidates: a phone, a GPU or another accelerator is never near,
-and must be named. Nearness is judged by the first of these in which packs differ:
+and must be named; so must a device whose times were published. Nearness is judged by the first of these in which packs
+differ:
 
 1. the verdict (`nnmeter.devices.identity`): this machine, with other settings, another one;
 2. the processor's architecture;
@@ -52,8 +53,8 @@ def nearest_device(
 
 
 def is_candidate(card: Card) -> bool:
-    """Whether a device is of the kind of machine that nnmeter runs on."""
-    return card.kind == "cpu" and card.place == "server"
+    """Whether a device is of the kind of machine that nnmeter runs on, with times that nnmeter took."""
+    return card.kind == "cpu" and card.place == "server" and not card.fingerprint.get("published")
 
 
 def _distance(card: Card, match: MachineMatch, machine: Machine) -> tuple[int | bool | str, ...]:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnmeter.graph.notes import Note
 
@@ -34,13 +34,15 @@ def refused_by(runtime: str, kind: str, graph: Graph) -> list[Note]:
         kind: of the device: `cpu`, `gpu`.
         graph: the model.
     """
-    table = _table(f"{runtime}_{kind}")
-    if not table:
+    rows = _rows(f"{runtime}_{kind}")
+    if not rows:
         return []
     found: dict[str, list[str]] = {}
     for node in graph.nodes:
-        for why in _reasons(node, graph.types, table):
-            found.setdefault(why, []).append(node.name)
+        row = rows.get(node.op_type)
+        if row is not None and not node.domain:
+            for why in _reasons(node, graph.types, row):
+                found.setdefault(why, []).append(node.name)
     return [
         Note(
             f"the device's runtime does not run this model: {why} (node {_some(names)}); {runtime} refuses it",
@@ -56,19 +58,17 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more
 
 
-def _reasons(node: Node, types: Mapping[str, TensorType], table: Mapping[str, Any]) -> Iterator[str]:
-    if node.domain:
-        return
-    if node.op_type in table.get("operators", ()):
-        yield f"{node.op_type}: {table['operators'][node.op_type]}"
+def _reasons(node: Node, types: Mapping[str, TensorType], row: _Row) -> Iterator[str]:
+    if row.whole is not None:
+        yield f"{node.op_type}: {row.whole}"
     if not node.inputs or not node.inputs[0]:
         return
     first = types[node.inputs[0]]
-    if first.dtype in table["element_types"].get(node.op_type, ()):
+    if first.dtype in row.element_types:
         yield f"no {node.op_type} in {first.dtype}"
     result = types.get(node.outputs[0]) if node.outputs else None
-    for form in table["forms"]:
-        if node.op_type in form["operators"] and _is_form(node, form, first, result):
+    for form in row.forms:
+        if _is_form(node, form, first, result):
             yield f"{node.op_type}: {form['why']}"
 
 
@@ -87,7 +87,30 @@ def _is_form(node: Node, form: Mapping[str, Any], first: TensorType, result: Ten
     return not any(all(first.shape[axis] == result.shape[axis] for axis in axes) for axes in kept)
 
 
+class _Row(NamedTuple):
+    """What a runtime does not run of an operator: why not at all, in which element types, in which forms."""
+
+    whole: str | None
+    element_types: Sequence[str]
+    forms: Sequence[Mapping[str, Any]]
+
+
 @lru_cache(maxsize=16)
+def _rows(name: str) -> Mapping[str, _Row]:
+    """The data of a runtime by operator; empty where there is none."""
+    table = _table(name)
+    if not table:
+        return {}
+    whole, types, forms = table.get("operators", {}), table["element_types"], table["forms"]
+    operators = {*whole, *types, *(operator for form in forms for operator in form["operators"])}
+    return {
+        operator: _Row(
+            whole.get(operator), types.get(operator, ()), [form for form in forms if operator in form["operators"]]
+        )
+        for operator in operators
+    }
+
+
 def _table(name: str) -> Mapping[str, Any]:
     """The data of a runtime; empty where there is none."""
     if not name.replace("_", "").replace("-", "").isalnum():

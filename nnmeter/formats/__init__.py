@@ -1,7 +1,8 @@
 """Readers of model files and objects.
 
 A file is told by its content, not by its name: one that begins with a brace is a JSON graph of nn-Meter (no ONNX file
-can), any other is ONNX. A file that is neither is named by what it begins with, where that tells.
+can), one with TensorFlow Lite's mark is of that, any other is ONNX. A file that is none of these is named by what it
+begins with, where that tells.
 """
 
 from __future__ import annotations
@@ -21,38 +22,52 @@ from nnmeter.limits import MAX_JSON_BYTES
 if TYPE_CHECKING:
     import onnx
 
+    from nnmeter.formats.examples import Examples
+
 __all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "UnboundModel", "read_model"]
 
 _SPACE = b" \t\r\n\xef\xbb\xbf"  # what may come before the brace: white space, the mark of UTF-8
+_TFLITE = b"TFL3"  # from the fourth byte of a file of TensorFlow Lite on
 _MEMORY = "model"  # what errors call a model without a path and a name
 
 
 def read_model(
-    source: str | os.PathLike[str] | bytes | BinaryIO | onnx.ModelProto | UnboundModel, name: str | None = None
+    source: str | os.PathLike[str] | bytes | BinaryIO | onnx.ModelProto | UnboundModel | Any,
+    name: str | None = None,
+    examples: Examples | None = None,
 ) -> UnboundModel:
     """Read a model: its operators, the types of its weights and the dimensions that it leaves free.
 
     Args:
-        source: path of an ONNX file or of a JSON graph of nn-Meter, the bytes of one, a binary file object, or an
-            `onnx.ModelProto`. Weights are passed over in all of them, but a file object is read whole.
+        source: path of an ONNX file, of a TensorFlow Lite file or of a JSON graph of nn-Meter, the bytes of one, a
+            binary file object, or an `onnx.ModelProto`. Weights are passed over in all of them, but a file object is
+            read whole. A module of
+            torch, a `torch.export.ExportedProgram`, a `torch.onnx.ONNXProgram` and an `onnx_ir.Model` are read as well
+            (`nnmeter.formats.torch_models`).
         name: what to call the model, in place of the stem of its path or of the name of its graph; errors call a model
             without a path so, too.
+        examples: what a module of torch is called with; nothing that is read from a file needs it.
 
     Raises:
         ModelError: it cannot be read as a model.
     """
     if isinstance(source, UnboundModel):
         return source if name is None else replace(source, name=name)
-    model = _read(source, name)
+    model = _read(source, name, examples)
     if name is not None:
         model.name = name
     return model
 
 
-def _read(source: Any, name: str | None) -> UnboundModel:
+def _read(source: Any, name: str | None, examples: Examples | None) -> UnboundModel:
     if isinstance(source, str | os.PathLike):
-        if _begins_json(_first_bytes(source)):
+        first = _first_bytes(source)
+        if _begins_json(first):
             return _read_json(source)
+        if first[4:8] == _TFLITE:
+            from nnmeter.formats.tflite_reader import read_tflite_file
+
+            return read_tflite_file(source)
         try:
             return read_file(source)
         except ModelError as fault:
@@ -67,9 +82,21 @@ def _read(source: Any, name: str | None) -> UnboundModel:
         if not isinstance(data, bytes):
             raise ModelError(f"{called}: a file object that gives {type(data).__name__}; open it in binary mode, 'rb'")
         return _read_bytes(data, called)
+    from nnmeter.formats.torch_models import kind_of, name_of, torch_proto
+
+    kind = kind_of(source)
+    if kind is not None:
+        called = name or name_of(source, kind)
+        model = read_proto(torch_proto(source, kind, examples, called), called)
+        model.name = called
+        return model
+    from nnmeter.formats.keras_models import is_keras, read_keras
+
+    if is_keras(source):
+        return read_keras(source, name or str(getattr(source, "name", _MEMORY)))
     raise ModelError(
-        f"{called}: a {type(source).__name__} is no model; give a path, bytes, a binary file object or an "
-        "onnx.ModelProto"
+        f"{called}: a {type(source).__name__} is no model; give a path, bytes, a binary file object, an "
+        "onnx.ModelProto, or a model of torch"
     )
 
 
@@ -78,6 +105,10 @@ def _read_bytes(data: bytes, called: str) -> UnboundModel:
         from nnmeter.formats.nnmeter_ir import read_nnmeter_ir
 
         return read_nnmeter_ir(data, called, called)
+    if data[4:8] == _TFLITE:
+        from nnmeter.formats.tflite_reader import read_tflite
+
+        return read_tflite(data, called)
     try:
         return read_bytes(data, called)
     except ModelError as fault:

@@ -19,7 +19,6 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
 
 # The same at a place behind the beginning.
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
-    (4, b"TFL3", "is a TensorFlow Lite model; convert it with tf2onnx (`python -m tf2onnx.convert --tflite`)"),
     (4, b"ORTM", "is a model in ONNX Runtime's own format (.ort); give the ONNX file that it was made from"),
     (8, b'{"', "is a safetensors file, weights without a graph; export the model to ONNX from where it was made"),
     (257, b"ustar", "is a tar archive; unpack it first"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnmeter.formats.declared import scan_declared
 from nnmeter.formats.opsets import check_domains
-from nnmeter.formats.scan import Scanner
+from nnmeter.formats.scan import KIND_OF_VALUE, Scanner, check_kind
 from nnmeter.formats.scanned import ScannedFunction, ScannedGraph, ScannedModel
 from nnmeter.formats.tensors import StoredTensor, scan_tensor, tensor_type
 from nnmeter.formats.wire import WireError
@@ -130,6 +130,9 @@ class _Reader:
     def attribute(self, proto: onnx.AttributeProto) -> tuple[str, Any]:
         take_apart = _TAKEN_APART.get(proto.type)
         if take_apart is not None and not proto.ref_attr_name:
+            for field, _ in proto.ListFields():
+                if field.number in KIND_OF_VALUE:
+                    check_kind(proto.name, proto.type, field.number)
             return proto.name, take_apart(self, proto)
         data = proto.SerializeToString()
         return self._scanner.attribute(data, 0, len(data))

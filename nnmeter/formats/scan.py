@@ -59,6 +59,8 @@ _NAMES = frozenset({0x0A, 0x12, 0x1A, 0x22, 0x3A, 0x42})
 
 _EDGES = frozenset({1, 2, 5})  # fields of NodeProto: input, output, attribute
 
+_NODE, _TENSOR = 0x0A, 0x2A  # keys of GraphProto's nodes and initializers
+
 # Fields of GraphProto that become objects: initializers, sparse ones, inputs and outputs.
 _OBJECTS = frozenset({5, 11, 12, 15})
 
@@ -131,10 +133,23 @@ class Scanner:
         outermost = budget.enter_graph()
         graph = ScannedGraph()
         nodes = graph.nodes
-        for number, kind, start, stop in fields(buffer, at, end):
+        while at < end:
+            key = buffer[at]
+            if key in (_NODE, _TENSOR):  # nearly all: what `fields` would do
+                size, start = buffer[at + 1], at + 2
+                if size > 127:
+                    size, start = varint(buffer, at + 1)
+                number, kind, stop = key >> 3, LENGTH, start + size
+            else:
+                number, kind, start, stop = next(fields(buffer, at, end))
+                size = stop - start
+                if not number:
+                    raise WireError("a field has the number 0")
+            if stop > end:
+                raise WireError("a field reaches over the end of its message")
+            at = stop
             if kind != LENGTH:
                 continue
-            size = stop - start
             if number in _OBJECTS:
                 budget.add_bytes(OBJECT_BYTES)
             elif outermost and size <= _COPIED_BYTES:
@@ -292,7 +307,7 @@ class Scanner:
         for number, kind, start, stop in read(buffer, at, end):
             if kind != _ATTRIBUTE_KINDS.get(number, kind) and kind != RUN:
                 raise WireError("an attribute's value has a wrong wire type")
-            if number in _VALUES:
+            if number in KIND_OF_VALUE:
                 if payload not in (0, number):
                     raise WireError(f"the attribute '{name}' has values of two kinds")
                 payload = number
@@ -344,6 +359,7 @@ class Scanner:
             raise WireError(f"the attribute '{name}' has {len(many)} elements, more than {2 * MAX_RANK}")
         if reference:
             return name, Reference(reference)
+        check_kind(name, kind_of, payload)
         if counted:
             return name, TensorType("float32", (counted,))
         if kind_of in _REPEATED or (single is None and many):
@@ -389,13 +405,31 @@ _ATTRIBUTE_KINDS: dict[int, int] = {
     **dict.fromkeys((1, 4, 5, 6, 9, 10, 11, 14, 21, 22, 23), LENGTH), 2: FIXED32, 3: VARINT, 20: VARINT,
 }  # fmt: skip
 
-# Fields of AttributeProto that are a value; one has one of them.
-_VALUES = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 22, 23})
+# Fields of AttributeProto that are a value, one of which an attribute has, and the AttributeType that goes with each.
+KIND_OF_VALUE: dict[int, int] = {
+    2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 8, 10: 9, 11: 10, 14: 13, 15: 14, 22: 11, 23: 12,
+}  # fmt: skip
 
 # AttributeProto.AttributeType: FLOATS, INTS, STRINGS, TENSORS, GRAPHS, SPARSE_TENSORS, TYPE_PROTOS; and what a single
 # one without a payload means, as proto3 writers drop zeros.
 _REPEATED = frozenset({6, 7, 8, 9, 10, 12, 14})
 _ABSENT: dict[int, Any] = {1: 0.0, 2: 0, 3: ""}
+
+
+def check_kind(name: str, kind_of: int, payload: int) -> None:
+    """Refuse an attribute whose value is not of the kind that it states; runtimes go by the kind, and refuse it, too.
+
+    Args:
+        name: of the attribute.
+        kind_of: its AttributeType.
+        payload: the field that holds its value, 0 for none.
+
+    Raises:
+        WireError: it states another kind, or none.
+    """
+    if payload and kind_of != KIND_OF_VALUE[payload]:
+        said = "of another kind than it states" if kind_of else "without a kind"
+        raise WireError(f"the attribute '{name}' has a value {said}")
 
 
 def scan_scope(buffer: Buffer, at: int, end: int) -> str:

@@ -20,9 +20,10 @@ from typing import Any, Literal
 # outside     kernels larger or smaller than what the device's training had
 # rules       the fusion rules are not those that the device pack was seen to work with
 # rescaled    times were brought to the present state of the machine
+# memory      what is not known of the memory that the model takes
 NoteCode = Literal[
     "bounded", "assumed", "estimated", "empty", "unknown", "followed", "declared", "runtime", "session", "unused",
-    "fallback", "outside", "precision", "unlike", "rules", "rescaled",
+    "fallback", "outside", "precision", "unlike", "rules", "rescaled", "memory",
 ]  # fmt: skip
 
 

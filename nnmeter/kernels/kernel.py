@@ -16,15 +16,16 @@ from nnmeter.graph.ir import TensorType
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
 
-class _Hashed:
-    """Where a signature keeps its hash: not a field, so that it is neither compared nor pickled."""
+class _Kept:
+    """Where a signature keeps its hash and its text: no fields, so that they are neither compared nor pickled."""
 
-    __slots__ = ("_hash",)
+    __slots__ = ("_hash", "_text")
     _hash: int
+    _text: str
 
 
 @dataclass(frozen=True, slots=True)
-class KernelSignature(_Hashed):
+class KernelSignature(_Kept):
     """All that prices a kernel.
 
     Attributes:
@@ -64,19 +65,24 @@ class KernelSignature(_Hashed):
         return default
 
     def to_json(self) -> str:
-        """A compact, canonical JSON text; equal signatures give equal texts."""
-        return json.dumps(
-            [
-                self.type,
-                self.op_type,
-                self.domain,
-                [None if t is None else [t.dtype, *t.shape] for t in self.inputs],
-                [int(c) for c in self.constants],
-                [[t.dtype, *t.shape] for t in self.outputs],
-                dict(self.attributes),
-            ],
-            separators=(",", ":"),
-        )
+        """A compact, canonical JSON text; equal signatures give equal texts. It is made once."""
+        try:
+            return self._text
+        except AttributeError:
+            text = json.dumps(
+                [
+                    self.type,
+                    self.op_type,
+                    self.domain,
+                    [None if t is None else [t.dtype, *t.shape] for t in self.inputs],
+                    [int(c) for c in self.constants],
+                    [[t.dtype, *t.shape] for t in self.outputs],
+                    dict(self.attributes),
+                ],
+                separators=(",", ":"),
+            )
+            object.__setattr__(self, "_text", text)
+            return text
 
     @classmethod
     def from_json(cls, text: str) -> KernelSignature:

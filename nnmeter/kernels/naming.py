@@ -35,7 +35,7 @@ from nnmeter.kernels.features.families import FAMILIES
 from nnmeter.kernels.kernel import Attribute, KernelSignature
 from nnmeter.operators.attributes import wrong_value
 from nnmeter.operators.cost import operator_cost
-from nnmeter.operators.noted import noted
+from nnmeter.operators.noted import NOTING, noted
 from nnmeter.operators.table import KNOWN_DOMAINS
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -75,6 +75,47 @@ _AXES_INPUT: dict[str, int] = dict.fromkeys(
     "ReduceSumSquare CumSum TopK".split(),
     1,
 )
+
+
+# Signatures by all that they are made of, where no value of an input is: candidates of a search have most of their
+# kernels in common, and equal signatures that are one object are compared at once wherever they are looked up.
+_made: dict[tuple[Any, ...], KernelSignature] = {}
+_MOST_MADE = 20_000
+_OF_VALUES = NOTING | frozenset(_AXES_INPUT)
+
+
+def known_signature(
+    op_type: str,
+    domain: str,
+    attributes: Mapping[str, Any],
+    inputs: Sequence[TensorType | None],
+    constants: Sequence[bool],
+    outputs: Sequence[TensorType],
+    values: Sequence[np.ndarray | None] = (),
+) -> KernelSignature:
+    """As `kernel_signature`; equal operators get the same object."""
+    if domain not in KNOWN_DOMAINS or _UNFUSED.get(op_type, op_type) in _OF_VALUES:
+        return kernel_signature(op_type, domain, attributes, inputs, constants, outputs, values)
+    key: list[Any] = [op_type, domain, len(inputs), *constants]
+    for kind in (*inputs, *outputs):
+        if kind is None:
+            key.append(None)
+        else:
+            key += (kind.dtype, kind.shape)
+    for item in attributes.items():
+        if isinstance(item[1], tuple | str) and len(item[1]) > _LONGEST_LIST:
+            return kernel_signature(op_type, domain, attributes, inputs, constants, outputs, values)
+        key.append(item)
+    whole = tuple(key)
+    try:
+        found = _made.get(whole)
+    except TypeError:  # an attribute that is an array
+        return kernel_signature(op_type, domain, attributes, inputs, constants, outputs, values)
+    if found is None:
+        if len(_made) >= _MOST_MADE:
+            _made.clear()
+        found = _made[whole] = kernel_signature(op_type, domain, attributes, inputs, constants, outputs, values)
+    return found
 
 
 def kernel_signature(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.collector import paused_collector
@@ -23,16 +23,18 @@ from nnmeter.fusion.detect import rewrite_graph
 from nnmeter.fusion.engine.rewriting import split_kind
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph
+from nnmeter.graph.notes import Note
 from nnmeter.memory.planning import ARENA_RUNTIME, MemoryPlan, plan_memory
+from nnmeter.prediction.peak_memory import MIB, PeakMemory
 from nnmeter.prediction.session import with_session
 from nnmeter.prediction.sweep import bind_each
 
 if TYPE_CHECKING:
     from nnmeter.devices.pack import DevicePack
+    from nnmeter.errors import ModelError
     from nnmeter.fusion.engine.rules import FusionRules
+    from nnmeter.prediction.prediction import Prediction
 
-MIB = 1 << 20
-_UNMODELLED = frozenset({"QLinearConv", "ConvInteger", "com.microsoft.QLinearConv"})
 SCHEMA_VERSION = 1
 _SESSION_BYTES, _KERNEL_BYTES = 930_000, 9_900  # rule 3
 
@@ -115,6 +117,12 @@ class MemoryPrediction:
         """The kernel while which most is live; None where nothing runs."""
         return max(self.steps, key=lambda step: step.live_bytes, default=None)
 
+    def beside(self, prediction: Prediction) -> Prediction:
+        """The prediction of time of the same model, with this beside it."""
+        said = [Note(warning, "memory") for warning in self.warnings if warning not in prediction.warnings]
+        parts = PeakMemory(self.peak_bytes, self.weights_bytes, self.activations_bytes, self.session_bytes)
+        return replace(prediction, memory=parts, warnings=(*prediction.warnings, *said))
+
     def __repr__(self) -> str:
         return f"<MemoryPrediction {self.model} on {self.device}: {self.peak_mib:.1f} MiB>"
 
@@ -153,7 +161,11 @@ class MemoryPrediction:
 
 
 def predict_memory_on(
-    pack: DevicePack, model: Any, sizes: InputSizes = AS_DECLARED, name: str | None = None
+    pack: DevicePack,
+    model: Any,
+    sizes: InputSizes = AS_DECLARED,
+    name: str | None = None,
+    failed: list[ModelError] | None = None,
 ) -> Iterator[MemoryPrediction]:
     """The memory of one model on the device of a pack, for each combination of its sizes.
 
@@ -162,13 +174,14 @@ def predict_memory_on(
         model: path, bytes, binary file object, `onnx.ModelProto`, `UnboundModel` or `Graph`.
         sizes: what the model leaves open.
         name: what to call the model, in place of its path or of the name in its file.
+        failed: a list that combinations of sizes are added to which the model cannot have; without it they are raised.
 
     Raises:
         ModelError: the model cannot be read, or dimensions remain free.
         DeviceError: the pack is damaged.
     """
     path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
-    for graph, dims in _graphs(model, with_session(sizes, (pack.card.runtime,)), name):
+    for graph, dims in _graphs(model, with_session(sizes, (pack.card.runtime,)), name, failed):
         yield memory_of_graph(pack, graph, name or str(graph.name if path is None else path), dims)
 
 
@@ -195,8 +208,6 @@ def memory_of_graph(
     warnings = [str(note) for note in graph.warnings]
     if not known:
         warnings.append(f"of {card.runtime} only weights and planned activations are known; it takes more for itself")
-    if known and any(node.kind in _UNMODELLED for node in plan.order):
-        warnings.append("what quantized convolutions take to rearrange their input is not modelled")
     return MemoryPrediction(
         model,
         pack.id,
@@ -242,7 +253,9 @@ def _held_at_peak(plan: MemoryPlan, live: list[int]) -> tuple[Held, ...]:
     return tuple(sorted(held, key=lambda h: (-h.bytes, h.tensor)))
 
 
-def _graphs(model: Any, sizes: InputSizes, name: str | None) -> Iterator[tuple[Graph, dict[str, int]]]:
+def _graphs(
+    model: Any, sizes: InputSizes, name: str | None, failed: list[ModelError] | None
+) -> Iterator[tuple[Graph, dict[str, int]]]:
     from nnmeter.formats import read_model
 
     if isinstance(model, Graph):
@@ -250,4 +263,4 @@ def _graphs(model: Any, sizes: InputSizes, name: str | None) -> Iterator[tuple[G
         return
     with paused_collector():
         unbound = read_model(model, name)
-    yield from bind_each(unbound, sizes)
+    yield from bind_each(unbound, sizes, failed)

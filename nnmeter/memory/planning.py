@@ -5,6 +5,7 @@
    kernels have chunks beside it. What the first run touched stays resident.
 2. Other runtimes plan all tensors into one block, largest first.
 3. A kernel with nested graphs needs the memory of the largest of them while it runs.
+4. Before the first run weights are packed, some through scratch memory from the arena (`nnmeter.memory.weights`).
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from dataclasses import dataclass
 from nnmeter.fusion.detect import inner_graph, rewrite_graph
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.fusion.engine.rules import FusionRules
+from nnmeter.fusion.passes.onnxruntime.topological_order import topological_order
 from nnmeter.memory.arena import Arena, aligned, plan_best_fit, plan_largest_first
 from nnmeter.memory.lifetimes import Buffer, plan_buffers
-from nnmeter.memory.weights import weight_bytes
-from nnmeter.memory.workspace import workspace_bytes
+from nnmeter.memory.weights import held_weights
+from nnmeter.memory.workspace import workspace_chunks
 from nnmeter.operators.cost import NESTED_GRAPHS
 
 ARENA_RUNTIME = "onnxruntime"
@@ -49,18 +51,19 @@ class MemoryPlan:
 
 def plan_memory(graph: WorkingGraph, rules: FusionRules, runtime: str, threads: int = 1) -> MemoryPlan:
     """Plan the memory of a graph that the fusion rules have rewritten."""
-    order = tuple(graph.ordered())
     has_arena = runtime == ARENA_RUNTIME
+    order = tuple(_runtime_order(graph) if has_arena else graph.ordered())
     buffers = plan_buffers(graph, order, share=has_arena)
-    workspace = [
-        _nested_bytes(node, graph, rules, runtime, threads)
-        + (workspace_bytes(node, graph.types, threads) if has_arena else 0)
+    chunks = [
+        (*_nested_bytes(node, graph, rules, runtime, threads), *(workspace_chunks(node, graph, threads) * has_arena))
         for node in order
     ]
-    weights = weight_bytes(graph, order, has_arena)
+    workspace = [sum(of_kernel) for of_kernel in chunks]
+    plain, packed = held_weights(graph, order, has_arena)
+    weights = plain + sum(weight.bytes for weight in packed)
     if has_arena:
         _, block = plan_best_fit([buffer for buffer in buffers if not buffer.result])
-        arena = _run_twice(order, buffers, workspace, block)
+        arena = _run_twice(order, buffers, chunks, block, [weight.scratch for weight in packed])
         resident, reserved = arena.touched, arena.reserved
     else:
         _, block = plan_largest_first(buffers)
@@ -68,9 +71,23 @@ def plan_memory(graph: WorkingGraph, rules: FusionRules, runtime: str, threads: 
     return MemoryPlan(order, tuple(buffers), tuple(workspace), weights, block, resident, reserved)
 
 
-def _run_twice(order: Sequence[WorkNode], buffers: Sequence[Buffer], workspace: Sequence[int], block: int) -> Arena:
-    """The arena after two runs (rule 1)."""
+def _runtime_order(graph: WorkingGraph) -> list[WorkNode]:
+    places = topological_order(graph)
+    return sorted(places, key=places.__getitem__)
+
+
+def _run_twice(
+    order: Sequence[WorkNode],
+    buffers: Sequence[Buffer],
+    chunks: Sequence[tuple[int, ...]],
+    block: int,
+    scratch: Sequence[int],
+) -> Arena:
+    """The arena after two runs (rules 1 and 4)."""
     arena = Arena()
+    for size in scratch:
+        arena.take("scratch", size)
+        arena.give_back("scratch")
     starting: dict[int, list[Buffer]] = {}
     ending: dict[int, list[Buffer]] = {}
     for buffer in buffers:
@@ -83,19 +100,23 @@ def _run_twice(order: Sequence[WorkNode], buffers: Sequence[Buffer], workspace: 
             for buffer in starting.get(step, ()):
                 if recorded or buffer.result:
                     arena.take(buffer.tensor, aligned(buffer.bytes))
-            if workspace[step]:
-                arena.take("workspace", workspace[step])
-                arena.give_back("workspace")
+            names = [f"workspace {number}" for number in range(len(chunks[step]))]
+            for name, size in zip(names, chunks[step], strict=True):
+                arena.take(name, size)
+            for name in reversed(names):
+                arena.give_back(name)
             for buffer in ending.get(step, ()):
                 arena.give_back(buffer.tensor)
         arena.give_back("")
     return arena
 
 
-def _nested_bytes(node: WorkNode, graph: WorkingGraph, rules: FusionRules, runtime: str, threads: int) -> int:
+def _nested_bytes(
+    node: WorkNode, graph: WorkingGraph, rules: FusionRules, runtime: str, threads: int
+) -> tuple[int, ...]:
     """Rule 3: weights of the nested graphs are constants of the outer one, or small."""
     needs = [
         plan_memory(rewrite_graph(inner_graph(nested, graph.constants), rules), rules, runtime, threads).block
         for nested, _ in node.attributes.get(NESTED_GRAPHS, ())
     ]
-    return max(needs, default=0)
+    return (max(needs),) if needs else ()

@@ -3,15 +3,23 @@
 1. A constant that a kernel reads is held once, however many read it. What was folded away is not held.
 2. ONNX Runtime repacks the right side of a matrix product (`PrePack` of its CPU kernels): columns are rounded up to a
    multiple of 16. The weight as it was is let go if all its readers repack it.
+3. So it does with the weights of convolutions of integers, group by group, each with a sum a column; those of depthwise
+   and symmetric ones (`nnmeter.memory.workspace`) keep their size.
+4. What it packs out of another order than it is stored in, it brings into that order first: the transposed weights of a
+   product of integers, and those of a convolution of integers, a group at a time. That scratch is taken from the arena,
+   which keeps it for activations.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
 
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
+from nnmeter.memory.workspace import is_depthwise, is_symmetric
 
 _COLUMNS = 16  # that a packed panel has
 
@@ -29,9 +37,24 @@ _PACKED: dict[str, int] = {
     "com.microsoft.MatMulNBits": 1,
 }
 
+_INTEGER_CONVOLUTIONS = frozenset({"QLinearConv", "com.microsoft.QLinearConv"})
 
-def weight_bytes(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool) -> int:
-    """Bytes of the weights while the model runs.
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A weight in the form that a kernel packs it into.
+
+    Attributes:
+        bytes: its size in that form.
+        scratch: bytes that packing takes for a while (rule 4).
+    """
+
+    bytes: int
+    scratch: int = 0
+
+
+def held_weights(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool) -> tuple[int, list[Packed]]:
+    """Bytes of the weights that are held as they are stored while the model runs, and those that are packed, in order.
 
     Args:
         graph: the graph as the runtime runs it.
@@ -39,21 +62,44 @@ def weight_bytes(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool)
         repacked: whether the runtime repacks weights as ONNX Runtime does (rule 2).
     """
     as_they_are: dict[str, bool] = defaultdict(bool)  # constant -> whether a kernel reads it as it is
-    packed: dict[tuple[str, int], None] = {}
+    packed: dict[tuple[str, str], Packed] = {}  # by constant and form
     for node in order:
         for position, name in enumerate(node.inputs):
             if not name or name not in graph.constants or name not in graph.types:
                 continue
-            if repacked and _PACKED.get(node.kind) == position and len(graph.types[name].shape) == 2:
-                transposed = node.kind.endswith("Gemm") and bool(node.attributes.get("transB"))
-                packed[name, transposed] = None
-                as_they_are[name] |= False
-            else:
+            form = _packed_form(node, position, name, graph) if repacked else None
+            if form is None:
                 as_they_are[name] = True
+            else:
+                packed[name, form[0]] = form[1]
+                as_they_are[name] |= False
     plain = sum(graph.types[name].bytes for name, read in as_they_are.items() if read)
-    return plain + sum(_packed_bytes(graph.types[name], bool(transposed)) for name, transposed in packed)
+    return plain, list(packed.values())
+
+
+def _packed_form(node: WorkNode, position: int, name: str, graph: WorkingGraph) -> tuple[str, Packed] | None:
+    """The form that a kernel packs an input into; None where it reads the input as it is."""
+    kind = graph.types[name]
+    if _PACKED.get(node.kind) == position and len(kind.shape) == 2:
+        transposed = node.kind.endswith("Gemm") and bool(node.attributes.get("transB"))
+        scratch = kind.bytes if transposed and node.kind == "com.microsoft.QGemm" else 0
+        return f"product, transposed: {transposed}", Packed(_packed_bytes(kind, transposed), scratch)
+    if node.kind in _INTEGER_CONVOLUTIONS and position == 3 and len(kind.shape) > 2:
+        group = int(node.attributes.get("group", 1))
+        if is_depthwise(node, kind.shape):
+            return "depthwise", Packed(kind.bytes)
+        columns = _rounded(kind.shape[0] // max(group, 1))
+        if is_symmetric(node, graph):
+            return "symmetric", Packed(columns * prod(kind.shape[1:]))
+        size = group * columns * (_rounded(prod(kind.shape[1:]), 4) + 4)
+        return f"{group} groups", Packed(size, kind.bytes // max(group, 1))
+    return None
 
 
 def _packed_bytes(kind: TensorType, transposed: bool) -> int:
     rows, columns = reversed(kind.shape) if transposed else kind.shape
-    return -(-columns // _COLUMNS) * _COLUMNS * rows * DTYPE_BITS[kind.dtype] // 8
+    return _rounded(columns) * rows * DTYPE_BITS[kind.dtype] // 8
+
+
+def _rounded(size: int, to: int = _COLUMNS) -> int:
+    return -(-size // to) * to

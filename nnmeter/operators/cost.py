@@ -9,7 +9,8 @@ Rules:
 3. Bytes read are those of all inputs once, weights included; bytes written are those of all outputs. An operator that
    selects (Gather, Slice, Split, ...) reads only what it returns, and its indices; a mixture of experts the weights of
    those that its rows choose; a cache of fixed size counts as far as it is filled.
-4. Reshape and its kin compute nothing and move nothing; nor does Dropout, but in training mode.
+4. Reshape and its kin compute nothing and move nothing. A Dropout that rules leave copies; in training mode it draws
+   a mask.
 5. Batch, width, groups, rank and element type enter through the types; dilation changes which elements a convolution
    touches, not how many. Channels that a blocked layout adds are computed like others.
 6. An operator without a rule counts one FLOP an output element and all its bytes (`has_cost_rule` tells). One of a
@@ -27,7 +28,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
-from nnmeter.operators.flops import Attributes, Types
+from nnmeter.operators.flops import RANDOM_NUMBER, Attributes, Types
 from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def operator_cost(
         return _own_cost(op_type, domain, attributes, inputs, outputs)
     operator = OPERATORS.get(op_type)
     if operator is not None and operator.reads == "nothing":
-        return _mask_cost(inputs, outputs) if "training" in attributes else Cost(0, 0, 0)
+        return _dropout_cost(attributes, inputs, outputs) if op_type in _DROPOUTS else Cost(0, 0, 0)
     if NESTED_COST[0] in attributes:
         return Cost(*[attributes[name] for name in NESTED_COST])
     if operator is None:
@@ -86,10 +87,14 @@ def operator_cost(
     return Cost(int(flops), read, written)
 
 
-def _mask_cost(inputs: Types, outputs: Sequence[TensorType]) -> Cost:
-    """Dropout in training: a random number (10), a comparison and a product for each element."""
+_DROPOUTS = frozenset({"Dropout", "BitmaskDropout"})
+
+
+def _dropout_cost(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> Cost:
+    """A copy; in training a random number, a comparison and a product for each element."""
     first = inputs[0].bytes if inputs and inputs[0] is not None else 0
-    return Cost(12 * (outputs[0].elements if outputs else 0), first, sum(t.bytes for t in outputs))
+    work = (RANDOM_NUMBER + 2) * outputs[0].elements if outputs and "training" in attributes else 0
+    return Cost(work, first, sum(t.bytes for t in outputs))
 
 
 def _chosen_bytes(attributes: Attributes, inputs: Types) -> int:

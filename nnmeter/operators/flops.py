@@ -44,6 +44,9 @@ def product(sizes: Sequence[int]) -> int:
     return result
 
 
+RANDOM_NUMBER = 100  # operations that drawing one takes as long as: 5 ns, ten times as long as an exponential
+
+
 def out_elements(outputs: Sequence[TensorType]) -> int:
     """Elements of the first output; 0 where there is none."""
     return outputs[0].elements if outputs else 0
@@ -64,6 +67,14 @@ def per_input(count: float, position: int = 0) -> FlopRule:
     """A number for each element of an input."""
     words = f"{count:g} an element of {'the first input' if not position else f'input {position}'}"
     return FlopRule(words, lambda attributes, inputs, outputs: count * in_elements(inputs, position))
+
+
+def in_training(words: str, count: float) -> FlopRule:
+    """A number for each element of the first output in training mode, else none."""
+    return FlopRule(
+        f"{words} in training mode",
+        lambda attributes, inputs, outputs: count * out_elements(outputs) if attributes.get("training") else 0,
+    )
 
 
 def both(words: str, *rules: FlopRule) -> FlopRule:

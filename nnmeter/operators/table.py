@@ -10,7 +10,8 @@ Rules:
    "chosen", or "nothing", for an operator that only gives a tensor another name or shape, and costs nothing.
 4. `source` is where the operator is defined that the rule counts; rules count arithmetic of that definition.
 5. Where the data decide how much is computed, `worst_ns` says what the worst data would take on one core of a usual
-   server, in nanoseconds: measured with ONNX Runtime 1.32 on an Ice Lake Xeon. An interval reaches as far.
+   server, in nanoseconds: measured with ONNX Runtime 1.32 on an Ice Lake Xeon. An interval reaches as far. So it does
+   for random numbers, one after the other from a generator with a state, which no count of operations tells.
 6. An operator that cannot be priced has a reason in `REFUSED`, and a model with it is refused.
 """
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from nnmeter.operators import classical, flops, flops_attention, flops_signal
-from nnmeter.operators.flops import FlopRule, per_input, per_output
+from nnmeter.operators.flops import RANDOM_NUMBER, FlopRule, per_input, per_output
 
 GENERIC = "generic"
 
@@ -74,7 +75,8 @@ _GROUPS: tuple[_Group, ...] = (
            "movement", ORT),
     _Group("FeatureVectorizer OneHotEncoder", per_output(0), "movement", ML),
     _Group("Range", per_output(1), "movement", BOTH),
-    _Group("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli", per_output(10), "movement", ONNX),
+    _Group("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli", per_output(RANDOM_NUMBER),
+           "movement", ONNX),
     _Group("Transpose DepthToSpace SpaceToDepth ReverseSequence", per_output(0), "transpose", ONNX),
     _Group("ReorderInput ReorderOutput", per_output(0), "transpose", NCHWC),
     _Group("SequenceConstruct SequenceInsert SequenceErase", per_output(0), GENERIC, ONNX),
@@ -255,6 +257,11 @@ _WORST_NS: dict[str, FlopRule] = {
     "Unique": flops.sorted_at("260 ns a comparison", 260),  # 100,000 numbers, none twice: 441 ms
     "TopK": flops.sorted_at("5 ns a comparison", 5),
     "NonZero": per_input(43),  # a million numbers, none zero: 43 ms
+    # 65,536 to a million numbers on a busy Zen 3 server: 5 to 10 ns each, 12 to 45 of a normal distribution.
+    **dict.fromkeys(("RandomUniform", "RandomUniformLike", "Bernoulli"), per_output(20)),
+    **dict.fromkeys(("RandomNormal", "RandomNormalLike"), per_output(60)),
+    "Dropout": flops.in_training("25 ns an element", 25),
+    "Multinomial": per_input(30),
 }
 
 

@@ -23,6 +23,7 @@ class KernelGroup:
         kernels: how many there are.
         flops: floating-point operations of all of them.
         bytes: bytes that all of them read and write.
+        parameters: parameters of the model that they have (`nnmeter.prediction.parameters`).
     """
 
     name: str
@@ -31,6 +32,7 @@ class KernelGroup:
     kernels: int
     flops: int
     bytes: int
+    parameters: int = 0
 
 
 def group_kernels(
@@ -51,7 +53,8 @@ def group_kernels(
         latency_ms = sum(k.latency_ms for k in group)
         share = latency_ms / total_ms if total_ms else 0.0
         flops, size = sum(k.flops for k in group), sum(k.bytes for k in group)
-        groups.append(KernelGroup(name, latency_ms, share, len(group), flops, size))
+        parameters = sum(k.parameters for k in group)
+        groups.append(KernelGroup(name, latency_ms, share, len(group), flops, size, parameters))
     return tuple(sorted(groups, key=lambda group: -group.latency_ms))
 
 

@@ -21,6 +21,7 @@ from nnmeter.devices.refusals import refused_by
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.modules import places_of
+from nnmeter.prediction.parameters import parameters_of
 from nnmeter.prediction.prediction import Prediction
 from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE, price_model
 from nnmeter.prediction.session import session_notes, session_of, with_session
@@ -153,9 +154,12 @@ class LatencyPredictor:
         dims: Mapping[str, int] | None = None,
         path: str | None = None,
         places: Sequence[str] | None = None,
+        parameters: Sequence[int] | None = None,
     ) -> Prediction:
         """The prediction for kernels that were detected already; see `predict` and `pricing.price_model`."""
-        priced = price_model(self.pack, self._gaps, model, kernels, warnings, strict, confidence, dims, path, places)
+        priced = price_model(
+            self.pack, self._gaps, model, kernels, warnings, strict, confidence, dims, path, places, parameters
+        )
         if self.machine is None:
             return priced
         from nnmeter.prediction.another_machine import for_machine
@@ -195,52 +199,12 @@ def predictor_of(pack: DevicePack) -> LatencyPredictor:
     return LatencyPredictor(pack, match_this_machine(pack.card, named=True))
 
 
-def predict_many(
-    models: Sequence[Any],
-    devices: Sequence[str | os.PathLike[str] | LatencyPredictor] | None = None,
-    dims: Mapping[str, int | Sequence[int]] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    assume: Mapping[str, Sequence[int]] | None = None,
-    strict: bool = False,
-    confidence: float = DEFAULT_CONFIDENCE,
-    progress: Callable[[int, int], None] | None = None,
-    values: Mapping[str, Any] | None = None,
-    trips: Mapping[str, int] | None = None,
-    *,
-    sizes: InputSizes = AS_DECLARED,
-) -> list[Prediction]:
-    """Predict several models on several devices, in the order of rule 1.
-
-    Args:
-        models: what `LatencyPredictor.predict` takes.
-        devices: ids (`adreno*` for several, `all` for all that can be found), paths of packs, or predictors; the pack
-            nearest to this machine if not given.
-        dims: a size, or several, by name of the dimension, as in `LatencyPredictor.predict_each`.
-        shapes: whole shapes of inputs, added to `sizes.shapes`.
-        assume: shapes of inner tensors that depend on data, added to `sizes.assume`.
-        strict: raise where a kernel is outside of the trained range.
-        confidence: of the intervals.
-        progress: told how many models are done, and how many there are.
-        values: values of inputs that shapes depend on, added to `sizes.values`.
-        trips: trip counts of loops that the run decides, added to `sizes.trips`.
-        sizes: what the models leave open, in one object.
+def predictors_for(devices: Sequence[str | os.PathLike[str] | LatencyPredictor] | None) -> list[LatencyPredictor]:
+    """The predictors of several devices: ids, which may be patterns, paths, or predictors; the nearest for None.
 
     Raises:
-        ModelError: a model cannot be read, or dimensions remain free.
         DeviceError: a device is unknown, or its pack is damaged.
-        CoverageError: `strict`, and a kernel is outside of the trained range.
     """
-    predictors = _predictors(devices)
-    given = sizes.updated(dims, shapes, assume, values, trips)
-    found: list[Prediction] = []
-    for done, model in enumerate(models):
-        if progress is not None:
-            progress(done, len(models))
-        found += predict_on(predictors, model, given, strict, confidence)
-    return found
-
-
-def _predictors(devices: Sequence[str | os.PathLike[str] | LatencyPredictor] | None) -> list[LatencyPredictor]:
     from nnmeter.devices import find_devices
 
     if devices is None:
@@ -282,10 +246,11 @@ def predict_on(
                     known = detected.get(key)
                     kernels = detected[key] = predictor.detect(graph) if known is None else known
                 places = places_of(kernels, graph.nodes)
+                parameters = parameters_of(kernels, graph)
             card = predictor.pack.card
             session = session_of(unbound, graph, card.runtime)
             notes = (*graph.warnings, *refused_by(card.runtime, card.kind, graph), *session_notes(session))
-            priced = predictor.price(called, kernels, notes, strict, confidence, dims, path, places)
+            priced = predictor.price(called, kernels, notes, strict, confidence, dims, path, places, parameters)
             yield replace(priced, session=session)
 
 

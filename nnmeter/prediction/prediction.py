@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nnmeter.devices.identity import MachineMatch
+    from nnmeter.prediction.peak_memory import PeakMemory
     from nnmeter.predictor.intervals import IntervalModel
 
 SCHEMA_VERSION = 1
@@ -46,6 +47,7 @@ class Prediction:
         errors: what intervals of the device rest on; None where nobody said.
         session: "free" or "bound", for a model that leaves dimensions free and a runtime that makes another graph of it
             then (`InputSizes.session`); else None.
+        memory: what it takes while it runs; None where nobody asked.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Prediction:
     machine: MachineMatch | None = None
     errors: IntervalModel | None = None
     session: Session | None = None
+    memory: PeakMemory | None = None
 
     @property
     def outside(self) -> tuple[PricedKernel, ...]:
@@ -87,6 +90,11 @@ class Prediction:
         intervals = intervals_of(self.latency_ms, self.kernels, self.errors, self.machine)
         return probability_within(max_ms, self.latency_ms, intervals)
 
+    def total(self) -> KernelGroup:
+        """All kernels as one group: time with overhead, share 1, FLOPs, bytes and parameters of the whole model."""
+        (group,) = group_kernels(self.kernels, self.latency_ms, lambda kernel: "") or (KernelGroup("", 0, 0, 0, 0, 0),)
+        return replace(group, latency_ms=self.latency_ms, share=1.0)
+
     def by_type(self) -> tuple[KernelGroup, ...]:
         """Time by fused type (`nchwc.Conv+Relu`), most expensive first."""
         return group_kernels(self.kernels, self.latency_ms, lambda kernel: kernel.type)
@@ -105,6 +113,16 @@ class Prediction:
             depth: levels of modules to tell apart: 1 gives `layer1`, 2 gives `layer1.0`; all of them if not given.
         """
         return group_kernels(self.kernels, self.latency_ms, lambda kernel: module_name(kernel.place, depth))
+
+    def tree(self, depth: int = 2) -> str:
+        """The time by module as text to print: a tree with ms, share, FLOPs and parameters, most expensive first.
+
+        Args:
+            depth: levels of modules to tell apart.
+        """
+        from nnmeter.prediction.tree import module_text
+
+        return module_text(str(self), self.kernels, self.total(), self.overhead_ms, depth)
 
     def to_pandas(self) -> pd.DataFrame:
         """The kernels as a pandas frame, a row each, in the order of execution.
@@ -175,6 +193,7 @@ class Prediction:
                 "advice": list(self.advice),
             },
             "overhead_ms": self.overhead_ms,
+            **({} if self.memory is None else {"memory": self.memory.to_dict()}),
             **({} if self.errors is None else {"errors": self.errors.to_dict()}),
             "kernels": [kernel.to_dict() for kernel in self.kernels],
             "warnings": list(self.warnings),

@@ -30,6 +30,7 @@ class PricedKernel:
         signature: all that its price depends on; None where nobody said.
         price: its price with what is known of its error; None where nobody said.
         runs: how often it runs: more than once in a loop. `latency_ms` is that of all runs.
+        parameters: parameters of the model that it has; one that several kernels share counts to the first.
     """
 
     name: str
@@ -46,6 +47,7 @@ class PricedKernel:
     signature: KernelSignature | None = None
     price: KernelPrice | None = None
     runs: int = 1
+    parameters: int = 0
 
     @property
     def module(self) -> str:
@@ -64,6 +66,7 @@ class PricedKernel:
             "nodes": list(self.nodes),
             "flops": self.flops,
             "bytes": self.bytes,
+            "parameters": self.parameters,
             "outside": [gap.to_dict() for gap in self.gaps],
             **self._what_it_rests_on(),
         }

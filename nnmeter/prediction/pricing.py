@@ -37,6 +37,7 @@ def price_model(
     dims: Mapping[str, int] | None = None,
     path: str | None = None,
     places: Sequence[str] | None = None,
+    parameters: Sequence[int] | None = None,
 ) -> Prediction:
     """The prediction for a model whose kernels are known.
 
@@ -51,6 +52,7 @@ def price_model(
         dims: the sizes that were given, for the advice.
         path: its file, for the advice; None for a model in memory.
         places: of the kernels in the framework's modules (`nnmeter.prediction.modules`), where that is known.
+        parameters: how many of them each kernel has, where that is known.
 
     Raises:
         CoverageError: `strict`, and a kernel is outside of the trained range.
@@ -70,13 +72,15 @@ def price_model(
                 PricedKernel(
                     k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.distance,
                     _gaps(pack, known_gaps, k.signature, p) if p.distance or p.path or p.source != "trained" else (),
-                    k.signature.op_type, place, k.signature, p, k.count,
+                    k.signature.op_type, place, k.signature, p, k.count, count,
                 )
-                for k, p, place in zip(kernels, prices, places or [""] * len(kernels), strict=True)
+                for k, p, place, count in zip(
+                    kernels, prices, places or [""] * len(kernels), parameters or [0] * len(kernels), strict=True
+                )
             ]
         )  # fmt: skip
-    kernel_ms = sum(k.latency_ms for k in priced)
-    fallback_ms = sum(k.latency_ms for k in priced if k.source == "fallback")
+    kernel_ms = sum([k.latency_ms for k in priced])
+    fallback_ms = sum([k.latency_ms for k in priced if k.source == "fallback"])
     fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
     total = kernel_ms + predictor.overhead_ms
     outside = any(k.gaps for k in priced)
@@ -99,9 +103,9 @@ def price_model(
             *warnings,
             *pack.warnings,
             *_empty_notes(priced),
-            *_precision_notes(predictor, priced),
+            *(_precision_notes(predictor, priced) if fallback_ms or outside else ()),
             *_unlike_notes(predictor, prices),
-            *_coverage_notes(priced),
+            *(_coverage_notes(priced) if fallback_ms or outside else ()),
         ),
         dict(dims or {}),
         advice,

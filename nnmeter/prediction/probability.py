@@ -6,7 +6,7 @@ probability; `nnmeter.predictor.tails` says what lies between them and beyond.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, inf, log
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nnmeter.devices.identity import MachineMatch
     from nnmeter.prediction.priced_kernel import PricedKernel
     from nnmeter.predictor.intervals import IntervalModel
+
+_FAR = 7.0  # a thousand times as long, or as short
 
 
 def intervals_of(
@@ -64,3 +66,23 @@ def probability_within(max_ms: float, latency_ms: float, intervals: dict[float, 
         for confidence, interval in intervals.items()
     }
     return probability_below(log(max_ms / latency_ms), halves)
+
+
+def quantile_ms(latency_ms: float, within: Callable[[float], float], probability: float) -> float:
+    """The time that the measured one does not exceed with a probability, in milliseconds.
+
+    Args:
+        latency_ms: predicted time.
+        within: the probability that a measured time is at most so many milliseconds: `Prediction.probability_within`.
+        probability: between 0 and 1.
+    """
+    if latency_ms <= 0:
+        return 0.0
+    low, high = -_FAR, _FAR
+    for _ in range(50):
+        middle = (low + high) / 2
+        if within(latency_ms * exp(middle)) < probability:
+            low = middle
+        else:
+            high = middle
+    return latency_ms * exp(high)

@@ -138,6 +138,7 @@ def _kernel(entry: dict[str, Any], read: _Reader) -> PricedKernel:
         signature=signature,
         price=price,
         runs=int(read.member(entry, "runs", read.number)),
+        parameters=int(read.number(entry.get("parameters", 0), "parameters")),
     )
 
 

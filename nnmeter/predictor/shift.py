@@ -61,6 +61,31 @@ class Cluster:
         return np.asarray(np.sqrt(squared / described.shape[1]))
 
 
+class Nearest:
+    """The distance of one network to the nearest cluster, of all clusters at once."""
+
+    def __init__(self, clusters: Sequence[Cluster], floor: float = FLOOR) -> None:
+        """Stack the axes of the clusters; `floor` as in `Cluster.distances`."""
+        self._means = np.stack([cluster.mean for cluster in clusters])
+        self._axes = np.concatenate([cluster.axes for cluster in clusters])
+        self._owner = np.repeat(np.arange(len(clusters)), [len(cluster.axes) for cluster in clusters])
+        self._centre = np.einsum("ad,ad->a", self._axes, self._means[self._owner])
+        # What is along an axis counts by its deviation, and not as the rest, which counts by the floor.
+        deviations = np.concatenate([cluster.deviations for cluster in clusters])
+        self._gain = 1.0 / (deviations**2 + floor**2)
+        self._floor = floor
+
+    def distance(self, described: np.ndarray) -> float:
+        """The distance of a network from its description [dimensions]."""
+        count = len(self._means)
+        apart = described - self._means
+        along = (self._axes @ described - self._centre) ** 2
+        inside = np.bincount(self._owner, along, count)
+        rest = np.maximum(np.einsum("cd,cd->c", apart, apart) - inside, 0.0) / self._floor**2
+        squared = np.bincount(self._owner, along * self._gain, count) + rest
+        return float(np.sqrt(squared.min() / len(described)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Shift:
     """What leaving families out of training showed of networks that are unlike the others.
@@ -79,6 +104,8 @@ class Shift:
     spreads: Mapping[float, float]
     families: int
     _place: dict[Kind, int] = field(default_factory=dict, init=False, repr=False)
+    _nearest: list[Nearest] = field(default_factory=list, init=False, repr=False)
+    _last: list[tuple[Sequence[KernelPrice], float]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Number the kinds."""
@@ -105,10 +132,15 @@ class Shift:
         One whose time kernels make that were not sampled is not judged: what was not sampled widens its interval
         anyway.
         """
+        for last, found in self._last:
+            if last is prices:  # intervals and notes ask for the same network, one after the other
+                return found
+        if not self._nearest:
+            self._nearest.append(Nearest(self.clusters))
         described = self.describe(prices)
-        if described is None:
-            return 0.0
-        return float(min(cluster.distances(described[None])[0] for cluster in self.clusters)) / self.near
+        found = 0.0 if described is None else self._nearest[0].distance(described) / self.near
+        self._last[:] = [(prices, found)]
+        return found
 
     def half_width(self, prices: Sequence[KernelPrice], confidence: float) -> float:
         """What is added, in squares, to half the log interval of a network; KeyError for an unknown confidence."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nnmeter.report.numbers import format_share, time_unit
+from nnmeter.report.numbers import format_bytes, format_share, time_unit
 from nnmeter.report.outside import summarize_outside
 
 if TYPE_CHECKING:
@@ -49,8 +49,13 @@ def columns_of(predictions: Sequence[Prediction]) -> list[Column]:
         Column(confidence, "r", lambda p: unit.format_interval(p.interval_ms)),
         Column("trained", "r", lambda p: format_share(p.coverage["trained"])),
         Column("kernels", "r", lambda p: str(len(p.kernels))),
+        *([Column("memory", "r", _memory_cell)] if any(p.memory is not None for p in predictions) else []),
         Column("outside", "t", outside_cell),
     ]
+
+
+def _memory_cell(prediction: Prediction) -> str:
+    return "" if prediction.memory is None else format_bytes(prediction.memory.peak_bytes)
 
 
 def heading_of(predictions: Sequence[Prediction]) -> str:

@@ -13,7 +13,7 @@ from nnmeter.report.devices import DeviceList, checked_scorecard
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
-_FIGURES = ("models", "±5 %", "±10 %", "MAPE", "tau", "intervals", "noise")
+FIGURES = ("models", "±5 %", "±10 %", "MAPE", "tau", "intervals", "noise")
 
 
 def render(listed: DeviceList, layout: Layout) -> str:
@@ -23,23 +23,23 @@ def render(listed: DeviceList, layout: Layout) -> str:
     if not devices:
         text.add("no device pack was found")
         return str(text)
-    groups = [list(members) for _, members in groupby(in_groups(devices), key=lambda d: _group(d.card))]
+    groups = [list(members) for _, members in groupby(in_groups(devices), key=lambda d: group_of(d.card))]
     facts: list[list[tuple[str, ...]]] = []
     scores: list[list[tuple[str, ...]]] = []
     for members in groups:
-        facts.append([(_group(members[0].card), *[""] * 5), *(_facts(device, nearest) for device in members)])
+        facts.append([(group_of(members[0].card), *[""] * 5), *(_facts(device, nearest) for device in members)])
         scores.append([])
         for device in members:
             if device.scorecard is not None:
                 with checked_scorecard(device.id):
-                    scores[-1].append((device.id, *_figures(device.scorecard)))
+                    scores[-1].append((device.id, *figures(device.scorecard)))
     text.add_table(("device", "hardware", "runtime", "threads", "types", "measured"), "ltlrll", facts)
     if nearest:
         text.add_wrapped(_about_nearest(listed.machines.get(nearest)))
     else:
         text.add("none is of a machine like this one: name a device to predict")
     if any(scores):
-        text.add_table(("device", *_FIGURES), "l" + "r" * len(_FIGURES), [rows for rows in scores if rows])
+        text.add_table(("device", *FIGURES), "l" + "r" * len(FIGURES), [rows for rows in scores if rows])
         text.add("noise: MAPE between two halves of the measuring of the same models")
     return str(text)
 
@@ -56,7 +56,7 @@ def _about_nearest(match: MachineMatch | None) -> str:
     )
 
 
-def _group(card: Card) -> str:
+def group_of(card: Card) -> str:
     """What packs of one group are of: `phone GPU`, `server CPU`."""
     return f"{card.place} {card.kind.upper()}"
 
@@ -73,8 +73,8 @@ def _facts(device: DeviceInfo, nearest: str | None) -> tuple[str, ...]:
     )
 
 
-def _figures(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a scorecard says in a line, in the order of `_FIGURES`."""
+def figures(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a scorecard says in a line, in the order of `FIGURES`."""
     overall, noise = scorecard.get("overall") or {}, scorecard.get("noise_floor") or {}
     shares = [overall.get("within_5"), overall.get("within_10"), overall.get("mape")]
     tau = overall.get("kendall_tau")

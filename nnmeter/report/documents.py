@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from nnmeter.report.indenting import indented_json
 from nnmeter.report.text import printable
 
 
@@ -17,7 +18,7 @@ def to_json(content: Any) -> str:
     Raises:
         ValueError: a number is not finite.
     """
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    text = indented_json(content)
     # `json` escapes those below a blank; a terminal takes some above 126 for commands, or turns what follows round.
     if not text.replace("\n", "").isprintable():
         text = "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from nnmeter.prediction.tree import NO_MODULE
+
 if TYPE_CHECKING:
     from nnmeter.prediction.groups import KernelGroup
     from nnmeter.prediction.prediction import Prediction
 
 By = Literal["type", "operator", "module"]
-
-NO_MODULE = "(no module)"
 
 
 @dataclass(frozen=True, slots=True)

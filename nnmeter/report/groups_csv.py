@@ -13,7 +13,7 @@ from nnmeter.report.registry import Layout
 if TYPE_CHECKING:
     from nnmeter.prediction.prediction import Prediction
 
-COLUMNS = ("model", "device", "dims", "name", "kernels", "latency_ms", "share", "flops", "bytes")
+COLUMNS = ("model", "device", "dims", "name", "kernels", "latency_ms", "share", "flops", "bytes", "parameters")
 
 
 def render(report: GroupReport, layout: Layout) -> str:
@@ -24,4 +24,4 @@ def render(report: GroupReport, layout: Layout) -> str:
 def _rows(report: GroupReport, prediction: Prediction) -> Iterator[tuple[Any, ...]]:
     about = (prediction.model, prediction.device, format_dims(prediction.dims))
     for g in report.groups(prediction):
-        yield (*about, g.name, g.kernels, f"{g.latency_ms:.6g}", f"{g.share:.6g}", g.flops, g.bytes)
+        yield (*about, g.name, g.kernels, f"{g.latency_ms:.6g}", f"{g.share:.6g}", g.flops, g.bytes, g.parameters)

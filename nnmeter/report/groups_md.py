@@ -24,8 +24,12 @@ def render(report: GroupReport, layout: Layout) -> str:
                 format_share(group.share),
                 format_count(group.flops),
                 format_count(group.bytes),
+                format_count(group.parameters),
             )
             for group in report.groups(prediction)
         ]
-        lines += [*markdown_table((report.by, "kernels", "ms", "share", "FLOPs", "bytes"), "lrrrrr", rows), ""]
+        lines += [
+            *markdown_table((report.by, "kernels", "ms", "share", "FLOPs", "bytes", "parameters"), "lrrrrrr", rows),
+            "",
+        ]
     return "\n".join(lines)

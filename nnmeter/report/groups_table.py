@@ -19,11 +19,11 @@ def render(report: GroupReport, layout: Layout) -> str:
         text.add(f"{text.bold(prediction.model)}{sizes} on {prediction.device}")
         text.add(f"{text.bold(format_ms(prediction.latency_ms) + ' ms')} by {report.by}")
         rows: list[tuple[str, ...]] = [_row(name, group) for name, group in _lines(report, prediction)]
-        overhead = ("overhead", "", format_ms(prediction.overhead_ms), _share(prediction), "", "")
+        overhead = ("overhead", "", format_ms(prediction.overhead_ms), _share(prediction), "", "", "")
         sections = [rows]
         if prediction.overhead_ms > 0:
             sections.append([overhead])
-        text.add_table((report.by, "kernels", "ms", "share", "FLOPs", "bytes"), "trrrrr", sections)
+        text.add_table((report.by, "kernels", "ms", "share", "FLOPs", "bytes", "parameters"), "trrrrrr", sections)
     return str(text)
 
 
@@ -44,6 +44,7 @@ def _row(name: str, group: KernelGroup) -> tuple[str, ...]:
         format_share(group.share),
         format_count(group.flops),
         format_count(group.bytes),
+        format_count(group.parameters),
     )
 
 

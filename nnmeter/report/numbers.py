@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nnmeter.wording import format_bytes, format_count, format_interval, format_ms, format_share
 
 if TYPE_CHECKING:
+    from nnmeter.prediction.peak_memory import PeakMemory
     from nnmeter.prediction.priced_kernel import PricedKernel
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "format_interval",
     "format_ms",
     "format_share",
+    "memory_line",
     "most_expensive",
     "time_unit",
 ]
@@ -46,6 +48,12 @@ class TimeUnit:
         """An interval of milliseconds in this unit: `21.9 - 25.1`."""
         low, high = interval_ms
         return format_interval((low / self.in_ms, high / self.in_ms))
+
+
+def memory_line(memory: PeakMemory) -> str:
+    """What a model takes while it runs, in a sentence."""
+    parts = f"{format_bytes(memory.weights_bytes)} of weights, {format_bytes(memory.activations_bytes)} of activations"
+    return f"memory: {format_bytes(memory.peak_bytes)} while it runs, {parts}"
 
 
 MILLISECONDS = TimeUnit("ms", 1.0)

@@ -29,6 +29,7 @@ COLUMNS = (
     "outside_share",
     "outside",
     "machine",
+    "peak_bytes",
 )
 
 
@@ -54,4 +55,5 @@ def _row(prediction: Prediction) -> tuple[Any, ...]:
         f"{prediction.outside_share:.6g}",
         "; ".join(f"{g.type} x{g.count}: {g.reason}" for g in summarize_outside(prediction.kernels)),
         machine_value(prediction.machine),
+        "" if prediction.memory is None else prediction.memory.peak_bytes,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
 from nnmeter.report.machine import say_machines, warn_of_another_machine
 from nnmeter.report.markdown import escape, markdown_table
-from nnmeter.report.numbers import format_ms, format_share, time_unit
+from nnmeter.report.numbers import format_ms, format_share, memory_line, time_unit
 from nnmeter.report.outside import TITLE, describe_gap, summarize_outside
 from nnmeter.report.registry import Layout
 from nnmeter.report.sorting import sorted_kernels, sorted_predictions
@@ -37,6 +37,7 @@ def _single(prediction: Prediction, layout: Layout) -> str:
         f"{confidence} % interval {unit.format_interval(prediction.interval_ms)} {unit.name}. Coverage: "
         f"{format_share(prediction.coverage['trained'])} of the time priced by trained predictors, "
         f"{format_share(prediction.coverage['fallback'])} by the analytic fallback.",
+        *([] if prediction.memory is None else ["", memory_line(prediction.memory)]),
         "",
         *_machines([prediction]),
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nnmeter.report.columns import columns_of, format_dims, heading_of, label_of
 from nnmeter.report.machine import say_machines, warn_of_another_machine
-from nnmeter.report.numbers import format_share, time_unit
+from nnmeter.report.numbers import format_share, memory_line, time_unit
 from nnmeter.report.outside import outside_lines
 from nnmeter.report.registry import Layout
 from nnmeter.report.sorting import sorted_kernels, sorted_predictions
@@ -47,6 +47,8 @@ def _add_single(text: Text, prediction: Prediction, layout: Layout) -> None:
     text.add(
         f"coverage: {format_share(trained)} of the time by trained predictors, {format_share(fallback)} by the fallback"
     )
+    if prediction.memory is not None:
+        text.add(memory_line(prediction.memory))
     machine = say_machines([prediction])
     if machine:
         text.add_wrapped(machine)

@@ -97,3 +97,24 @@ def test_a_shape_that_data_decide_is_no_lie() -> None:
     )  # fmt: skip
     bound = bind_shapes(read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])))
     assert [warning.code for warning in bound.warnings] == ["bounded"]
+
+
+SEQUENCE = helper.make_tensor_sequence_value_info
+
+
+@pytest.mark.parametrize(
+    ("node", "output", "said"),
+    [
+        (helper.make_node("Relu", ["x"], ["y"]), SEQUENCE("y", FLOAT, None), "a sequence, but the operator writes a t"),
+        (helper.make_node("SequenceConstruct", ["x"], ["y"]), info("y", FLOAT, [4]), "a tensor, but the operator wri"),
+        (helper.make_node("SequenceConstruct", ["x"], ["y"]), SEQUENCE("y", FLOAT, None), ""),
+    ],
+)
+def test_a_sequence_is_declared_as_one(node: onnx.NodeProto, output: onnx.ValueInfoProto, said: str) -> None:
+    graph = helper.make_graph([node], "g", [info("x", FLOAT, [4])], [output])
+    model = read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    if not said:
+        bind_shapes(model)
+        return
+    with pytest.raises(ModelError, match=f"'y' is declared as {said}"):
+        bind_shapes(model)

@@ -212,3 +212,34 @@ def test_the_runtime_can_be_asked_for_the_kernels(cli: Callable, small_model: Pa
     assert outcome.code == 0, outcome.err
     by_runtime = json.loads(outcome.out)
     assert by_runtime["latency_ms"] == pytest.approx(json.loads(cli(*arguments).out)["latency_ms"], rel=0.3)
+
+
+def test_memory_stands_beside_the_time_where_it_is_asked_for(
+    cli: Callable, small_model: Path, small_pack: Path
+) -> None:
+    asked = ("predict", small_model, "--device", small_pack, "--with-memory")
+    document = json.loads(cli(*asked, "--format", "json").out)
+    jsonschema.validate(document, SCHEMA)
+    alone = json.loads(cli("memory", small_model, "--device", small_pack, "--format", "json").out)
+    parts = ("weights_bytes", "activations_bytes", "session_bytes")
+    assert document["memory"] == {name: alone[name] for name in ("peak_bytes", *parts)}
+    assert document["memory"]["peak_bytes"] == sum(alone[name] for name in parts)
+    assert "memory: " in cli(*asked).out
+    assert "memory: " in cli(*asked, "--format", "md").out
+    assert "MiB" in cli(*asked, small_model).out
+    assert cli(*asked, "--format", "csv").out.rstrip().endswith(str(alone["peak_bytes"]))
+    assert "memory" not in json.loads(cli("predict", small_model, "--device", small_pack, "--format", "json").out)
+
+
+def test_memory_is_of_the_sizes_that_the_model_can_have(cli: Callable, tmp_path: Path, small_pack: Path) -> None:
+    onnx.save(make_small_model(batch="batch"), tmp_path / "free.onnx")
+    outcome = cli("predict", tmp_path / "free.onnx", "--device", small_pack, "--dim", "batch=1,4", "--with-memory",
+                  "--format", "json")  # fmt: skip
+    one, four = (row["memory"] for row in json.loads(outcome.out))
+    assert one["activations_bytes"] < four["activations_bytes"]
+    assert one["weights_bytes"] == four["weights_bytes"]
+
+
+def test_of_another_runtime_it_says_what_is_not_known_of_the_memory(cli: Callable, small_model: Path) -> None:
+    outcome = cli("predict", small_model, "--device", "cortexA76cpu_tflite21", "--with-memory")
+    assert "it takes more for itself" in " ".join(outcome.out.split())

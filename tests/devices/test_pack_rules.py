@@ -17,7 +17,8 @@ from nnmeter.fusion import ruleset_index
 from nnmeter.fusion.loading import load_rules, rules_to_dict
 from nnmeter.fusion.ruleset_hash import rules_hash
 from nnmeter.fusion.ruleset_index import rule_sets
-from nnmeter.prediction.predict import LatencyPredictor, predict_many
+from nnmeter.prediction.many import predict_many
+from nnmeter.prediction.predict import LatencyPredictor
 from tests.conftest import make_small_model, make_small_predictor
 from tests.devices.conftest import CARD
 

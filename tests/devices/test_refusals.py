@@ -86,3 +86,18 @@ def test_phones_and_sticks_draw_no_random_numbers(runtime: str, kind: str) -> No
         values: dict[str, Any] = {"ratio": np.float32(0.5), "mode": np.bool_(training)}
         notes = refused_by(runtime, kind, graph_of(nodes, {"x": (2, 2)}, ["y"], values, opset=18))
         assert sorted(note.about for note in notes) == refused
+
+
+def test_what_openvino_has_no_translator_for_is_told() -> None:
+    values: dict[str, Any] = {"ratio": np.float32(0.5), "mode": np.bool_(True)}
+    nodes = [
+        helper.make_node("Dropout", ["x", "ratio", "mode"], ["d"], "dropout"),
+        helper.make_node("Det", ["d"], ["y"], "det"),
+    ]
+    notes = refused_by("openvino", "cpu", graph_of(nodes, {"x": (2, 2)}, ["y"], values, opset=18))
+    assert sorted(note.about for note in notes) == ["det", "dropout"]
+    nodes = [helper.make_node("DeformConv", ["x", "w", "o"], ["y"], "deform")]
+    shapes = {"x": (1, 1, 3, 3), "o": (1, 8, 2, 2)}
+    graph = graph_of(nodes, shapes, ["y"], {"w": np.ones((1, 1, 2, 2), np.float32)}, opset=19)
+    assert [note.about for note in refused_by("openvino", "cpu", graph)] == ["deform"]
+    assert refused_by("onnxruntime", "cpu", graph) == []

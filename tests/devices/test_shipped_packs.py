@@ -14,7 +14,8 @@ import pytest
 
 from nnmeter.devices import list_devices, load_pack
 from nnmeter.devices.catalog import is_shipped
-from nnmeter.prediction.predict import LatencyPredictor, predict_many
+from nnmeter.prediction.many import predict_many
+from nnmeter.prediction.predict import LatencyPredictor
 from tests.conftest import REPOSITORY
 
 TABLE = Path(__file__).with_name("shipped_coverage.json")

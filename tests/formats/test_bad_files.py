@@ -52,6 +52,27 @@ def test_every_truncation_of_a_model_is_refused_or_a_smaller_model() -> None:
             read_model(data[:length])
 
 
+@pytest.mark.parametrize("as_bytes", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (onnx.AttributeProto.UNDEFINED, "has a value without a kind"),
+        (onnx.AttributeProto.FLOATS, "has a value of another kind than it states"),
+        (onnx.AttributeProto.TENSOR, "has a value of another kind than it states"),
+        (onnx.AttributeProto.INTS, ""),
+    ],
+)
+def test_an_attribute_is_of_the_kind_that_it_states(kind: int, said: str, as_bytes: bool) -> None:
+    model = make_small_model()
+    (attribute,) = model.graph.node[0].attribute
+    attribute.type = kind  # type: ignore[assignment]
+    source = model.SerializeToString() if as_bytes else model
+    if said:
+        assert f"the attribute 'pads' {said}" in fault_of(source)
+    else:
+        read_model(source)
+
+
 @pytest.mark.parametrize("version", [OLDEST_OPSET - 1, NEWEST_OPSET + 1, 9999, -5, 0])
 def test_an_unknown_opset_is_refused(version: int) -> None:
     message = fault_of(relu_model(opset=version))

@@ -26,7 +26,6 @@ FILES = {
     "Keras file": zipped("metadata.json"),
     "zip archive": zipped("readme.txt"),
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(64),
-    "TensorFlow Lite": b"\x1c\x00\x00\x00TFL3" + bytes(64),
     "(.ort)": b"\x1c\x00\x00\x00ORTM" + bytes(64),
     "git lfs pull": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
     "gzip": gzip.compress(b"x"),

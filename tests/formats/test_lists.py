@@ -94,5 +94,5 @@ def test_many_short_runs_are_looked_at_in_small_pieces(monkeypatch: pytest.Monke
     monkeypatch.setattr(lists, "_FEW", 32)
     monkeypatch.setattr(lists, "_SHORT", 160)
     monkeypatch.setattr(lists.np, "frombuffer", lambda *_: pytest.fail("NumPy takes longer than a loop here"))
-    data = b"\x0a\x01v" + (b"\x40\x05" + b"\x6a\x00") * 3000  # numbers, each with documentation behind it
+    data = b"\x0a\x01v\xa0\x01\x07" + (b"\x40\x05" + b"\x6a\x00") * 3000  # numbers, each with documentation behind it
     assert read(data) == ("v", (5,) * 3000)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 
 from nnmeter.fusion.detect import detect_kernels, rewrite_graph
+from nnmeter.fusion.engine.rewrites import CompiledRule
 from nnmeter.fusion.loading import load_rules
 from nnmeter.graph.ir import Graph
 from tests.fusion.models import make_graph
 from tests.fusion.random_graphs import WEIGHTS, random_texts
 
 RULES = load_rules("onnxruntime_cpu")
+ALL_TRIED = load_rules("onnxruntime_cpu")  # remembers of its own which rules may fit
 GRAPHS = random_texts().map(lambda text: make_graph(text, **WEIGHTS))
 
 
@@ -46,3 +49,12 @@ def test_rewritten_graph_still_computes_its_outputs_from_its_inputs(graph: Graph
 def test_graph_without_operators_has_no_kernels() -> None:
     graph = Graph("empty", [], ["x"], ["x"], {}, set(), {}, {"": 18})
     assert detect_kernels(graph, RULES) == []
+
+
+@given(GRAPHS)
+@settings(max_examples=60, deadline=None)
+def test_no_rule_fits_that_was_passed_over_for_the_pairs_that_a_graph_lacks(graph: Graph) -> None:
+    expected = detect_kernels(graph, RULES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CompiledRule, "may_link", lambda rule, links: True)
+        assert detect_kernels(graph, ALL_TRIED) == expected

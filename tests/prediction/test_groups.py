@@ -44,3 +44,11 @@ def test_a_total_of_zero_gives_no_share() -> None:
 def test_modules_are_a_tree(depth: int, lines: list[tuple[int, str, float]]) -> None:
     found = [(level, group.name, group.latency_ms) for level, group in module_tree(KERNELS, 10.0, depth)]
     assert found == lines
+
+
+def test_parameters_of_groups_and_of_the_whole_are_sums() -> None:
+    from dataclasses import replace
+
+    kernels = [replace(kernel, parameters=7) for kernel in KERNELS]
+    found = group_kernels(kernels, 20.0, lambda kernel: kernel.operator)
+    assert [group.parameters for group in found] == [7, 14, 7, 7]

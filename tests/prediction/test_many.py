@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -105,3 +109,65 @@ def test_progress_counts_models(small_pack: Path, small_model: Path) -> None:
     told: list[tuple[int, int]] = []
     nnmeter.predict_many([small_model] * 3, [small_pack], progress=lambda done, total: told.append((done, total)))
     assert told == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_processes_give_what_one_gives_in_its_order(packs: list[Path], dynamic: Path, small_model: Path) -> None:
+    models = [dynamic, small_model, small_model.read_bytes(), make_small_model()] * 5
+    expected = nnmeter.predict_many(models, packs[:1], {"batch": [1, 2]})
+    assert nnmeter.predict_many(models, packs[:1], {"batch": [1, 2]}, workers=2) == expected
+    given = {"workers": 2, "keep": attrgetter("latency_ms")}
+    latencies = nnmeter.predict_many(iter(models), packs[:1], {"batch": [1, 2]}, **given)
+    assert latencies == [prediction.latency_ms for prediction in expected]
+
+
+def test_a_client_takes_the_place_of_processes(packs: list[Path], small_model: Path) -> None:
+    models = [small_model, make_small_model()] * 10
+    with ThreadPoolExecutor(2) as client:
+        assert nnmeter.predict_many(models, packs, client=client) == nnmeter.predict_many(models, packs)
+
+
+def test_a_dask_cluster_gives_what_one_process_gives(small_pack: Path, small_model: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    models = [small_model, b"broken"] * 20
+    expected = nnmeter.predict_many(models, [small_pack], errors="return")
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+        found = nnmeter.predict_many(models, [small_pack], errors="return", client=client)
+    assert [str(one) for one in found] == [str(one) for one in expected]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_stands_in_the_place_of_its_model(small_pack: Path, small_model: Path, workers: int) -> None:
+    models = [small_model, b"broken", small_model, "nowhere.onnx", small_model]
+    found = nnmeter.predict_many(models, [small_pack], errors="return", workers=workers)
+    kinds = [type(one).__name__ for one in found]
+    assert kinds == ["Prediction", "ModelError", "Prediction", "ModelError", "Prediction"]
+    assert "nowhere.onnx: no such file" in str(found[3])
+    with pytest.raises(nnmeter.ModelError, match="ONNX"):
+        nnmeter.predict_many(models, [small_pack], workers=workers)
+
+
+def test_a_generator_is_not_read_far_ahead(small_pack: Path, small_model: Path) -> None:
+    asked: list[int] = []
+
+    def models() -> Iterator[Path]:
+        for number in range(1000):
+            asked.append(number)
+            yield small_model if number < 50 else small_model.with_name("missing.onnx")
+
+    with pytest.raises(nnmeter.ModelError, match="no such file"), ThreadPoolExecutor(1) as client:
+        nnmeter.predict_many(models(), [small_pack], client=client)
+    assert len(asked) < 1000
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"models": "model.onnx"}, "is one model"),
+        ({"workers": 0}, "cannot be 0 workers"),
+        ({"workers": True}, "cannot be True workers"),
+        ({"errors": "ignore"}, "'raise' or 'return'"),
+    ],
+)
+def test_what_many_predictions_cannot_be_asked_for(small_pack: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(nnmeter.NnmeterError, match=said):
+        nnmeter.predict_many(**{"models": [], "devices": [small_pack], **given})

@@ -12,7 +12,7 @@ from nnmeter.errors import DeviceError
 from nnmeter.kernels.anchor import Kind
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import KernelPrice
-from nnmeter.predictor.shift import FEATURES, GROWTH, RAMP, Cluster, Shift, describe_networks, growth
+from nnmeter.predictor.shift import FEATURES, GROWTH, RAMP, Cluster, Nearest, Shift, describe_networks, growth
 
 CONV, GEMM = Kind.parse("convolution:Conv|float32"), Kind.parse("matmul:Gemm|float32")
 
@@ -118,3 +118,15 @@ def test_a_damaged_shift_is_refused(shift: Shift, path: list[Any], value: Any) -
     target[path[-1]] = value
     with pytest.raises(DeviceError, match="damaged"):
         IntervalModel.from_dict(stored)
+
+
+def test_the_nearest_of_all_clusters_at_once_is_the_nearest_of_each() -> None:
+    random = np.random.default_rng(0)
+    clusters = []
+    for axes in (0, 1, 4):
+        rows = np.linalg.qr(random.standard_normal((12, 12)))[0][:axes]
+        clusters.append(Cluster(random.standard_normal(12), rows, random.random(axes)))
+    for _ in range(20):
+        described = random.standard_normal(12)
+        expected = min(cluster.distances(described[None])[0] for cluster in clusters)
+        assert Nearest(clusters).distance(described) == pytest.approx(expected, rel=1e-9)

@@ -40,6 +40,7 @@ def test_json_of_one_model_is_an_object_of_the_schema(prediction: Prediction) ->
         "nodes": ["/layer3/Conv", "/layer3/Relu"],
         "flops": 3000,
         "bytes": 300,
+        "parameters": 0,
         "outside": [{"what": "operator", "operator": "Einsum", "family": "matmul", "element_type": "float32"}],
     }
     assert document["outside"] == {

@@ -23,13 +23,12 @@ from nnmeter.fusion.engine.functions import NUMBER, NUMBERS, Match, is_of_kind
 from nnmeter.fusion.engine.matcher import extend, search_from
 from nnmeter.fusion.engine.passes import Prepared
 from nnmeter.fusion.engine.patterns import Step, constants_of, names_of, prepare_glance, prepare_steps
-from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
+from nnmeter.fusion.engine.rewriting import Links, WorkingGraph, WorkNode, split_kind
 from nnmeter.fusion.engine.rules import NewTensor, RewriteRule, Template
 from nnmeter.graph.ir import DTYPE_BITS, Node, TensorType
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
 from nnmeter.operators.attributes import wrong_attribute
 
-Links = frozenset[tuple[str, str]]  # kinds of writers and readers
 _REMEMBERED = 256  # sets of links, for each of which the rules that may fit are remembered
 
 
@@ -151,7 +150,7 @@ class CompiledRule:
         for order, (template, (kind, inputs, outputs, attributes)) in enumerate(
             zip(self.templates, plans, strict=True)
         ):
-            name = gone[-1].name if template.main else graph.fresh(kind)
+            name = gone[-1].name if template.main else graph.fresh(f"{gone[-1].name}~{kind}")
             heirs = sources if template.main else ()
             graph.add_node(kind, name, inputs, outputs, attributes, position + order * share / len(plans), heirs)
         graph.prune([*kept, *(f for f in feeders if f.alive)])
@@ -180,6 +179,8 @@ class _CompiledTemplate:
         self.main = template.main or only
         self.op = compile_checked(template.op)
         self.settings = {key: compile_checked(value) for key, value in template.attributes_set.items()}
+        # Attributes that were made and checked before, by the node's that they come from, which equal nodes share.
+        self._made: dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def plan(self, match: Match) -> tuple[str, list[str], list[str], dict[str, Any]]:
         """Kind, inputs, outputs and attributes of the node to create."""
@@ -188,21 +189,28 @@ class _CompiledTemplate:
         while inputs and not inputs[-1]:
             inputs.pop()
         outputs = [tensors.get(name.rstrip("?"), "") for name in template.outputs]
-        attributes: dict[str, Any] = {}
-        if template.attributes_from:
-            attributes.update(match.nodes[template.attributes_from].attributes)
-            for key in template.attributes_drop:
-                attributes.pop(key, None)
-        for key, evaluate in self.settings.items():
-            attributes[key] = _attribute(key, evaluate(match))
         kind = self.op(match)
         if not isinstance(kind, str) or not kind:
             raise RuleFault(f"the operator of a new node is {kind!r:.60}, not a word")
+        source = match.nodes[template.attributes_from].attributes if template.attributes_from else _NOTHING
+        values = [_attribute(key, evaluate(match)) for key, evaluate in self.settings.items()]
+        made = (id(source), kind, *values, *map(type, values))
+        known = self._made.get(made)
+        if known is not None:
+            return kind, inputs, outputs, known[1]
+        attributes = {key: value for key, value in source.items() if key not in template.attributes_drop}
+        attributes.update(zip(self.settings, values, strict=True))
         domain, op_type = split_kind(kind)
         wrong = wrong_attribute(Node(op_type, domain, "", (), (), attributes)) if attributes else None
         if wrong:
             raise RuleFault(f"a new {kind}: {wrong}")
+        if len(self._made) >= _REMEMBERED:
+            self._made.clear()
+        self._made[made] = (source, attributes)
         return kind, inputs, outputs, attributes
+
+
+_NOTHING: dict[str, Any] = {}
 
 
 def _attribute(name: str, value: Any) -> Any:

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,11 @@ from nnmeter.errors import DeviceError, ModelError
 from nnmeter.fusion.engine.readers import LONG, ManyReaders
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.limits import BASE_EFFORT, EFFORT_PER_NODE
+
+Links = frozenset[tuple[str, str]]  # kinds of writers and readers
+_LONGEST_HINT = 120  # characters: names are made of it, and of these again
+_link_sets: dict[Links, Links] = {}
+_MOST_LINK_SETS = 1024
 
 OuterReads = dict[int, set[str]]  # by the id of a nested graph, the tensors of graphs around it that it reads
 
@@ -112,14 +117,14 @@ class WorkingGraph:
         self.version = 0
         self.touched: dict[str, int] = {}
         self.links: set[tuple[str, str]] = set()
-        self._known_links: frozenset[tuple[str, str]] = frozenset()
+        self._known_links: Links = frozenset()
         self.producer: dict[str, WorkNode] = {}
         self.readers: dict[str, list[WorkNode] | ManyReaders[WorkNode]] = {}
         self.by_kind: dict[str, dict[WorkNode, None]] = {}
         self.effort = BASE_EFFORT + EFFORT_PER_NODE * len(graph.nodes)
         self._body_reads: dict[WorkNode, list[str]] = {}
         self._outer_reads: OuterReads = {} if outer_reads is None else outer_reads
-        self._fresh = 0
+        self._fresh: dict[str, int] = {}
         kinds: dict[tuple[str, str], str] = {}
         readers, producer, links = self.readers, self.producer, self.links
         for position, node in enumerate(graph.nodes):
@@ -162,10 +167,13 @@ class WorkingGraph:
         if writer is not None:
             self.links.add((writer.kind, reader.kind))
 
-    def known_links(self) -> frozenset[tuple[str, str]]:
-        """What is in `links` now; the same object as long as nothing is added."""
+    def known_links(self) -> Links:
+        """What is in `links` now; equal sets are one object, so that it is quick to look up what is known of one."""
         if len(self._known_links) != len(self.links):
-            self._known_links = frozenset(self.links)
+            found = frozenset(self.links)
+            if len(_link_sets) >= _MOST_LINK_SETS:
+                _link_sets.clear()
+            self._known_links = _link_sets.setdefault(found, found)
         return self._known_links
 
     def spend(self, steps: int) -> None:
@@ -180,6 +188,19 @@ class WorkingGraph:
                 f"{self.name or 'model'}: the fusion rules do not come to an end on its graph in the steps that its "
                 "size allows; simplify the model, or restore the device pack's rules"
             )
+
+    def has_any(self, kinds: Collection[str]) -> bool:
+        """Whether there is a node of one of these kinds."""
+        by_kind = self.by_kind
+        if len(by_kind) < len(kinds):
+            for kind, group in by_kind.items():  # noqa: SIM110 - as below
+                if group and kind in kinds:
+                    return True
+            return False
+        for kind in kinds:  # noqa: SIM110 - a loop takes half the time of a generator here
+            if by_kind.get(kind):
+                return True
+        return False
 
     def nodes(self) -> list[WorkNode]:
         """All nodes in the order of their positions."""
@@ -200,11 +221,15 @@ class WorkingGraph:
         return len(self.readers.get(tensor, ())) + (tensor in self.outputs)
 
     def fresh(self, hint: str) -> str:
-        """A tensor or node name that is not in use."""
+        """A tensor or node name that is not in use: the hint and a number, the first that is free."""
+        if len(hint) > _LONGEST_HINT:
+            hint = hint[:_LONGEST_HINT]
+        number = self._fresh.get(hint, 0)
         while True:
-            self._fresh += 1
-            name = f"{hint}~{self._fresh}"
+            number += 1
+            name = f"{hint}~{number}"
             if name not in self.types:
+                self._fresh[hint] = number
                 return name
 
     def add_constant(self, hint: str, value: np.ndarray, dtype: str) -> str:

@@ -144,3 +144,4 @@ class FusionRules:
     parameters: Mapping[str, Any]
     stages: tuple[Stage, ...]
     source: Mapping[str, Any] = field(repr=False, compare=False)
+    remembered: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # by detection

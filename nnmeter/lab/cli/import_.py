@@ -16,6 +16,7 @@ from nnmeter.lab.cli.import_profile import profile
 from nnmeter.lab.report import LAB
 
 DATASETS = {
+    "hat": "Encoders of transformers in PyTorch, by MIT HAN Lab.",
     "nn-meter-26k": "Networks on phones and an accelerator, by the authors of nn-Meter.",
     "phones-qed-usc": "Networks and kernels on six phones, by QED at USC.",
     "v100-tensorrt": "Convolutions in TensorRT, by Alibaba.",

@@ -18,6 +18,7 @@ Rules:
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnmeter.devices.identity import match_measurements
 from nnmeter.errors import MeasurementError
+from nnmeter.files import read_limited
 from nnmeter.kernels.features import COMMON_NAMES, kernel_features
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.evaluation.kernel_scores import score_kernels
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 SPLIT = "trained on random networks only; no scored model, and no model of its family, was trained on"
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
+_MOST_BYTES = 16 << 20  # of a table of families
 
 
 def evaluate_pack(
@@ -180,14 +183,21 @@ def read_families(path: str | os.PathLike[str]) -> dict[str, str]:
     """Families by model from a CSV file with the columns `model` and `family`.
 
     Raises:
-        MeasurementError: the file is not there or lacks a column.
+        MeasurementError: the file is not there, is no regular file, or lacks a column.
     """
     import csv
 
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            return {row["model"]: row["family"] for row in csv.DictReader(stream)}
-    except (OSError, KeyError, UnicodeDecodeError) as fault:
+        reader = csv.DictReader(io.StringIO(read_limited(path, _MOST_BYTES).decode("utf-8-sig"), newline=""))
+        lacking = {"model", "family"}.difference(reader.fieldnames or ())
+        if lacking:
+            raise ValueError(f"no column {' and '.join(sorted(lacking))}")
+        families = {row["model"]: row["family"] or "" for row in reader}
+        if not "".join(families.values()).isprintable():
+            raise ValueError("a family's name has control characters")
+        return families
+    except (OSError, ValueError, csv.Error) as fault:
+        said = (fault.strerror or fault.args[-1]) if isinstance(fault, OSError) else fault
         raise MeasurementError(
-            f"{path}: not a CSV with columns model,family ({fault}); give one, or leave it out"
+            f"{os.fspath(path)}: not a CSV with columns model,family ({said}); give one, or leave it out"
         ) from fault

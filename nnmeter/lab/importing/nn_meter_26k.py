@@ -8,9 +8,7 @@ is one network on one device.
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.nasbench201 import nasbench201_nodes
 from nnmeter.lab.importing.node_list import graph_of_node_list
 from nnmeter.lab.importing.published import Imported, PublishedDevice, Source, published_measurement
+from nnmeter.lab.importing.text_files import open_text
 
 SOURCE = Source(
     name="nn-meter-26k",
@@ -93,11 +92,8 @@ def _files(source: Path) -> list[Path]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            yield from lines
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as fault:
-        raise MeasurementError(f"{path}: cannot be read as a list of networks ({fault}); restore the file") from fault
+    with open_text(path, "a list of networks") as lines:
+        yield from lines
 
 
 def _import_network(

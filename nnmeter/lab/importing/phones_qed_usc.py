@@ -17,9 +17,7 @@ Rules:
 from __future__ import annotations
 
 import csv
-import gzip
 import math
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -36,6 +34,7 @@ from nnmeter.lab.importing.phone_operations import (
     parse_operation,
 )
 from nnmeter.lab.importing.published import Imported, PublishedDevice, Source, published_measurement
+from nnmeter.lab.importing.text_files import open_text
 
 SOURCE = Source(
     name="phones-qed-usc",
@@ -262,13 +261,10 @@ def _table(source: Path, name: str) -> Path | None:
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as text:
-            reader = csv.DictReader(text)
-            lines = list(reader)
-            header = list(reader.fieldnames or ())
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as fault:
-        raise MeasurementError(f"{path}: cannot be read as a table ({fault}); restore the file") from fault
+    with open_text(path, "a table") as text:
+        reader = csv.DictReader(text)
+        lines = list(reader)
+        header = list(reader.fieldnames or ())
     if not header or header[0] != "model":
         raise MeasurementError(f"{path}: is no table of the phones' data set: its first column is not 'model'")
     return header, lines

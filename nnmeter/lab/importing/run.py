@@ -24,6 +24,7 @@ from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.published import Imported, PublishedDevice
 
 DATASETS: dict[str, str] = {
+    "hat": "nnmeter.lab.importing.hat",
     "nn-meter-26k": "nnmeter.lab.importing.nn_meter_26k",
     "phones-qed-usc": "nnmeter.lab.importing.phones_qed_usc",
     "v100-tensorrt": "nnmeter.lab.importing.v100_tensorrt",

@@ -14,9 +14,7 @@ Rules:
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +26,7 @@ from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.kernels.naming import kernel_signature
 from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.published import Imported, PublishedDevice, Source, published_measurement
+from nnmeter.lab.importing.text_files import open_text
 
 SOURCE = Source(
     name="v100-tensorrt",
@@ -176,8 +175,5 @@ def _files(source: Path) -> dict[str, Path]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            yield from lines
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as fault:
-        raise MeasurementError(f"{path}: cannot be read as a list of convolutions ({fault}); restore it") from fault
+    with open_text(path, "a list of convolutions") as lines:
+        yield from lines

@@ -7,26 +7,25 @@
    each), the blocks are found from the relation that did not fit.
 3. It is refused where an operator has no rule, where an input or output of the model would change, where nothing
    would be left of an axis, and where the count fits no block. The error says which.
-4. Weights change with them, and what states a size of the old shape (`rewriting.py`). The new model is bound, and every
-   tensor must come out as the relations say.
+4. Weights change with them, and what states a size of the old shape (`applying.py`, `rewriting.py`). The new model is
+   bound, and every tensor must come out as the relations say.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from nnmeter.binding.bind import bind_shapes
-from nnmeter.errors import ModelError
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
-from nnmeter.graph.ir import Node, TensorType
-from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, UnboundModel
+from nnmeter.graph.ir import Node
+from nnmeter.graph.unbound import UnboundModel
+from nnmeter.transforms.channels.applying import apply_resizing
 from nnmeter.transforms.channels.relations import Axis, Blocks, Counts, Grouped, Relation, Resizing, Unfit
-from nnmeter.transforms.channels.rewriting import rewrite_sizes
 from nnmeter.transforms.channels.rules import Shapes, Spoken, speak
-from nnmeter.transforms.draft import Draft, captured, fitting_sizes
+from nnmeter.transforms.draft import Draft, captured
 from nnmeter.transforms.faults import TransformError, find_node
 
 _MOST_CUTS = 4  # that are tried to find blocks; each costs a pass over what depends on the layer
@@ -82,6 +81,24 @@ class DependencyGraph:
                     self._relations[axis].append(relation)
             for name in dict.fromkeys((*node.inputs, *node.outputs, *captured(node))):
                 self._touching[name].append(node)
+
+    @property
+    def relations(self) -> Mapping[Axis, list[Relation]]:
+        """Of each axis the relations that it is in."""
+        return self._relations
+
+    def is_fixed(self, axis: Axis) -> bool:
+        """Whether no index of an axis may go: it is of an input or output, or an operator decides by its indices."""
+        if axis[0] in self._ends:
+            return True
+        spoken = [self._spoken[node.name] for node in self._touching[axis[0]]]
+        return any(axes is None or axis not in axes for axes in spoken)
+
+    def resizing(self, counts: Mapping[Axis, Counts]) -> Resizing:
+        """A change with these counts of indices, which fit all relations."""
+        change = self._resizing(False)
+        change.known.update(counts)
+        return change
 
     def channels_of(self, layer: str) -> Axis:
         """The axis of channels that a layer writes.
@@ -168,11 +185,65 @@ class DependencyGraph:
         fault.steps = known
         return fault
 
+    def remove(self, layer: str, counts: Counts) -> Resizing:
+        """What becomes of all axes where a layer loses the channels whose count is 0.
+
+        Args:
+            layer: the layer.
+            counts: a whole number a channel: 1 for those that stay, 0 for those that go.
+
+        Raises:
+            TransformError: it cannot be done; the message says why.
+        """
+        try:
+            return self._tried(layer, self.channels_of(layer), counts, self._resizing(False))
+        except Unfit as unfit:
+            raise self._not_in_blocks(layer, int(counts.sum()), unfit.relation, set()) from None
+
+    def join(self, changes: Iterable[Resizing]) -> Resizing:
+        """What becomes of all axes where several layers lose channels at once.
+
+        Args:
+            changes: what becomes of them for each; none of them grows.
+
+        Raises:
+            TransformError: they do not go together; the message says why.
+        """
+        together = self._resizing(False)
+        for change in changes:
+            if change.grows:
+                raise TransformError(f"{self.source}: layers are made wider one at a time; apply them one by one")
+            for axis, counts in change.known.items():
+                together.demand(axis, counts)
+        try:
+            return self._settled("several layers", together)
+        except Unfit as unfit:
+            where = unfit.relation.data[0] if isinstance(unfit.relation, Grouped) else unfit.relation.whole[0]
+            raise TransformError(
+                f"{self.source}: what several layers lose does not go together at '{where}'; change fewer of them"
+            ) from None
+
+    def resized(self, change: Resizing, layer: str) -> UnboundModel:
+        """The model in which axes are what a change says (rule 4).
+
+        Args:
+            change: of `resize`, `remove` or `join`.
+            layer: what errors call the layer that is changed.
+
+        Raises:
+            TransformError: a shape in the model is fixed.
+        """
+        return apply_resizing(self.model, self.sizes, change, lambda reason: self._refusal(layer, reason))
+
     def _resizing(self, grows: bool) -> Resizing:
         return Resizing(self._relations, {name: kind.shape for name, kind in self.types.items()}, grows)
 
     def _tried(self, layer: str, axis: Axis, counts: Counts, change: Resizing) -> Resizing:
         change.demand(axis, counts)
+        return self._settled(layer, change)
+
+    def _settled(self, layer: str, change: Resizing) -> Resizing:
+        """All that follows from what was demanded, where the model takes it (rule 3)."""
         change.spread()
         for name, number in change.changed():
             if name in self._ends:
@@ -288,43 +359,4 @@ def set_channels(
         TransformError: it cannot be done; the message says why.
     """
     graph = known or DependencyGraph(model, sizes)
-    change = graph.resize(layer, width)
-    draft = Draft(model, sizes)
-    expected = {name: _shape(change, name, kind.shape) for name, kind in draft.types.items()}
-    for name in list(draft.constants):
-        before = draft.constants[name]
-        after = expected.get(name, before.shape)
-        if after != before.shape:
-            draft.constants[name] = TensorType(before.dtype, after)
-            if name in draft.values:
-                value = draft.values.pop(name)
-                for axis in range(value.ndim):
-                    value = np.repeat(value, change.counts((name, axis)), axis)
-                if value.size <= MAX_KNOWN_ELEMENTS:
-                    draft.values[name] = value
-    rewrite_sizes(draft, change, expected)
-    new = draft.finish(same_shapes=False)
-    _check(new, sizes, expected, graph, layer)
-    return new
-
-
-def _shape(change: Resizing, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(change.size((name, axis)) if (name, axis) in change.known else n for axis, n in enumerate(shape))
-
-
-def _check(
-    model: UnboundModel,
-    sizes: InputSizes,
-    expected: dict[str, tuple[int, ...]],
-    graph: DependencyGraph,
-    layer: str,
-) -> None:
-    """Bind the new model, whose tensors must have the shapes that the relations give (rule 4)."""
-    try:
-        bound = bind_shapes(model, fitting_sizes(model, sizes))
-    except ModelError as fault:
-        raise graph._refusal(layer, f"a shape in the model is fixed ({fault})") from fault
-    for node in bound.nodes:
-        for name in node.outputs:
-            if name in expected and bound.types[name].shape != expected[name]:
-                raise graph._refusal(layer, f"'{node.name}' ({node.op_type}) keeps a shape that the file fixes")
+    return graph.resized(graph.resize(layer, width), layer)

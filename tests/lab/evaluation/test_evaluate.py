@@ -59,10 +59,25 @@ def test_a_model_that_is_not_in_the_folder_is_named(small_pack: Path, measured: 
         evaluate_pack(load_pack(small_pack), [measured], models=tmp_path / "elsewhere")
 
 
-def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(MeasurementError, match="model,family"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a,b\n1,2\n", "no column family and model"),
+        (b"", "no column family and model"),
+        (b"model,family\na,\x1b[31m\n", "a family's name has control characters"),
+        (b"model,family\n\xff,b\n", "codec can't decode"),
+        (b"model,family\n" + b"a" * 200_000 + b",b\n", "field larger than field limit"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "bad.csv").write_bytes(content)
+    with pytest.raises(MeasurementError, match=rf"columns model,family \(.*{said}"):
         read_families(tmp_path / "bad.csv")
+
+
+def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfmodel,family,note\r\na,x\r\nb\r\n")
+    assert read_families(tmp_path / "t.csv") == {"a": "x", "b": ""}
 
 
 def test_training_adds_the_nearest_kernel_and_leaves_out_what_was_trained_on(

@@ -5,7 +5,8 @@ that they become), `opset` (the least one in which a split takes its sizes as an
 of another split may be split, no by default), `except_of` (operators whose results are not split).
 
 1. All slices and gathers that read a tensor must cut along one axis, with known bounds and step 1; a gather takes one
-   index. Other readers do not matter. The tensor is no piece of a split itself, unless `of_pieces` says so.
+   index. Other readers do not matter. The tensor is no piece of a split itself, unless `of_pieces` says so; a slice
+   that becomes a piece of one in the same pass is none yet.
 2. Sorted by where they start, they must cover the axis from end to end without overlap, in at least two pieces.
 3. They become one split; a gather by a scalar also becomes a squeeze of its piece. Where the tensor has sizes that the
    runtime does not know, it knows none of such a piece.
@@ -40,20 +41,24 @@ def split_slices(graph: WorkingGraph, fields: Fields) -> bool:
     for node in graph.of_kinds((*slices, *gathers)):
         sources.setdefault(node.inputs[0], []).append(node)
     changed = False
-    for tensor, readers in sources.items():
-        writer = graph.producer.get(tensor)
-        if len(readers) < 2 or tensor in graph.constants:
-            continue
-        if writer is not None and len(writer.outputs) > 1 and not fields["of_pieces"]:
-            continue
-        if writer is not None and writer.kind in fields["except_of"]:
-            continue
+    may_be_cut = [
+        tensor for tensor, readers in sources.items() if len(readers) > 1 and _may_be_cut(graph, tensor, fields)
+    ]
+    for tensor in may_be_cut:
+        readers = sources[tensor]
         pieces = [_slice(graph, node) if node.kind in slices else _gather(graph, node) for node in readers]
         known = [piece for piece in pieces if piece is not None]
         if len(known) == len(pieces) and _partition(graph, tensor, known):
             _replace(graph, tensor, sorted(known, key=lambda piece: piece.start), fields)
             changed = True
     return changed
+
+
+def _may_be_cut(graph: WorkingGraph, tensor: str, fields: Fields) -> bool:
+    writer = graph.producer.get(tensor)
+    if tensor in graph.constants or writer is None:
+        return tensor not in graph.constants
+    return (len(writer.outputs) < 2 or bool(fields["of_pieces"])) and writer.kind not in fields["except_of"]
 
 
 def _slice(graph: WorkingGraph, node: WorkNode) -> _Piece | None:

@@ -47,14 +47,19 @@ class BlockedTensors:
 
     def _blocked_type(self, tensor: str) -> TensorType:
         kind = self.graph.types[tensor]
-        return TensorType(kind.dtype, (kind.shape[0], self.pad(kind.shape[1]), *kind.shape[2:]))
+        channels = self.pad(kind.shape[1])
+        return kind if channels == kind.shape[1] else TensorType(kind.dtype, (kind.shape[0], channels, *kind.shape[2:]))
 
     def padded_weight(self, tensor: str, shape: tuple[int, ...]) -> str:
         """A weight with its channels in whole blocks, one for all its readers."""
         key = (tensor, shape)
-        if key not in self.weights:
-            self.weights[key] = self.graph.add_weight(tensor, TensorType(self.graph.types[tensor].dtype, shape))
-        return self.weights[key]
+        known = self.weights.get(key)
+        if known is None:
+            kind = self.graph.types[tensor]
+            if kind.shape != shape:
+                kind = TensorType(kind.dtype, shape)
+            known = self.weights[key] = self.graph.add_weight(tensor, kind)
+        return known
 
     def blocked_sources(self, node: WorkNode) -> list[Blocked] | None:
         """The blocked forms of all inputs; None where one has none."""
@@ -121,7 +126,7 @@ class BlockedTensors:
         ):
             reads, channels_last, sources = writer.inputs[0], 1, writer.sources
             graph.remove_node(writer)
-        result = graph.fresh("reorder")
+        result = graph.fresh(f"{tensor}~reorder")
         graph.types[result] = self._blocked_type(tensor)
         graph.add_node(
             self._reorder("reorder_input"),
@@ -141,7 +146,7 @@ class BlockedTensors:
         """Reorder a blocked tensor into an output (rules 10 and 11)."""
         attributes = {"channels_last": channels_last, "channels": source.channels}
         kind, position = self._reorder("reorder_output"), source.writer.position
-        name = name or self.graph.fresh("reorder")
+        name = name or self.graph.fresh(f"{output}~reorder")
         self.graph.add_node(kind, name, [source.tensor], [output], attributes, position, sources)
 
     def _reorder(self, which: str) -> str:

@@ -42,6 +42,8 @@ class TransposeMoves:
         self.orphans: tuple[str, ...] = ()
         self.waiting: list[tuple[float, int, WorkNode]] = []
         self.seen: set[WorkNode] = set()
+        self.turned_back: dict[str, str] = {}  # what is read of a permuted constant -> the constant as it was
+        self.order: dict[WorkNode, int] = {}  # places in the order of visits, where it is not that of the graph
         self.position = -2.0
 
     def add_transpose(
@@ -55,9 +57,12 @@ class TransposeMoves:
     def await_readers(self, tensor: str) -> None:
         """Visit the readers of a tensor that come later, unless they have been visited or are new."""
         for reader in self.graph.readers.get(tensor, ()):
-            if reader not in self.seen and reader.position > self.position:
+            if reader in self.seen:
+                continue
+            position = self.order.get(reader, reader.position)
+            if position > self.position:
                 self.seen.add(reader)
-                heapq.heappush(self.waiting, (reader.position, len(self.seen), reader))
+                heapq.heappush(self.waiting, (position, len(self.seen), reader))
 
     def perm(self, transpose: WorkNode) -> Perm:
         """The permutation of a transpose, the default one where it names none."""
@@ -73,7 +78,9 @@ class TransposeMoves:
         kind = graph.types[tensor]
         if tensor in graph.constants:
             if kind.elements > 1:
-                graph.set_input(node, index, self._permuted_constant(tensor, kind, perm))
+                permuted_one = self._permuted_constant(tensor, kind, perm)
+                graph.set_input(node, index, permuted_one)
+                self._turn_back_for_others(tensor, permuted_one, perm)
             return
         writer = graph.producer.get(tensor)
         source = tensor
@@ -135,6 +142,32 @@ class TransposeMoves:
         if value is not None and value.ndim == len(perm):
             return graph.add_constant(tensor, value.transpose(perm), kind.dtype)
         return graph.add_weight(tensor, TensorType(kind.dtype, permuted(kind.shape, perm)))
+
+    def _turn_back_for_others(self, tensor: str, permuted_one: str, perm: Perm) -> None:
+        """Let the other readers of a constant that was permuted in place read it through a transpose (rule 7)."""
+        graph, kind = self.graph, self.graph.types[tensor]
+        if graph.types[permuted_one].shape != permuted(kind.shape, perm) or tensor in graph.outputs:
+            return
+        readers = list(graph.readers.get(tensor, ()))
+        if not readers or any(tensor not in reader.inputs for reader in readers):  # a nested graph reads it
+            return
+        turned = graph.fresh(tensor)
+        graph.types[turned] = kind
+        for reader in dict.fromkeys(readers):
+            for index, name in enumerate(reader.inputs):
+                if name == tensor:
+                    graph.set_input(reader, index, turned)
+        self.turned_back[turned] = tensor
+        self.add_transpose(graph.fresh("transpose"), permuted_one, turned, inverse(perm), -1.0, ())
+
+    def fold_turned_back(self) -> None:
+        """Fold the transposes of constants that nothing cancelled."""
+        graph = self.graph
+        for turned, tensor in self.turned_back.items():
+            writer = graph.producer.get(turned)
+            if writer is not None:
+                graph.remove_node(writer)
+                graph.redirect(turned, tensor)
 
     def _transposed(self, tensor: str, perm: Perm) -> str:
         graph = self.graph

@@ -1,7 +1,8 @@
 """Moving transposes: runtimes push them through operators until they meet and cancel.
 
-1. Operators are visited in order. A transpose that an operator reads is pushed behind it if the operator has a handler
-   (rule 5), the input is one that the handler transposes, and it pays (rules 2-4).
+1. Operators are visited in order: that of the graph, or, where operators share constants (rule 7) and it may matter,
+   that in which the runtime sorts them (`topological_order`). A transpose that an operator reads is pushed behind it if
+   the operator has a handler (rule 5), the input is one that the handler transposes, and it pays (rules 2-4).
 2. Cost is counted in axes longer than 1, or of a size that is not known. Transposing an input costs its axes; nothing
    for a constant or for the output of another transpose; minus its axes where a transpose with the same permutation
    goes away, which is so if all its readers have handlers and the graph does not return it.
@@ -18,6 +19,9 @@
    (integer operators, scales between their inputs), `integer_pool`, which always pays and becomes the operator that
    `channels_last` names, and `never` (not pushed through, though rules 2 and 3 count on it).
 6. A transpose is an operator of the kinds in `transposes`; new ones are of the first kind there.
+7. A constant is permuted in place: what else reads it reads it through a transpose back, which counts as any other (so
+   the second product with one table of cosines lets a transpose pass that the first one needed a reason for), and is
+   folded in the end.
 """
 
 from __future__ import annotations
@@ -27,8 +31,11 @@ import heapq
 from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, list_of, map_of, one_of, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.fusion.passes.onnxruntime.permutations import Perm, inverse
+from nnmeter.fusion.passes.onnxruntime.topological_order import topological_order
 from nnmeter.fusion.passes.onnxruntime.transpose_handlers import ALWAYS_PAYS, HANDLERS, KEEPS_OUTPUTS
 from nnmeter.fusion.passes.onnxruntime.transpose_moves import TransposeMoves, movable_inputs
+
+_PERMUTING_CONSTANTS = frozenset({"broadcast", "concat"})
 
 
 class TransposePusher:
@@ -52,6 +59,8 @@ class Pushing(TransposeMoves):
         """Visit all readers of transposes once, in order, also those that pushing makes; whether a transpose moved."""
         graph, kinds, producer, way = self.graph, self.kinds, self.graph.producer, self.way
         self.leading = self._leading_to_transposes()
+        if any(graph.by_kind.get(kind) for kind in kinds) and self._shares_constants():
+            self.order = topological_order(graph)
         for kind in kinds:
             for transpose in graph.by_kind.get(kind, ()):
                 self.await_readers(transpose.outputs[0])
@@ -65,7 +74,23 @@ class Pushing(TransposeMoves):
                 if writer is not None and writer.kind in kinds and self._push(writer, node, index):
                     changed = True
                     break
+        self.fold_turned_back()
         return changed
+
+    def _shares_constants(self) -> bool:
+        """Whether a constant of several elements is read by several operators that a transpose would permute it for."""
+        graph = self.graph
+        seen: set[str] = set()
+        for kind, way in self.way.items():
+            if way not in _PERMUTING_CONSTANTS:
+                continue
+            for node in graph.by_kind.get(kind, ()):
+                for tensor in dict.fromkeys(node.inputs):
+                    if tensor in graph.constants and graph.types[tensor].elements > 1:
+                        if tensor in seen:
+                            return True
+                        seen.add(tensor)
+        return False
 
     def _leading_to_transposes(self) -> dict[str, set[Perm]]:
         """Tensors from which transposes are reached through operators with handlers only, and which (rule 3).

@@ -6,10 +6,10 @@ from nnmeter.fusion.rulesets.builder import Procedure
 from nnmeter.fusion.rulesets.onnxruntime.sources import optimizer
 from nnmeter.fusion.rulesets.shared import RANDOM
 
-NOT_REPRODUCIBLE = (*RANDOM, "Multinomial")
+NOT_REPRODUCIBLE = (*RANDOM, "Multinomial", "Dropout")
 
 # Functions without a kernel of their own: they are expanded only after the first folding.
-NOT_YET_EXPANDED = ("HardSwish", "Mish", "Swish", "GroupNormalization", "CastLike")
+NOT_YET_EXPANDED = ("HardSwish", "Mish", "Swish", "GroupNormalization", "CastLike", "Bernoulli")
 
 COMMON_SUBEXPRESSIONS = Procedure(
     "common subexpressions",

@@ -68,4 +68,18 @@ def _cast_like() -> Rule:
     )
 
 
-RULES = [_hard_swish(), _mish(), _swish(), _cast_like()]
+def _bernoulli() -> Rule:
+    x = tensor("x")
+    node = Op("Bernoulli", x)
+    drawn = Create("RandomUniformLike", x, dtype=x.dtype, shape=x.shape)
+    less = Create("Greater", drawn, x, dtype="bool", shape=x.shape)
+    return Rule(
+        "Bernoulli",
+        [node],
+        replace=[drawn, less, Create("Cast", less, attributes={"to": node.dtype_code}, into=node, main=True)],
+        why="Bernoulli runs as numbers that are drawn, compared and cast.",
+        source=function_body("generator/defs.cc"),
+    )
+
+
+RULES = [_hard_swish(), _mish(), _swish(), _cast_like(), _bernoulli()]

@@ -16,7 +16,8 @@ def _dropout() -> Rule:
         [node],
         where=[any_of(node.arity == 1, x.is_produced), node.results <= 1],
         forward={y: x},
-        why="Dropout passes its input on when a model is run.",
+        why="Dropout passes its input on when a model is run; behind another operator it goes even in training mode. "
+        "With more than one input it stays where it reads an input of the model or a constant, and copies.",
         source=optimizer("dropout_elimination.cc"),
     )
 

@@ -61,6 +61,12 @@ def _concat_of_one() -> Rule:
     return _rule(node, "Concat of one tensor is the tensor.", [node.arity == 1])
 
 
+def _dropout() -> Rule:
+    node = Op("Dropout", x, ..., outputs=[y, ...])
+    why = "Dropout passes its input on when a model is run, unless the model says that it is being trained."
+    return _rule(node, why, [node.attr("training", 0) == 0])
+
+
 CAST_TO_ITS_TYPE = _rule(
     Op("Cast", x, ..., outputs=[y, ...]),
     "Cast to the element type that a tensor has already does nothing.",
@@ -71,7 +77,7 @@ NO_OPS = Rewrite(
     "no-ops",
     [
         _rule(Op("Identity", x, ..., outputs=[y, ...]), "Identity does nothing."),
-        _rule(Op("Dropout", x, ..., outputs=[y, ...]), "Dropout passes its input on when a model is run."),
+        _dropout(),
         CAST_TO_ITS_TYPE,
         _repeats(),
         _same_shape("Slice"),

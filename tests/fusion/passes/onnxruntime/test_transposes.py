@@ -48,3 +48,28 @@ def test_a_transpose_is_pushed_to_one_that_it_merges_with_only_where_nobody_else
     assert kinds(apply_pass("push_transposes", FIELDS, head + alone)) == ["Relu", "Transpose", "Exp"]
     assert kinds(apply_pass("push_transposes", FIELDS, head + shared)) == ["Transpose", "Relu", "Transpose", "Exp"]
     assert sorted(kinds(apply_pass("push_transposes", FIELDS, head + cancelled))) == ["Exp", "Relu", "Transpose"]
+
+
+def test_the_second_reader_of_a_permuted_constant_lets_a_transpose_pass() -> None:
+    """`a` is pushed through the first sum, for it cancels `y`; that permutes `c`, and so the second sum is worth it."""
+    head = "agraph (float[2,4,6,8] x, float[2,4,6,8] u) => (float[?,?,?,?] y, float[?,?,?,?] z) "
+    first = f"a={LAST}(x) b=Add(a,c) y={FIRST}(b)"
+    shared = f"{{ d={LAST}(u) e=Add(d,c) z=Exp(e) {first} }}"
+    own = f"{{ d={LAST}(u) e=Add(d,c2) z=Exp(e) {first} }}"
+    constants: dict[str, Any] = {"c": (2, 6, 8, 4)}
+    graph = apply_pass("push_transposes", FIELDS, head + shared, **constants)
+    assert sorted(kinds(graph)) == ["Add", "Add", "Exp", "Transpose"]
+    sums = [node for node in graph.nodes() if node.kind == "Add"]
+    assert [shape(graph, tensor) for node in sums for tensor in node.inputs] == [(2, 4, 6, 8)] * 4
+    assert graph.producer[only(graph, "Transpose").inputs[0]].kind == "Add"
+    graph = apply_pass("push_transposes", FIELDS, head + own, **constants, c2=(2, 6, 8, 4))
+    sums = [node for node in graph.nodes() if node.kind == "Add"]
+    assert {shape(graph, tensor) for tensor in sums[0].inputs} == {(2, 6, 8, 4)}
+
+
+def test_what_others_read_of_a_permuted_constant_is_folded_again() -> None:
+    head = "agraph (float[2,4,6,8] x, float[2,6,8,4] u) => (float[?,?,?,?] y, float[?,?,?,?] z) "
+    text = f"{{ a={LAST}(x) b=Add(a,c) y={FIRST}(b) z=Add(u,c) }}"
+    graph = apply_pass("push_transposes", FIELDS, head + text, c=(2, 6, 8, 4))
+    assert kinds(graph) == ["Add", "Add"]
+    assert all(tensor in graph.constants or tensor in ("x", "u") for node in graph.nodes() for tensor in node.inputs)

@@ -15,6 +15,7 @@ X, Y = "float[4] x", "float[4] y"
         ("y=Mish(x)", 18, "Softplus Tanh Mul"),
         ("y=Swish(x)", 24, "Cast Mul Sigmoid Mul"),
         ("y=CastLike(x,t)", 18, "Cast"),
+        ("y=Bernoulli(x)", 18, "RandomUniformLike Greater Cast"),
     ],
 )
 def test_the_body_takes_its_place(body: str, opset: int, expected: str) -> None:

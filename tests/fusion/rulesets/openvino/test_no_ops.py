@@ -1,5 +1,6 @@
 """Operators that do nothing, and those that look like it."""
 
+import numpy as np
 import pytest
 
 from nnmeter.fusion.rulesets.openvino import no_ops
@@ -30,6 +31,12 @@ def test_what_does_nothing_is_left_out(body: str) -> None:
     weights = {"size": i64(4, 8), "zeros": f32([0] * 8), "ones": f32([1] * 8)}
     used = {name: value for name, value in weights.items() if name in body}
     assert applied(no_ops.NO_OPS, X, Y, f"a={body} y=Neg(a)", **used) == "Neg"
+
+
+@pytest.mark.parametrize(("mode", "left"), [(True, "Dropout Neg"), (False, "Neg")])
+def test_dropout_stays_in_training_mode_alone(mode: bool, left: str) -> None:
+    weights = {"ratio": f32(0.5), "mode": np.bool_(mode)}
+    assert applied(no_ops.NO_OPS, X, Y, "a=Dropout(x,ratio,mode) y=Neg(a)", **weights) == left
 
 
 def test_a_transpose_in_order_of_the_graph_s_own_input_stays() -> None:

@@ -1,0 +1,101 @@
+"""JSON with a line for each value, as `json.dumps(content, indent=2)` writes it, in a third of the time.
+
+The standard library's encoder in C writes all on one line; with an indent it is Python, a generator for each level, and
+takes most of the time of a report of ten thousand kernels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+_encoded: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def indented_json(content: Any) -> str:
+    """Objects, lists, texts, numbers, booleans and None as JSON; text is not escaped beyond what JSON asks for.
+
+    Args:
+        content: objects are dicts with texts as keys; lists may be tuples.
+
+    Raises:
+        ValueError: a number is not finite.
+        TypeError: something else is in it.
+    """
+    parts: list[str] = []
+    _write(content, "\n", {}, parts.append)
+    return "".join(parts)
+
+
+def _write(value: Any, newline: str, known: dict[tuple[str, str], str], add: Callable[[str], object]) -> None:
+    """Write a value that begins behind `newline`, the line break with the indent of its parent.
+
+    Args:
+        value: what is written.
+        newline: see above.
+        known: beginnings of members, by their indent and key: objects of one kind have the same ones.
+        add: takes the parts of the text.
+    """
+    if isinstance(value, dict):
+        if not value:
+            add("{}")
+            return
+        inner = f"{newline}  "
+        before = "{"
+        for key, item in value.items():
+            begun = known.get((inner, key))
+            if begun is None:
+                begun = known[inner, key] = f"{inner}{_key(key)}: "
+            scalar = _SCALARS.get(type(item))
+            if scalar is not None:
+                add(f"{before}{begun}{scalar(item)}")
+            else:
+                add(before)
+                add(begun)
+                _write(item, inner, known, add)
+            before = ","
+        add(f"{newline}}}")
+    elif isinstance(value, list | tuple):
+        if not value:
+            add("[]")
+            return
+        inner = f"{newline}  "
+        before = f"[{inner}"
+        for item in value:
+            scalar = _SCALARS.get(type(item))
+            if scalar is not None:
+                add(f"{before}{scalar(item)}")
+            else:
+                add(before)
+                _write(item, inner, known, add)
+            before = f",{inner}"
+        add(f"{newline}]")
+    else:
+        scalar = next((form for kind, form in _SCALARS.items() if isinstance(value, kind)), None)
+        if scalar is None:
+            raise TypeError(f"JSON has no form for {type(value).__name__}")
+        add(scalar(value))
+
+
+def _finite(value: float) -> str:
+    if not isfinite(value):
+        raise ValueError(f"JSON has no number for {value!r}")
+    return float.__repr__(value)
+
+
+# Forms of the types that contain nothing; of bool before int, which it is one of.
+_SCALARS: dict[type, Callable[[Any], str]] = {
+    str: _encoded,
+    float: _finite,
+    bool: lambda value: "true" if value else "false",
+    int: int.__repr__,
+    type(None): lambda value: "null",
+}
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key of a JSON object is a text, not {type(key).__name__}")
+    return _encoded(key)

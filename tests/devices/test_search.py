@@ -1,0 +1,138 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nnmeter.devices import DeviceInfo, find_device
+from nnmeter.devices.chips import GENERATIONS, known_chips, places, plain
+from nnmeter.devices.relatives import chip_in, kinship, units
+from nnmeter.devices.search import find_packs
+from nnmeter.errors import DeviceError
+
+from .conftest import CARD
+
+
+def device(device_id: str, hardware: str, kind: str, place: str = "phone") -> DeviceInfo:
+    fingerprint = {"kind": kind, "place": place, "published": {"name": "set"}}
+    card = replace(CARD, id=device_id, hardware=hardware, runtime="tflite", fingerprint=fingerprint)
+    return DeviceInfo(device_id, Path(device_id), card)
+
+
+PIXEL4 = device("pixel4-1large-tflite", "Snapdragon 855 (Google Pixel 4), cores: 1large", "cpu")
+PIXEL4_GPU = device("pixel4-gpu-tflite", "Adreno 640 of a Snapdragon 855 (Google Pixel 4)", "gpu")
+SD888 = device("sd888-cpu-ncnn", "Qualcomm Snapdragon 888 (Cortex-X1 2.84GHz x1 + Cortex-A78 2.4GHz x3)", "cpu")
+UNKNOWN_A76 = device("cortexA76cpu_tflite21", "a phone's Cortex-A76", "cpu")
+RPI4 = device(
+    "rpi4-cpu-ncnn", "Raspberry Pi 4 Model B Broadcom BCM2711B0, Cortex-A72 (ARMv8) (1.8GHz x 4)", "cpu", "board"
+)
+NANO = device("jetson-nano-gpu-tensorrt", "Jetson Nano", "gpu", "board")
+ORIN = device("jetson-agx-orin-gpu-tensorrt", "Jetson AGX Orin", "gpu", "board")
+RTX3090 = device("rtx-3090-pytorch", "NVIDIA RTX 3090", "gpu", "desktop")
+HAILO8 = device("hailo8", "Hailo-8", "npu", "board")
+BY_CHIP = device("board-tflite", "BCM2712: 4x Cortex-A76 2.4 GHz", "cpu", "board")
+ALL = [PIXEL4, PIXEL4_GPU, SD888, UNKNOWN_A76, RPI4, NANO, ORIN, RTX3090, HAILO8, BY_CHIP]
+
+
+def ids(found) -> list[str]:
+    return [pack.device.id for pack in found]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("jetson", [ORIN, NANO]),
+        ("Jetson-Nano", [NANO]),
+        ("pixel 4", [PIXEL4, PIXEL4_GPU]),
+        ("pixel 4 gpu", [PIXEL4_GPU]),
+        ("sm8150 cpu", [PIXEL4]),
+        ("oneplus 7", [PIXEL4, PIXEL4_GPU]),
+        ("raspberry pi 4", [RPI4]),
+        ("bcm2711", [RPI4]),
+        ("compute module 4", [RPI4]),
+        ("rtx3090", [RTX3090]),
+        ("npu", [HAILO8]),
+        ("raspberry", [RPI4, BY_CHIP, HAILO8]),
+        ("raspberry pi 5", [BY_CHIP]),
+        ("tflite cpu", [PIXEL4, SD888, UNKNOWN_A76, RPI4, BY_CHIP]),
+    ],
+)
+def test_a_device_is_found_by_any_of_its_names(query: str, found: list[DeviceInfo]) -> None:
+    result = find_packs(query, ALL)
+    assert sorted(ids(result.matches)) == sorted(d.id for d in found)
+    assert result.relatives == ()
+
+
+def test_a_product_with_the_chip_of_a_pack_says_so() -> None:
+    match = find_packs("oneplus 7 cpu", ALL).matches[0]
+    assert match.because == "has the chip of the OnePlus 7, Snapdragon 855"
+    assert find_packs("pixel4", ALL).matches[0].because == ""
+
+
+def test_a_device_that_is_not_there_has_relatives_with_reasons() -> None:
+    result = find_packs("pixel 7", ALL)
+    assert (result.matches, result.product) == ((), "Google Pixel 7")
+    reasons = {pack.device.id: pack.because for pack in result.relatives}
+    assert ids(result.relatives)[0] == SD888.id
+    assert reasons[SD888.id] == "the same Cortex-X1 of the Snapdragon 888, at 2.84 GHz where that one has 2.85"
+    assert reasons[PIXEL4.id] == "Cortex-A76 of the Snapdragon 855, 3 generations before Cortex-X1"
+    assert RPI4.id not in reasons, "the three nearest of a kind"
+    assert kinship(UNKNOWN_A76.card, chip_in("pixel 7")).because == "Cortex-A76, 3 generations before Cortex-X1"
+
+
+@pytest.mark.parametrize(
+    ("query", "nearest", "because"),
+    [
+        ("rtx 4090", RTX3090, "Ampere of the RTX 3090, 1 generation before Ada"),
+        ("jetson orin nano gpu", ORIN, "the same Ampere of the Jetson AGX Orin, at 5.3 TFLOPS where that one has 1.3"),
+        ("hailo-8l", HAILO8, "the same Hailo-8 of the Hailo-8, at 1 of its size where that one has 0.5"),
+        ("orange pi 5", BY_CHIP, "the same Cortex-A76 of the BCM2712"),
+    ],
+)
+def test_the_nearest_relative_is_of_the_same_line(query: str, nearest: DeviceInfo, because: str) -> None:
+    found = find_packs(query, ALL).relatives[0]
+    assert (found.device.id, found.because) == (nearest.id, because)
+
+
+@pytest.mark.parametrize("query", ["toaster", "", "???", "x" * 5000, "\x1b[2J"])
+def test_what_nobody_knows_finds_nothing(query: str) -> None:
+    result = find_packs(query, ALL)
+    assert (result.chip, result.matches, result.relatives) == (None, (), ())
+
+
+def test_part_of_a_name_tells_which_there_are() -> None:
+    result = find_packs("jetson", [PIXEL4])
+    assert result.candidates[:2] == ("Jetson Nano", "Jetson TX2")
+    assert result.matches == result.relatives == ()
+
+
+def test_the_longest_name_counts() -> None:
+    assert chip_in("snapdragon 855+").name == "Snapdragon 855+"
+    assert chip_in("Snapdragon 8 Elite Gen 5 QRD").name == "Snapdragon 8 Elite Gen 5"
+    assert chip_in("rtx 3060 ti").name == "RTX 3060 Ti"
+    assert chip_in("rpi40") is None
+    assert chip_in("Qualcomm SM8150-AC Snapdragon 855+ (Kyro485)").name == "Snapdragon 855+"
+
+
+def test_an_unknown_device_names_its_relative(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnmeter.devices.catalog.list_devices", lambda: ALL)
+    with pytest.raises(
+        DeviceError, match=r"no pack of Google Pixel 7; nearest: sd888-cpu-ncnn, because it is the same"
+    ):
+        find_device("pixel7")
+    with pytest.raises(DeviceError, match=r"packs of Google Pixel 4 are pixel4-1large-tflite, pixel4-gpu-tflite"):
+        find_device("pixel4")
+
+
+def test_every_chip_of_the_table_can_be_found_and_compared() -> None:
+    names = [name for chip in known_chips() for name in {plain(n) for n in (chip.name, *chip.aliases)}]
+    assert len(names) == len(set(names)), "a name stands for one chip"
+    assert sum(len(text.replace("(", "").replace(")", "").split()) for text in GENERATIONS) == len(places())
+    for chip in known_chips():
+        assert chip_in(chip.name) == chip
+        assert units(chip, "cpu") or units(chip, "gpu") or units(chip, "npu"), chip.name
+        assert 2010 < chip.year < 2030
+
+
+def test_a_cpu_is_no_relative_of_a_graphics_card() -> None:
+    assert kinship(PIXEL4.card, chip_in("rtx 4090")) is None
+    assert find_packs("rtx 4090 cpu", ALL).relatives == ()

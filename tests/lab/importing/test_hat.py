@@ -1,0 +1,70 @@
+import gzip
+from pathlib import Path
+
+import pytest
+
+from nnmeter.errors import MeasurementError
+from nnmeter.lab.importing.hat import composition, encoder
+from nnmeter.lab.importing.run import import_dataset
+from nnmeter.lab.measuring.store import read_measurements
+from nnmeter.operators.cost import operator_cost
+
+HEAD = (
+    "source,device,kind,task,encoder_embed_dim,encoder_layer_num,encoder_ffn_embed_dim_avg,"
+    "encoder_self_attention_heads_avg,encoder_ms,decoder_ms,row_ref"
+)
+ROWS = (
+    "hat,rpi4-cpu,board-cpu,wmt14ende,640,6,1706.67,6.33333,250.5,900.1,a.csv:3",
+    "hat,rpi4-cpu,board-cpu,wmt14enfr,512,6,2133.33,6,201.25,800.2,b.csv:4",
+    "hat,rpi4-cpu,board-cpu,wmt14enfr,512,6,2133.33,6,-1,800.2,b.csv:5",
+    "hat,rpi4-cpu,board-cpu,wmt14enfr,512,6,100,6,201.25,800.2,b.csv:6",
+    "hat,titan-xp,desktop-gpu,iwslt14deen,512,6,2133.33,6,5.5,37.9,c.csv:4",
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "hat.csv.gz"
+    path.write_bytes(gzip.compress("\n".join([HEAD, *ROWS]).encode()))
+    return path
+
+
+def test_sums_of_widths_and_heads_are_those_of_the_averages() -> None:
+    assert composition(1706.67, (512, 1024, 2048, 3072)) == (1024, 1024, 2048, 2048, 2048, 2048)
+    assert sum(composition(6.33333, (2, 4, 8))) == 38
+    assert composition(3072, (512, 1024, 2048, 3072)) == (3072,) * 6
+    with pytest.raises(ValueError, match="100"):
+        composition(100.0, (512, 1024, 2048, 3072))
+
+
+def test_an_encoder_computes_what_its_sizes_say() -> None:
+    graph = encoder(30, 640, (1024, 1024, 2048, 2048, 2048, 2048), (8, 8, 8, 8, 4, 2))
+    products = sum(
+        operator_cost(n.op_type, n.domain, n.attributes, [graph.types.get(i) for i in n.inputs],
+                      [graph.types[o] for o in n.outputs]).flops
+        for n in graph.nodes if n.op_type == "MatMul"
+    )  # fmt: skip
+    projections = 6 * 30 * 640 * 512 * 4
+    attention = 6 * 2 * 30 * 30 * 512
+    feed_forward = 30 * 640 * 2 * (2 * 1024 + 4 * 2048)
+    assert products == 2 * (projections + attention + feed_forward)
+    assert [graph.types[n.outputs[0]].shape[0] for n in graph.nodes if n.op_type == "Softmax"] == [8, 8, 8, 8, 4, 2]
+
+
+def test_every_row_is_imported_or_refused(table: Path, tmp_path: Path) -> None:
+    report = import_dataset("hat", table.parent, tmp_path / "out", devices=["rpi4-*"])
+    device = report["devices"]["rpi4-pytorch-encoders"]
+    assert (device["rows"], device["imported_rows"]) == (4, 2)
+    assert device["refused"] == {"not an encoder of the search space with a time": 2}
+    found, fingerprint = read_measurements(tmp_path / "out" / "rpi4-pytorch-encoders.parquet")
+    assert [m.latency_ms for m in found] == [250.5, 201.25]
+    assert found[0].family == "wmt14ende-640"
+    assert fingerprint["published"]["name"] == "hat"
+    names = {kernel.op_type for kernel in found[0].kernels}
+    assert {"MatMul", "Softmax", "LayerNormalization"} <= names
+
+
+def test_what_is_no_table_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "hat.csv.gz").write_bytes(b"no table")
+    with pytest.raises(MeasurementError, match=r"hat.csv.gz: cannot be read .*; give hat.csv.gz or its directory"):
+        import_dataset("hat", tmp_path, tmp_path / "out")
