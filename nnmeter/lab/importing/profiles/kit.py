@@ -26,7 +26,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from types import ModuleType
 from typing import Any
 
@@ -130,7 +130,7 @@ def read(main: GivenFile, companions: Any, setting: Setting, account: FileAccoun
     reader = _READERS[str(runtime)]
     rows = _rows(main.path.parent / ROWS, networks, account)
     references = _references(rows, reader, account)
-    nominal_ms = median(ms for _, ms in references) if len(references) >= _LEAST_REFERENCES else None
+    nominal_ms = mean(ms for _, ms in references) if len(references) >= _LEAST_REFERENCES else None
     networks_read: list[_Network] = []
     by_network: dict[str, list[_Row]] = {}
     for row in rows:
@@ -330,10 +330,10 @@ def _finished_row(row: Measurement, network: _Network, cost_ms: float, nominal_m
 
 
 def _around(number: int, references: Sequence[tuple[int, float]]) -> float:
-    """Milliseconds of the reference around a row: the median of the nearest of its rows (rule 3)."""
+    """Milliseconds of the reference around a row: the mean of the nearest of its rows (rule 3)."""
     place = bisect_left(references, (number, 0.0))
     first = max(min(place - _SMOOTHED // 2, len(references) - _SMOOTHED), 0)
-    return median(ms for _, ms in references[first : first + _SMOOTHED])
+    return mean(ms for _, ms in references[first : first + _SMOOTHED])
 
 
 def _device_facts(folder: Path, setting: Setting) -> dict[str, Any]:
