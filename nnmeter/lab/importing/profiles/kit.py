@@ -8,13 +8,9 @@ Rules:
 2. Of each network the first profiled row gives kernels, all timed rows together whole times. Without a profiled row
    there is no measurement, and its timed rows are refused; so are rows of which the program failed, with its last
    line.
-3. A shared machine changes its state within seconds, and a network's profiled and timed rows lie seconds apart.
-   Kernels are brought to the time of the whole by the ratio of the two rows, less what the profiler costs a kernel;
-   that cost is one number for all networks, the one with which the rows agree best. A network without a timed row has
-   its profiled time, less that cost. (207 networks: the whole to the sum of its kernels varied by 12 % between rows,
-   by 18 % after each row was corrected by the reference next to it, by 4 % in a campaign, where one session runs
-   both.) The reference product ran before each pass. Its slow changes, the median of the `_SMOOTHED` rows around, are
-   corrected (`nnmeter.lab.measuring.correction`): heat that builds up, another day.
+3. The reference product ran beside the networks. Times are corrected by the median of its runs around each row to the
+   median of all (`nnmeter.lab.measuring.correction`), where there are enough of it; the nearest before and behind
+   count.
 4. `device.txt` and `cpuinfo.txt` say what the device is, as far as the user does not.
 5. The account counts the rows of the files that were read, and of each row that was not read one.
 """
@@ -26,11 +22,9 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from nnmeter.devices import processor
 from nnmeter.devices.machine import ISA_LEVELS
@@ -43,7 +37,6 @@ from nnmeter.lab.importing.profiles.setting import Setting
 from nnmeter.lab.importing.profiles.times import NOMINAL_REFERENCE_MS
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.protocol import trimmed_mean
 
 KIT, PART = "kit", "part of a kit"
 MAINS = (KIT,)
@@ -55,8 +48,6 @@ _NUMBER = re.compile(r"\d{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _MOST_TEXT = 1 << 20
 _LEAST_REFERENCES = 4  # rows: fewer say nothing of a state that changes
-_SMOOTHED = 8  # rows of the reference, rule 3
-_COSTS_MS = np.arange(0.0, 0.0201, 0.0002)  # what a profiler may cost a kernel, rule 3
 
 UNREADABLE = "row without a note of what ran (cut off by a loss of power)"
 NO_PROFILE = "timed row of a network that was not profiled"
@@ -130,19 +121,15 @@ def read(main: GivenFile, companions: Any, setting: Setting, account: FileAccoun
     reader = _READERS[str(runtime)]
     rows = _rows(main.path.parent / ROWS, networks, account)
     references = _references(rows, reader, account)
-    nominal_ms = mean(ms for _, ms in references) if len(references) >= _LEAST_REFERENCES else None
-    networks_read: list[_Network] = []
+    nominal_ms = median(ms for _, ms in references) if len(references) >= _LEAST_REFERENCES else None
+    found: list[Measurement] = []
     by_network: dict[str, list[_Row]] = {}
     for row in rows:
         if row.network != REFERENCE:
             by_network.setdefault(row.network, []).append(row)
     for network, own in by_network.items():
         model = main.path.parent.parent / "models" / f"{network}.onnx"
-        read_rows = _network(network, str(networks[network]), own, model, reader, setting, account)
-        if read_rows is not None:
-            networks_read.append(_in_one_state(read_rows, references, nominal_ms))
-    cost_ms = _profiler_cost_ms(networks_read)
-    found = [row for network in networks_read for row in _finished(network, cost_ms, nominal_ms)]
+        found += _network(network, str(networks[network]), own, model, reader, setting, account, references, nominal_ms)
     if not found:
         raise MeasurementError("has no row that makes a measurement; see what the program says in results/rows/*/log")
     if nominal_ms is not None:
@@ -196,21 +183,6 @@ def _whole_ms(row: _Row, reader: _Reader) -> list[float]:
         return []
 
 
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """What the rows of one network say: its measurements as profiled, and whole times of its timed rows."""
-
-    name: str
-    family: str
-    profiled: Sequence[Measurement]
-    number: int
-    whole: Sequence[tuple[int, Sequence[float]]]
-
-    @property
-    def whole_ms(self) -> list[float]:
-        return [ms for _, times in self.whole for ms in times]
-
-
 def _network(
     network: str,
     family: str,
@@ -219,12 +191,14 @@ def _network(
     reader: _Reader,
     setting: Setting,
     account: FileAccount,
-) -> _Network | None:
+    references: Sequence[tuple[int, float]],
+    nominal_ms: float | None,
+) -> list[Measurement]:
     profiled = [row for row in rows if row.kind == "profile"]
     timed = [row for row in rows if row.kind == "time"]
     if not profiled:
         account.refuse(NO_PROFILE, network, len(timed))
-        return None
+        return []
     row = profiled[0]
     account.refuse("profiled again", network, len(profiled) - 1)
     files = {kind: GivenFile(row.folder / name, kind) for name, kind in reader.companions.items()}
@@ -238,102 +212,76 @@ def _network(
         found = reader.module.read(GivenFile(mains[0]), _Files(files), setting, own)
     except (NnmeterError, OSError) as fault:
         account.refuse(brief(" ".join(str(fault).split()), 200), network, max(own.rows, 1) + len(timed))
-        return None
+        return []
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as fault:
-        reason = f"its reader failed ({type(fault).__name__}: {brief(fault, 80)})"
-        account.refuse(reason, network, max(own.rows, 1) + len(timed))
-        return None
+        account.refuse(f"its reader failed ({type(fault).__name__}: {brief(fault, 80)})", network, max(own.rows, 1))
+        return []
     account.rows += own.rows
     account.refused.update(own.refused)
     for reason, examples in own.examples.items():
         account.examples.setdefault(reason, examples)
-    whole = []
+    whole: list[float] = []
     for one in timed:
         times = _whole_ms(one, reader)
         if times:
             account.accept()
-            whole.append((one.number, times))
+            around = _around(one.number, references)
+            scale = correct(1.0, around, nominal_ms) if nominal_ms and around else 1.0
+            whole += [ms * scale for ms in times]
         else:
             account.refuse("timed row without a time", network)
-    return _Network(network, family, found, row.number, whole)
+    factor = _factor(row.number, references, nominal_ms)
+    return [_finished(one, network, family, whole, factor, nominal_ms) for one in found]
 
 
-def _in_one_state(network: _Network, references: Sequence[tuple[int, float]], nominal_ms: float | None) -> _Network:
-    """Times as they would be, had the reference taken its nominal time all along."""
-    if nominal_ms is None:
-        return network
-    whole = []
-    for number, times in network.whole:
-        scale = correct(1.0, _around(number, references), nominal_ms)
-        whole.append((number, [ms * scale for ms in times]))
-    factor = correct(1.0, _around(network.number, references), nominal_ms)
-    return replace(network, profiled=[_scaled(row, factor) for row in network.profiled], whole=whole)
+def _finished(
+    row: Measurement, network: str, family: str, whole_ms: Sequence[float], factor: float, nominal_ms: float | None
+) -> Measurement:
+    """A measurement with its own name, in the state of the reference's median, with the times of its timed rows."""
+    import numpy as np
 
+    from nnmeter.lab.measuring.protocol import trimmed_mean
 
-def _scaled(row: Measurement, factor: float) -> Measurement:
-    return replace(
+    part = row.id.partition("/")[2]
+    granularity = row.granularity if part else "block" if family else "model"
+    changed = replace(
         row,
+        id=f"{granularity}:{network}" + (f"/{part}" if part else ""),
+        granularity=granularity,
+        network=network,
+        family=family,
+        sitting=KIT,
         latency_ms=row.latency_ms * factor,
         half_ms=(row.half_ms[0] * factor, row.half_ms[1] * factor),
         kernel_ms=tuple(ms * factor for ms in row.kernel_ms),
-    )
-
-
-def _profiler_cost_ms(networks: Sequence[_Network]) -> float:
-    """What the profiler adds to a kernel: with it, profiled and timed rows agree best (rule 3)."""
-    both = [one for one in networks if one.whole and one.profiled and one.profiled[0].kernel_ms]
-    if not both:
-        return 0.0
-    timed = np.array([float(trimmed_mean(np.asarray(one.whole_ms))) for one in both])
-    profiled = np.array([one.profiled[0].latency_ms for one in both])
-    kernels = np.array([len(one.profiled[0].kernels) for one in both])
-    off = np.abs(np.log((timed[:, None] + kernels[:, None] * _COSTS_MS) / profiled[:, None])).sum(axis=0)
-    return float(_COSTS_MS[int(np.argmin(off))])
-
-
-def _finished(network: _Network, cost_ms: float, nominal_ms: float | None) -> list[Measurement]:
-    """The measurements of a network, kernels in the state of the whole (rule 3)."""
-    return [_finished_row(row, network, cost_ms, nominal_ms) for row in network.profiled]
-
-
-def _finished_row(row: Measurement, network: _Network, cost_ms: float, nominal_ms: float | None) -> Measurement:
-    part = row.id.partition("/")[2]
-    granularity = row.granularity if part else "block" if network.family else "model"
-    named = replace(
-        row,
-        id=f"{granularity}:{network.name}" + (f"/{part}" if part else ""),
-        granularity=granularity,
-        network=network.name,
-        family=network.family,
-        sitting=KIT,
         reference_ms=nominal_ms or NOMINAL_REFERENCE_MS,
     )
-    if part:
-        return named
-    unobserved_ms = row.latency_ms - cost_ms * len(row.kernels) if row.kernel_ms else row.latency_ms
-    unobserved_ms = max(unobserved_ms, row.latency_ms / 4)  # the cost is that of all networks together
-    if not network.whole:
-        return replace(named, latency_ms=unobserved_ms, half_ms=(0.0, 0.0))
-    times = np.asarray(network.whole_ms)
-    latency_ms = float(trimmed_mean(times))
+    if part or not whole_ms:
+        return changed
+    times = np.asarray(whole_ms)
     halves = (float(trimmed_mean(times[::2])), float(trimmed_mean(times[1::2]))) if len(times) >= 4 else (0.0, 0.0)
+    low, middle, high = float(times.min()), float(np.median(times)), float(np.percentile(times, 90))
     return replace(
-        named,
-        latency_ms=latency_ms,
+        changed,
+        latency_ms=float(trimmed_mean(times)),
         half_ms=halves,
-        kernel_ms=tuple(ms * latency_ms / unobserved_ms for ms in row.kernel_ms),
-        min_ms=float(times.min()),
-        median_ms=float(np.median(times)),
-        p90_ms=float(np.percentile(times, 90)),
+        min_ms=low,
+        median_ms=middle,
+        p90_ms=high,
         runs=len(times),
     )
 
 
+def _factor(number: int, references: Sequence[tuple[int, float]], nominal_ms: float | None) -> float:
+    around = _around(number, references)
+    return correct(1.0, around, nominal_ms) if nominal_ms and around else 1.0
+
+
 def _around(number: int, references: Sequence[tuple[int, float]]) -> float:
-    """Milliseconds of the reference around a row: the mean of the nearest of its rows (rule 3)."""
+    """Milliseconds of the reference around a row: the mean of the nearest before and behind; 0 where there is none."""
     place = bisect_left(references, (number, 0.0))
-    first = max(min(place - _SMOOTHED // 2, len(references) - _SMOOTHED), 0)
-    return mean(ms for _, ms in references[first : first + _SMOOTHED])
+    near = [ms for _, ms in references[max(place - 1, 0) : place + 1]]
+    return sum(near) / len(near) if near else 0.0
 
 
 def _device_facts(folder: Path, setting: Setting) -> dict[str, Any]:
