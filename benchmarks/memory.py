@@ -40,7 +40,8 @@ from nnmeter.devices import load_pack
 from nnmeter.devices.machine import this_machine
 from nnmeter.errors import NnmeterError
 from nnmeter.fusion.for_machine import rules_for_machine
-from nnmeter.memory.memory import MIB, MemoryPrediction, memory_of_graph
+from nnmeter.memory.memory import MemoryPrediction, memory_of_graph
+from nnmeter.prediction.peak_memory import MIB
 
 CHILD = """
 import ctypes, json, sys
