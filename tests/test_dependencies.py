@@ -20,8 +20,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 # Distribution -> what it is imported as, where that is another name.
 MODULES = {"scikit-learn": "sklearn"}
 
-# What the core imports behind a question: beside the model or result that the user already has in that package.
-OF_THE_USER = {"pandas", "torch", "onnx_ir", "onnxscript", "transformers"}
+# What the core imports behind a question: beside the model, result or search that the user already has in that package.
+OF_THE_USER = {"modelopt", "olive", "optuna", "pandas", "torch", "onnx_ir", "onnxscript", "transformers"}
 
 
 def name_of(requirement: str) -> str:

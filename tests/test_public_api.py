@@ -85,7 +85,7 @@ def test_the_surface_is_what_it_was() -> None:
         ),
         ("detect_kernels", ["model", "device", "sizes"]),
         ("compare", ["before", "after", "device", "sizes", "confidence"]),
-        ("list_devices", []),
+        ("list_devices", ["public"]),
     ],
 )  # fmt: skip
 def test_functions_take_what_they_took(name: str, parameters: list[str]) -> None:

@@ -65,9 +65,10 @@ def test_the_wheel_holds_packs_rules_and_types_and_nothing_else(wheel: Path) -> 
         "nnmeter",
         next(n for n in names if "dist-info" in n).split("/")[0],
     }
-    for pack in (REPOSITORY / "predictors").iterdir():
-        for file in pack.iterdir():
-            assert f"nnmeter/_packs/{pack.name}/{file.name}" in names
+    packs = REPOSITORY / "predictors"
+    for file in packs.rglob("*"):
+        if file.is_file():
+            assert f"nnmeter/_packs/{file.relative_to(packs).as_posix()}" in names
     assert "nnmeter/_packs" in {"/".join(name.split("/")[:2]) for name in names}, "no device pack in the wheel"
     assert "nnmeter/py.typed" in names
     assert "nnmeter/fusion/rulesets/compiled/onnxruntime_cpu.json" in names

@@ -177,7 +177,7 @@ def test_an_output_in_a_missing_directory_is_refused(cli: Callable, small_model:
 
 
 def test_a_fault_of_nnmeter_is_one_line_and_code_3(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
+    def fail(**of: bool) -> None:
         raise KeyError("broken\ninside")
 
     monkeypatch.setattr("nnmeter.devices.list_devices", fail)
@@ -187,7 +187,7 @@ def test_a_fault_of_nnmeter_is_one_line_and_code_3(cli: Callable, monkeypatch: p
 
 
 def test_an_interrupt_is_quiet(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt() -> None:
+    def interrupt(**of: bool) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nnmeter.devices.list_devices", interrupt)

@@ -36,7 +36,7 @@ def test_every_option_of_a_verb_is_in_its_section(verb: str) -> None:
 def test_what_a_verb_is_called_with_are_options_that_it_has(verb: str) -> None:
     command = group.get_command(click.Context(group), verb)
     assert command is not None
-    (synopsis,) = re.findall(r"^```text\n(.*?)^```$", SECTIONS[verb], re.M | re.S)
+    synopsis = re.findall(r"^```text\n(.*?)^```$", SECTIONS[verb], re.M | re.S)[0]  # what follows is what it printed
     assert set(re.findall(r"--[a-z][\w-]*", synopsis)) <= options_of(command)
 
 

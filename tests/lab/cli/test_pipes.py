@@ -31,6 +31,10 @@ what-if pipe --quantize qdq --device pack
 sweep pipe --over input:0=1,2 --device pack
 advise pipe --device pack
 memory pipe --device pack
+prune pipe --budget 60% --device pack
+prune model --budget 60% --device pack --sensitivity pipe
+prune model --device pack --masks pipe
+sparsity pipe --read-weights --device pack
 report pipe --device pack --html out.html
 report model --device pack --html out.html --baseline pipe
 check pipe
