@@ -129,6 +129,11 @@ def test_an_unknown_family_is_refused_by_name() -> None:
         ("cached_decoder", {"Concat", "Softmax", "Pow"}),
         ("quantized_dynamic", {"DynamicQuantizeLinear", "MatMulInteger"}),
         ("recurrent", {"LSTM"}),
+        ("scenes", {"Conv", "Resize"}),
+        ("deep_lines", {"Conv", "MaxPool", "LSTM"}),
+        ("slopes", {"Conv", "PRelu"}),
+        ("grouped_signal", {"Conv", "LayerNormalization"}),
+        ("video", {"Conv", "ReduceMean"}),
     ],
 )
 def test_a_family_has_its_operators(family: str, operators: set[str]) -> None:

@@ -35,9 +35,12 @@ from nnmeter.lab.campaign.recipes import (
     quantized,
     reading,
     relative,
+    scenes,
     sizes,
     speech,
     sweeps,
+    thin,
+    video,
     vision_transformer,
 )
 from nnmeter.lab.campaign.recipes.builder import Budget, Exporter, NetworkBuilder
@@ -111,6 +114,11 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "relative_positions": (relative.relative_positions, 1.8),
     "dynamic_windows": (relative.dynamic_windows, 0.8),
     "outlook": (relative.outlook, 0.7),
+    "scenes": (scenes.scenes, 3),
+    "deep_lines": (thin.deep_lines, 2),
+    "slopes": (thin.slopes, 1.5),
+    "grouped_signal": (thin.grouped_signal, 1.2),
+    "video": (video.video, 1.8),
 }
 _WIDE_SHARES = {"plain": 0.3, "perceptron": 0.3, "encoder": 0.06, "decoder": 0.1, "gated_decoder": 0.06}
 _WIDE_BYTES = (150_000_000, 460_000_000)
@@ -134,9 +142,9 @@ _LARGE: dict[str, tuple[dict[str, float], float]] = {
 }
 # Operators by all their attributes, types and patterns, and their share of all.
 _SWEEPS: dict[str, tuple[Family, float]] = {
-    "operators_alone": (sweeps.operators_alone, 0.045),
-    "operators_behind_convolutions": (sweeps.operators_behind_convolutions, 0.04),
-    "operators_behind_products": (sweeps.operators_behind_products, 0.02),
+    "operators_alone": (sweeps.operators_alone, 0.06),
+    "operators_behind_convolutions": (sweeps.operators_behind_convolutions, 0.05),
+    "operators_behind_products": (sweeps.operators_behind_products, 0.035),
     "fused_operators": (sweeps.fused_operators, 0.02),
     "fused_standard_operators": (sweeps.fused_standard_operators, 0.005),
 }

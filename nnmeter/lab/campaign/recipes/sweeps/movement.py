@@ -87,6 +87,24 @@ def gather(s: Source) -> None:
     s.b.node("Gather", [x, indices], out, dtype=dtype, flops=0, axis=axis)
 
 
+def gather_windows(s: Source) -> None:
+    """Windows cut by a matrix of indices, items of one element or few behind them; and one index of the last axis."""
+    channels, length = s.rng.choice((1, 8, 64, 128, 192, 384)), s.rng.choice((16, 48, 64, 136, 200, 512, 1000))
+    behind = s.rng.choice(((), (1,), (1,), (4,), (16,), (64,)))
+    shape = (1, channels, length, *behind)
+    if s.rng.random() < 0.25:  # a slice that an exporter writes as a gather
+        index_shape: tuple[int, ...] = s.rng.choice(((), (1,), (1, 1)))
+        axis = len(shape) - 1
+    else:
+        index_shape = (s.rng.choice((2, 3, 5, 9, 16)), s.rng.choice((16, 64, 128, 256)))
+        axis = 2
+    out = (*shape[:axis], *index_shape, *shape[axis + 1 :])
+    if math.prod(shape) > 1 << 19 or math.prod(out) > 1 << 20:
+        return
+    inputs = [s.floats(shape), s.indices(index_shape, shape[axis], constant=0.9)]
+    s.b.node("Gather", inputs, out, flops=10.0 * math.prod(out), axis=axis)
+
+
 def gather_elements(s: Source) -> None:
     """GatherElements along any axis."""
     shape = s.shape(s.rng.choice((2, 3, 4)), most=1 << 17)
@@ -124,6 +142,12 @@ def scatter(s: Source) -> None:
         part[axis] = max(1, min(shape[axis], s.rng.choice((1, 8, shape[axis] // 2))))
         inputs = [x, s.indices(part, shape[axis]), s.tensor(part)]
         s.b.node("ScatterElements", inputs, shape, flops=4.0 * x.elements, axis=axis, reduction=reduction)
+        return
+    if s.rng.random() < 0.2:  # every element by an index of its own, as masked assignments come out
+        index = (*shape, len(shape))
+        values = s.tensor(shape)
+        inputs = [x, s.indices(index, min(shape), constant=0.8), values]
+        s.b.node("ScatterND", inputs, shape, flops=40.0 * x.elements, reduction="none")
         return
     depth = s.rng.randint(1, len(shape))
     count = s.rng.choice((1, 8, 64, 64, 1000, math.prod(shape[:depth])))
@@ -201,6 +225,8 @@ def copies(s: Source) -> None:
         s.b.node("Tile", [s.tensor(shape, kind), s.b.constant(repeats)], out, dtype=kind, flops=0)
         return
     narrow = [size if s.rng.random() < 0.5 else 1 for size in shape]
+    if rank > 1 and s.rng.random() < 0.3:  # the last axis alone
+        narrow = [*shape[:-1], 1]
     lead = [s.rng.choice((1, 4))] if s.rng.random() < 0.3 else []
     s.b.node("Expand", [s.tensor(narrow, dtype), s.b.constant([*lead, *shape])], [*lead, *shape], dtype=dtype, flops=0)
 
@@ -250,6 +276,7 @@ CASES: dict[str, tuple[Any, float]] = {
     "Transpose": (transpose, 12.0),
     "Slice": (slices, 7.0),
     "Gather": (gather, 7.0),
+    "GatherWindows": (gather_windows, 2.5),
     "GatherElements": (gather_elements, 1.5),
     "GatherND": (gather_points, 1.5),
     "Scatter": (scatter, 3.0),

@@ -30,6 +30,17 @@ def softmax(s: Source) -> None:
     s.b.node(kind, [x], x.shape, flops=25.0 * x.elements, axis=_axis(s, len(x.shape)))
 
 
+def inner_softmax(s: Source) -> None:
+    """Softmax over positions with heads and channels behind them, as linear attention and capsules have it."""
+    positions = s.rng.choice((16, 49, 64, 100, 196, 197, 256, 400, 784, 785, 1024, 1600, 3136, 3137))
+    behind = s.rng.choice(((8,), (16,), (32,), (64,), (2, 16), (4, 8), (8, 8), (8, 16), (4, 32), (3, 64), (10, 16)))
+    shape = (s.rng.choice((1, 1, 1, 2, 8)), positions, *behind)
+    if math.prod(shape) > 1 << 19:
+        return
+    x = s.floats(shape)
+    s.b.node("Softmax", [x], shape, flops=40.0 * x.elements, axis=1 if s.rng.random() < 0.8 else len(shape) - 2)
+
+
 def reduction(s: Source) -> None:
     """All reductions over any axes, kept or dropped, of several types."""
     kind = s.choose(*_REDUCTIONS)
@@ -134,7 +145,7 @@ def vector_norm(s: Source) -> None:
 
 def fourier(s: Source) -> None:
     """DFT of lengths that are powers of two and that are not, one- and two-sided; STFT."""
-    length = s.rng.choice((64, 100, 128, 200, 256, 400, 512))
+    length = s.rng.choice((64, 96, 100, 128, 192, 200, 256, 320, 384, 400, 512, 768))
     rows = sizes.log_int(s.rng, 1, 32)
     if s.rng.random() < 0.4:  # of complex numbers, along one of two axes
         shape = (1, s.rng.choice((14, 32, 64, 128)), length, 2)
@@ -163,6 +174,7 @@ def fourier(s: Source) -> None:
 
 CASES: dict[str, tuple[Any, float]] = {
     "Softmax": (softmax, 12.0),
+    "InnerSoftmax": (inner_softmax, 4.0),
     "Reduce": (reduction, 13.0),
     "ArgMax": (search, 3.0),
     "CumSum": (cumulative, 2.0),
@@ -170,6 +182,6 @@ CASES: dict[str, tuple[Any, float]] = {
     "LayerNormalization": (layer_norm, 4.0),
     "InstanceNormalization": (map_norm, 4.0),
     "LpNormalization": (vector_norm, 1.5),
-    "DFT": (fourier, 1.5),
+    "DFT": (fourier, 2.5),
 }
 """Operator (or several that are swept as one) -> its sweep and its weight."""

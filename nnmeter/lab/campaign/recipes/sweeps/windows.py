@@ -94,7 +94,7 @@ def convolution(s: Source) -> None:
     """Conv: one to three axes, groups of few and many channels, dilation, uneven borders, strides, bias or none."""
     rank = s.choose(*_RANKS)
     # Groups first: channels of a group decide what code runs.
-    kind = s.choose(("dense", 30), ("few", 40), ("some", 20), ("multiplier", 10))
+    kind = s.choose(("dense", 28), ("few", 34), ("some", 18), ("wide", 12), ("multiplier", 8))
     if kind == "dense":
         groups, inside, outside = 1, sizes.channels(s.rng, 1, 256), sizes.channels(s.rng, 1, 256)
     elif kind == "few":  # of 1 to 7 channels
@@ -103,6 +103,9 @@ def convolution(s: Source) -> None:
     elif kind == "some":
         groups, inside = sizes.log_int(s.rng, 2, 32), s.rng.choice((8, 8, 12, 16, 16, 24, 32, 40, 48, 64))
         outside = inside if s.rng.random() < 0.8 else s.rng.choice((4, 8, 16, 24))
+    elif kind == "wide":
+        groups, inside = s.rng.choice((2, 2, 3, 4, 4, 8)), sizes.channels(s.rng, 64, 768)
+        outside = inside if s.rng.random() < 0.5 else sizes.channels(s.rng, 64, 768)
     else:  # depthwise with several results for each channel
         groups, inside, outside = sizes.channels(s.rng, 4, 256), 1, s.rng.choice((2, 2, 3, 4))
     batch, space = sizes.batch(s.rng), _space(s, rank)
@@ -171,20 +174,25 @@ def transposed_convolution(s: Source) -> None:
 def resize(s: Source) -> None:
     """Resize: rank, mode, coordinates, rounding, antialias, exclude_outside; by scales or sizes; channels last, too."""
     rank = s.choose((2, 75), (1, 8), (3, 17))
+    pictures = rank == 2 and s.rng.random() < 0.35  # as models bring images to their own size
     mode = (
-        s.choose(("nearest", 35), ("linear", 45), ("cubic", 20))
+        s.choose(("nearest", 15), ("linear", 45), ("cubic", 40))
+        if pictures
+        else s.choose(("nearest", 35), ("linear", 45), ("cubic", 20))
         if rank == 2
         else s.choose(("nearest", 1), ("linear", 1))
     )
     antialias = int(mode != "nearest" and rank == 2 and s.rng.random() < 0.3)
     x = image(s, rank, 256, 60_000 if mode == "cubic" else 150_000)
-    if rank == 2 and s.rng.random() < 0.3:  # images, as models bring them to their own size
-        side = s.rng.choice((128, 160, 192, 224, 240, 256))
+    side = s.rng.choice((128, 160, 192, 224, 240, 256))
+    if pictures:
         x = s.floats((1, s.rng.choice((1, 3, 3)), side, side))
     last = rank == 2 and not antialias and mode == "linear" and s.rng.random() < 0.15
     if last:
         x = s.floats((x.shape[0], *x.shape[2:], min(x.shape[1], 64)))
     factor = s.rng.choice((0.5, 0.75, 0.9, 1.0, 1.5, 2.0, 2.0, 2.0, 4.0, 8.0)) if rank < 3 else s.rng.choice((0.5, 2.0))
+    if pictures and not last and s.rng.random() < 0.6:
+        factor = s.rng.choice((96, 112, 128, 160, 192, 224, 224, 256, 384)) / side
     coordinates = s.choose(("half_pixel", 40), ("asymmetric", 25), ("align_corners", 15), ("pytorch_half_pixel", 20))
     if antialias and coordinates in ("align_corners", "asymmetric"):
         coordinates = "half_pixel"
