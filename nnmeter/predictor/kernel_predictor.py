@@ -8,8 +8,9 @@ Rules:
 2. A kernel whose operator and element type were sampled in training is priced by the ensemble of the family that the
    vocabulary names (`nnmeter.predictor.vocabulary`) and is called "trained". Any other is priced by the generic
    ensemble, which knows bytes, elements and FLOPs of all kernels, and is called "fallback". None is priced at zero.
-3. Every price has a standard deviation in log space: of its kind in cross-validation; a kernel larger or smaller than
-   all that was sampled gets more, in proportion to the distance.
+3. Every price has a standard deviation in log space: what `deviations` have learned of such kernels where the pack has
+   them, else that of its kind in cross-validation; a kernel larger or smaller than all that was sampled gets more, in
+   proportion to the distance.
 4. A kernel whose code path was not sampled (`nnmeter.kernels.paths`) is priced like the others of its kind, with
    `UNSAMPLED_PATH_SIGMA`.
 5. Where data decide how much an operator computes and it is priced by the fallback, its price tells the worst
@@ -47,6 +48,7 @@ _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _CACHE_LIMIT = 200_000
 _LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (rule 1)
 _LEAST_SIGMA = 0.05  # of a kernel that was not sampled, however well the rates of its work are known
+LEAST_DEVIATION, LARGEST_DEVIATION = 0.02, 1.5  # what a learned standard deviation is kept within
 _LEAST_MS = 1e-9  # what a damaged pack may say less than
 
 
@@ -86,6 +88,7 @@ class KernelPredictor:
         corrections: of calibrations to nearer devices, in the order in which they were made (rule 6).
         shares: of other machines' predictors (rule 7).
         work: rates by sorts of work (rule 8); None in a predictor without.
+        deviations: learned standard deviation of the log price of a sampled kernel, by kernel family (rule 3).
     """
 
     roofline: Roofline
@@ -100,6 +103,7 @@ class KernelPredictor:
     corrections: tuple[Correction, ...] = ()
     shares: tuple[Share, ...] = ()
     work: WorkRates | None = None
+    deviations: Mapping[str, TreeEnsemble] = field(default_factory=dict)
     _families: dict[Anchor, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -151,6 +155,12 @@ class KernelPredictor:
                 self.price_from_ratio(features, sampled, ratio)
                 for (_, features, sampled), ratio in zip(members, ratios.tolist(), strict=True)
             ]
+            if name in self.deviations:
+                learned_sigmas = kept_within(self.deviations[name].predict(rows)).tolist()
+                prices = [
+                    replace(price, sigma=sigma + SIGMA_PER_DOUBLING * price.distance)
+                    for price, sigma in zip(prices, learned_sigmas, strict=True)
+                ]
             if worked is not None:
                 prices = [
                     replace(price, sigma=max(spread, _LEAST_SIGMA)) if price.source == "fallback" else price
@@ -220,6 +230,11 @@ class KernelPredictor:
         return KernelPrice(
             latency, source, sigma, distance, features.kind, int(cost.flops), int(cost.bytes_read + cost.bytes_written)
         )
+
+
+def kept_within(deviations: np.ndarray) -> np.ndarray:
+    """Learned standard deviations within what they can be (rule 3)."""
+    return np.clip(deviations, LEAST_DEVIATION, LARGEST_DEVIATION)
 
 
 def log_ratio_of_shares(

@@ -7,7 +7,7 @@ Rules:
 3. Code paths that were sampled are optional: packs made before do not tell.
 4. What was sampled, and the operators of a correction, are stored by anchor and, below it, by family.
 5. The predictors of other machines that one rests on are documents within its own; their trees lie behind its own, in
-   the order of the shares.
+   the order of the shares. Those of `deviations` lie behind the ensembles of the same document.
 """
 
 from __future__ import annotations
@@ -39,13 +39,15 @@ from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_e
 from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
 from nnmeter.predictor.work import stored_work
 
-SCHEMA_VERSION = 5  # since 4 intervals may have a shift, since 5 a predictor may have rates by sorts of work
+# Since 4 intervals may have a shift, since 5 a predictor may have rates by sorts of work, since 6 learned deviations.
+SCHEMA_VERSION = 6
 # What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
 # milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
 _LARGEST_SIGMA, _LARGEST_LOG_SIZE, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e4, 1e9, 16
 _LARGEST_RATE = 1e9  # how much cheaper or dearer an operator is than the device's even rates
 _LARGEST_CODE = 1e6
 _LARGEST_BIAS = 1e3  # of the logarithm of a ratio
+_TREES = ("ensembles", "deviations")  # what of a document has trees, in the order in which they lie
 
 T = TypeVar("T")
 
@@ -54,10 +56,18 @@ def write_predictor(predictor: KernelPredictor, directory: Path) -> None:
     """Write predictor.json and trees.npz into an existing directory."""
     parts = [predictor, *(share.predictor for share in predictor.shares)]
     arrays, sizes = concatenate_ensembles(
-        {f"{number}:{name}": ensemble for number, part in enumerate(parts) for name, ensemble in part.ensembles.items()}
+        {
+            f"{number}:{place}:{name}": ensemble
+            for number, part in enumerate(parts)
+            for place in _TREES
+            for name, ensemble in getattr(part, place).items()
+        }
     )
     document, *others = (
-        _document(part, {name: sizes[f"{number}:{name}"] for name in part.ensembles})
+        _document(
+            part,
+            {place: {name: sizes[f"{number}:{place}:{name}"] for name in getattr(part, place)} for place in _TREES},
+        )
         for number, part in enumerate(parts)
     )
     if others:
@@ -129,14 +139,18 @@ def _are_known(family: str, names: Any) -> bool:
     return isinstance(names, list) and len(names) >= len(COMMON_NAMES) and known[: len(names)] == names
 
 
-def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def _document(predictor: KernelPredictor, sizes: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, Any]:
+    stored = {
+        place: {name: {"sizes": own[name], "bias": getattr(predictor, place)[name].bias} for name in own}
+        for place, own in sizes.items()
+    }
     document = {
         "schema_version": SCHEMA_VERSION,
         "features": {family: list(FEATURE_NAMES[family]) for family in predictor.ensembles if family != FALLBACK},
         "common_features": list(COMMON_NAMES),
         "roofline": predictor.roofline.to_dict(),
         "anchors": _by_anchor(predictor.vocabulary, _sampled_values),
-        "ensembles": {name: {"sizes": sizes[name], "bias": predictor.ensembles[name].bias} for name in sizes},
+        "ensembles": stored["ensembles"],
         "fallback_sigma": predictor.fallback_sigma,
         "scale": predictor.scale,
         "per_kernel_ms": predictor.per_kernel_ms,
@@ -144,6 +158,8 @@ def _document(predictor: KernelPredictor, sizes: Mapping[str, Sequence[int]]) ->
         "intervals": predictor.intervals.to_dict(),
         "baselines": predictor.baselines.to_dict(),
     }
+    if stored["deviations"]:
+        document["deviations"] = stored["deviations"]
     if predictor.work is not None:
         document["work"] = predictor.work.to_dict()
     paths = {kind: sampled for kind, sampled in predictor.vocabulary.items() if sampled.paths is not None}
@@ -168,10 +184,10 @@ def _predictor(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
     if sum(weights) > 1.0 + 1e-9:
         raise damaged("its shares of other predictors are more than all")
     shares = [
-        Share(_with_ensembles(other, own), weight)
+        Share(_with_ensembles(other, *own), weight)
         for other, own, weight in zip(others, ensembles[1:], weights, strict=True)
     ]
-    return replace(_with_ensembles(document, ensembles[0]), shares=tuple(shares))
+    return replace(_with_ensembles(document, *ensembles[0]), shares=tuple(shares))
 
 
 def _content_of_share(document: Any) -> Mapping[str, Any]:
@@ -182,7 +198,9 @@ def _content_of_share(document: Any) -> Mapping[str, Any]:
     return content
 
 
-def _with_ensembles(document: Mapping[str, Any], ensembles: dict[str, TreeEnsemble]) -> KernelPredictor:
+def _with_ensembles(
+    document: Mapping[str, Any], ensembles: dict[str, TreeEnsemble], deviations: dict[str, TreeEnsemble]
+) -> KernelPredictor:
     vocabulary = _by_kind(member(document, "anchors"), "anchors", _sampled)
     paths = _by_kind(document.get("paths", {}), "paths", _paths)
     vocabulary = {
@@ -205,28 +223,36 @@ def _with_ensembles(document: Mapping[str, Any], ensembles: dict[str, TreeEnsemb
         number(member(document, "overhead_ms"), "overhead_ms", 0.0, _LARGEST_MS),
         tuple(map(_correction, corrections)),
         work=stored_work(document.get("work")),
+        deviations=deviations,
     )
 
 
 def _ensembles(
     documents: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
-) -> list[dict[str, TreeEnsemble]]:
-    """The ensembles of each document, whose trees lie one after the other (rule 5)."""
+) -> list[tuple[dict[str, TreeEnsemble], dict[str, TreeEnsemble]]]:
+    """The ensembles of each document and those of its deviations, whose trees lie one after the other (rule 5)."""
     sizes: dict[str, tuple[int, int]] = {}
     biases: dict[str, float] = {}
-    for place, document in enumerate(documents):
-        for name, entry in mapping(member(document, "ensembles"), "ensembles").items():
-            if name != FALLBACK and name not in FEATURE_NAMES:
-                raise damaged(f"there is no kernel family '{name}'")
-            trees, nodes = sequence(member(mapping(entry, name), "sizes"), f"sizes of '{name}'", 2)
-            key = f"{place}:{name}"
-            sizes[key] = count(trees, f"sizes of '{name}'"), count(nodes, f"sizes of '{name}'")
-            biases[key] = number(member(entry, "bias"), f"bias of '{name}'", -_LARGEST_BIAS, _LARGEST_BIAS)
-    found: list[dict[str, TreeEnsemble]] = [{} for _ in documents]
+    places: dict[str, tuple[int, int, str]] = {}
+    for number_, document in enumerate(documents):
+        entries = [
+            mapping(member(document, "ensembles"), "ensembles"),
+            mapping(document.get("deviations", {}), "deviations"),
+        ]
+        for kind, stored in enumerate(entries):
+            for name, entry in stored.items():
+                if (name != FALLBACK or kind) and name not in FEATURE_NAMES:
+                    raise damaged(f"there is no kernel family '{name}'")
+                trees, nodes = sequence(member(mapping(entry, name), "sizes"), f"sizes of '{name}'", 2)
+                key = f"{number_}:{kind}:{name}"
+                places[key] = number_, kind, name
+                sizes[key] = count(trees, f"sizes of '{name}'"), count(nodes, f"sizes of '{name}'")
+                biases[key] = number(member(entry, "bias"), f"bias of '{name}'", -_LARGEST_BIAS, _LARGEST_BIAS)
+    found: list[tuple[dict[str, TreeEnsemble], dict[str, TreeEnsemble]]] = [({}, {}) for _ in documents]
     for key, ensemble in split_ensembles(arrays, sizes, biases).items():
-        place_, _, name = key.partition(":")
+        place, kind, name = places[key]
         ensemble.validate(len(COMMON_NAMES if name == FALLBACK else FEATURE_NAMES[name]))
-        found[int(place_)][name] = ensemble
+        found[place][kind][name] = ensemble
     return found
 
 

@@ -185,7 +185,7 @@ CORRECTION = {
 SAMPLED = [0, 1, 0.1, [0] * 5, [1] * 5]
 
 PREDICTOR_CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
-    (("schema_version",), 6, "upgrade nnmeter"),
+    (("schema_version",), 7, "upgrade nnmeter"),
     (("schema_version",), "1", "schema '1'"),
     (("schema_version",), None, "schema None"),
     (("common_features",), ["anchor"], "other features"),

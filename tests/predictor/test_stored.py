@@ -8,14 +8,18 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nnmeter.errors import DeviceError
 from nnmeter.kernels.anchor import Anchor, Kind
 from nnmeter.predictor import read_predictor_of, write_predictor
+from nnmeter.predictor.kernel_predictor import LARGEST_DEVIATION, Share
 from nnmeter.predictor.price_correction import Correction, OperatorCorrection
 from nnmeter.predictor.stored import SCHEMA_VERSION
+from nnmeter.predictor.trees import TreeEnsemble
 from tests.conftest import make_small_predictor
+from tests.predictor.conftest import convolution
 
 CONV, GEMM = Anchor("Conv", "float32"), Anchor("Gemm", "float32")
 
@@ -100,3 +104,28 @@ def test_a_pack_of_fewer_features_is_read_and_one_of_others_is_refused(tmp_path:
         path.write_text(json.dumps(document))
         with pytest.raises(DeviceError, match="trained on other features"):
             read_predictor_of(tmp_path)
+
+
+def test_learned_deviations_are_kept_and_take_the_place_of_those_of_kinds(tmp_path: Path) -> None:
+    tree = TreeEnsemble(
+        np.array([1], np.uint8), np.array([20.0], np.float32), np.array([0], np.uint8), np.array([1], np.uint8),
+        np.array([0.1, 9.0], np.float32), np.array([1], np.uint8), bias=0.2,
+    )  # fmt: skip
+    known = replace(make_small_predictor(), deviations={"convolution": tree})
+    mixed = replace(known, shares=(Share(known, 0.5),))
+    write_predictor(mixed, tmp_path)
+    found = read_predictor_of(tmp_path)
+    for predictor in (found, found.shares[0].predictor):
+        small, large = (predictor.price([convolution(c, c, c)])[0].sigma for c in (4, 256))
+        assert small == pytest.approx(0.3)
+        assert large == LARGEST_DEVIATION, "kept within what a deviation can be"
+        assert predictor.deviations.keys() == {"convolution"}
+
+
+@pytest.mark.parametrize("deviations", [{"fallback": {"sizes": [0, 0], "bias": 0.0}}, {"no": {}}, 3, {"matmul": 1}])
+def test_damaged_deviations_are_refused(tmp_path: Path, deviations: Any) -> None:
+    write_predictor(make_small_predictor(), tmp_path)
+    path = tmp_path / "predictor.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "deviations": deviations}))
+    with pytest.raises(DeviceError):
+        read_predictor_of(tmp_path)

@@ -3,7 +3,8 @@
 Rules:
 
 1. The standard deviation of an operator's log price is such that 90 % of its held-out kernels lie within 1.645 of it,
-   drawn towards its family's where it was sampled little. Kernels count by their weight in training.
+   drawn towards its family's where it was sampled little. Kernels count by their weight in training. Where a family was
+   sampled enough, each of its kernels has a deviation of its own (`deviations`).
 2. Where no kernel has a time of its own, it is how far predictors that were fitted without a network disagree on its
    kernels with the one that was fitted to all.
 3. Intervals are fitted to out-of-fold totals of whole networks (see `intervals`) that were measured repeatably: an
@@ -85,12 +86,16 @@ def _spread(error: np.ndarray, weight: np.ndarray) -> float:
 
 
 def row_sigmas(
-    table: KernelTable, vocabulary: Mapping[Kind, Sampled], trained: np.ndarray, fallback_sigma: float
+    table: KernelTable,
+    vocabulary: Mapping[Kind, Sampled],
+    trained: np.ndarray,
+    fallback_sigma: float,
+    learned: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviation of each row's log price for as far as it was sampled, and what is to be added.
 
     That is the fallback's standard deviation for a row that is not trained, else a share of the distance to the sampled
-    range.
+    range. Where `learned` is a number it is the row's deviation (`deviations`), elsewhere that of its kind is.
     """
     sizes = table.common[:, list(RANGE_COLUMNS)].astype(float)
     sigma = np.zeros(len(table.kind))
@@ -102,8 +107,11 @@ def row_sigmas(
             beyond = np.maximum(np.array(sampled.low) - sizes[mine], sizes[mine] - np.array(sampled.high))
             sigma[mine] = sampled.sigma
             unsampled[mine] = SIGMA_PER_DOUBLING * np.maximum(beyond.max(axis=1), 0.0)
+    of_row = sigma[table.kernel]
+    if learned is not None:
+        of_row = np.where(np.isnan(learned), of_row, learned)
     return (
-        np.where(trained, sigma[table.kernel], 0.0),
+        np.where(trained, of_row, 0.0),
         np.where(trained, unsampled[table.kernel], fallback_sigma),
     )
 
@@ -208,6 +216,7 @@ def kernel_coverage(
     log_error: np.ndarray,
     weight: np.ndarray,
     fallback_sigma: float,
+    learned: np.ndarray | None = None,
 ) -> float:
     """Per cent of the kernels' time inside the 90 % interval of single kernels (rule 5).
 
@@ -218,12 +227,13 @@ def kernel_coverage(
         log_error: of each row out of fold, NaN where it is not known [rows].
         weight: of each row [rows].
         fallback_sigma: standard deviation of what was not in training.
+        learned: deviation of each row, NaN where that of its kind counts [rows].
     """
     half = (np.random.default_rng(0).permutation(len(table.networks)) % 2 == 0)[table.network]
     known = ~np.isnan(log_error)
     inside = np.zeros(len(log_error), bool)
     for mine in (half, ~half):
         others = kernel_sigmas(table, vocabulary, np.where(mine, np.nan, log_error), weight)
-        sigma = np.add(*row_sigmas(table, others, trained, fallback_sigma))
+        sigma = np.add(*row_sigmas(table, others, trained, fallback_sigma, learned))
         inside[mine] = np.abs(log_error[mine]) <= _NORMAL_90 * sigma[mine]
     return round(100.0 * float(np.average(inside[known], weights=weight[known])), 2)

@@ -35,6 +35,7 @@ from nnmeter.kernels.anchor import Kind
 from nnmeter.kernels.features import kernel_features
 from nnmeter.lab.evaluation.metrics import Metrics, compute_metrics
 from nnmeter.lab.training.continued import ContinuedFit
+from nnmeter.lab.training.deviations import fit_deviations
 from nnmeter.lab.training.folds import FOLDS, family_folds, interval_folds
 from nnmeter.lab.training.intervals import (
     HeldOutPrices,
@@ -63,6 +64,7 @@ from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
 from nnmeter.predictor.roofline import Roofline, fit_roofline
 from nnmeter.predictor.shift import Shift
+from nnmeter.predictor.trees import TreeEnsemble
 from nnmeter.predictor.vocabulary import Sampled
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ class _Trained:
         presets: of kernel families.
         additive: report of the fit to sums.
         over_prior: whether kernels' times were fitted on top of the predictor of another machine.
+        of_kernels: whether `log_error` is that of kernels' own times.
     """
 
     prior: Prior
@@ -98,6 +101,7 @@ class _Trained:
     presets: dict[str, Preset]
     additive: AdditiveReport | None
     over_prior: bool = False
+    of_kernels: bool = True
 
 
 def fit_predictor(
@@ -137,6 +141,7 @@ def fit_predictor(
         trained = _fit_sums(table, judged_ms, seed, say, prior, launch)
     known = trained.prior
     vocabulary = kernel_sigmas(table, known.vocabulary, trained.log_error, trained.weight)
+    deviations, deviation = _deviations(table, trained, vocabulary, seed, say)
     predictor = KernelPredictor(
         known.roofline,
         vocabulary,
@@ -146,21 +151,32 @@ def fit_predictor(
         _fit_baselines(table, known.roofline),
         *known.unobserved,
         shares=() if prior is None else prior.shares,
+        deviations=deviations,
     )
     totals = coverage = None
     if np.count_nonzero(~np.isnan(judged_ms)) >= MIN_NETWORKS:
         say("fitting the intervals")
-        prices = _unobserved_prices(table, known, vocabulary, trained.unseen, trained.fallback_sigma)
+        prices = _unobserved_prices(table, known, vocabulary, trained.unseen, trained.fallback_sigma, deviation)
         intervals, predicted, coverage = fit_total_intervals(table, prices, known.unobserved.overhead_ms, judged_ms)
         if trained.over_prior:
             intervals = for_real_networks(intervals)
         else:
-            shift = _shift(table, trained, vocabulary, intervals, prices, judged_ms, seed)
+            shift = _shift(table, trained, vocabulary, intervals, prices, judged_ms, seed, deviation)
             intervals = replace(intervals, shift=shift)
         predictor = replace(predictor, intervals=intervals)
         judges = ~np.isnan(judged_ms)
         totals = compute_metrics(predicted[judges].tolist(), judged_ms[judges].tolist())
-    return predictor, _report(table, trained, totals, coverage)
+    return predictor, _report(table, trained, totals, coverage, deviation)
+
+
+def _deviations(
+    table: KernelTable, trained: _Trained, vocabulary: dict[Kind, Sampled], seed: int, say: Progress
+) -> tuple[dict[str, TreeEnsemble], np.ndarray]:
+    """Deviations kernel by kernel where kernels have times: errors of sums are not known kernel by kernel."""
+    if not trained.of_kernels:
+        return {}, np.full(len(table.kernel), np.nan)
+    say("learning how sure prices are")
+    return fit_deviations(table, vocabulary, trained.log_error, trained.weight, seed)
 
 
 def _shift(
@@ -171,12 +187,13 @@ def _shift(
     seen: HeldOutPrices,
     judged_ms: np.ndarray,
     seed: int,
+    deviation: np.ndarray,
 ) -> Shift | None:
     """How much wider intervals of unlike networks are, where leaving families out tells (rule 5)."""
     fold = interval_folds(table.networks, seed)
     if np.array_equal(fold, family_folds(table.networks, seed)):
         return None
-    apart = _unobserved_prices(table, trained.prior, vocabulary, trained.by_family, trained.fallback_sigma)
+    apart = _unobserved_prices(table, trained.prior, vocabulary, trained.by_family, trained.fallback_sigma, deviation)
     overhead_ms = trained.prior.unobserved.overhead_ms
     return shift_of(table, vocabulary, intervals, apart, overhead_ms, judged_ms, fold, seen)
 
@@ -303,11 +320,18 @@ def _fit_sums(
         prior.ensembles[FALLBACK] = fit.learn_fallback(log_ratio, taught)
     fallback_sigma = fit.fallback_sigma(log_ratio, taught) if start is None else start.fallback_sigma
     disagreement = np.where(taught & by_family.trained, log_ratio - by_family.log_ratio, np.nan)
-    return _Trained(prior, by_family, unseen, disagreement, fit.shares(log_ratio), fallback_sigma, {}, report)
+    return _Trained(
+        prior, by_family, unseen, disagreement, fit.shares(log_ratio), fallback_sigma, {}, report, of_kernels=False
+    )
 
 
 def _unobserved_prices(
-    table: KernelTable, prior: Prior, vocabulary: dict[Kind, Sampled], held_out: HeldOut, fallback_sigma: float
+    table: KernelTable,
+    prior: Prior,
+    vocabulary: dict[Kind, Sampled],
+    held_out: HeldOut,
+    fallback_sigma: float,
+    deviation: np.ndarray,
 ) -> HeldOutPrices:
     """Out-of-fold prices of all rows as they run unobserved."""
     roofline_ms = prior.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
@@ -315,7 +339,7 @@ def _unobserved_prices(
     scale, per_kernel_ms, _ = prior.unobserved
     known = table.among_kinds(vocabulary)[table.kind[table.kernel]] & held_out.trained
     latency = np.maximum(scale * profiled + per_kernel_ms, 0.1 * prior.roofline.launch_ms)
-    return HeldOutPrices(latency, *row_sigmas(table, vocabulary, known, fallback_sigma))
+    return HeldOutPrices(latency, *row_sigmas(table, vocabulary, known, fallback_sigma, deviation))
 
 
 def _fit_baselines(table: KernelTable, roofline: Roofline) -> Baselines:
@@ -331,6 +355,7 @@ def _report(
     trained: _Trained,
     totals: Metrics | None,
     coverage: float | None,
+    deviation: np.ndarray,
 ) -> TrainingReport:
     timed = table.timed
     family = table.family[table.kernel]
@@ -345,6 +370,7 @@ def _report(
             trained.log_error,
             trained.weight,
             trained.fallback_sigma,
+            deviation,
         )
     return TrainingReport(
         len(table.networks),

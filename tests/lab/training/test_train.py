@@ -156,7 +156,7 @@ def _edit(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 6}, "upgrade nnmeter"),
+        ({"schema_version": 7}, "upgrade nnmeter"),
         ({"common_features": ["anchor"]}, "other features"),
         ({"fallback_sigma": float("nan")}, "not finite"),
         ({"roofline": {}}, "damaged"),

@@ -61,7 +61,9 @@ def scenes(b: NetworkBuilder) -> None:
         softmax(b, x, 1)
 
 
-def _layer(b: NetworkBuilder, x: Tensor, width: int, stride: int, kind: str, act: Activation, dilation: int = 1) -> Tensor:
+def _layer(
+    b: NetworkBuilder, x: Tensor, width: int, stride: int, kind: str, act: Activation, dilation: int = 1
+) -> Tensor:
     """One layer of the backbone."""
     if kind == "mobile":
         wide = x.shape[1] * b.rng.choice((1, 3, 4, 6))
