@@ -1,7 +1,8 @@
-"""What a short campaign over the packs of other machines gives: errors and intervals, by the number of networks.
+"""What campaigns give on a new machine, short ones over the packs of others and whole ones: errors and intervals.
 
     python benchmarks/short_campaigns.py [--networks 110 550] [--from-nothing] [--each]
-    python benchmarks/short_campaigns.py --save       # writes nnmeter/lab/training/real_networks.json
+    python benchmarks/short_campaigns.py --campaigns  # whole ones from nothing, some minutes each
+    python benchmarks/short_campaigns.py --save       # writes nnmeter/lab/training/real_networks.json, of what it did
 
 1. Three servers have measured models and a campaign, or the first minutes of one, in `data`: an Ice Lake, a Zen 4 and a
    Zen 3 core. Each is the new machine once; the packs of the others, mixed where there are two, are the prior
@@ -13,7 +14,9 @@
 3. Intervals are fitted to random networks. The ratio of a machine is, by confidence, the quantile of the models' errors
    over the half widths of these intervals, the geometric mean over the numbers of networks; that of all machines is the
    largest of theirs, for they are few. What intervals hold is told with the ratio of the other machines.
-4. From the first to the last number of networks errors fall as a power of it: `DECAY` of `nnmeter.lab.transfer.setup`
+4. `--campaigns`: whole campaigns are trained on as `nnmeter train` does, and score all models of their machine that
+   were measured, those of the zoo and those of the development set. Their ratios are made in the same way.
+5. From the first to the last number of networks errors fall as a power of it: `DECAY` of `nnmeter.lab.transfer.setup`
    is the mean of the exponents.
 """
 
@@ -33,7 +36,8 @@ import numpy as np
 from nnmeter.devices import load_pack
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements
-from nnmeter.lab.training.real_networks import RATIO_FILE, ratios
+from nnmeter.lab.training.build import read_all
+from nnmeter.lab.training.real_networks import CAMPAIGN, OVER_PRIOR, RATIO_FILE, ratios
 from nnmeter.lab.training.train import fit_predictor
 from nnmeter.predictor import KernelPredictor
 from nnmeter.predictor.shares import mix_predictors
@@ -47,6 +51,15 @@ MACHINES: dict[str, tuple[tuple[str, ...], str]] = {
     ZEN_4: ((ICE_LAKE,), "campaign.parquet"),
     ICE_LAKE: ((ZEN_4,), "campaign.parquet"),
     ZEN_3: ((ZEN_4, ICE_LAKE), "setup-5m.parquet"),
+}
+# Machine -> its campaigns, and its measured models.
+CAMPAIGNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ZEN_4: (("campaign.parquet",), ("models.parquet",)),
+    ICE_LAKE: (("campaign.parquet",), ("models.parquet",)),
+    ZEN_3: (
+        ("campaign.parquet", "campaign-2.parquet", "campaign-3.parquet"),
+        ("models.parquet", "development.parquet"),
+    ),
 }
 
 Array = np.ndarray[Any, Any]
@@ -86,8 +99,39 @@ def main() -> int:
     parser.add_argument("--networks", type=int, nargs="+", default=[110, 550])
     parser.add_argument("--each", action="store_true", help="start from single packs as well")
     parser.add_argument("--from-nothing", action="store_true", help="train without a prior as well")
+    parser.add_argument("--campaigns", action="store_true", help="whole campaigns from nothing in place of short ones")
     parser.add_argument("--save", action="store_true", help=f"write {RATIO_FILE}")
     options = parser.parse_args()
+    way = CAMPAIGN if options.campaigns else OVER_PRIOR
+    scored = whole_campaigns() if options.campaigns else short_campaigns(options)
+    confidences = sorted(ratios(way))
+    learnt = {machine: ratio_of(rows, confidences) for machine, rows in scored.items()}
+    rows = []
+    for machine, own in scored.items():
+        others = largest_ratio([ratio for name, ratio in learnt.items() if name != machine])
+        held = {c: float(np.mean([s.held(c, others[c]) for s in own])) for c in confidences}
+        width = float(np.median([np.median(s.halves[0.9]) * others[0.9] for s in own]))
+        rows.append({"machine": machine, "ratio": rounded(learnt[machine]), "held": rounded(held, 1)})
+        print(
+            f"{machine}: ratio {rounded(learnt[machine])}; with that of the others intervals hold {rounded(held, 1)}, "
+            f"90 % ones having a half width of {100 * width:.1f} %"
+        )
+    if not options.campaigns:
+        exponents = [decay(own, options.networks) for own in scored.values() if len(own) > 1]
+        if exponents:
+            each = np.round(exponents, 3).tolist()
+            print(f"errors fall with the power {np.mean(exponents):.3f} of the number of networks, by machine {each}")
+    if options.save:
+        document = json.loads(RATIO_FILE.read_text(encoding="utf-8"))
+        document["made_with"] = "python benchmarks/short_campaigns.py --save, and the same with --campaigns"
+        document[way] = {"ratio": rounded(largest_ratio(list(learnt.values()))), "left_out": rows}
+        RATIO_FILE.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {RATIO_FILE}")
+    return 0
+
+
+def short_campaigns(options: argparse.Namespace) -> dict[str, list[Scored]]:
+    """Rules 1 to 3."""
     scored: dict[str, list[Scored]] = {}
     for machine, (packs, file) in MACHINES.items():
         campaign = read_measurements(DATA / machine / file)[0]
@@ -104,40 +148,36 @@ def main() -> int:
         for count in options.networks:
             for name, start in starts.items():
                 began = time.perf_counter()
-                found = score(fit_predictor(campaign[:count], prior=start)[0], models, start is not None)
+                found = score(
+                    fit_predictor(campaign[:count], prior=start)[0], models, OVER_PRIOR if start else CAMPAIGN
+                )
                 took_s = time.perf_counter() - began
                 if name == " + ".join(packs):
                     scored.setdefault(machine, []).append(found)
                 print(f"  {count:5} networks over {name}: {found.describe()}; in {took_s:.0f} s", flush=True)
-    confidences = sorted(ratios())
-    learnt = {machine: ratio_of(rows, confidences) for machine, rows in scored.items()}
-    rows = []
-    for machine, own in scored.items():
-        others = largest_ratio([ratio for name, ratio in learnt.items() if name != machine])
-        held = {c: float(np.mean([s.held(c, others[c]) for s in own])) for c in confidences}
-        rows.append({"machine": machine, "ratio": rounded(learnt[machine]), "held": rounded(held, 1)})
-        print(f"{machine}: ratio {rounded(learnt[machine])}; with that of the others intervals hold {rounded(held, 1)}")
-    exponents = [decay(own, options.networks) for own in scored.values() if len(own) > 1]
-    if exponents:
-        each = np.round(exponents, 3).tolist()
-        print(f"errors fall with the power {np.mean(exponents):.3f} of the number of networks, by machine {each}")
-    if options.save:
-        document = {
-            "schema_version": 1,
-            "made_with": "python benchmarks/short_campaigns.py --save",
-            "ratio": rounded(largest_ratio(list(learnt.values()))),
-            "left_out": rows,
-        }
-        RATIO_FILE.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        print(f"wrote {RATIO_FILE}")
-    return 0
+    return scored
 
 
-def score(predictor: KernelPredictor, models: Sequence[Measurement], narrowed: bool) -> Scored:
-    """What a predictor says of models; its intervals are `narrowed` already where it had a prior."""
+def whole_campaigns() -> dict[str, list[Scored]]:
+    """Rule 4."""
+    scored: dict[str, list[Scored]] = {}
+    for machine, (campaigns, files) in CAMPAIGNS.items():
+        began = time.perf_counter()
+        campaign, _ = read_all([DATA / machine / file for file in campaigns])
+        predictor, _ = fit_predictor(campaign)
+        took_s = time.perf_counter() - began
+        for file in files:
+            models = [m.at_reference(campaign[0].reference_ms) for m in read_measurements(DATA / machine / file)[0]]
+            found = score(predictor, models, CAMPAIGN)
+            scored.setdefault(machine, []).append(found)
+            print(f"{machine}, {len(campaign)} networks, {file}: {found.describe()}; in {took_s:.0f} s", flush=True)
+    return scored
+
+
+def score(predictor: KernelPredictor, models: Sequence[Measurement], way: str) -> Scored:
+    """What a predictor says of models; its intervals were narrowed already, by the ratio of this way of training."""
     model = predictor.intervals
-    if narrowed:
-        model = replace(model, multipliers={c: m / ratios()[c] for c, m in model.multipliers.items()}, states={})
+    model = replace(model, multipliers={c: m / ratios(way)[c] for c, m in model.multipliers.items()}, states={})
     errors: list[float] = []
     halves: dict[float, list[float]] = {c: [] for c in model.multipliers}
     for measured in models:
@@ -164,7 +204,7 @@ def rounded(values: Mapping[float, float], digits: int = 3) -> dict[str, float]:
 
 
 def decay(own: Sequence[Scored], networks: Sequence[int]) -> float:
-    """Rule 4."""
+    """Rule 5."""
     first, last = (np.mean(np.abs(np.exp(-s.errors) - 1.0)) for s in (own[0], own[-1]))
     return float(np.log(first / last) / np.log(networks[-1] / networks[0]))
 

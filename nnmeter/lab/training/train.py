@@ -47,7 +47,7 @@ from nnmeter.lab.training.intervals import (
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
-from nnmeter.lab.training.real_networks import for_real_networks
+from nnmeter.lab.training.real_networks import CAMPAIGN, OVER_PRIOR, for_real_networks
 from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
@@ -159,8 +159,10 @@ def fit_predictor(
         prices = _unobserved_prices(table, known, vocabulary, trained.unseen, trained.fallback_sigma, deviation)
         intervals, predicted, coverage = fit_total_intervals(table, prices, known.unobserved.overhead_ms, judged_ms)
         if trained.over_prior:
-            intervals = for_real_networks(intervals)
+            intervals = for_real_networks(intervals, OVER_PRIOR)
         else:
+            if trained.of_kernels and _are_random(table, judged_ms):
+                intervals = for_real_networks(intervals, CAMPAIGN)
             shift = _shift(table, trained, vocabulary, intervals, prices, judged_ms, seed, deviation)
             intervals = replace(intervals, shift=shift)
         predictor = replace(predictor, intervals=intervals)
@@ -177,6 +179,11 @@ def _deviations(
         return {}, np.full(len(table.kernel), np.nan)
     say("learning how sure prices are")
     return fit_deviations(table, vocabulary, trained.log_error, trained.weight, seed)
+
+
+def _are_random(table: KernelTable, judged_ms: np.ndarray) -> bool:
+    """Whether all networks that judge were made at random."""
+    return all(table.networks[number].random for number in np.flatnonzero(~np.isnan(judged_ms)))
 
 
 def _shift(
