@@ -38,6 +38,7 @@ from nnmeter.devices import load_pack
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.lab.training.build import read_all
+from nnmeter.lab.training.paths import with_sampled_paths
 from nnmeter.lab.training.real_networks import CAMPAIGN, OVER_PRIOR, RATIO_FILE, ratios
 from nnmeter.lab.training.train import fit_predictor
 from nnmeter.predictor import KernelPredictor
@@ -53,13 +54,14 @@ MACHINES: dict[str, tuple[tuple[str, ...], str]] = {
     ICE_LAKE: ((ZEN_4,), "campaign.parquet"),
     ZEN_3: ((ZEN_4, ICE_LAKE), "setup-5m.parquet"),
 }
-# Machine -> its campaigns, each to be trained on alone, and its measured models.
+# Machine -> its campaigns, each to be trained on alone, and its measured models. Of the Zen 3 server those campaigns
+# that were measured in the same hour as one of its files of development models.
 CAMPAIGNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ZEN_4: (("campaign.parquet",), ("models.parquet",)),
     ICE_LAKE: (("campaign.parquet",), ("models.parquet",)),
     ZEN_3: (
-        ("campaign.parquet", "campaign-2.parquet", "campaign-3.parquet"),
-        ("models.parquet", "development.parquet"),
+        ("campaign.parquet", "campaign-4.parquet"),
+        ("models.parquet", "development.parquet", "development-2.parquet"),
     ),
 }
 
@@ -167,6 +169,7 @@ def whole_campaigns() -> dict[str, list[Scored]]:
             began = time.perf_counter()
             campaign, _ = read_all([DATA / machine / name])
             predictor, _ = fit_predictor(campaign)
+            predictor = with_sampled_paths(predictor, (kernel for row in campaign for kernel in row.kernels))
             took_s = time.perf_counter() - began
             for file in files:
                 models = [m.at_reference(campaign[0].reference_ms) for m in read_measurements(DATA / machine / file)[0]]
