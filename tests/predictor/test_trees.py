@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnmeter.lab.training.convert import ensemble_from_forest, ensemble_from_lightgbm
+from nnmeter.lab.training.convert import ensemble_from_lightgbm
 from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, round_down_to_float32, split_ensembles
 
 
@@ -29,14 +29,6 @@ def test_lightgbm_is_reproduced(problem: tuple[np.ndarray, np.ndarray], mode: st
     ensemble = ensemble_from_lightgbm(booster)
     ensemble.validate(rows.shape[1])
     np.testing.assert_allclose(ensemble.predict(rows), booster.predict(rows), rtol=1e-5, atol=1e-5)
-
-
-def test_random_forest_is_reproduced(problem: tuple[np.ndarray, np.ndarray]) -> None:
-    sklearn_ensemble = pytest.importorskip("sklearn.ensemble")
-    rows, target = problem
-    forest = sklearn_ensemble.RandomForestRegressor(20, max_leaf_nodes=64, random_state=0).fit(rows, target)
-    ensemble = ensemble_from_forest(forest)
-    np.testing.assert_allclose(ensemble.predict(rows), forest.predict(rows), rtol=1e-5, atol=1e-5)
 
 
 def _stump(value: float) -> TreeEnsemble:

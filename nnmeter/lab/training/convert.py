@@ -1,4 +1,4 @@
-"""Trained LightGBM and scikit-learn ensembles, and tables of codes, as `TreeEnsemble`s."""
+"""Trained LightGBM ensembles as `TreeEnsemble`s, trees of more leaves than a pack holds as several."""
 
 from __future__ import annotations
 
@@ -146,24 +146,3 @@ def ensemble_from_lightgbm(booster: Any) -> TreeEnsemble:
         ensemble.value /= np.float32(len(model["tree_info"]))
         ensemble.bias /= len(model["tree_info"])
     return ensemble
-
-
-def ensemble_from_forest(forest: Any) -> TreeEnsemble:
-    """A scikit-learn `RandomForestRegressor`; its trees may have any number of leaves (`split_tree`)."""
-    builder = _Builder(0.0)
-    count = len(forest.estimators_)
-    for estimator in forest.estimators_:
-        tree = estimator.tree_
-
-        def nested(index: int, tree: Any = tree) -> Node:
-            if tree.children_left[index] < 0:
-                return float(tree.value[index].ravel()[0]) / count
-            return (
-                int(tree.feature[index]),
-                float(tree.threshold[index]),
-                nested(tree.children_left[index]),
-                nested(tree.children_right[index]),
-            )
-
-        builder.add(nested(0))
-    return builder.build()
