@@ -21,7 +21,7 @@ from nnmeter.graph.ir import Node
 from nnmeter.graph.unbound import DeclaredType, UnboundModel
 from nnmeter.transforms.channels.relations import Axis, Tie
 from nnmeter.transforms.channels.rules import Shapes, speak
-from nnmeter.transforms.draft import Draft, fitting_sizes
+from nnmeter.transforms.draft import Draft, fitting_sizes, with_outputs
 from nnmeter.transforms.faults import TransformError
 
 
@@ -51,8 +51,7 @@ def set_batch(model: UnboundModel, batch: int, sizes: InputSizes = AS_DECLARED) 
     draft.inputs = [replace(d, dims=(batch, *(d.dims or ())[1:])) if d in with_batch else d for d in draft.inputs]
     _follow(draft, {(d.name, 0): batch for d in with_batch})
     new = draft.finish(same_shapes=False)
-    _bind(new, sizes, f"a batch of {batch}")
-    return new
+    return _bound(new, sizes, f"a batch of {batch}")
 
 
 def set_dimensions(model: UnboundModel, dims: Mapping[str, int]) -> UnboundModel:
@@ -108,8 +107,7 @@ def _with_axes(
         return model
     outputs = tuple([DeclaredType(d.name, d.dtype, None, d.container) for d in model.outputs])
     new = replace(model, inputs=tuple(changed), outputs=outputs, value_info=dict)
-    _bind(new, sizes, what)
-    return new
+    return _bound(new, sizes, what)
 
 
 def _with_dimension(model: UnboundModel, name: str, size: int) -> UnboundModel:
@@ -124,14 +122,16 @@ def _with_dimension(model: UnboundModel, name: str, size: int) -> UnboundModel:
     return replace(model, inputs=tuple(inputs))
 
 
-def _bind(model: UnboundModel, sizes: InputSizes, what: str) -> None:
+def _bound(model: UnboundModel, sizes: InputSizes, what: str) -> UnboundModel:
+    """The model with its outputs declared, if it takes the sizes."""
     try:
-        bind_shapes(model, fitting_sizes(model, sizes))
+        types = bind_shapes(model, fitting_sizes(model, sizes)).types
     except ModelError as fault:
         raise TransformError(
             f"{model.source}: does not take {what}, for its file fixes the size elsewhere ({fault}); export it with "
             "free dimensions"
         ) from fault
+    return with_outputs(model, types)
 
 
 def _follow(draft: Draft, changed: dict[Axis, int]) -> None:
