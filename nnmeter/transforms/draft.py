@@ -41,6 +41,7 @@ class Draft:
         inputs: the inputs of the new model.
         outputs: its outputs.
         opset: version of the operator set of ONNX.
+        opsets: versions of all operator sets, "" for that of ONNX.
     """
 
     def __init__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> None:
@@ -64,6 +65,7 @@ class Draft:
         self.inputs = list(model.inputs)
         self.outputs = list(model.outputs)
         self.opset = model.opsets.get("", 1)
+        self.opsets = dict(model.opsets)
         self._names = {node.name for node in self.nodes}
         self._tensors = set(self.types) | set(self.constants)
         self._tensors.update(name for node in self.nodes for name in node.outputs)
