@@ -3,7 +3,8 @@
 Rules:
 
 1. Operators are inferred in order with the new types. What an operator states of a size that its data had (`Reshape`,
-   `Expand`, `Resize`, `Slice`, `Split`) is stated anew, in the same proportion.
+   `Expand`, `Resize`, `Slice`, `Split`) is stated anew, in the same proportion. A pooling window that was as large as
+   the whole picture is so again.
 2. Where tensors must agree (element-wise operators, products, `Concat`, states of recurrent layers) and one has the new
    size and another the old, the other is brought to the new one: back to what states it, or to a constant, as a table
    of positions, a mask or a class token.
@@ -25,7 +26,7 @@ from nnmeter.graph.ir import Node, TensorType
 from nnmeter.graph.unbound import UnboundGraph
 from nnmeter.transforms.channels.relations import Tie
 from nnmeter.transforms.channels.rules import ELEMENTWISE, Shapes, speak
-from nnmeter.transforms.draft import Draft, captured
+from nnmeter.transforms.draft import Array, Draft, captured
 from nnmeter.transforms.faults import TransformError
 
 _MOST_PASSES = 500  # each brings at least one constant or statement to its new size
@@ -35,17 +36,18 @@ class _Again(Exception):
     """Something that stands before was changed: infer once more."""
 
 
-def follow_sizes(draft: Draft, what: str) -> None:
+def follow_sizes(draft: Draft, what: str, batch: bool = False) -> None:
     """Bring what a draft states to the sizes of its new inputs.
 
     Args:
         draft: the model, whose types are those of before and whose inputs are declared with the new sizes.
         what: the new sizes, for errors.
+        batch: whether it is the batch that has another size, which goes ahead of axes that it is joined with.
 
     Raises:
         TransformError: a size does not follow; the message says where.
     """
-    follower = _Follower(draft, what)
+    follower = _Follower(draft, what, batch)
     for _ in range(_MOST_PASSES):
         try:
             follower.run()
@@ -58,9 +60,10 @@ def follow_sizes(draft: Draft, what: str) -> None:
 class _Follower:
     """One change of sizes."""
 
-    def __init__(self, draft: Draft, what: str) -> None:
+    def __init__(self, draft: Draft, what: str, batch: bool) -> None:
         self.draft = draft
         self.what = what
+        self.batch = batch
         self.shapes = Shapes(draft)
         self.writers = draft.writers()
         self.inputs = {d.name for d in draft.inputs}
@@ -69,7 +72,11 @@ class _Follower:
 
     def refusal(self, why: str) -> TransformError:
         """The error that says why."""
-        return TransformError(f"{self.draft.source}: does not take {self.what}: {why}; export it with free dimensions")
+        why = why.removeprefix(f"{self.draft.source}: ")
+        return TransformError(
+            f"{self.draft.source}: does not take {self.what}, for its file fixes the size elsewhere ({why}); export it "
+            "with free dimensions"
+        )
 
     def run(self) -> None:
         """Infer all operators once (rule 1); raises `_Again` where something before them was changed (rule 2)."""
@@ -80,18 +87,18 @@ class _Follower:
             if kind is not None:
                 self.types[declared.name] = kind
         inference = Inference(draft.source, draft.opsets, {})
-        known = dict(draft.values)
+        known: dict[str, Array] = {}
         for node in draft.nodes:
             if self._changed(node):
                 self._agree(node)
                 state = _STATED.get(node.op_type) if not node.domain else None
                 if state is not None:
                     state(self, node)
+            known.update((name, draft.values[name]) for name in node.inputs if name in draft.values)
             needed = [name for name in (*node.inputs, *captured(node)) if name]
             graph = UnboundGraph("", [node], (), ())
             types = {name: self.types[name] for name in needed if name in self.types}
-            values = {name: known[name] if name in known else draft.values[name] for name in needed
-                      if name in known or name in draft.values}  # fmt: skip
+            values = {name: known[name] for name in needed if name in known}
             try:
                 bound = inference.run(graph, types, values=values)
             except NnmeterError as fault:
@@ -227,7 +234,7 @@ def _reshape(follower: _Follower, node: Node) -> None:
     before, after = follower.shapes[data], follower.shapes[result]
     grown: dict[int, Fraction] = {}
     for axis, old, new in follower.sizes(data):
-        place = _place(axis, before, after)
+        place = _place(axis, before, after, follower.batch)
         if place is None or not old:
             raise follower.refusal(f"'{node.name}' (Reshape) mixes axis {axis} of '{data}' with other sizes")
         grown[place] = grown.get(place, Fraction(after[place])) * Fraction(new, old)
@@ -243,13 +250,16 @@ def _reshape(follower: _Follower, node: Node) -> None:
     follower.state(node, 1, wanted)
 
 
-def _place(axis: int, before: Sequence[int], after: Sequence[int]) -> int | None:
-    """The axis of a Reshape's result in which an axis of its data is, or the first of its parts."""
+def _place(axis: int, before: Sequence[int], after: Sequence[int], batch: bool) -> int | None:
+    """The axis of a Reshape's result in which an axis of its data is, or the first of its parts.
+
+    A batch of 1 leaves no trace in a size, so that a batch goes to the first axis that it can be in.
+    """
     ahead = prod(before[:axis])
     starts = [place for place in range(len(after)) if prod(after[:place]) == ahead]
-    if before[axis] > 1:
+    if before[axis] > 1 and not batch:
         starts = [place for place in starts if after[place] > 1]
-    elif axis in starts:
+    elif axis in starts and not batch:
         return axis
     within = (p for p in range(len(after)) if prod(after[:p]) <= ahead < prod(after[: p + 1]))
     return starts[0] if starts else next(within, None)
@@ -263,7 +273,7 @@ def _in_proportion(position: int) -> Callable[[_Follower, Node], None]:
         shift = len(stated) - follower.shapes.rank(node.inputs[0])
         for axis, old, new in follower.sizes(node.inputs[0]):
             place = axis + shift
-            if place >= 0 and stated[place] > 1 or (node.op_type == "Resize" and old):
+            if old and place >= 0 and (stated[place] > 1 or node.op_type == "Resize"):
                 stated[place] = round(stated[place] * new / old)
         follower.state(node, position, stated)
 
@@ -291,8 +301,18 @@ def _split(follower: _Follower, node: Node) -> None:
             follower.state(node, 1, [size * new // old for size in stated])
 
 
+def _pooling(follower: _Follower, node: Node) -> None:
+    before, now = follower.shapes[node.inputs[0]], follower.types[node.inputs[0]].shape
+    window = tuple(node.attributes.get("kernel_shape", ()))
+    whole = follower.shapes[node.outputs[0]][2:] == (1,) * len(window)
+    if whole and window == before[2:] and not any(node.attributes.get("pads", ())):
+        node.attributes = {**node.attributes, "kernel_shape": now[2:]}
+
+
 _STATED: Mapping[str, Callable[[_Follower, Node], None]] = {
+    "AveragePool": _pooling,
     "Expand": _in_proportion(1),
+    "MaxPool": _pooling,
     "Reshape": _reshape,
     "Resize": _in_proportion(3),
     "Slice": _slice,
@@ -309,7 +329,7 @@ def _bring_stated(position: int) -> Callable[[_Follower, Node, int, int], bool]:
         if stated is None:
             return False
         place = axis + len(stated) - follower.shapes.rank(node.outputs[0])
-        if place < 0 or (node.op_type == "Expand" and follower.types[node.inputs[0]].shape[place:place + 1] == (stated[place],) != (1,)):  # noqa: E501
+        if place < 0:
             return False
         stated[place] = size
         follower.state(node, position, stated)
@@ -342,9 +362,23 @@ def _bring_range(follower: _Follower, node: Node, axis: int, size: int) -> bool:
     return True
 
 
+def _bring_indices(last: int) -> Callable[[_Follower, Node, int, int], bool]:
+    """Of a gather whose result has the shape of its indices, but for `last` axes."""
+
+    def bring(follower: _Follower, node: Node, axis: int, size: int) -> bool:
+        if axis >= follower.shapes.rank(node.inputs[1]) - last:
+            return False
+        follower.bring(node.inputs[1], axis, size, node)
+        return True
+
+    return bring
+
+
 _BROUGHT: Mapping[str, Callable[[_Follower, Node, int, int], bool]] = {
     "ConstantOfShape": _bring_stated(0),
     "Expand": _bring_stated(1),
+    "GatherElements": _bring_indices(0),
+    "GatherND": _bring_indices(1),
     "Range": _bring_range,
     "Resize": _bring_stated(3),
     "Slice": _bring_slice,

@@ -44,7 +44,7 @@ def set_batch(model: UnboundModel, batch: int, sizes: InputSizes = AS_DECLARED) 
     if stated == batch:
         return model
     draft.inputs = [replace(d, dims=(batch, *(d.dims or ())[1:])) if d in with_batch else d for d in draft.inputs]
-    return _followed(draft, sizes, f"a batch of {batch}")
+    return _followed(draft, sizes, f"a batch of {batch}", batch=True)
 
 
 def set_dimensions(model: UnboundModel, dims: Mapping[str, int]) -> UnboundModel:
@@ -82,6 +82,25 @@ def set_sequence(model: UnboundModel, length: int, sizes: InputSizes = AS_DECLAR
     return _with_axes(model, sequences, {1: length}, sizes, f"sequences of {length}")
 
 
+def set_axis(model: UnboundModel, name: str, axis: int, size: int, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
+    """The model with another size of one dimension of one input, free or fixed.
+
+    Args:
+        model: the model; it is not changed.
+        name: of the input.
+        axis: number of the dimension, from 0 on.
+        size: its size.
+        sizes: what else the model leaves open.
+
+    Raises:
+        TransformError: there is no such dimension, or something else in the model fixes the size.
+    """
+    inputs = [d for d in model.inputs if d.name == name and d.dims is not None and axis < len(d.dims)]
+    if not inputs:
+        raise TransformError(f"{model.source}: there is no dimension '{name}.{axis}'; give an input and a number")
+    return _with_axes(model, inputs, {axis: size}, sizes, f"a size of {size} for '{name}.{axis}'")
+
+
 def _with_axes(
     model: UnboundModel, inputs: Sequence[DeclaredType], axes: Mapping[int, int], sizes: InputSizes, what: str
 ) -> UnboundModel:
@@ -100,7 +119,7 @@ def _with_axes(
         return model
     draft = Draft(model, sizes)
     draft.inputs = changed
-    return _followed(draft, sizes, what)
+    return _followed(draft, sizes, what, batch=0 in axes)
 
 
 def _with_dimension(model: UnboundModel, name: str, size: int) -> UnboundModel:
@@ -115,9 +134,9 @@ def _with_dimension(model: UnboundModel, name: str, size: int) -> UnboundModel:
     return replace(model, inputs=tuple(inputs))
 
 
-def _followed(draft: Draft, sizes: InputSizes, what: str) -> UnboundModel:
+def _followed(draft: Draft, sizes: InputSizes, what: str, batch: bool = False) -> UnboundModel:
     """The model of a draft with new inputs (rule 2)."""
-    follow_sizes(draft, what)
+    follow_sizes(draft, what, batch)
     return _bound(draft.finish(same_shapes=False), sizes, what)
 
 
