@@ -93,8 +93,8 @@ def _add_overview(text: Text, report: ComparisonReport) -> None:
     headings = ("", "on", *columns) if several else ("", *columns)
     text.add_table(headings, f"n{'n' if several else ''}rrrrrt", [rows])
     for comparison in report.comparisons:
-        where = f", on {comparison.after.device}" if several else ""
-        text.add_wrapped(f"{verdict_of(comparison)}{where}")
+        on = f", on {comparison.after.device}" if several else ""
+        text.add_wrapped(f"{verdict_of(comparison)}{on}")
     if report.in_detail:
         for comparison in report.comparisons:
             text.add()
