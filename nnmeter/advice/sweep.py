@@ -1,7 +1,8 @@
 """Latency as a curve: one model at several sizes of its inputs, on several devices, with the throughput beside it.
 
-1. An axis of a sweep is `batch`, `resolution` or `sequence`, whether the file fixes it or not, or the name of a
-   dimension that the file leaves free, which comes first where both are meant.
+1. An axis of a sweep is `batch`, `resolution` or `sequence`, whether the file fixes it or not; the name of a dimension
+   that the file leaves free, which comes first where both are meant; or any dimension of an input by its number,
+   `INPUT.AXIS`.
 2. Of several axes all combinations are predicted, the last changing fastest.
 3. A size that the model cannot take is passed over and named; a model that can take none is an error.
 """
@@ -19,6 +20,7 @@ from nnmeter.errors import ModelError, NnmeterError, brief
 from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.transforms import Batch, Dimensions, Resolution, SequenceLength, Transform, TransformError
+from nnmeter.transforms.sizes import set_axis
 
 if TYPE_CHECKING:
     from nnmeter.graph.unbound import UnboundModel
@@ -162,8 +164,11 @@ def _at(model: UnboundModel, point: Mapping[str, int], sizes: InputSizes) -> Unb
     if fixed:
         model = Dimensions(fixed)(model, sizes)
     for axis, size in point.items():
-        if axis not in free:
+        if axis in NAMED_AXES and axis not in free:
             model = NAMED_AXES[axis](size)(model, sizes)
+        elif axis not in free:
+            name, _, number = axis.rpartition(".")
+            model = set_axis(model, name, int(number), size, sizes)
     return model
 
 
@@ -171,11 +176,13 @@ def _check_axes(model: UnboundModel, axes: Mapping[str, tuple[int, ...]]) -> Non
     if not axes:
         raise NnmeterError(f"{model.source}: nothing is swept over; give an axis, for instance --over batch=1:32:*2")
     free = sorted({str(name) for names in model.free_dimensions.values() for name in names})
+    numbered = [f"{d.name}.{axis}" for d in model.inputs for axis in range(len(d.dims or ()))]
     for axis, given in axes.items():
-        if axis not in free and axis not in NAMED_AXES:
-            has = f" and its free dimensions {', '.join(free)}" if free else "; none of its dimensions is free"
+        if axis not in free and axis not in NAMED_AXES and axis not in numbered:
+            has = f", its free dimensions {', '.join(free)}" if free else ""
+            example = f", or a dimension of an input by its number, as {numbered[-1]}" if numbered else ""
             raise NnmeterError(
-                f"{model.source}: there is no axis '{brief(axis, 80)}'; take {', '.join(NAMED_AXES)}{has}"
+                f"{model.source}: there is no axis '{brief(axis, 80)}'; take {', '.join(NAMED_AXES)}{has}{example}"
             )
         if not given:
             raise NnmeterError(f"{model.source}: axis '{axis}' is given no size; give one or more")

@@ -40,8 +40,8 @@ def _parse_axes(
 @click.command("sweep")
 @click.argument("model")
 @click.option("--over", "axes", multiple=True, required=True, metavar="AXIS=SIZES", callback=_parse_axes,
-              help="What is swept over: batch, resolution, sequence, or a free dimension; sizes as 1,2,8, 128:256:32 "
-                   "or 1:32:*2. Repeatable; all combinations.")  # fmt: skip
+              help="What is swept over: batch, resolution, sequence, a free dimension, or one by its number "
+                   "(input.2); sizes as 1,2,8, 128:256:32 or 1:32:*2. Repeatable; all combinations.")  # fmt: skip
 @options.devices
 @options.input_sizes()
 @options.output_format(*CORE.formats("sweep"))

@@ -38,6 +38,18 @@ class ComparisonReport:
     depth: int = 2
     top: int | None = None
 
+    @property
+    def in_detail(self) -> bool:
+        """Whether each of several comparisons is shown with its changes, below all in a row each."""
+        return self.by is not None or self.top is not None
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that models are compared on; none where one model is compared on several."""
+        if any(c.before.device != c.after.device for c in self.comparisons):
+            return ()
+        return tuple(dict.fromkeys(c.after.device for c in self.comparisons))
+
     def greatest(self, comparison: Comparison) -> list[Change]:
         """The changes that make most of a difference, those that make none left out."""
         changed = [c for c in comparison.changes if c.kind != "unchanged" and abs(c.difference_ms) > _LEAST_SHOWN_MS]
@@ -58,16 +70,21 @@ class ComparisonReport:
         return group.name or _NO_MODULE
 
 
+def heading_of(comparison: Comparison) -> tuple[str, str, str]:
+    """What is compared: the labels of both, and ` on DEVICE` where it is one."""
+    before, after = comparison.before, comparison.after
+    where = f" on {before.device}" if before.device == after.device else ""
+    return label_of(before, after), label_of(after, before), where
+
+
 def label_of(prediction: Prediction, other: Prediction) -> str:
     """What tells a prediction from another: the model's name, sizes, the device."""
-    words = []
-    if prediction.model != other.model:
-        words.append(_short_name(prediction.model, other.model))
+    words = [_short_name(prediction.model, other.model if prediction.model != other.model else "")]
     if dict(prediction.dims) != dict(other.dims) and prediction.dims:
         words.append(format_dims(prediction.dims))
     if prediction.device != other.device:
         words.append(f"on {prediction.device}")
-    return " ".join(words) or _short_name(prediction.model, "")
+    return " ".join(words)
 
 
 def _short_name(model: str, other: str) -> str:

@@ -8,6 +8,7 @@ from nnmeter.report.comparison import (
     ComparisonReport,
     difference_of,
     format_change,
+    heading_of,
     label_of,
     overview_of,
     times_of,
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
 
 
 def render(report: ComparisonReport, layout: Layout) -> str:
-    """A section for one comparison; for several a table with a row each."""
+    """A section for one comparison; for several a table with a row each, and what made each folded below it."""
     predictions = [p for c in report.comparisons for p in (c.before, c.after)]
     warning = warn_of_another_machine(predictions)
     lines = [f"> {escape(warning)}", ""] if warning else []
     if len(report.comparisons) > 1:
         lines += _overview(report)
+        for comparison in report.comparisons:
+            lines += ["", *_folded(report, comparison)]
     else:
-        lines += _single(report, report.comparisons[0])
+        first, second, where = heading_of(report.comparisons[0])
+        lines += [f"## {escape(f'{first} -> {second}{where}')}", "", *_single(report, report.comparisons[0])]
     machines = say_machines(predictions)
     if machines:
         lines += ["", escape(machines[0].upper() + machines[1:] + ".")]
@@ -41,16 +45,8 @@ def render(report: ComparisonReport, layout: Layout) -> str:
 
 
 def _single(report: ComparisonReport, comparison: Comparison) -> list[str]:
-    before, after = comparison.before, comparison.after
-    names = label_of(before, after), label_of(after, before)
-    where = f" on {before.device}" if before.device == after.device else ""
-    verdict = verdict_of(comparison)
-    lines = [
-        f"## {escape(f'{names[0]} -> {names[1]}{where}')}",
-        "",
-        f"**{escape(verdict[0].upper() + verdict[1:])}.** {escape(difference_of(comparison))}.",
-        "",
-    ]
+    before = comparison.before
+    lines = [f"**{escape(verdict_of(comparison))}.** {escape(difference_of(comparison))}.", ""]
     rows = times_of(comparison)
     confidence = round(100 * before.confidence)
     lines += markdown_table(("", "ms", f"{confidence} % interval", "kernels"), "lrrr", rows)
@@ -82,10 +78,26 @@ def _single(report: ComparisonReport, comparison: Comparison) -> list[str]:
     return lines
 
 
+def _folded(report: ComparisonReport, comparison: Comparison) -> list[str]:
+    """One comparison of several, to be unfolded in a pull request; the empty lines let it be read as Markdown."""
+    first, second, where = heading_of(comparison)
+    heading = escape(f"{first} -> {second}{where}")
+    opened = "<details open>" if report.in_detail else "<details>"
+    return [opened, f"<summary>{heading}</summary>", "", *_single(report, comparison), "", "</details>"]
+
+
 def _overview(report: ComparisonReport) -> list[str]:
     confidence = round(100 * report.comparisons[0].confidence)
-    rows = [(*overview_of(comparison), verdict_of(comparison)) for comparison in report.comparisons]
+    devices = report.devices
+    several = len(devices) > 1
+    rows = []
+    for comparison in report.comparisons:
+        label, *numbers = overview_of(comparison)
+        where = (comparison.after.device,) if several else ()
+        rows.append((label, *where, *numbers, verdict_of(comparison)))
     first = report.comparisons[0]
-    columns = ("", "before ms", "after ms", "difference", f"{confidence} % interval", "", "verdict")
-    heading = f"Compared with {escape(label_of(first.before, first.after))}:"
-    return [heading, "", *markdown_table(columns, "lrrrrrl", rows)]
+    columns = ("before ms", "after ms", "difference", f"{confidence} % interval", "", "verdict")
+    headings = ("", "on", *columns) if several else ("", *columns)
+    where_all = f" on {devices[0]}" if len(devices) == 1 else ""
+    heading = f"Compared with {escape(label_of(first.before, first.after) + where_all)}:"
+    return [heading, "", *markdown_table(headings, f"l{'l' if several else ''}rrrrrl", rows)]

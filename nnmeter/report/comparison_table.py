@@ -9,6 +9,7 @@ from nnmeter.report.comparison import (
     ComparisonReport,
     difference_of,
     format_change,
+    heading_of,
     label_of,
     overview_of,
     times_of,
@@ -45,9 +46,8 @@ def render(report: ComparisonReport, layout: Layout) -> str:
 
 def _add_single(text: Text, report: ComparisonReport, comparison: Comparison) -> None:
     before, after = comparison.before, comparison.after
-    names = label_of(before, after), label_of(after, before)
-    where = f" on {before.device}" if before.device == after.device else ""
-    text.add(f"{text.bold(names[0])} -> {text.bold(names[1])}{where}")
+    first, second, where = heading_of(comparison)
+    text.add(f"{text.bold(first)} -> {text.bold(second)}{where}")
     text.add(f"{text.bold(verdict_of(comparison))}")
     text.add(difference_of(comparison))
     rows = times_of(comparison)
@@ -79,20 +79,26 @@ def _add_single(text: Text, report: ComparisonReport, comparison: Comparison) ->
 
 def _add_overview(text: Text, report: ComparisonReport) -> None:
     confidence = round(100 * report.comparisons[0].confidence)
-    rows = [(*overview_of(comparison), comparison.verdict) for comparison in report.comparisons]
-    first = report.comparisons[0].before
-    text.add(f"compared with {text.bold(label_of(first, report.comparisons[0].after))}")
-    columns = ("", "before ms", "after ms", "difference", f"{confidence} % interval", "", "")
-    text.add_table(columns, "nrrrrrt", [rows])
+    devices = report.devices
+    several = len(devices) > 1
+    rows = []
     for comparison in report.comparisons:
-        text.add_wrapped(f"{verdict_of(comparison)}{_where(comparison, report)}")
-
-
-def _where(comparison: Comparison, report: ComparisonReport) -> str:
-    """The device, where rows are of several and one comparison is of one."""
-    if comparison.before.device != comparison.after.device or len({c.after.device for c in report.comparisons}) == 1:
-        return ""
-    return f", on {comparison.after.device}"
+        label, *numbers = overview_of(comparison)
+        where = (comparison.after.device,) if several else ()
+        rows.append((label, *where, *numbers, comparison.verdict))
+    first = report.comparisons[0].before
+    where_all = f" on {devices[0]}" if len(devices) == 1 else ""
+    text.add(f"compared with {text.bold(label_of(first, report.comparisons[0].after))}{where_all}")
+    columns = ("before ms", "after ms", "difference", f"{confidence} % interval", "", "")
+    headings = ("", "on", *columns) if several else ("", *columns)
+    text.add_table(headings, f"n{'n' if several else ''}rrrrrt", [rows])
+    for comparison in report.comparisons:
+        on = f", on {comparison.after.device}" if several else ""
+        text.add_wrapped(f"{verdict_of(comparison)}{on}")
+    if report.in_detail:
+        for comparison in report.comparisons:
+            text.add()
+            _add_single(text, report, comparison)
 
 
 def _row(change: Change) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,7 @@ class Draft:
         inputs: the inputs of the new model.
         outputs: its outputs.
         opset: version of the operator set of ONNX.
+        opsets: versions of all operator sets, "" for that of ONNX.
     """
 
     def __init__(self, model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> None:
@@ -64,6 +65,7 @@ class Draft:
         self.inputs = list(model.inputs)
         self.outputs = list(model.outputs)
         self.opset = model.opsets.get("", 1)
+        self.opsets = dict(model.opsets)
         self._names = {node.name for node in self.nodes}
         self._tensors = set(self.types) | set(self.constants)
         self._tensors.update(name for node in self.nodes for name in node.outputs)
@@ -160,6 +162,23 @@ class Draft:
 
 def _nothing_declared() -> dict[str, DeclaredType]:
     return {}
+
+
+def with_outputs(model: UnboundModel, types: Mapping[str, TensorType]) -> UnboundModel:
+    """The model whose outputs are declared by what binding found; a file without their rank is not valid.
+
+    Args:
+        model: the new model.
+        types: of its tensors, bound at some sizes; where it has free dimensions, only ranks are taken from them.
+    """
+    free = bool(model.free_dimensions)
+    outputs = [
+        replace(d, dims=tuple(None if free else size for size in types[d.name].shape))
+        if d.dims is None and d.name in types
+        else d
+        for d in model.outputs
+    ]
+    return replace(model, outputs=tuple(outputs))
 
 
 def fitting_sizes(model: UnboundModel, sizes: InputSizes) -> InputSizes:

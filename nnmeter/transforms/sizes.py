@@ -1,28 +1,23 @@
 """Other sizes of inputs: of free dimensions, and of those that a file fixes.
 
 1. A dimension that a file leaves free takes the size.
-2. A batch that a file fixes is also written into shapes that its operators state (Reshape, Expand). It is followed
-   through the operators, by the same relations by which channels are; each stated shape is brought to the new batch.
-3. Of any other fixed size only the input is changed. Where the rest of the model fixes it too, binding says so: a
-   classifier behind a Flatten, a table of positions.
+2. A size that a file fixes is also written into what its operators state and into constants: shapes, masks, tables of
+   positions. It is followed through them (`nnmeter.transforms.following`).
+3. Where the rest of the model cannot take it, the error says so: a classifier behind a Flatten, a product over tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from math import prod
 
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
-from nnmeter.graph.ir import Node
 from nnmeter.graph.unbound import DeclaredType, UnboundModel
-from nnmeter.transforms.channels.relations import Axis, Tie
-from nnmeter.transforms.channels.rules import Shapes, speak
-from nnmeter.transforms.draft import Draft, fitting_sizes
+from nnmeter.transforms.draft import Draft, fitting_sizes, with_outputs
 from nnmeter.transforms.faults import TransformError
+from nnmeter.transforms.following import follow_sizes
 
 
 def set_batch(model: UnboundModel, batch: int, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
@@ -49,10 +44,7 @@ def set_batch(model: UnboundModel, batch: int, sizes: InputSizes = AS_DECLARED) 
     if stated == batch:
         return model
     draft.inputs = [replace(d, dims=(batch, *(d.dims or ())[1:])) if d in with_batch else d for d in draft.inputs]
-    _follow(draft, {(d.name, 0): batch for d in with_batch})
-    new = draft.finish(same_shapes=False)
-    _bind(new, sizes, f"a batch of {batch}")
-    return new
+    return _followed(draft, sizes, f"a batch of {batch}", batch=True)
 
 
 def set_dimensions(model: UnboundModel, dims: Mapping[str, int]) -> UnboundModel:
@@ -90,6 +82,25 @@ def set_sequence(model: UnboundModel, length: int, sizes: InputSizes = AS_DECLAR
     return _with_axes(model, sequences, {1: length}, sizes, f"sequences of {length}")
 
 
+def set_axis(model: UnboundModel, name: str, axis: int, size: int, sizes: InputSizes = AS_DECLARED) -> UnboundModel:
+    """The model with another size of one dimension of one input, free or fixed.
+
+    Args:
+        model: the model; it is not changed.
+        name: of the input.
+        axis: number of the dimension, from 0 on.
+        size: its size.
+        sizes: what else the model leaves open.
+
+    Raises:
+        TransformError: there is no such dimension, or something else in the model fixes the size.
+    """
+    inputs = [d for d in model.inputs if d.name == name and d.dims is not None and axis < len(d.dims)]
+    if not inputs:
+        raise TransformError(f"{model.source}: there is no dimension '{name}.{axis}'; give an input and a number")
+    return _with_axes(model, inputs, {axis: size}, sizes, f"a size of {size} for '{name}.{axis}'")
+
+
 def _with_axes(
     model: UnboundModel, inputs: Sequence[DeclaredType], axes: Mapping[int, int], sizes: InputSizes, what: str
 ) -> UnboundModel:
@@ -106,10 +117,9 @@ def _with_axes(
         changed.append(replace(declared, dims=tuple(dims)) if declared.dims is not None else declared)
     if changed == list(model.inputs):
         return model
-    outputs = tuple([DeclaredType(d.name, d.dtype, None, d.container) for d in model.outputs])
-    new = replace(model, inputs=tuple(changed), outputs=outputs, value_info=dict)
-    _bind(new, sizes, what)
-    return new
+    draft = Draft(model, sizes)
+    draft.inputs = changed
+    return _followed(draft, sizes, what, batch=0 in axes)
 
 
 def _with_dimension(model: UnboundModel, name: str, size: int) -> UnboundModel:
@@ -124,74 +134,19 @@ def _with_dimension(model: UnboundModel, name: str, size: int) -> UnboundModel:
     return replace(model, inputs=tuple(inputs))
 
 
-def _bind(model: UnboundModel, sizes: InputSizes, what: str) -> None:
+def _followed(draft: Draft, sizes: InputSizes, what: str, batch: bool = False) -> UnboundModel:
+    """The model of a draft with new inputs (rule 2)."""
+    follow_sizes(draft, what, batch)
+    return _bound(draft.finish(same_shapes=False), sizes, what)
+
+
+def _bound(model: UnboundModel, sizes: InputSizes, what: str) -> UnboundModel:
+    """The model with its outputs declared, if it takes the sizes."""
     try:
-        bind_shapes(model, fitting_sizes(model, sizes))
+        types = bind_shapes(model, fitting_sizes(model, sizes)).types
     except ModelError as fault:
         raise TransformError(
             f"{model.source}: does not take {what}, for its file fixes the size elsewhere ({fault}); export it with "
             "free dimensions"
         ) from fault
-
-
-def _follow(draft: Draft, changed: dict[Axis, int]) -> None:
-    """Bring every shape that an operator states to the new sizes (rule 2)."""
-    shapes = Shapes(draft)
-    for node in draft.nodes:
-        if node.op_type in _RESHAPES and not node.domain:
-            _follow_reshape(draft, node, shapes, changed)
-            continue
-        said = speak(node, shapes)
-        for relation in said.relations if said is not None else ():
-            if isinstance(relation, Tie):
-                for here, there in ((relation.first, relation.second), (relation.second, relation.first)):
-                    if here in changed and there[0] in node.outputs:
-                        changed.setdefault(there, changed[here])
-        if node.op_type == "Expand" and node.inputs[1] in draft.constants:
-            _state(draft, node, {axis: size for (name, axis), size in changed.items() if name == node.outputs[0]})
-
-
-_RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
-
-
-def _follow_reshape(draft: Draft, node: Node, shapes: Shapes, changed: dict[Axis, int]) -> None:
-    data, result = node.inputs[0], node.outputs[0]
-    before, after = shapes[data], shapes[result]
-    new: dict[int, int] = {}
-    for axis, size in enumerate(before):
-        if (data, axis) in changed and size:
-            place = _place(prod(before[:axis]), after)
-            grown = Fraction(changed[data, axis], size) * (after[place] if place is not None else 0)
-            if place is None or grown.denominator != 1:
-                raise TransformError(
-                    f"{draft.source}: '{node.name}' ({node.op_type}) mixes the batch with other sizes; export the "
-                    "model with a free batch"
-                )
-            new[place] = int(grown)
-    changed.update({(result, place): size for place, size in new.items()})
-    if node.op_type == "Reshape" and len(node.inputs) > 1 and node.inputs[1] in draft.constants:
-        _state(draft, node, new)
-
-
-def _place(before: int, shape: Sequence[int]) -> int | None:
-    """The axis of a shape at which as many elements lie before as before an axis of another shape."""
-    for axis in range(len(shape)):
-        if prod(shape[:axis]) == before:
-            return axis
-    return next((axis for axis in range(len(shape)) if prod(shape[:axis]) <= before < prod(shape[: axis + 1])), None)
-
-
-def _state(draft: Draft, node: Node, new: Mapping[int, int]) -> None:
-    """Let an operator state other sizes in the constant that is its second input."""
-    value = draft.known.get(node.inputs[1])
-    if value is None or not new:
-        return
-    stated = [int(v) for v in value.ravel()]
-    rank = len(draft.types[node.outputs[0]].shape)
-    wanted = list(stated)
-    for axis, size in new.items():
-        place = axis - rank + len(stated)
-        if place >= 0 and stated[place] > 0 and not (node.op_type == "Expand" and stated[place] == 1 == size):
-            wanted[place] = size
-    if wanted != stated:
-        node.inputs = (node.inputs[0], draft.constant(f"{node.name}_shape", wanted, "int64"), *node.inputs[2:])
+    return with_outputs(model, types)

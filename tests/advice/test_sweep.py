@@ -67,6 +67,14 @@ def test_points_are_all_combinations_by_device(predictor: LatencyPredictor) -> N
     assert found.best(predictor.device).items == 4
 
 
+def test_any_dimension_is_an_axis_by_its_number(predictor: LatencyPredictor) -> None:
+    found = sweep(make_small_model("batch"), {"input.3": (28, 56), "batch": (2,)}, [predictor])
+    assert [(dict(p.sizes), p.items) for p in found.points] == [
+        ({"input.3": 28, "batch": 2}, 2), ({"input.3": 56, "batch": 2}, 2)
+    ]  # fmt: skip
+    assert found.points[0].prediction.latency_ms < found.points[1].prediction.latency_ms
+
+
 def test_sizes_that_a_model_does_not_take_are_passed_over(predictor: LatencyPredictor) -> None:
     found = sweep(residual(), {"resolution": (8, 12)}, [predictor])
     assert [p.sizes["resolution"] for p in found.points] == [8]
@@ -80,7 +88,7 @@ def test_sizes_that_a_model_does_not_take_are_passed_over(predictor: LatencyPred
     [
         ({}, "nothing is swept over"),
         ({"batch": ()}, "axis 'batch' is given no size"),
-        ({"depth": (1,)}, "no axis 'depth'; take batch, resolution, sequence; none of its dimensions is free"),
+        ({"depth": (1,)}, r"no axis 'depth'; take batch, resolution, sequence, or a dimension .* number, as input\.3"),
         ({"batch": range(1, 200), "resolution": range(1, 200)}, "39601 combinations of sizes are too many"),
     ],
 )

@@ -39,7 +39,7 @@ def test_two_models_as_a_table(cli: Callable, models: dict[str, Path], small_pac
 
 def test_markdown_for_a_pull_request(cli: Callable, models: dict[str, Path], small_pack: Path) -> None:
     outcome = cli("compare", models["wide"], models["small"], "--device", small_pack, "--format", "md", "--top", 1)
-    assert outcome.out.startswith("## wide.onnx -> small.onnx on test-onnxruntime-1t\n\n**Small.onnx is faster, with")
+    assert outcome.out.startswith("## wide.onnx -> small.onnx on test-onnxruntime-1t\n\n**small.onnx is faster, with")
     assert outcome.out.count("| `/layer") == 1
 
 
@@ -61,17 +61,33 @@ def test_several_models_have_a_row_each(cli: Callable, models: dict[str, Path], 
         names = ("small", "wide", "deep")
         arguments = ("--device", small_pack, "--format", report_format)
         out = cli("compare", *(models[name] for name in names), *arguments).out
-        assert out.lower().startswith("compared with small.onnx")
+        assert out.lower().startswith("compared with small.onnx on test-onnxruntime-1t")
         assert "wide.onnx is slower" in out
         assert "deep.onnx is slower" in out
+        assert out.count("what became of kernels") == (2 if report_format == "md" else 0)
+        detailed = cli("compare", *(models[name] for name in names), *arguments, "--by", "module", "--top", 1).out
+        assert detailed.count("what became of kernels") == 2
+        assert detailed.count("small.onnx -> ") == 2
+        assert "layer3" in detailed
+
+
+def test_rows_on_several_devices_name_them(cli: Callable, models: dict[str, Path], small_pack: Path) -> None:
+    devices = f"{small_pack},epyc-genoa-onnxruntime1.32-1t"
+    for report_format in ("table", "md"):
+        out = cli("compare", models["small"], models["wide"], "--device", devices, "--format", report_format).out
+        rows = [line for line in out.splitlines() if "wide.onnx" in line and "slower" in line and "+" in line]
+        assert ["test-onnxruntime-1t" in row for row in rows[:2]] == [True, False]
+        assert ["epyc-genoa" in row for row in rows[:2]] == [False, True]
 
 
 def test_one_model_at_two_sizes_and_on_two_devices(cli: Callable, models: dict[str, Path], small_pack: Path) -> None:
     out = cli("compare", models["free"], "--dim", "batch=1,8", "--device", small_pack).out
-    assert out.startswith("batch=1 -> batch=8 on test-onnxruntime-1t\nbatch=8 is slower, with a probability of > ")
+    assert out.startswith(
+        "free.onnx batch=1 -> free.onnx batch=8 on test-onnxruntime-1t\nfree.onnx batch=8 is slower, with a probability"
+    )
     pack = "epyc-genoa-onnxruntime1.32-1t"
     out = cli("compare", models["small"], "--device", small_pack, "--device", pack).out
-    assert out.startswith(f"on test-onnxruntime-1t -> on {pack}\n")
+    assert out.startswith(f"small.onnx on test-onnxruntime-1t -> small.onnx on {pack}\n")
     assert "priced otherwise" in out
 
 

@@ -89,25 +89,25 @@ def inverted(narrow: int = 8, wide: int = 32, group: int = 32, joined: int = 12,
 
 
 def vision_transformer(
-    width: int = 48, heads: int = 4, size: int = 12, hidden: int = 96, batch: int = 1
+    width: int = 48, heads: int = 4, size: int = 12, hidden: int = 96, batch: int = 1, picture: int = 8
 ) -> onnx.ModelProto:
     """One block of a vision transformer as timm has it: one product for query, key and value, cut by a Reshape."""
-    net = Net([batch, 3, 8, 8])
-    inner = heads * size
-    x = net.conv("patches", "input", 3, width, 4, strides=[4, 4])  # 3 x 3 patches
-    x = net.add("Reshape", "tokens", x, net.integers("tokens.shape", batch, width, 9))
+    net = Net([batch, 3, picture, picture])
+    inner, tokens = heads * size, (picture // 4 + 1) ** 2
+    x = net.conv("patches", "input", 3, width, 4, strides=[4, 4])
+    x = net.add("Reshape", "tokens", x, net.integers("tokens.shape", batch, width, tokens))
     x = net.add("Transpose", "rows", x, perm=[0, 2, 1])
-    x = net.add("Add", "placed", x, net.weight("positions", 1, 9, width))
+    x = net.add("Add", "placed", x, net.weight("positions", 1, tokens, width))
     norm = [net.weight("norm.scale", width), net.weight("norm.bias", width)]
     y = net.add("LayerNormalization", "norm", x, *norm, axis=-1)
     qkv = net.linear("qkv", y, width, 3 * inner)
-    qkv = net.add("Reshape", "cut", qkv, net.integers("cut.shape", batch, 9, 3, heads, size))
+    qkv = net.add("Reshape", "cut", qkv, net.integers("cut.shape", batch, tokens, 3, heads, size))
     qkv = net.add("Transpose", "turned", qkv, perm=[2, 0, 3, 1, 4])
     q, k, v = (net.add("Gather", name, qkv, net.scalar(f"{name}.index", n), axis=0) for n, name in enumerate("qkv"))
     scores = net.add("MatMul", "scores", q, net.add("Transpose", "k.turned", k, perm=[0, 1, 3, 2]))
     y = net.add("MatMul", "mixed", net.add("Softmax", "softmax", scores, axis=-1), v)
     y = net.add("Transpose", "back", y, perm=[0, 2, 1, 3])
-    y = net.add("Reshape", "joined", y, net.integers("joined.shape", batch, 9, inner))
+    y = net.add("Reshape", "joined", y, net.integers("joined.shape", batch, tokens, inner))
     x = net.add("Add", "after.attention", x, net.linear("out", y, inner, width))
     y = net.linear("up", x, width, hidden)
     gate = net.add("Erf", "erf", net.add("Div", "div", y, net.weight("root")))

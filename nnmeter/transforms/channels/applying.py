@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, UnboundModel
 from nnmeter.transforms.channels.relations import Resizing
 from nnmeter.transforms.channels.rewriting import rewrite_sizes
-from nnmeter.transforms.draft import Draft, fitting_sizes
+from nnmeter.transforms.draft import Draft, fitting_sizes, with_outputs
 from nnmeter.transforms.faults import TransformError
 
 
@@ -46,8 +46,7 @@ def apply_resizing(
                     draft.values[name] = value
     rewrite_sizes(draft, change, expected)
     new = draft.finish(same_shapes=False)
-    _check(new, sizes, expected, refusal)
-    return new
+    return with_outputs(new, _check(new, sizes, expected, refusal))
 
 
 def _shape(change: Resizing, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -59,8 +58,8 @@ def _check(
     sizes: InputSizes,
     expected: dict[str, tuple[int, ...]],
     refusal: Callable[[str], TransformError],
-) -> None:
-    """Bind the new model, whose tensors must have the shapes that the relations give."""
+) -> Mapping[str, TensorType]:
+    """The types of the new model, whose tensors must have the shapes that the relations give."""
     try:
         bound = bind_shapes(model, fitting_sizes(model, sizes))
     except ModelError as fault:
@@ -69,3 +68,4 @@ def _check(
         for name in node.outputs:
             if name in expected and bound.types[name].shape != expected[name]:
                 raise refusal(f"'{node.name}' ({node.op_type}) keeps a shape that the file fixes")
+    return bound.types

@@ -308,10 +308,10 @@ def _quantization(node: Node, shapes: Shapes) -> Spoken:
     return said
 
 
-_ELEMENTWISE = (
+ELEMENTWISE = (
     "Add Sub Mul Div Pow Min Max Mean Sum Where Mod PRelu Equal Greater Less GreaterOrEqual LessOrEqual And Or Xor "
     "Not IsNaN IsInf Abs Neg Exp Log Sqrt Reciprocal Floor Ceil Round Sign Erf Sin Cos Tanh Sigmoid Relu"
-)
+).split()
 _SAME = (
     "LeakyRelu Elu Selu Celu HardSigmoid HardSwish Mish Gelu Softplus Softsign ThresholdedRelu Swish Clip Cast "
     "Identity Dropout Softmax LogSoftmax Hardmax MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool "
@@ -323,7 +323,7 @@ _REDUCTIONS = (
 )
 
 RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(_ELEMENTWISE.split(), _broadcast),
+    **dict.fromkeys(ELEMENTWISE, _broadcast),
     **dict.fromkeys(_SAME.split(), _same),
     **dict.fromkeys(_REDUCTIONS.split(), _reduction),
     "BatchNormalization": _normalization,
