@@ -181,6 +181,22 @@ def _attention(r: Recorder, a: Arguments, y: Any) -> None:
     r.note(y, r.node("MatMul", [place, r.reference(value)]))
 
 
+def _lstm(r: Recorder, a: Arguments, y: Any) -> None:
+    x, directions = a["input"], 2 if a["bidirectional"] else 1
+    if a["num_layers"] != 1 or any(map(r.known, a["params"])):
+        raise ValueError("an LSTM of several layers, or with computed weights")
+    inputs, hidden = x.shape[-1], y[1].shape[-1]
+    place = r.reference(x)
+    if a["batch_first"]:
+        place = r.node("Transpose", [place], perm=[1, 0, 2])
+    weights = [f"w:{directions}x{4 * hidden}x{inputs}", f"w:{directions}x{4 * hidden}x{hidden}"]
+    biases = [f"w:{directions}x{8 * hidden}"] if a["has_biases"] else []
+    direction = "bidirectional" if directions == 2 else None
+    place = r.node("LSTM", [place, *weights, *biases], hidden_size=hidden, direction=direction)
+    place = r.node("Transpose", [place], perm=[2, 0, 1, 3] if a["batch_first"] else [0, 2, 1, 3])
+    r.note(y[0], r.node("Reshape", [place, integers(y[0].shape)]))
+
+
 # Element by element.
 
 
@@ -588,7 +604,7 @@ OPERATORS: dict[str, Rule] = {
     **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
     "layer_norm": _layer_norm, "rms_norm": _rms_norm, "group_norm": _group_norm, "instance_norm": _instance_norm,
     "linear": _linear, "addmm": _addmm, "matmul": _product("self", "other"), "mm": _product("self", "mat2"),
-    "bmm": _product("self", "mat2"), "baddbmm": _baddbmm, "scaled_dot_product_attention": _attention,
+    "lstm": _lstm, "bmm": _product("self", "mat2"), "baddbmm": _baddbmm, "scaled_dot_product_attention": _attention,
     "relu": _simple("Relu"), "relu6": lambda r, a, y: r.note(y, r.node("Clip", [r.reference(a["self"]), "s:0", "s:6"])),
     "hardtanh": _clip("min_val", "max_val"), "clamp": _clip("min", "max"), "sigmoid": _simple("Sigmoid"),
     "clamp_min": lambda r, a, y: r.note(y, r.node("Clip", [r.reference(a["self"]), r.reference(a["min"], a["self"])])),
