@@ -9,7 +9,7 @@ Rules:
 3. A measurement is whole: all kernels of one inference of the row's batch, and its milliseconds. Rows that repeat a
    network are measurements of their own, so that their differences tell the noise.
 4. What cannot be told from the name of a network is not guessed: the graphs refuse names of several architectures.
-   What a source says beside its table is taken from `stated_inputs`, what an entry point of timm pads from `timm_names`;
+   What a source says beside its table is taken from `stated_inputs`, what an entry point of timm is from `timm_names`;
    a network keeps its canonical name, so that variants of one architecture are left out together. An entry point whose
    own graph does not ship is taken by its canonical name, which has the same layers but for their padding.
 """

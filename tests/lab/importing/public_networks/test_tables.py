@@ -19,8 +19,8 @@ from nnmeter.lab.measuring.store import read_measurements
 
 pytest.importorskip("pyarrow")
 
-COLUMNS = ("source", "device", "chip", "kind", "runtime", "runtime_version", "precision", "threads", "batch", "quantity",
-           "network", "framework_name", "input", "latency_ms")  # fmt: skip
+COLUMNS = ("source", "device", "chip", "kind", "runtime", "runtime_version", "precision", "threads", "batch",
+           "quantity", "network", "framework_name", "input", "latency_ms")  # fmt: skip
 PLAIN = {"device": "board", "chip": "A Board", "kind": "board-cpu", "runtime": "ncnn", "batch": "1",
          "network": "mobilenet_v1_0.25_128", "input": "1x3x128x128", "latency_ms": "2.5"}  # fmt: skip
 
