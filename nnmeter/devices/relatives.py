@@ -6,7 +6,8 @@ Rules:
    its hardware names.
 2. A pack is compared by the unit that it is of: a CPU pack by its fastest core, any other by graphics or accelerator.
 3. The same chip is nearest. Else the same unit; else one of the same line of descent, by generations between; else
-   another line, by years between. Clocks or throughputs add the logarithm of their ratio.
+   another line, by years between. Clocks or throughputs add the logarithm of their ratio; cores of a server count two
+   generations more where a phone, board or laptop is asked for (a chip with graphics).
 4. Relatives tell which device to start from; they carry no milliseconds over.
 """
 
@@ -22,6 +23,7 @@ from nnmeter.devices.chips import Chip, known_chips, places, plain
 
 ANOTHER_LINE = 8.0  # as far as so many generations
 _UNKNOWN_YEARS = 6.0
+_OF_A_SERVER = 2.0
 _NAMED_CORE = re.compile(r"(?:Cortex|Neoverse)[-\s‑]?(?:[AXVN]\d+\w*)", re.IGNORECASE)
 _NAMED_GPU = re.compile(r"(?:Adreno|Mali)[\s-]?(?:T?[GT]?\d+\w?)", re.IGNORECASE)
 
@@ -58,6 +60,8 @@ def kinship(card: Card, chip: Chip) -> Kinship | None:
     if not pairs:
         return None
     distance, unit, other = min(pairs, key=lambda pair: pair[0])
+    if card.kind == "cpu" and card.place == "server" and chip.gpu:
+        distance += _OF_A_SERVER
     return Kinship(distance, _words(unit, other, own, card.kind))
 
 
@@ -105,12 +109,12 @@ def _names() -> tuple[tuple[str, Chip], ...]:
     return tuple(
         (plain(name), chip)
         for chip in known_chips()
-        for name in (chip.name, *chip.aliases, *chip.products, *map(_without_maker, chip.products))
+        for name in (chip.name, *chip.aliases, *chip.products, *map(without_maker, chip.products))
         if len(plain(name)) > 2
     )
 
 
-def _without_maker(product: str) -> str:
+def without_maker(product: str) -> str:
     """`Google Pixel 7` is `Pixel 7`, too."""
     maker, _, rest = product.partition(" ")
     makers = (

@@ -7,22 +7,27 @@ Rules:
 2. The words cpu, gpu, npu, vpu and fpga choose packs of that kind.
 3. Where none matches and the query names a chip or product of the table, its nearest relatives are told, with the
    reason: the three nearest of each kind that are of the same line, else the nearest. Where it is part of the names of
-   several, these are told.
+   several, these are told; where it is part of none, those that are spelt nearly so.
 4. A pack that matches only because its chip is in the product that was asked for says so.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from nnmeter.devices.card import Card
 from nnmeter.devices.catalog import DeviceInfo, in_groups
 from nnmeter.devices.chips import Chip, known_chips, plain
-from nnmeter.devices.relatives import ANOTHER_LINE, chip_in, chip_of_card, kinship, product_in
+from nnmeter.devices.relatives import ANOTHER_LINE, chip_in, chip_of_card, kinship, product_in, without_maker
 
 KINDS = ("cpu", "gpu", "npu", "vpu", "fpga")
 _NEAREST = 3  # of a kind
+_SPELT_ALIKE = 0.75  # of 1, by what `difflib` finds in common
+_SPOKEN = {"raspi": "raspberry pi"}
+_NUMBERS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ def find_packs(query: str, devices: Sequence[DeviceInfo]) -> SearchResult:
         query: words, such as `jetson`, `pixel 4 gpu`, `rk3588`.
         devices: packs to search, as `list_devices` returns them.
     """
-    words = [word for word in query.lower().split() if plain(word)]
+    spoken = " ".join(_SPOKEN.get(word, word) for word in query.lower().split())
+    words = [word for word in spoken.split() if plain(word)]
     kinds = [word for word in words if word in KINDS]
     names = _joined([word for word in words if word not in KINDS])
     of_kind = [d for d in devices if not kinds or d.card.kind in kinds]
@@ -79,9 +85,17 @@ def find_packs(query: str, devices: Sequence[DeviceInfo]) -> SearchResult:
 
 
 def _candidates(names: Sequence[str]) -> tuple[str, ...]:
-    """Chips and products whose names have all words."""
+    """Chips and products whose names have all words; else those that are spelt nearly so (rule 3)."""
     every = [n for c in known_chips() for n in (c.name, *[p for p in c.products if plain(c.name) not in plain(p)])]
-    return tuple(name for name in every if names and all(plain(word) in plain(name) for word in names))
+    found = tuple(name for name in every if names and all(plain(word) in plain(name) for word in names))
+    if found or not names:
+        return found
+    spelt = {plain(part): name for name in every for part in (name, without_maker(name))}
+    wanted = plain("".join(names))
+    numbers = _NUMBERS.findall(wanted)
+    near = [spelt[text] for text in get_close_matches(wanted, spelt, n=5 * _NEAREST, cutoff=_SPELT_ALIKE)]
+    # A wrong letter is a slip; a wrong number is another device.
+    return tuple(dict.fromkeys(name for name in near if _NUMBERS.findall(plain(name)) == numbers))[:_NEAREST]
 
 
 def _reason(card: Card, names: Sequence[str], chip: Chip | None, product: str) -> str | None:

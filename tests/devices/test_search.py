@@ -105,6 +105,20 @@ def test_part_of_a_name_tells_which_there_are() -> None:
     assert result.matches == result.relatives == ()
 
 
+@pytest.mark.parametrize(
+    ("query", "meant"),
+    [("rasberry pi 5", "Raspberry Pi 5"), ("galxy s24", "Samsung Galaxy S24"), ("snapdargon 888", "Snapdragon 888")],
+)
+def test_a_name_that_is_spelt_nearly_so_is_asked_back(query: str, meant: str) -> None:
+    result = find_packs(query, [PIXEL4])
+    assert result.candidates[0] == meant
+    assert result.matches == result.relatives == ()
+
+
+def test_another_number_is_another_device_and_no_slip() -> None:
+    assert all("9" in name for name in find_packs("rasberry pi 9", ALL).candidates)
+
+
 def test_the_longest_name_counts() -> None:
     assert chip_in("snapdragon 855+").name == "Snapdragon 855+"
     assert chip_in("Snapdragon 8 Elite Gen 5 QRD").name == "Snapdragon 8 Elite Gen 5"

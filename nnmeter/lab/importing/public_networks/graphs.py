@@ -49,7 +49,7 @@ def read(name: str, input_shape: Sequence[int] | None) -> UnboundModel:
     """The model of a network before shapes are inferred; see `load`."""
     networks = _index()["networks"]
     if name not in networks:
-        reason = _index()["refused"].get(name, f"no network of that name ships; there are {len(networks)}")
+        reason = _index()["refused"].get(name, f"no graph of that name ships, {len(networks)} do")
         raise UnavailableNetworkError(f"{name}: {reason}")
     if not input_shape:
         raise UnavailableNetworkError(f"{name}: the size of its input is not stated")

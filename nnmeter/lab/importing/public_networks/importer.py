@@ -9,6 +9,9 @@ Rules:
 3. A measurement is whole: all kernels of one inference of the row's batch, and its milliseconds. Rows that repeat a
    network are measurements of their own, so that their differences tell the noise.
 4. What cannot be told from the name of a network is not guessed: the graphs refuse names of several architectures.
+   What a source says beside its table is taken from `stated_inputs`, what an entry point of timm is from `timm_names`;
+   a network keeps its canonical name, so that variants of one architecture are left out together. An entry point whose
+   own graph does not ship is taken by its canonical name, which has the same layers but for their padding.
 """
 
 from __future__ import annotations
@@ -23,10 +26,12 @@ from nnmeter.fusion.ruleset_index import rule_sets
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.public_networks.batches import FIRST, SECOND, are_alike, at_batch
-from nnmeter.lab.importing.public_networks.graphs import load
+from nnmeter.lab.importing.public_networks.graphs import input_sizes, load
 from nnmeter.lab.importing.public_networks.runtimes import TYPES, fusion_of
 from nnmeter.lab.importing.public_networks.sources import PUBLISHED, UNKNOWN, device_words
+from nnmeter.lab.importing.public_networks.stated_inputs import stated_input
 from nnmeter.lab.importing.public_networks.tables import Row, RowFault, read_table, table_files
+from nnmeter.lab.importing.public_networks.timm_names import architecture_of
 from nnmeter.lab.importing.published import Imported, PublishedDevice, Source, published_measurement
 
 SOURCE = Source(
@@ -36,6 +41,7 @@ SOURCE = Source(
     license="as the source of each row has it",
     year=2025,
 )
+_TIMM = "timm"  # the table whose networks ran in PyTorch by their entry points
 _UNCERTAIN = "the source does not tell for certain which network it is"
 _FAMILY = re.compile(r"[a-z]+(?:_v\d)?")
 _PREFIXES = re.compile(r"^(ncnn:|tf_|gluon_|legacy_|test_)")
@@ -110,14 +116,14 @@ class NetworkKernels:
         Raises:
             RowFault: the network cannot be rebuilt, or has no such input.
         """
-        shape = row.shape or ()
+        network, shape = _architecture(row)
         if shape and shape[0] > SECOND:
-            first, second = (self._at((size, *shape[1:]), row.network, device) for size in (FIRST, SECOND))
+            first, second = (self._at((size, *shape[1:]), network, device) for size in (FIRST, SECOND))
             if are_alike(first, second):
-                key = (row.network, shape, self._rules[device])
+                key = (network, shape, self._rules[device])
                 if key not in self._known:
                     self._known[key] = tuple(map(self._detection.intern, at_batch(first, second, shape[0])))
-        return self._at(shape, row.network, device)
+        return self._at(shape, network, device)
 
     def _at(self, shape: tuple[int, ...], network: str, device: str) -> Kernels:
         key = (network, shape, self._rules[device])
@@ -196,6 +202,16 @@ def _import_row(
             SOURCE, device, id, "model", row.network, family_of(row.network), found, row.latency_ms, batch=row.batch
         ),
     )
+
+
+def _architecture(row: Row) -> tuple[str, tuple[int, ...]]:
+    """The name under which `graphs` has what ran, and the shape of its input (rule 4)."""
+    if row.shape:
+        own = architecture_of(row.called, row.network) if row.source == _TIMM else row.network
+        padded_alone = own.startswith("tf_") and row.shape[1:] not in input_sizes(own)
+        return (row.network if padded_alone else own), row.shape
+    stated = stated_input(row.source, row.called)
+    return (row.network, ()) if stated is None else (stated.network, (row.batch, *stated.input_shape[1:]))
 
 
 def family_of(network: str) -> str:

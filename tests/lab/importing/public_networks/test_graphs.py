@@ -94,7 +94,7 @@ def test_what_does_not_ship_has_a_reason():
         load("resnet101", None)
     with pytest.raises(UnavailableNetworkError, match=r"resnet101: does not ship at 3x7x7; it does at .*3x224x224"):
         load("resnet101", (1, 3, 7, 7))
-    with pytest.raises(UnavailableNetworkError, match="nosuchnet: no network of that name ships"):
+    with pytest.raises(UnavailableNetworkError, match="nosuchnet: no graph of that name ships"):
         load("nosuchnet", (1, 3, 224, 224))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nnmeter.errors import MeasurementError
+from nnmeter.kernels.features import signature_cost
 from nnmeter.lab.importing.public_networks.batches import are_alike, at_batch
 from nnmeter.lab.importing.public_networks.importer import family_of
 from nnmeter.lab.importing.public_networks.sources import device_words
@@ -18,8 +19,8 @@ from nnmeter.lab.measuring.store import read_measurements
 
 pytest.importorskip("pyarrow")
 
-COLUMNS = ("device", "chip", "kind", "runtime", "runtime_version", "precision", "threads", "batch", "quantity",
-           "network", "framework_name", "input", "latency_ms")  # fmt: skip
+COLUMNS = ("source", "device", "chip", "kind", "runtime", "runtime_version", "precision", "threads", "batch",
+           "quantity", "network", "framework_name", "input", "latency_ms")  # fmt: skip
 PLAIN = {"device": "board", "chip": "A Board", "kind": "board-cpu", "runtime": "ncnn", "batch": "1",
          "network": "mobilenet_v1_0.25_128", "input": "1x3x128x128", "latency_ms": "2.5"}  # fmt: skip
 
@@ -76,6 +77,33 @@ def test_rows_of_devices_without_a_whole_row_are_counted_too(tmp_path: Path) -> 
     table = write_table(tmp_path / "table.csv.gz", {}, {"device": "other", "latency_ms": ""})
     report = import_dataset("public-networks", table, tmp_path / "out")
     assert report["passed_over"] == {"other-ncnn": "1 rows: no time in the table"}
+
+
+def test_what_a_source_says_beside_its_table_is_taken(tmp_path: Path) -> None:
+    hub = {"source": "ai-hub", "network": "bert_base", "input": ""}
+    table = write_table(
+        tmp_path / "ai-hub.csv.gz",
+        {**hub, "framework_name": "bert_base_uncased_hf"},
+        {**hub, "framework_name": "some_other_bert"},
+    )
+    report = import_dataset("public-networks", table, tmp_path / "out")
+    assert report["devices"]["board-ncnn"]["imported_rows"] == 1
+    (stored,), _ = read_measurements(tmp_path / "out" / "board-ncnn.parquet")
+    assert stored.network == "bert_base", "variants keep the canonical name, so that they are left out together"
+    largest = max(t.shape[-1] for kernel in stored.kernels for t in kernel.outputs)
+    assert largest == 30522, "its head over all tokens is there"
+
+
+def test_an_entry_point_of_another_width_is_another_network(tmp_path: Path) -> None:
+    row = {"source": "timm", "network": "resnext101_32x8d", "input": "1x3x224x224"}
+    names = {"ig_resnext101_32x16d.fb_wsl_ig1b_ft_in1k": "2.0", "resnext101_32x8d.tv_in1k": "1.0"}
+    table = write_table(
+        tmp_path / "timm.csv.gz", *({**row, "framework_name": n, "latency_ms": ms} for n, ms in names.items())
+    )
+    import_dataset("public-networks", table, tmp_path / "out")
+    (wide, plain), _ = read_measurements(tmp_path / "out" / "board-ncnn.parquet")
+    flops = [sum(signature_cost(kernel).flops for kernel in m.kernels) for m in (wide, plain)]
+    assert flops[0] > 2 * flops[1]
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
