@@ -1,12 +1,13 @@
-"""Predicted against real memory: what ONNX Runtime takes for real models, each in a fresh process.
+"""Predicted against real memory: what a runtime takes for real models, each in a fresh process.
 
     python benchmarks/memory.py [--models data/zoo] [--only PATTERN ...] [--pack ID] [--out FILE] [--measured FILE]
 
-1. A model is given random weights and written to a file. A fresh process imports ONNX Runtime, runs a model of one
-   operator, and then notes its anonymous resident memory; it makes a session of the model, runs it three times, and
-   notes it again. The difference is what the model takes. `malloc_trim` is called before each note: what the C library
-   keeps of memory that ONNX Runtime has freed is no need of the model. One thread, all else as ONNX Runtime has it.
-2. The arena says in the runtime's log how much it asked the system for.
+1. A model is given random weights and written to a file. A fresh process imports the runtime of the pack (ONNX Runtime
+   or OpenVINO), runs a model of one operator, and then notes its anonymous resident memory; it makes a session of the
+   model, runs it three times, and notes it again. The difference is what the model takes. `malloc_trim` is called
+   before each note: what the C library keeps of memory that the runtime has freed is no need of the model. One thread,
+   all else as the runtime has it.
+2. ONNX Runtime's arena says in the log how much it asked the system for.
 3. Predictions are by the pack's fusion rules with the parameters of this machine: blocks of channels are of other
    sizes on other processors.
 4. Printed are predicted and measured memory, and for how many models they differ by at most 5 % and 10 %.
@@ -43,10 +44,9 @@ from nnmeter.fusion.for_machine import rules_for_machine
 from nnmeter.memory.memory import MemoryPrediction, memory_of_graph
 from nnmeter.prediction.peak_memory import MIB
 
-CHILD = """
+_COMMON = """
 import ctypes, json, sys
 import numpy as np
-import onnxruntime as ort
 libc = ctypes.CDLL(None)
 def anonymous():
     libc.malloc_trim(0)
@@ -55,6 +55,13 @@ def anonymous():
             return int(line.split()[1]) * 1024
 path, small, feeds_path = sys.argv[1:]
 feeds = dict(np.load(feeds_path))
+"""
+
+# What a fresh process runs, by runtime: a small model first, then the one that is asked for.
+CHILDREN = {
+    "onnxruntime": _COMMON
+    + """
+import onnxruntime as ort
 ort.set_default_logger_severity(1)
 options = ort.SessionOptions()
 options.intra_op_num_threads = 1
@@ -68,7 +75,23 @@ print("LOADED", file=sys.stderr, flush=True)
 for _ in range(3):
     session.run(None, feeds)
 print(json.dumps({"loaded": loaded - before, "run": anonymous() - before}))
-"""
+""",
+    "openvino": _COMMON
+    + """
+import openvino
+core = openvino.Core()
+options = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+warm = core.compile_model(small, "CPU", options)
+warm({"x": np.ones((1, 4), np.float32)})
+before = anonymous()
+compiled = core.compile_model(path, "CPU", options)
+loaded = anonymous()
+request = compiled.create_infer_request()
+for _ in range(3):
+    request.infer(feeds, share_inputs=True)
+print(json.dumps({"loaded": loaded - before, "run": anonymous() - before}))
+""",
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +133,7 @@ def main() -> int:
             predicted = memory_of_graph(pack, load_model(path), str(path), rules=rules)
             if known is not None and path.stem not in known:
                 continue
-            taken = measure(path) if known is None else known[path.stem]
+            taken = measure(path, pack.card.runtime) if known is None else known[path.stem]
         except (NnmeterError, subprocess.CalledProcessError) as fault:
             print(f"{path.stem}: passed over: {fault}", file=sys.stderr)
             continue
@@ -129,8 +152,8 @@ def main() -> int:
     return 0 if rows else 1
 
 
-def measure(path: Path) -> Taken:
-    """What ONNX Runtime takes for a model, with random weights, in a fresh process (rules 1 and 2)."""
+def measure(path: Path, runtime: str) -> Taken:
+    """What a runtime takes for a model, with random weights, in a fresh process (rules 1 and 2)."""
     from nnmeter.lab.runtimes.preparation import prepare_model
 
     with tempfile.TemporaryDirectory() as name:
@@ -142,12 +165,16 @@ def measure(path: Path) -> Taken:
         onnx.save(_small_model(), folder / "small.onnx")
         arguments = [str(folder / file) for file in ("model.onnx", "small.onnx", "feeds.npz")]
         done = subprocess.run(
-            [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=True, errors="replace"
+            [sys.executable, "-c", CHILDREN[runtime], *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            errors="replace",
         )
     said = json.loads(done.stdout)
     running = done.stderr.rpartition("LOADED")[2]
     arena = sum(int(size) for size in re.findall(r"Extended allocation by (\d+) bytes", running))
-    return Taken(said["run"], said["loaded"], arena)
+    return Taken(said["run"], said["loaded"], arena if runtime == "onnxruntime" else None)
 
 
 def _small_model() -> onnx.ModelProto:

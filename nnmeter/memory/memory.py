@@ -6,9 +6,9 @@ Rules:
    session takes for itself. Inputs are the caller's; loading a model takes more, for a moment.
 2. A kernel's *live* memory is what is needed while it runs: its inputs, outputs and working memory, and what others
    still need. Runtimes plan for more, since memory has holes.
-3. What a session of ONNX Runtime takes for itself, and for each of its kernels, was fitted to what the models of
-   `data/zoo` took beyond weights and activations (`benchmarks/memory.py`); of other runtimes nothing is known, and a
-   warning says so.
+3. What a session takes for itself, and for each of its kernels, was fitted to what the models of `data/zoo` took beyond
+   weights and activations (`benchmarks/memory.py`): of ONNX Runtime to all of them, of OpenVINO to every second one. Of
+   other runtimes nothing is known, and a warning says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nnmeter.fusion.engine.rewriting import split_kind
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph
 from nnmeter.graph.notes import Note
-from nnmeter.memory.planning import ARENA_RUNTIME, MemoryPlan, plan_memory
+from nnmeter.memory.planning import MemoryPlan, plan_memory
 from nnmeter.prediction.peak_memory import MIB, PeakMemory
 from nnmeter.prediction.session import with_session
 from nnmeter.prediction.sweep import bind_each
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from nnmeter.prediction.prediction import Prediction
 
 SCHEMA_VERSION = 1
-_SESSION_BYTES, _KERNEL_BYTES = 930_000, 9_900  # rule 3
+
+# Runtime -> bytes of a session, and of each of its kernels (rule 3).
+_SESSION_BYTES = {"onnxruntime": (930_000, 9_900), "openvino": (1_450_000, 83_000)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +204,11 @@ def memory_of_graph(
         MemoryStep(node.name, split_kind(node.kind)[1], live[number], plan.workspace[number])
         for number, node in enumerate(plan.order)
     )
-    known = card.runtime == ARENA_RUNTIME
-    session = _SESSION_BYTES + _KERNEL_BYTES * len(steps) if known else 0
+    itself, each = _SESSION_BYTES.get(card.runtime, (0, 0))
+    session = itself + each * len(steps)
     inputs = sum(graph.types[name].bytes for name in graph.inputs if name in graph.types)
     warnings = [str(note) for note in graph.warnings]
-    if not known:
+    if not session:
         warnings.append(f"of {card.runtime} only weights and planned activations are known; it takes more for itself")
     return MemoryPrediction(
         model,

@@ -59,7 +59,7 @@ def plan_memory(graph: WorkingGraph, rules: FusionRules, runtime: str, threads: 
         for node in order
     ]
     workspace = [sum(of_kernel) for of_kernel in chunks]
-    plain, packed = held_weights(graph, order, has_arena)
+    plain, packed = held_weights(graph, order, runtime)
     weights = plain + sum(weight.bytes for weight in packed)
     if has_arena:
         _, block = plan_best_fit([buffer for buffer in buffers if not buffer.result])

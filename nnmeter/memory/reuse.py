@@ -9,19 +9,16 @@ from __future__ import annotations
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
 
-_FIRST, _EITHER = (0,), (0, 1)
+_FIRST = (0,)
 
-# Kind of node -> inputs that its output may overwrite, in the order in which they are tried. Those of convolutions are
-# what ONNX Runtime's CPU kernels register (`MayInplace`, `core/providers/cpu`); the others were not looked up, but are
-# held against the memory that models really take (`benchmarks/memory.py`). Softmax was found in what
-# the arena of 1.32 was asked for: of whisper-tiny-encoder, whose scores have 54 MB, one block of 100 MB.
+# Kind of node -> inputs that its output may overwrite, in the order in which they are tried: those that ONNX Runtime's
+# CPU kernels register (`MayInplace`, `core/providers/cpu`), found in what the arena of 1.32 was asked for while an
+# operator read what nobody else does (`benchmarks/memory_in_place.py`). Arithmetic is not among them.
 IN_PLACE: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _EITHER),
     **dict.fromkeys(
         (
-            "Abs", "Neg", "Floor", "Ceil", "Reciprocal", "Sqrt", "Exp", "Log", "Sum", "Min", "Max", "Mean", "Relu",
-            "Sigmoid", "Tanh", "Elu", "Selu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "Softplus",
-            "Softsign", "Clip", "Cast", "Softmax", "LogSoftmax", "com.microsoft.Gelu",
+            "Relu", "Sigmoid", "Tanh", "Elu", "Selu", "Celu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "Softplus",
+            "Softsign", "Clip", "Cast", "Softmax", "LogSoftmax",
         ),
         _FIRST,
     ),

@@ -8,6 +8,8 @@
 4. What it packs out of another order than it is stored in, it brings into that order first: the transposed weights of a
    product of integers, and those of a convolution of integers, a group at a time. That scratch is taken from the arena,
    which keeps it for activations.
+5. OpenVINO packs the weights of products and convolutions too, but keeps them as they are in the file beside it: what
+   the models of `data/zoo` take is their weights twice, but for tables that `Gather` reads.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ _PACKED: dict[str, int] = {
     "com.microsoft.MatMulNBits": 1,
 }
 
+# Kinds of OpenVINO's kernels that hold a packed copy of their second input (rule 5).
+_COPIED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+
 _INTEGER_CONVOLUTIONS = frozenset({"QLinearConv", "com.microsoft.QLinearConv"})
 
 
@@ -53,13 +58,13 @@ class Packed:
     scratch: int = 0
 
 
-def held_weights(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool) -> tuple[int, list[Packed]]:
+def held_weights(graph: WorkingGraph, order: Sequence[WorkNode], runtime: str) -> tuple[int, list[Packed]]:
     """Bytes of the weights that are held as they are stored while the model runs, and those that are packed, in order.
 
     Args:
         graph: the graph as the runtime runs it.
         order: its kernels.
-        repacked: whether the runtime repacks weights as ONNX Runtime does (rule 2).
+        runtime: ONNX Runtime and OpenVINO pack weights (rules 2 and 5), others hold them as they are.
     """
     as_they_are: dict[str, bool] = defaultdict(bool)  # constant -> whether a kernel reads it as it is
     packed: dict[tuple[str, str], Packed] = {}  # by constant and form
@@ -67,7 +72,9 @@ def held_weights(graph: WorkingGraph, order: Sequence[WorkNode], repacked: bool)
         for position, name in enumerate(node.inputs):
             if not name or name not in graph.constants or name not in graph.types:
                 continue
-            form = _packed_form(node, position, name, graph) if repacked else None
+            form = _packed_form(node, position, name, graph) if runtime == "onnxruntime" else None
+            if runtime == "openvino" and position == 1 and node.kind in _COPIED:
+                packed[name, "copy"] = Packed(graph.types[name].bytes)
             if form is None:
                 as_they_are[name] = True
             else:

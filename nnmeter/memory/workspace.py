@@ -9,7 +9,8 @@ Rules, of `core/mlas/lib/convolve.cpp` and `core/providers/cpu/quantization/{qli
    a window and each pixel of the result.
 4. One whose channels do not come last copies its input and its result into that order.
 5. Symmetric is one of unsigned data and signed weights whose zero points are 0, with channels in multiples that the
-   kernel takes: there is a kernel of its own for it (`mlas/lib/convsym.cpp`), on x86 of unsigned data only.
+   kernel takes: there is a kernel of its own for it (`mlas/lib/convsym.cpp`), on x86 of unsigned data only. Zero points
+   that a graph without weights does not tell are taken for 0: so quantizers write them beside signed weights.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def is_symmetric(node: WorkNode, graph: WorkingGraph) -> bool:
     """Rule 5, of a QLinearConv."""
     data, weights = graph.types[node.inputs[0]], graph.types[node.inputs[3]]
     zeros = graph.values.get(node.inputs[5])
-    if data.dtype != "uint8" or weights.dtype != "int8" or zeros is None or zeros.any():
+    if data.dtype != "uint8" or weights.dtype != "int8" or (zeros is not None and zeros.any()):
         return False
     if not {node.inputs[2], node.inputs[3], node.inputs[5]} <= graph.constants:
         return False

@@ -31,15 +31,18 @@ def test_a_tensor_lives_until_its_last_reader() -> None:
     assert found["y"] == Buffer("y", 512, 2, 2, result=True)
 
 
-def test_element_wise_kernels_overwrite_what_nobody_else_reads() -> None:
+def test_activations_overwrite_what_nobody_else_reads_and_arithmetic_does_not() -> None:
     found = buffers_of(
         helper.make_node("Erf", ["x"], ["a"]),
         helper.make_node("Sigmoid", ["a"], ["b"]),
         helper.make_node("Add", ["b", "a"], ["c"]),
-        helper.make_node("Erf", ["c"], ["y"]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("Erf", ["d"], ["y"]),
     )
-    assert set(found) == {"a", "b", "y"}  # `b` cannot overwrite `a`, which is read again; `c` overwrites `b`
-    assert found["b"].last == 3
+    # `b` cannot overwrite `a`, which is read again; sums overwrite nothing; `d` overwrites `c`.
+    assert set(found) == {"a", "b", "c", "y"}
+    assert found["b"].last == 2
+    assert found["c"].last == 4
 
 
 def test_the_input_is_never_overwritten_and_views_take_nothing() -> None:

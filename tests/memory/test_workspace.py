@@ -9,7 +9,7 @@ import pytest
 
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.memory.weights import Packed, held_weights
-from nnmeter.memory.workspace import workspace_chunks
+from nnmeter.memory.workspace import is_symmetric, workspace_chunks
 from tests.fusion.models import f32, make_graph
 
 PIXELS = 14 * 14
@@ -72,14 +72,14 @@ def test_integer_convolutions_take_what_their_kernel_needs(given: dict[str, Any]
 )
 def test_their_weights_are_packed_through_scratch_memory(given: dict[str, Any], packed: Packed) -> None:
     graph, node = convolution(**given)
-    plain, found = held_weights(graph, [node], repacked=True)
+    plain, found = held_weights(graph, [node], runtime="onnxruntime")
     assert found == [packed]
     assert plain < 20  # scales and zero points
 
 
 def test_a_runtime_that_packs_nothing_holds_weights_as_they_are() -> None:
     graph, node = convolution()
-    plain, found = held_weights(graph, [node], repacked=False)
+    plain, found = held_weights(graph, [node], runtime="tflite")
     assert found == []
     assert plain >= 32 * 16 * 9
 
@@ -88,3 +88,20 @@ def test_plain_integer_convolutions_unfold_their_windows() -> None:
     text = "agraph (uint8[1,16,14,14] x) => (int32[1,32,12,12] y) { y=ConvInteger(x,w) }"
     graph = WorkingGraph(make_graph(text, w=np.zeros((32, 16, 3, 3), np.int8)))
     assert workspace_chunks(next(graph.ordered()), graph) == (16 * 9 * 12 * 12,)
+
+
+def test_openvino_holds_weights_beside_a_packed_copy() -> None:
+    graph = WorkingGraph(
+        make_graph(
+            "agraph (float[1,16,14,14] x) => (float[1,32,12,12] y) { y=Conv(x,w) }",
+            w=np.zeros((32, 16, 3, 3), np.float32),
+        )
+    )
+    plain, found = held_weights(graph, list(graph.ordered()), runtime="openvino")
+    assert (plain, found) == (32 * 16 * 9 * 4, [Packed(32 * 16 * 9 * 4)])
+
+
+def test_zero_points_that_nobody_knows_are_taken_for_zero() -> None:
+    graph, node = convolution()
+    graph.values = {name: value for name, value in graph.values.items() if name != "wz"}
+    assert is_symmetric(node, graph)
