@@ -60,7 +60,8 @@ def main() -> int:
 def large_requests(nodes: list[onnx.NodeProto]) -> int:
     """How often the arena extended itself for a tensor of the size that the nodes read."""
     read = {name for node in nodes for name in node.input}
-    small = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("low", 0.1), ("high", 0.6))]
+    limits = {"low": 0.1, "high": 0.6}
+    small = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in limits.items()]
     graph = helper.make_graph(
         [helper.make_node("Sin", ["x"], ["a"]), *nodes, helper.make_node("ArgMax", ["b"], ["y"], axis=0)],
         "probe",
