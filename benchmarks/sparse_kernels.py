@@ -28,20 +28,22 @@ import numpy as np
 
 BLOCKS = ((1, 1), (1, 4), (4, 1), (4, 4), (1, 16), (16, 1), (8, 8), (16, 16), (32, 32), (32, 64), (64, 64), (64, 128))
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-COLUMNS = (1, 4, 16, 64, 256)
+DATA = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 FIELDS = ("rows", "columns", "data", "zeros", "block_rows", "block_columns", "kernel", "latency_ms", "dense_ms")
-_SIZES = (128, 256, 384, 512, 768, 1024, 1536, 2048)
+_LARGEST_BLOCK = (64, 128)  # rows and columns of a weight are multiples, so that every shape of blocks divides it
 
 
 def draws(seed: int) -> Iterator[tuple[int, int, int, float, tuple[int, int]]]:
     """Shapes, shares of zeros and blocks, without end."""
     random = np.random.default_rng(seed)
     while True:
-        rows, columns = (int(random.choice(_SIZES)) for _ in range(2))
+        rows, columns = (
+            step * max(1, round(2 ** random.uniform(np.log2(128), 11) / step)) for step in _LARGEST_BLOCK
+        )
         yield (
             rows,
             columns,
-            int(random.choice(COLUMNS)),
+            int(random.choice(DATA)),
             float(random.choice(SHARES)),
             BLOCKS[random.integers(len(BLOCKS))],
         )
