@@ -139,7 +139,8 @@ def test_a_dask_cluster_gives_what_one_process_gives(small_pack: Path, small_mod
 
 def test_a_worker_of_a_cluster_that_is_killed_costs_no_prediction(small_pack: Path, small_model: Path) -> None:
     distributed = pytest.importorskip("distributed")
-    models = [small_model, b"broken", make_small_model(4).SerializeToString()] * 200
+    damaged = small_model.read_bytes()[:-3]
+    models = [small_model, damaged, make_small_model(4).SerializeToString()] * 200
     given: dict[str, Any] = {"errors": "return", "keep": attrgetter("latency_ms")}
     expected = nnmeter.predict_many(models, [small_pack], **given)
     with (

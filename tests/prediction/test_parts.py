@@ -12,9 +12,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from nnmeter.devices import load_pack
 from nnmeter.errors import ModelError
 from nnmeter.prediction.parts import KnownParts
-from nnmeter.prediction.predict import LatencyPredictor, load_predictor
+from nnmeter.prediction.predict import LatencyPredictor
 from tests.conftest import REPOSITORY
 
 PACK = REPOSITORY / "predictors" / "epyc-genoa-onnxruntime1.32-1t"
@@ -63,15 +64,9 @@ def network(blocks: Blocks, size: int = 16, declared: bool = False) -> onnx.Mode
 
 def drawn(count: int, seed: int = 0, sizes: tuple[int, ...] = (16, 32)) -> list[tuple[Blocks, int]]:
     random = np.random.default_rng(seed)
-    middles, acts = (32, 48, 50), ("Relu", "HardSwish")
+    options = [(32, 3, "Relu"), (48, 5, "HardSwish"), (50, 3, "Relu")]
     return [
-        (
-            [
-                (middles[random.integers(3)], int(random.choice([3, 5])), acts[random.integers(2)])
-                for _ in range(random.integers(2, 4))
-            ],
-            int(random.choice(sizes)),
-        )
+        ([options[random.integers(3)] for _ in range(random.integers(2, 4))], int(random.choice(sizes)))
         for _ in range(count)
     ]
 
@@ -79,7 +74,7 @@ def drawn(count: int, seed: int = 0, sizes: tuple[int, ...] = (16, 32)) -> list[
 @pytest.fixture
 def in_full() -> Callable[[Any], Any]:
     """The prediction of a model, or its error, by a predictor that has seen nothing."""
-    pack = load_predictor(PACK).pack
+    pack = load_pack(PACK)
 
     def predict(model: Any) -> Any:
         pack.rules.remembered.clear()
@@ -114,7 +109,7 @@ def outcome(predictor: LatencyPredictor, model: Any) -> Any:
 def test_candidates_of_a_search_have_the_predictions_of_the_whole(
     found: list[bool], in_full: Callable[[Any], Any], declared: bool
 ) -> None:
-    predictor = load_predictor(PACK)
+    predictor = LatencyPredictor(load_pack(PACK))
     models = [network(blocks, size, declared) for blocks, size in drawn(90)]
     predictions = [predictor.predict(model.SerializeToString()) for model in models]
     assert sum(found[-20:]) > 10
@@ -123,7 +118,7 @@ def test_candidates_of_a_search_have_the_predictions_of_the_whole(
 
 
 def test_a_file_and_an_object_are_put_together_as_their_bytes_are(found: list[bool], tmp_path: Path) -> None:
-    predictor = load_predictor(PACK)
+    predictor = LatencyPredictor(load_pack(PACK))
     model = network([(32, 3, "Relu"), (48, 3, "Relu")])
     path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
@@ -192,7 +187,7 @@ def free(model: onnx.ModelProto) -> None:
 def test_what_is_not_as_it_was_is_predicted_in_full(
     found: list[bool], in_full: Callable[[Any], Any], change: Callable[[onnx.ModelProto], None]
 ) -> None:
-    predictor = load_predictor(PACK)
+    predictor = LatencyPredictor(load_pack(PACK))
     for blocks, size in drawn(12, sizes=(16,)):
         predictor.predict(network(blocks, size).SerializeToString())
     model = network([(32, 3, "Relu"), (48, 3, "Relu")])
@@ -206,7 +201,7 @@ def test_what_is_not_as_it_was_is_predicted_in_full(
 
 
 def test_damaged_bytes_have_the_outcome_that_they_have_in_full(in_full: Callable[[Any], Any]) -> None:
-    predictor = load_predictor(PACK)
+    predictor = LatencyPredictor(load_pack(PACK))
     data = network([(32, 3, "Relu"), (48, 3, "Relu")]).SerializeToString()
     for _ in range(3):
         predictor.predict(data)
@@ -219,7 +214,7 @@ def test_damaged_bytes_have_the_outcome_that_they_have_in_full(in_full: Callable
 
 
 def test_another_process_begins_with_nothing() -> None:
-    predictor = load_predictor(PACK)
+    predictor = LatencyPredictor(load_pack(PACK))
     model = network([(32, 3, "Relu"), (48, 3, "Relu")])
     for _ in range(3):
         predictor.predict(model)
@@ -228,7 +223,7 @@ def test_another_process_begins_with_nothing() -> None:
 
 
 def test_what_was_forgotten_of_blocks_is_not_put_together(found: list[bool], in_full: Callable[[Any], Any]) -> None:
-    predictor = load_predictor(PACK)
+    predictor = LatencyPredictor(load_pack(PACK))
     model = network([(32, 3, "Relu"), (48, 3, "Relu")])
     for _ in range(3):
         predictor.predict(model)
