@@ -6,7 +6,8 @@
 
 `measure` takes products of a weight (rows x columns, some of it zero) with columns of data, over shapes, shares of
 zeros and shapes of blocks, drawn at random: dense (`torch.mm`), as CSR, and as BSR where the block is square (MKL takes
-no other). The three are timed in turn, so that they share the state of the machine; each row is a median.
+no other). The three are timed in turn, each followed by a reference kernel, a dense product of 384 x 384 x 384: a
+machine has states that differ by more than a half and last for seconds. `fit` brings every row to the median state.
 
 `fit` trains a predictor of each kernel, scores it on shapes that it has not seen, and writes a pack of sparse kernels
 (`nnmeter.sparsity.measured`). `show` prints from which share of zeros on a sparse kernel is the faster one, by shape,
@@ -44,7 +45,9 @@ from nnmeter.sparsity.measured import (
 BLOCKS = ((1, 1), (1, 4), (4, 1), (4, 4), (1, 16), (16, 1), (8, 8), (16, 16), (32, 32), (32, 64), (64, 64), (64, 128))
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 DATA = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-FIELDS = ("rows", "columns", "data", "zeros", "block_rows", "block_columns", "kernel", "latency_ms", "dense_ms")
+FIELDS = ("rows", "columns", "data", "zeros", "block_rows", "block_columns", "kernel", "latency_ms", "dense_ms", "reference_ms")
+_ROUNDS = 7
+_REFERENCE = 384  # rows and columns of the reference kernel, a dense product
 _LARGEST_BLOCK = (64, 128)  # rows and columns of a weight are multiples, so that every shape of blocks divides it
 
 
@@ -70,6 +73,7 @@ def measure(out: Path, seconds: float) -> None:
 
     torch.set_num_threads(1)
     random = np.random.default_rng(1)
+    square = torch.from_numpy(random.standard_normal((_REFERENCE, _REFERENCE)).astype(np.float32))
     end = time.perf_counter() + seconds
     with out.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, FIELDS)
@@ -89,38 +93,54 @@ def measure(out: Path, seconds: float) -> None:
             if block[0] == block[1] > 1:
                 as_bsr = weight.to_sparse_bsr(block)
                 kernels["bsr"] = partial(torch.matmul, as_bsr, x)
-            times = _in_turn(kernels)
+            times, reference_ms = _in_turn(kernels, partial(torch.mm, square, square))
             for name, latency_ms in times.items():
                 if name != "dense":
-                    values = (rows, columns, data, 1 - float(mask.mean()), *block, name, latency_ms, times["dense"])
+                    values = (rows, columns, data, 1 - float(mask.mean()), *block, name, latency_ms, times["dense"],
+                              reference_ms)  # fmt: skip
                     writer.writerow(dict(zip(FIELDS, values, strict=True)))
 
 
-def _in_turn(kernels: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median milliseconds of each, timed one after another in every round."""
-    found: dict[str, list[float]] = {name: [] for name in kernels}
+def _in_turn(kernels: dict[str, Callable[[], Any]], reference: Callable[[], Any]) -> tuple[dict[str, float], float]:
+    """Milliseconds of each, timed one after another in every round, and those of the reference.
+
+    Each run is followed by one of the reference; a kernel's time is the median of its ratios to that, by the median
+    time of the reference in this turn.
+    """
+    ratios: dict[str, list[float]] = {name: [] for name in kernels}
+    references: list[float] = []
     for run in kernels.values():
         run()
-    for _ in range(7):
+    for _ in range(_ROUNDS):
         for name, run in kernels.items():
-            count, began = 0, time.perf_counter()
-            while not count or (time.perf_counter() - began < 0.001 and count < 50):
-                run()
-                count += 1
-            found[name].append(1000 * (time.perf_counter() - began) / count)
-    return {name: statistics.median(values) for name, values in found.items()}
+            taken, of_reference = _taken(run), _taken(reference)
+            ratios[name].append(taken / of_reference)
+            references.append(of_reference)
+    reference_ms = statistics.median(references)
+    return {name: statistics.median(values) * reference_ms for name, values in ratios.items()}, reference_ms
+
+
+def _taken(run: Callable[[], Any]) -> float:
+    count, began = 0, time.perf_counter()
+    while not count or (time.perf_counter() - began < 0.001 and count < 50):
+        run()
+        count += 1
+    return 1000 * (time.perf_counter() - began) / count
 
 
 def read_rows(source: Path) -> dict[str, list[tuple[Product, float]]]:
-    """The measured products of each kernel with their milliseconds; of the dense one, the median of each shape."""
+    """The measured products of each kernel with their milliseconds in the median state of the machine; of the dense one, the median of each shape."""
     dense: dict[tuple[int, int, int], list[float]] = {}
     found: dict[str, list[tuple[Product, float]]] = {DENSE: []}
     with open_text(source) as stream:
-        for row in csv.DictReader(stream):
+        rows = list(csv.DictReader(stream))
+        state = statistics.median(float(row["reference_ms"]) for row in rows)
+        for row in rows:
+            factor = state / float(row["reference_ms"])
             shape = (int(row["rows"]), int(row["columns"]), int(row["data"]))
             product = Product(*shape, float(row["zeros"]), (int(row["block_rows"]), int(row["block_columns"])))
-            found.setdefault(row["kernel"], []).append((product, float(row["latency_ms"])))
-            dense.setdefault(shape, []).append(float(row["dense_ms"]))
+            found.setdefault(row["kernel"], []).append((product, factor * float(row["latency_ms"])))
+            dense.setdefault(shape, []).append(factor * float(row["dense_ms"]))
     found[DENSE] = [(Product(*shape), statistics.median(times)) for shape, times in dense.items()]
     return found
 
