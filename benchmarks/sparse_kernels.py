@@ -45,7 +45,18 @@ from nnmeter.sparsity.measured import (
 BLOCKS = ((1, 1), (1, 4), (4, 1), (4, 4), (1, 16), (16, 1), (8, 8), (16, 16), (32, 32), (32, 64), (64, 64), (64, 128))
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 DATA = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-FIELDS = ("rows", "columns", "data", "zeros", "block_rows", "block_columns", "kernel", "latency_ms", "dense_ms", "reference_ms")
+FIELDS = (
+    "rows",
+    "columns",
+    "data",
+    "zeros",
+    "block_rows",
+    "block_columns",
+    "kernel",
+    "latency_ms",
+    "dense_ms",
+    "reference_ms",
+)
 _ROUNDS = 7
 _REFERENCE = 384  # rows and columns of the reference kernel, a dense product
 _LARGEST_BLOCK = (64, 128)  # rows and columns of a weight are multiples, so that every shape of blocks divides it
@@ -55,9 +66,7 @@ def draws(seed: int) -> Iterator[tuple[int, int, int, float, tuple[int, int]]]:
     """Shapes, shares of zeros and blocks, without end."""
     random = np.random.default_rng(seed)
     while True:
-        rows, columns = (
-            step * max(1, round(2 ** random.uniform(np.log2(128), 11) / step)) for step in _LARGEST_BLOCK
-        )
+        rows, columns = (step * max(1, round(2 ** random.uniform(np.log2(128), 11) / step)) for step in _LARGEST_BLOCK)
         yield (
             rows,
             columns,
@@ -129,7 +138,10 @@ def _taken(run: Callable[[], Any]) -> float:
 
 
 def read_rows(source: Path) -> dict[str, list[tuple[Product, float]]]:
-    """The measured products of each kernel with their milliseconds in the median state of the machine; of the dense one, the median of each shape."""
+    """The measured products of each kernel with their milliseconds, in the median state of the machine.
+
+    Of the dense one, which is timed beside each, the median of each shape counts.
+    """
     dense: dict[tuple[int, int, int], list[float]] = {}
     found: dict[str, list[tuple[Product, float]]] = {DENSE: []}
     with open_text(source) as stream:
@@ -189,8 +201,11 @@ def fit(source: Path, out: Path, runtime: str, hardware: str) -> None:
     measured = read_rows(source)
     errors = {name: errors_on_unseen(rows) for name, rows in measured.items()}
     for name, own in errors.items():
-        print(f"{name}: {own.size} kernels of {len({p[:3] for p, _ in measured[name]})} shapes; on shapes left out MAPE "
-              f"{100 * own.mean():.1f} %, within 10 % {100 * (own <= 0.1).mean():.1f} %")  # fmt: skip
+        shapes = len({product[:3] for product, _ in measured[name]})
+        print(
+            f"{name}: {own.size} kernels of {shapes} shapes; on shapes left out MAPE {100 * own.mean():.1f} %, "
+            f"within 10 % {100 * (own <= 0.1).mean():.1f} %"
+        )
     sparse = np.concatenate([own for name, own in errors.items() if name != DENSE])
     print(f"all sparse kernels: {sparse.size}, MAPE {100 * sparse.mean():.1f} %")
     ensembles = {name: train(rows) for name, rows in measured.items()}

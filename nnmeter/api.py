@@ -335,7 +335,7 @@ def read_model(
     """Read a model as its file states it, its dimensions possibly free; `load_model` and `predict` take the result.
 
     Args:
-        source: path, bytes, binary file object or `onnx.ModelProto`; or a model of torch or Keras, as `predict` takes it.
+        source: path, bytes, binary file object or `onnx.ModelProto`; or what else `predict` takes.
         name: what to call the model, in place of the stem of its path or of the name in its file.
         example_inputs: what a module of torch is called with, as in `predict`.
         example_kwargs: keyword arguments beside them.

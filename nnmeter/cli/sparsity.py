@@ -34,7 +34,7 @@ def _parse_zeros(context: click.Context, parameter: click.Parameter, values: tup
 @click.option("--zeros", multiple=True, callback=_parse_zeros, metavar="LAYER=ZEROS",
               help="Assume zeros of a layer (* for several): 0.8, 2:4, 4x4:0.8, channels:0.5. Repeatable.")  # fmt: skip
 @click.option("--sparse-kernels", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Say what a runtime with sparse kernels takes, by a pack of them (data/sparse-kernels).")  # fmt: skip
+              help="Say what a runtime with sparse kernels takes, by a pack of them.")  # fmt: skip
 @options.top("Show the N most expensive kernels, and N layers.")
 @options.output_format(*CORE.formats("sparsity"))
 @options.output_file

@@ -146,7 +146,7 @@ def outline(data: bytes, whole: Around, nodes: Runs[Any], tensors: Runs[Any]) ->
                 key, _, body, stop = next(messages(data, at, end))
             else:
                 stop = body + size
-            if key == NODE or key == TENSOR:
+            if key in (NODE, TENSOR):
                 runs, found = (nodes, found_nodes) if key == NODE else (tensors, found_tensors)
                 run = runs.find(data, at, stop)
                 if run is None:
@@ -171,6 +171,4 @@ def outline(data: bytes, whole: Around, nodes: Runs[Any], tensors: Runs[Any]) ->
 
 def interface(data: bytes, whole: Around) -> bytes:
     """Inputs and outputs of a graph, as they are written."""
-    return b"".join(
-        data[at:stop] for key, at, _, stop in messages(data, whole.start, whole.end) if key in _INTERFACE
-    )
+    return b"".join(data[at:stop] for key, at, _, stop in messages(data, whole.start, whole.end) if key in _INTERFACE)

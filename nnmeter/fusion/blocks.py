@@ -212,7 +212,7 @@ class BlockMemory:
         return kernels
 
     def results(self, blocks: Sequence[Block]) -> list[tuple[int, int]] | None:
-        """How many kernels each block of a network became, and the number of the border behind it; None as in `find`."""
+        """How many kernels each block became, and the number of the border behind it; None as in `find`."""
         found = self._find(blocks)
         return None if found is None else [(len(parts), border) for parts, border in found]
 

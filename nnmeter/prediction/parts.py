@@ -323,7 +323,7 @@ class _Raw:
         }
         if any(name not in reader for name in self.constants):
             return None
-        found = []
+        found: list[tuple[int, int, int]] = []
         for number, names in groupby(self.constants, reader.__getitem__):
             size = len(list(names))
             start = found[-1][1] if found else 0

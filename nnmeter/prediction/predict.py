@@ -168,7 +168,7 @@ class LatencyPredictor:
         places: Sequence[str] | None = None,
         parameters: Sequence[int] | None = None,
     ) -> Prediction:
-        """The prediction for kernels that were detected already; see `predict`, `pricing.price_kernels` and `sum_up`."""
+        """The prediction for kernels that were detected already; see `predict` and `price_kernels`."""
         priced = price_kernels(self.pack, self.known_gaps, kernels, places, parameters)
         return self.sum_up(model, priced, warnings, strict, confidence, dims, path)
 

@@ -208,7 +208,9 @@ def _kernels(data: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Spars
     ranges = mapping(member(data, "measured"), "measured")
     bounds = [numbers(member(ranges, name), name, 2, 0.0, 1e9) for name in ("rows", "columns", "data", "zeros")]
     return SparseKernels(
-        *(text(member(data, name), name) for name in ("id", "runtime", "hardware")),
+        text(member(data, "id"), "id"),
+        text(member(data, "runtime"), "runtime"),
+        text(member(data, "hardware"), "hardware"),
         count(member(data, "threads"), "threads"),
         text(member(data, "date"), "date"),
         {

@@ -180,9 +180,17 @@ def predict_sparsity_on(
         comparison = None if second is None else compare_predictions(first, second, 0.9)
         found.append(
             SparsityPrediction(
-                called, predictor.device, read, *weights.count, kernels, removed, first, second, comparison,
+                called,
+                predictor.device,
+                read,
+                *weights.count,
+                kernels,
+                removed,
+                first,
+                second,
+                comparison,
                 "" if sparse is None else sparse.runtime,
-            )  # fmt: skip
+            )
         )
     return found
 

@@ -182,7 +182,19 @@ def free(model: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [no_change, twice, unread, wrong_type, other_order, other_result, two_results, a_part_less, a_part_twice, newer, free],
+    [
+        no_change,
+        twice,
+        unread,
+        wrong_type,
+        other_order,
+        other_result,
+        two_results,
+        a_part_less,
+        a_part_twice,
+        newer,
+        free,
+    ],
 )
 def test_what_is_not_as_it_was_is_predicted_in_full(
     found: list[bool], in_full: Callable[[Any], Any], change: Callable[[onnx.ModelProto], None]
