@@ -46,7 +46,8 @@ def _add_one(text: Text, found: SparsityPrediction, top: int) -> None:
     kernels = sorted(found.kernels, key=lambda k: -k.latency_ms)
     headings, layout = ["kernel", "type", "ms", "weight", "zeros", "this runtime"], "ntrllt"
     rows: list[tuple[str, ...]] = [
-        (k.name, k.type, format_ms(k.latency_ms), k.precision, str(k.pattern), k.implementation) for k in kernels]
+        (k.name, k.type, format_ms(k.latency_ms), k.precision, str(k.pattern), k.implementation) for k in kernels
+    ]
     if found.sparse_runtime:
         headings, layout = [*headings, found.sparse_runtime], layout + "l"
         rows = [(*row, _sparse(k)) for row, k in zip(rows, kernels, strict=True)]
