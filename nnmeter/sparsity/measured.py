@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log2
@@ -171,7 +172,7 @@ class SparseKernels:
         return found
 
 
-def read_sparse_kernels(folder: str | Path) -> SparseKernels:
+def read_sparse_kernels(folder: str | os.PathLike[str]) -> SparseKernels:
     """Read a pack of sparse kernels; runs no code from it.
 
     Raises:
