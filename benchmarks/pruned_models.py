@@ -2,11 +2,12 @@
 
     python benchmarks/pruned_models.py make PACK DIR
     nnmeter measure DIR --out DIR/measurements.parquet
-    python benchmarks/pruned_models.py compare DIR OUT.csv
+    python benchmarks/pruned_models.py compare DIR OUT.csv [--device PACK]
 
 `make` prunes every model of `MODELS` in several ways (a share of all its layers, random shares, budgets of the search)
 and writes the pruned models, without weights, with what is predicted. `compare` writes a row a pruned model: the share
-of the original's time that was predicted to be gained, and the share that was measured.
+of the original's time that was predicted to be gained, and the share that was measured. With `--device` it predicts
+the files anew by another pack than that they were made with.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ def main() -> None:
     parser.add_argument("first", help="make: a device pack; compare: the folder")
     parser.add_argument("second", type=Path, help="make: the folder; compare: the rows, as CSV")
     parser.add_argument("--models", nargs="+", type=Path, default=[ZOO / f"{name}.onnx" for name in MODELS])
+    parser.add_argument("--device", help="compare: a pack to predict the files with anew")
     options = parser.parse_args()
     if options.step == "make":
         make(load_predictor(options.first), options.second, options.models)
     else:
-        compare(Path(options.first), options.second)
+        compare(Path(options.first), options.second, options.device)
 
 
 def make(predictor: LatencyPredictor, folder: Path, models: list[Path]) -> None:
@@ -80,13 +82,19 @@ def variants(path: Path, predictor: LatencyPredictor) -> Iterator[tuple[str, Pru
             print(fault, file=sys.stderr)
 
 
-def compare(folder: Path, out: Path) -> None:
+def compare(folder: Path, out: Path, device: str | None) -> None:
     from nnmeter import read_measurements
+
+    predictor = None if device is None else load_predictor(device)
 
     frame = read_measurements(folder / "measurements.parquet")
     measured = dict(zip(frame["network"], frame["latency_ms"], strict=True))
     rows = []
     for record in json.loads((folder / RECORDS).read_text()):
+        if predictor is not None:
+            record["device"] = predictor.device
+            for when, name in (("before", record["model"]), ("after", record["pruned"])):
+                record[f"predicted_{when}_ms"] = predictor.predict(folder / f"{name}.onnx").latency_ms
         predicted = 1 - record["predicted_after_ms"] / record["predicted_before_ms"]
         taken = 1 - measured[record["pruned"]] / measured[record["model"]]
         rows.append({

@@ -37,6 +37,7 @@ from search_spaces import SPACES
 
 from nnmeter import LatencyPredictor
 from nnmeter.devices import load_pack, nearest_device
+from nnmeter.prediction.parts import KnownParts
 from nnmeter.search import Space
 
 _BATCH = 25
@@ -150,6 +151,7 @@ def forget(predictor: LatencyPredictor) -> None:
     from predict_speed import forget_all
 
     forget_all(predictor.pack)
+    predictor.parts = KnownParts()
     gc.collect()
 
 

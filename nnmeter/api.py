@@ -257,6 +257,7 @@ def predict_sparsity(
     zeros: Mapping[str, str] | None = None,
     sizes: InputSizes = AS_DECLARED,
     name: str | None = None,
+    sparse_kernels: str | os.PathLike[str] | None = None,
 ) -> SparsityPrediction:
     """What the zeros of a model's weights bring on a device: what can be removed, and what is executed all the same.
 
@@ -267,6 +268,7 @@ def predict_sparsity(
         zeros: zeros to assume, by name of the layer (`*` for several): `0.8`, `2:4`, `4x4:0.8`, `channels:0.5`.
         sizes: what the model leaves open, one size for each dimension.
         name: what to call the model, in place of its path or of the name in its file.
+        sparse_kernels: folder of a pack of sparse kernels, to hold the products of the model against.
 
     Returns:
         The prediction before and after, the kernels with their zeros, and the layers that lose channels.
@@ -276,9 +278,11 @@ def predict_sparsity(
         NnmeterError: nothing says which weights are zero, or what says it is wrong.
         DeviceError: the device is unknown, or its pack is damaged.
     """
+    from nnmeter.sparsity.measured import read_sparse_kernels
     from nnmeter.sparsity.sparsity import predict_sparsity_on
 
-    return predict_sparsity_on([_predictor(device)], model, read_weights, zeros, sizes, name)[0]
+    sparse = None if sparse_kernels is None else read_sparse_kernels(sparse_kernels)
+    return predict_sparsity_on([_predictor(device)], model, read_weights, zeros, sizes, name, sparse)[0]
 
 
 def _predictor(device: str | os.PathLike[str] | DevicePack | LatencyPredictor | None) -> LatencyPredictor:
@@ -331,7 +335,7 @@ def read_model(
     """Read a model as its file states it, its dimensions possibly free; `load_model` and `predict` take the result.
 
     Args:
-        source: path, bytes, binary file object or `onnx.ModelProto`; or a model of torch, as `predict` takes it.
+        source: path, bytes, binary file object or `onnx.ModelProto`; or what else `predict` takes.
         name: what to call the model, in place of the stem of its path or of the name in its file.
         example_inputs: what a module of torch is called with, as in `predict`.
         example_kwargs: keyword arguments beside them.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from nnmeter.errors import ModelError
 from nnmeter.files import open_regular
@@ -43,7 +43,7 @@ def read_model(
             binary file object, or an `onnx.ModelProto`. Weights are passed over in all of them, but a file object is
             read whole. A module of
             torch, a `torch.export.ExportedProgram`, a `torch.onnx.ONNXProgram` and an `onnx_ir.Model` are read as well
-            (`nnmeter.formats.torch_models`).
+            (`nnmeter.formats.torch_models`), and so is a model of Keras 3 (`nnmeter.formats.keras_models`).
         name: what to call the model, in place of the stem of its path or of the name of its graph; errors call a model
             without a path so, too.
         examples: what a module of torch is called with; nothing that is read from a file needs it.
@@ -71,7 +71,7 @@ def _read(source: Any, name: str | None, examples: Examples | None) -> UnboundMo
         try:
             return read_file(source)
         except ModelError as fault:
-            raise _named(os.fspath(source), _first_bytes(source), fault) from fault
+            _raise_named(os.fspath(source), _first_bytes(source), fault)
     called = name or _MEMORY
     if isinstance(source, bytes | bytearray | memoryview):
         return _read_bytes(bytes(source), called)
@@ -82,7 +82,11 @@ def _read(source: Any, name: str | None, examples: Examples | None) -> UnboundMo
         if not isinstance(data, bytes):
             raise ModelError(f"{called}: a file object that gives {type(data).__name__}; open it in binary mode, 'rb'")
         return _read_bytes(data, called)
+    from nnmeter.formats.keras_models import is_keras, read_keras
     from nnmeter.formats.torch_models import kind_of, name_of, torch_proto
+
+    if is_keras(source):
+        return read_keras(source, name, examples)
 
     kind = kind_of(source)
     if kind is not None:
@@ -92,7 +96,7 @@ def _read(source: Any, name: str | None, examples: Examples | None) -> UnboundMo
         return model
     raise ModelError(
         f"{called}: a {type(source).__name__} is no model; give a path, bytes, a binary file object, an "
-        "onnx.ModelProto, or a model of torch"
+        "onnx.ModelProto, or a model of torch or Keras"
     )
 
 
@@ -108,13 +112,15 @@ def _read_bytes(data: bytes, called: str) -> UnboundModel:
     try:
         return read_bytes(data, called)
     except ModelError as fault:
-        raise _named(called, data[:LOOK], fault) from fault
+        _raise_named(called, data[:LOOK], fault)
 
 
-def _named(source: str, first: bytes, fault: ModelError) -> ModelError:
-    """The fault of a file that is no ONNX model: by its first bytes, where they tell what it is."""
+def _raise_named(source: str, first: bytes, fault: ModelError) -> NoReturn:
+    """Raise the fault of a file that is no ONNX model: by its first bytes, where they tell what it is."""
     found = what_else(first)
-    return fault if found is None else ModelError(f"{source}: {found}")
+    if found is None:
+        raise fault  # and not from itself: an error in a circle cannot be sent to another process
+    raise ModelError(f"{source}: {found}") from fault
 
 
 def _is_proto(source: Any) -> bool:

@@ -6,7 +6,8 @@ classes, so that any other model costs no import.
 Rules:
 
 1. A module is exported by `torch.onnx.export(dynamo=True)`, as a file of it would be, with the sizes of its example
-   inputs; nothing is written. It is exported in evaluation mode, whatever mode it is in, and left in that mode.
+   inputs, which may be arrays of NumPy; nothing is written. It is exported in evaluation mode, whatever mode it is in,
+   and left in that mode.
 2. Weights are not needed: modules on the `meta` device and in `FakeTensorMode` are exported as well. Before the
    exporter's optimizer runs, parameters and larger tensors lose their values, so that it neither folds nor copies
    them; runtimes fold what it would have folded.
@@ -22,6 +23,8 @@ import logging
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nnmeter.errors import ModelError
 from nnmeter.formats.examples import Examples, register_caches
@@ -100,6 +103,10 @@ def _exported(source: Any, kind: str, examples: Examples | None, name: str) -> A
         raise ModelError(f"{name}: torch's ONNX exporter needs {fault.name}, not installed; {_INSTALL}") from None
     register_caches()
     args, kwargs = ((), {}) if examples is None or kind == EXPORTED else (examples.args, dict(examples.kwargs))
+    args = tuple(torch.as_tensor(value) if isinstance(value, np.ndarray) else value for value in args)
+    kwargs = {
+        name: torch.as_tensor(value) if isinstance(value, np.ndarray) else value for name, value in kwargs.items()
+    }
     modes = _to_evaluation(source) if kind == MODULE else []
     try:
         with torch.no_grad():  # else parts that switch gradients off become functions that the exporter fails on

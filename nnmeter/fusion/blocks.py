@@ -7,7 +7,7 @@ Rules:
    one block.
 2. What such operators become is decided by what stands around them: patterns are shorter than a block, and a layout
    goes from a kernel to those that read it. So the kernels of a block follow from the operators, types, attributes and
-   small constants of the block and of the first `_HEAD` operators behind it, and from its *border*: the kernel before
+   small constants of the block and of the first `HEAD` operators behind it, and from its *border*: the kernel before
    that writes what the block reads.
 3. They are learned from whole networks. A kernel belongs to the block of its first operator; of the next block it may
    have absorbed the first operators, without the last of the head. What the runtime adds for a tensor belongs to the
@@ -28,7 +28,7 @@ from nnmeter.graph.ir import Graph
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 
 _LEAST = 5
-_HEAD = 2
+HEAD = 2
 _LONGEST = 20_000  # operators of a network that is cut
 _MOST_CELLS = 2_000_000  # of what contents are told apart by
 _MOST_KNOWN = 50_000  # results
@@ -171,7 +171,7 @@ class BlockMemory:
                 if kind.dtype != "float32":
                     return None
                 key += (kind.shape, name in outputs)
-            if at - start == _HEAD - 1:
+            if at - start == HEAD - 1:
                 head = self._number(tuple(key), kept)
         if self._by_names:
             key += [places[name] for name in sorted(places)]
@@ -186,19 +186,19 @@ class BlockMemory:
             known = self._contents.setdefault(key, (next(self._counter), list(kept)))
         return known[0]
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is remembered any more (rule 5)."""
+        return self._closed
+
     def find(self, graph: Graph, blocks: Sequence[Block]) -> list[Kernel] | None:
         """The kernels of a network; None where those of a block are not known."""
-        nodes, known = graph.nodes, self._known
-        found = []
-        border = -1
-        for block, head in zip(blocks, _heads(blocks), strict=True):
-            result = known.get((block.contents, border, head))
-            if result is None:
-                return None
-            parts, border = result
-            found.append(parts)
+        found = self._find(blocks)
+        if found is None:
+            return None
+        nodes = graph.nodes
         kernels = []
-        for block, parts in zip(blocks, found, strict=True):
+        for block, (parts, _) in zip(blocks, found, strict=True):
             start = block.start
             for signature, named, sources in parts:
                 if named.at is None:
@@ -210,6 +210,22 @@ class BlockMemory:
                     name += named.suffix
                 kernels.append(Kernel(name, signature, tuple([nodes[start + at].name for at in sources])))
         return kernels
+
+    def results(self, blocks: Sequence[Block]) -> list[tuple[int, int]] | None:
+        """How many kernels each block became, and the number of the border behind it; None as in `find`."""
+        found = self._find(blocks)
+        return None if found is None else [(len(parts), border) for parts, border in found]
+
+    def _find(self, blocks: Sequence[Block]) -> list[tuple[tuple[_Part, ...], int]] | None:
+        known, found = self._known, []
+        border = -1
+        for block, head in zip(blocks, _heads(blocks), strict=True):
+            result = known.get((block.contents, border, head))
+            if result is None:
+                return None
+            found.append(result)
+            border = result[1]
+        return found
 
     def learn(self, graph: Graph, blocks: Sequence[Block], kernels: Sequence[Kernel], changed: set[str]) -> None:
         """Remember what the blocks of a network became (rules 3 to 5).
@@ -277,7 +293,7 @@ def _parts_of(graph: Graph, blocks: Sequence[Block], kernels: Sequence[Kernel]) 
         sources = [places.get(name, -1) for name in kernel.nodes]
         if sources:
             first, last = min(sources), max(sources)
-            if first < 0 or owner[first] < cursor or last > blocks[owner[first]].end + _HEAD - 2:
+            if first < 0 or owner[first] < cursor or last > blocks[owner[first]].end + HEAD - 2:
                 return None
             cursor = owner[first]
         named = _named(kernel.name, places, results)

@@ -39,6 +39,11 @@ class InputSizes:
     zipped: bool = False
     session: Session | None = None
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether no size is given, nor a session."""
+        return not (self.dims or self.shapes or self.assume or self.values or self.trips or self.session)
+
     def updated(
         self,
         dims: Mapping[str, int | Sequence[int]] | None = None,

@@ -6,6 +6,8 @@ Rules:
 2. A model is read once, bound once for each combination of sizes, and its kernels are detected once for each set of
    fusion rules: devices share them.
 3. A prediction calls a model by its path as it was given, or by the name that it has in memory.
+4. On one device, a model of parts that were all seen before is put together from what they became
+   (`nnmeter.prediction.parts`), which is the same prediction.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.modules import places_of
 from nnmeter.prediction.parameters import parameters_of
+from nnmeter.prediction.parts import KnownParts, bytes_of
 from nnmeter.prediction.prediction import Prediction
-from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE, price_model
+from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE, price_kernels, sum_up
 from nnmeter.prediction.session import session_notes, session_of, with_session
 from nnmeter.prediction.sweep import bind_each, one_each
 from nnmeter.predictor.trained_range import Gap
@@ -35,12 +38,20 @@ if TYPE_CHECKING:
     from nnmeter.graph.ir import Graph
     from nnmeter.graph.notes import Note
     from nnmeter.graph.unbound import UnboundModel
+    from nnmeter.prediction.priced_kernel import PricedKernel
 
 Detect = Callable[["Graph"], list[Kernel]]
 
 
 class LatencyPredictor:
-    """Predicts models on the device of one pack; keeps prices of kernels it has seen, so many models cost little."""
+    """Predicts models on the device of one pack; keeps what it has seen, so that many models cost little.
+
+    Attributes:
+        pack: the device pack.
+        machine: what the device is to this machine; None where nobody asked.
+        parts: what parts of models became.
+        known_gaps: what is outside of the trained range of kernels that are.
+    """
 
     def __init__(self, pack: DevicePack, machine: MachineMatch | None = None) -> None:
         """Predict with a pack.
@@ -51,7 +62,8 @@ class LatencyPredictor:
         """
         self.pack = pack
         self.machine = machine
-        self._gaps: dict[KernelSignature, tuple[Gap, ...]] = {}
+        self.known_gaps: dict[KernelSignature, tuple[Gap, ...]] = {}
+        self.parts = KnownParts()
 
     @property
     def device(self) -> str:
@@ -156,15 +168,27 @@ class LatencyPredictor:
         places: Sequence[str] | None = None,
         parameters: Sequence[int] | None = None,
     ) -> Prediction:
-        """The prediction for kernels that were detected already; see `predict` and `pricing.price_model`."""
-        priced = price_model(
-            self.pack, self._gaps, model, kernels, warnings, strict, confidence, dims, path, places, parameters
-        )
+        """The prediction for kernels that were detected already; see `predict` and `price_kernels`."""
+        priced = price_kernels(self.pack, self.known_gaps, kernels, places, parameters)
+        return self.sum_up(model, priced, warnings, strict, confidence, dims, path)
+
+    def sum_up(
+        self,
+        model: str,
+        kernels: tuple[PricedKernel, ...],
+        warnings: Sequence[Note] = (),
+        strict: bool = False,
+        confidence: float = DEFAULT_CONFIDENCE,
+        dims: Mapping[str, int] | None = None,
+        path: str | None = None,
+    ) -> Prediction:
+        """The prediction for kernels that have prices; see `pricing.sum_up`."""
+        found = sum_up(self.pack, model, kernels, warnings, strict, confidence, dims, path)
         if self.machine is None:
-            return priced
+            return found
         from nnmeter.prediction.another_machine import for_machine
 
-        return for_machine(priced, self.machine)
+        return for_machine(found, self.machine)
 
 
 def load_predictor(device: str | os.PathLike[str] | None = None) -> LatencyPredictor:
@@ -233,6 +257,12 @@ def predict_on(
     With a list `failed`, a combination of several sizes that the model cannot have is added to it and passed over.
     """
     path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
+    of_parts = len(predictors) == 1 and detectors is None and sizes.says_nothing
+    if of_parts:
+        found = _put_together(predictors[0], model, path, name, strict, confidence)
+        if found is not None:
+            yield found
+            return
     sizes = with_session(sizes, (predictor.pack.card.runtime for predictor in predictors))
     for unbound, graph, dims in _graphs(model, sizes, name, failed):
         called = name or str(graph.name if path is None else path)
@@ -250,8 +280,28 @@ def predict_on(
             card = predictor.pack.card
             session = session_of(unbound, graph, card.runtime)
             notes = (*graph.warnings, *refused_by(card.runtime, card.kind, graph), *session_notes(session))
-            priced = predictor.price(called, kernels, notes, strict, confidence, dims, path, places, parameters)
-            yield replace(priced, session=session)
+            priced = price_kernels(predictor.pack, predictor.known_gaps, kernels, places, parameters)
+            if of_parts and not notes and session is None and predictor.parts.wants():
+                data = bytes_of(model)
+                if data is not None:
+                    predictor.parts.learn(data, graph, predictor.pack.rules, priced)
+            made = predictor.sum_up(called, priced, notes, strict, confidence, dims, path)
+            yield made if session is None else replace(made, session=session)
+
+
+def _put_together(
+    predictor: LatencyPredictor, model: Any, path: str | None, name: str | None, strict: bool, confidence: float
+) -> Prediction | None:
+    """The prediction of a model that is made of known parts (rule 4)."""
+    if not predictor.parts:
+        return None
+    with paused_collector():
+        data = bytes_of(model)
+        whole = None if data is None else predictor.parts.put_together(data, predictor.pack.rules)
+        if whole is None:
+            return None
+        called = name or path or whole.name
+        return predictor.sum_up(called, whole.kernels, (), strict, confidence, {}, path)
 
 
 def _graphs(

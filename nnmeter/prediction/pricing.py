@@ -26,48 +26,28 @@ DEFAULT_CONFIDENCE = 0.9
 KnownGaps = MutableMapping[KernelSignature, tuple[Gap, ...]]
 
 
-def price_model(
+def price_kernels(
     pack: DevicePack,
     known_gaps: KnownGaps,
-    model: str,
     kernels: Sequence[Kernel],
-    warnings: Sequence[Note] = (),
-    strict: bool = False,
-    confidence: float = DEFAULT_CONFIDENCE,
-    dims: Mapping[str, int] | None = None,
-    path: str | None = None,
     places: Sequence[str] | None = None,
     parameters: Sequence[int] | None = None,
-) -> Prediction:
-    """The prediction for a model whose kernels are known.
+) -> tuple[PricedKernel, ...]:
+    """The kernels of a model with their prices.
 
     Args:
         pack: of the device.
         known_gaps: what earlier calls found for kernels outside of the trained range; more is added.
-        model: what the prediction calls it.
-        kernels: what the device executes for it.
-        warnings: what is to be said of its graph.
-        strict: raise where a kernel is outside of the trained range.
-        confidence: of the interval.
-        dims: the sizes that were given, for the advice.
-        path: its file, for the advice; None for a model in memory.
+        kernels: what the device executes for the model.
         places: of the kernels in the framework's modules (`nnmeter.prediction.modules`), where that is known.
         parameters: how many of them each kernel has, where that is known.
-
-    Raises:
-        CoverageError: `strict`, and a kernel is outside of the trained range.
-        NnmeterError: intervals of this confidence are not calibrated.
     """
-    predictor = pack.predictor
-    if confidence not in predictor.intervals.multipliers:
-        known = ", ".join(str(c) for c in predictor.intervals.multipliers)
-        raise NnmeterError(f"confidence {confidence} is not calibrated on '{pack.id}'; choose one of {known}")
     with paused_collector():
         prices = [
             price if kernel.count == 1 else price.times(kernel.count)
-            for kernel, price in zip(kernels, predictor.price([k.signature for k in kernels]), strict=True)
+            for kernel, price in zip(kernels, pack.predictor.price([k.signature for k in kernels]), strict=True)
         ]
-        priced = tuple(
+        return tuple(
             [
                 PricedKernel(
                     k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.distance,
@@ -79,6 +59,39 @@ def price_model(
                 )
             ]
         )  # fmt: skip
+
+
+def sum_up(
+    pack: DevicePack,
+    model: str,
+    priced: tuple[PricedKernel, ...],
+    warnings: Sequence[Note] = (),
+    strict: bool = False,
+    confidence: float = DEFAULT_CONFIDENCE,
+    dims: Mapping[str, int] | None = None,
+    path: str | None = None,
+) -> Prediction:
+    """The prediction for a model whose kernels have prices.
+
+    Args:
+        pack: of the device.
+        model: what the prediction calls it.
+        priced: its kernels.
+        warnings: what is to be said of its graph.
+        strict: raise where a kernel is outside of the trained range.
+        confidence: of the interval.
+        dims: the sizes that were given, for the advice.
+        path: its file, for the advice; None for a model in memory.
+
+    Raises:
+        CoverageError: `strict`, and a kernel is outside of the trained range.
+        NnmeterError: intervals of this confidence are not calibrated.
+    """
+    predictor = pack.predictor
+    if confidence not in predictor.intervals.multipliers:
+        known = ", ".join(str(c) for c in predictor.intervals.multipliers)
+        raise NnmeterError(f"confidence {confidence} is not calibrated on '{pack.id}'; choose one of {known}")
+    prices = [k.price for k in priced if k.price is not None]
     kernel_ms = sum([k.latency_ms for k in priced])
     fallback_ms = sum([k.latency_ms for k in priced if k.source == "fallback"])
     fallback = fallback_ms / kernel_ms if kernel_ms else 0.0

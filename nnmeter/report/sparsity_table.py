@@ -10,7 +10,7 @@ from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
 if TYPE_CHECKING:
-    from nnmeter.sparsity.sparsity import SparsityPrediction
+    from nnmeter.sparsity.sparsity import KernelZeros, SparsityPrediction
 
 
 def render(found: Sequence[SparsityPrediction], layout: Layout) -> str:
@@ -43,18 +43,32 @@ def _add_one(text: Text, found: SparsityPrediction, top: int) -> None:
             f"what can be removed: {format_share(found.gain)} gained ({_signed(low)} to {_signed(high)} ms)"
         )
         text.add(summary_of(found))
-    rows = [
-        (k.name, k.type, format_ms(k.latency_ms), k.precision, str(k.pattern), k.implementation)
-        for k in sorted(found.kernels, key=lambda k: -k.latency_ms)
+    kernels = sorted(found.kernels, key=lambda k: -k.latency_ms)
+    headings, layout = ["kernel", "type", "ms", "weight", "zeros", "this runtime"], "ntrllt"
+    rows: list[tuple[str, ...]] = [
+        (k.name, k.type, format_ms(k.latency_ms), k.precision, str(k.pattern), k.implementation) for k in kernels
     ]
-    rest = [(f"{len(rows) - top} more", "", "", "", "", "")] if len(rows) > top else []
-    headings = ("kernel", "type", "ms", "weight", "zeros", "this runtime")
-    text.add_table(headings, "ntrllt", [rows[:top], rest] if rest else [rows])
+    if found.sparse_runtime:
+        headings, layout = [*headings, found.sparse_runtime], layout + "l"
+        rows = [(*row, _sparse(k)) for row, k in zip(rows, kernels, strict=True)]
+    rest = [(f"{len(rows) - top} more", *[""] * (len(headings) - 1))] if len(rows) > top else []
+    text.add_table(headings, layout, [rows[:top], rest] if rest else [rows])
     if found.removed:
         gone = sorted(found.removed, key=lambda r: -r.channels)
         more = [(f"{len(gone) - top} more", "", "")] if len(gone) > top else []
         lines = [(r.layer, str(r.channels), str(r.of)) for r in gone[:top]]
         text.add_table(("layer", "channels removed", "of"), "nrr", [lines, more] if more else [lines])
+
+
+def _sparse(kernel: KernelZeros) -> str:
+    """What another runtime's kernel for sparse weights brings."""
+    choice = kernel.sparse
+    if choice is None:
+        return "not measured" if kernel.pattern.zeros else ""
+    dense = f"dense {format_ms(choice.dense_ms)} ms"
+    if choice.kernel == "dense":
+        return f"{dense} is the fastest"
+    return f"{choice.kernel} {format_ms(choice.latency_ms)} ms, {dense}: {format_share(choice.gain)} gained"
 
 
 def _signed(difference_ms: float) -> str:

@@ -3,7 +3,9 @@
 1. Where whole slices need not be there, the model without them is predicted like any other: the gain is that of smaller
    shapes.
 2. Zeros that stay bring what the runtime's implementation of a kernel brings (`nnmeter.sparsity.kernels`).
-3. Weights are read only where that is asked for; else zeros are those that the caller assumes.
+3. With a pack of sparse kernels (`nnmeter.sparsity.measured`), each kernel that is a product is held against what that
+   pack's runtime takes for it, dense and sparse. It is another runtime, so no total says it.
+4. Weights are read only where that is asked for; else zeros are those that the caller assumes.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from nnmeter.sparsity.analysis import analyse
 from nnmeter.sparsity.assumed import assume_zeros
 from nnmeter.sparsity.classes import MATRIX
 from nnmeter.sparsity.kernels import EXECUTES_ZEROS, implementation_of
+from nnmeter.sparsity.measured import Choice, SparseKernels, product_of
 from nnmeter.sparsity.patterns import DENSE, Pattern
 from nnmeter.sparsity.precision import find_precisions
 from nnmeter.sparsity.removal import Removed, remove_slices
@@ -48,6 +51,8 @@ class KernelZeros:
         pattern: how the zeros of its weight lie.
         precision: element type that the weight really has.
         implementation: how the runtime executes it, in words.
+        sparse: what the runtime of a pack of sparse kernels takes for it; None where none was given, where it is no
+            product, and beyond what that pack measured.
     """
 
     name: str
@@ -56,6 +61,7 @@ class KernelZeros:
     pattern: Pattern
     precision: str
     implementation: str
+    sparse: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class SparsityPrediction:
         before: the model as it is.
         after: the model without what can be removed; None where nothing can.
         comparison: of the two.
+        sparse_runtime: of the pack of sparse kernels; "" where none was given.
     """
 
     model: str
@@ -85,6 +92,7 @@ class SparsityPrediction:
     before: Prediction
     after: Prediction | None
     comparison: Comparison | None
+    sparse_runtime: str = ""
 
     @property
     def gain(self) -> float:
@@ -106,6 +114,7 @@ class SparsityPrediction:
             "after_ms": None if self.after is None else self.after.latency_ms,
             "difference_interval_ms": difference,
             "gain": self.gain,
+            "sparse_runtime": self.sparse_runtime or None,
             "removed": [{"layer": r.layer, "channels": r.channels, "of": r.of} for r in self.removed],
             "kernels": [
                 {
@@ -119,6 +128,7 @@ class SparsityPrediction:
                     "block": list(k.pattern.block),
                     "precision": k.precision,
                     "implementation": k.implementation,
+                    "sparse": None if k.sparse is None else k.sparse._asdict(),
                 }
                 for k in self.kernels
             ],
@@ -133,6 +143,7 @@ def predict_sparsity_on(
     zeros: Mapping[str, str] | None = None,
     sizes: InputSizes = AS_DECLARED,
     name: str | None = None,
+    sparse: SparseKernels | None = None,
 ) -> list[SparsityPrediction]:
     """What the zeros of a model bring on some devices.
 
@@ -143,6 +154,7 @@ def predict_sparsity_on(
         zeros: zeros to assume, by name of the layer (`*` for several): `0.8`, `2:4`, `4x4:0.8`, `channels:0.5`.
         sizes: what the model leaves open, one size for each dimension.
         name: what to call the model.
+        sparse: a pack of sparse kernels to hold products against.
 
     Raises:
         ModelError: the model or its weights cannot be read, or dimensions remain free.
@@ -164,11 +176,20 @@ def predict_sparsity_on(
         after = list(predict_on(predictors, smaller, fitting_sizes(smaller, single), name=called))
     found = []
     for predictor, first, second in zip(predictors, before, after, strict=True):
-        kernels = _kernels(predictor, first, unbound, draft, weights, {r.layer for r in removed})
+        kernels = _kernels(predictor, first, unbound, draft, weights, {r.layer for r in removed}, sparse)
         comparison = None if second is None else compare_predictions(first, second, 0.9)
         found.append(
             SparsityPrediction(
-                called, predictor.device, read, *weights.count, kernels, removed, first, second, comparison
+                called,
+                predictor.device,
+                read,
+                *weights.count,
+                kernels,
+                removed,
+                first,
+                second,
+                comparison,
+                "" if sparse is None else sparse.runtime,
             )
         )
     return found
@@ -181,6 +202,7 @@ def _kernels(
     draft: Draft,
     weights: WeightZeros,
     removed: Set[str],
+    sparse: SparseKernels | None,
 ) -> tuple[KernelZeros, ...]:
     nodes = {node.name: node for node in draft.nodes}
     precisions = find_precisions(draft.nodes, draft.types, [declared.name for declared in draft.outputs])
@@ -199,7 +221,9 @@ def _kernels(
         words = implementation_of(card.runtime, flags, node.op_type, pattern, precision, window)
         if pattern.kind == "channel" and node.name in removed:
             words = CHANNELS_REMOVED
-        found.append(KernelZeros(kernel.name, kernel.type, kernel.latency_ms, pattern, precision, words))
+        product = None if sparse is None or pattern is DENSE else product_of(node, draft.types, pattern)
+        choice = None if sparse is None or product is None else sparse.choose(product)
+        found.append(KernelZeros(kernel.name, kernel.type, kernel.latency_ms, pattern, precision, words, choice))
     return tuple(found)
 
 

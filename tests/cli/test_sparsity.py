@@ -12,7 +12,8 @@ import pytest
 from onnx import numpy_helper
 
 import nnmeter
-from tests.conftest import make_small_model
+from tests.conftest import ZOO, make_small_model
+from tests.sparsity.packs import write_pack
 
 
 @pytest.fixture
@@ -104,3 +105,14 @@ def test_weights_that_are_not_there_are_named(cli: Callable, tmp_path: Path, sma
     outcome = cli("sparsity", path, "--device", small_pack, "--read-weights")
     assert outcome.code == 2
     assert "weight 'conv.weight' cannot be read" in outcome.error_line
+
+
+def test_another_runtime_with_sparse_kernels_is_shown(cli: Callable, tmp_path: Path) -> None:
+    given = ["sparsity", ZOO / "mobilenet_v2-224.onnx", "--zeros", "*=0.9", "--device", "cortexA76cpu_tflite21"]
+    outcome = cli(*given, "--sparse-kernels", write_pack(tmp_path / "pack"))
+    assert outcome.code == 0, outcome.err
+    assert "made 1.0" in outcome.out
+    assert "gained" in outcome.out
+    outcome = cli(*given, "--sparse-kernels", tmp_path / "nowhere")
+    assert outcome.code == 2
+    assert "no pack of sparse kernels" in outcome.err

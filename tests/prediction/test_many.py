@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
@@ -132,6 +134,28 @@ def test_a_dask_cluster_gives_what_one_process_gives(small_pack: Path, small_mod
     expected = nnmeter.predict_many(models, [small_pack], errors="return")
     with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
         found = nnmeter.predict_many(models, [small_pack], errors="return", client=client)
+    assert [str(one) for one in found] == [str(one) for one in expected]
+
+
+def test_a_worker_of_a_cluster_that_is_killed_costs_no_prediction(small_pack: Path, small_model: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    damaged = small_model.read_bytes()[:-3]
+    models = [small_model, damaged, make_small_model(4).SerializeToString()] * 200
+    given: dict[str, Any] = {"errors": "return", "keep": attrgetter("latency_ms")}
+    expected = nnmeter.predict_many(models, [small_pack], **given)
+    with (
+        distributed.LocalCluster(n_workers=4, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        victim, *_ = client.run(os.getpid).values()
+
+        def kill(done: int, total: int) -> None:
+            if done == 300:
+                os.kill(victim, signal.SIGKILL)
+
+        found = nnmeter.predict_many(models, [small_pack], client=client, progress=kill, **given)
+        client.wait_for_workers(4)
+        assert victim not in client.run(os.getpid).values()
     assert [str(one) for one in found] == [str(one) for one in expected]
 
 
