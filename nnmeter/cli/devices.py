@@ -1,4 +1,4 @@
-"""`nnmeter devices` and its verbs: `show`, `refresh`, and `add`, `update`, `remove`, `export` of packs that are shared."""
+"""`nnmeter devices`, with `show`, `refresh`, and `add`, `update`, `remove`, `export` of packs that are shared."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def remove(packs: tuple[str, ...], report_format: str, output: Path | None) -> N
 @command.command("export")
 @click.argument("packs", nargs=-1, required=True, metavar="PACK...")
 @click.option("--to", "target", required=True, metavar="DIR_OR_ZIP",
-              help="Folder of a registry, made where it is not there; or, for one pack, an archive (.zip).")  # fmt: skip
+              help="Folder of a registry, made where it is missing; or, for one pack, an archive (.zip).")  # fmt: skip
 @options.output_format(*CORE.formats("exchange"))
 @options.output_file
 def export(packs: tuple[str, ...], target: str, report_format: str, output: Path | None) -> None:

@@ -24,7 +24,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NNMETER_PACKS", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "none"))
     card = Card(ID, "a CPU", "onnxruntime", "1.0", 1, "float32", "2026-01-01", "made up")
-    return save_pack(tmp_path / "made" / ID, card, rules_to_dict(load_rules("plain_network")), make_small_predictor()).path
+    rules = rules_to_dict(load_rules("plain_network"))
+    return save_pack(tmp_path / "made" / ID, card, rules, make_small_predictor()).path
 
 
 def test_a_pack_is_shared_and_kept_up_to_date(cli: Callable[..., Outcome], source: Path) -> None:

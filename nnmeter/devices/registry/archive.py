@@ -5,8 +5,8 @@ What is held against an archive before anything of it is written:
 1. It has at most `MAX_ARCHIVE_BYTES`, and its directory at most `_MOST_MEMBERS` entries. The directory's size is read
    from the end of the file before the directory is.
 2. A member is a regular file with a plain name: no path, no link, nothing hidden. No name comes twice.
-3. Members are stored or deflated, and not encrypted. What a member inflates to is cut at the limit of a pack's file, and
-   all of them together at `MAX_PACK_BYTES`.
+3. Members are stored or deflated, and not encrypted. What a member inflates to is cut at the limit of a pack's file,
+   and all of them together at `MAX_PACK_BYTES`.
 
 Whether the files are those of the manifest is checked when the pack is read (`nnmeter.devices.manifest`).
 """

@@ -17,7 +17,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from nnmeter import files
 from nnmeter.devices.card import is_pack_id
@@ -120,12 +120,12 @@ def _version(entry: object, where: str) -> Version:
     return Version(**known)  # type: ignore[arg-type]  # each was checked
 
 
-def _is_count(value: object) -> bool:
+def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_length(value: object) -> bool:
-    return _is_count(value) and value <= MAX_ARCHIVE_BYTES  # type: ignore[operator]
+    return _is_count(value) and value <= MAX_ARCHIVE_BYTES
 
 
 def _is_file_name(value: object) -> bool:

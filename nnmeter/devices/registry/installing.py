@@ -5,10 +5,10 @@
 2. What comes is read into memory, checked there, written beside its place, loaded from there with rules and predictor,
    and renamed: a reader finds the old pack or the new one, and nothing is left of one that was refused.
 3. A pack that was changed here since it was added is not overwritten unless the caller says `replace`.
-4. An update asks the source that the pack came from, and says what differs before and after. A pack that was added in a
-   version of its own choice (`ID@2`) stays in it.
-5. `sha256`, if given, is the hash that the pack must have (`nnmeter.devices.registry.contents`): whoever serves the pack
-   serves its hashes as well, so only a hash from elsewhere tells that it is the one meant.
+4. An update asks the source that the pack came from, and says what differs before and after. A pack that was added in
+   a version of the user's choice (`ID@2`) stays in it.
+5. `sha256`, if given, is the hash that the pack must have (`nnmeter.devices.registry.contents`): whoever serves the
+   pack serves its hashes as well, so only a hash from elsewhere tells that it is the one meant.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from nnmeter.devices.registry.sources import (
     source_of,
 )
 from nnmeter.errors import DeviceError
+
 
 def add_packs(
     source: str, packs: Sequence[str] = (), *, insecure: bool = False, replace: bool = False, sha256: str | None = None
@@ -134,7 +135,7 @@ def _check_addition(contents: PackContents, place: Path, replace: bool) -> None:
     if other is not None and other != target:
         raise DeviceError(f"{contents.id}: is there already, in {other}; two packs of one id are not told apart")
     if is_pack_directory(target) and not replace and installed_hash(target) != contents.hash:
-        raise DeviceError(f"{contents.id}: is there already, in {target}, and is another; give --replace, or `update` it")
+        raise DeviceError(f"{contents.id}: is there already, in {target}, and is another; give --replace")
     check_place(target)
     with tempfile.TemporaryDirectory(prefix="nnmeter-pack-") as work:
         save_files(Path(work) / contents.id, contents.files, _load_all)
@@ -163,11 +164,13 @@ def _update_or_say_why(device_id: str, place: Path, only_ask: bool, replace: boo
     except DeviceError as fault:
         return Exchange(device_id, FAILED, str(target), reason=str(fault))
     if receipt is None:
-        raise DeviceError(f"{device_id}: was not added from anywhere; add it with `nnmeter devices add SOURCE --replace`")
+        raise DeviceError(f"{device_id}: was not added from anywhere; add it from its source with --replace")
     try:
         return _update(device_id, target, receipt, only_ask, replace)
     except (DeviceError, OSError) as fault:
-        return Exchange(device_id, FAILED, str(target), receipt.place, receipt.version, receipt.version, reason=str(fault))
+        return Exchange(
+            device_id, FAILED, str(target), receipt.place, receipt.version, receipt.version, reason=str(fault)
+        )
 
 
 def _update(device_id: str, target: Path, receipt: Receipt, only_ask: bool, replace: bool) -> Exchange:
@@ -225,8 +228,7 @@ def _contents_here(target: Path) -> PackContents | None:
 
 def _load_all(pack: DevicePack) -> None:
     """Read rules and predictor (rule 2): a pack that cannot be used is not added."""
-    assert pack.rules is not None
-    assert pack.predictor is not None
+    _ = pack.rules, pack.predictor
 
 
 def _own_pack(device_id: str, place: Path) -> Path:

@@ -1,7 +1,7 @@
 """Where each added pack came from: a receipt a pack, in the folder `.sources` beside the packs.
 
-A receipt is no part of the pack, whose folder holds what its manifest names and nothing else. A pack without one was made
-here or copied by hand: it is used like any other, and has nowhere to be updated from.
+A receipt is no part of the pack, whose folder holds what its manifest names and nothing else. A pack without one was
+made here or copied by hand: it is used like any other, and has nowhere to be updated from.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from tests.devices.packs import change_price, copy_pack
 ID = "test-cpu-1t"
 HASH = "0" * 64
 GOOD: dict[str, Any] = {
-    "version": 1, "file": "a-1.zip", "sha256": HASH, "bytes": 9, "pack": HASH, "hardware": "", "runtime": "", "date": "",
+    "version": 1, "file": "a-1.zip", "sha256": HASH, "bytes": 9, "pack": HASH,
+    "hardware": "", "runtime": "", "date": "",
 }  # fmt: skip
 
 

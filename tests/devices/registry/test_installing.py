@@ -67,9 +67,7 @@ def test_a_pack_is_added_from_a_server_when_http_is_accepted(server: str, home: 
     assert [item.action for item in update_packs()] == ["unchanged"]
 
 
-def test_an_update_says_what_it_changes_and_may_only_be_asked_for(
-    pack: DevicePack, registry: Path, home: Path
-) -> None:
+def test_an_update_says_what_it_changes_and_may_only_be_asked_for(pack: DevicePack, registry: Path, home: Path) -> None:
     add_packs(str(registry), [ID])
     improve(pack)
     export_packs([str(pack.path)], registry)
@@ -179,7 +177,7 @@ def test_readers_find_a_whole_pack_while_it_is_replaced(pack: DevicePack, home: 
                 found = load_pack(ID)
                 assert found.predictor is not None
                 seen.add(hash_of_pack(found.hashes))
-            except Exception as fault:  # noqa: BLE001  # whatever it is, it must not be
+            except Exception as fault:  # whatever it is, it must not be
                 faults.append(fault)
 
     reader = threading.Thread(target=load)
