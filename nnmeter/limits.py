@@ -16,7 +16,8 @@ Quantities, in the order in which a model is read:
    bytes of one operator with all repetitions of its body.
 5. `BASE_EFFORT` and `EFFORT_PER_NODE`: steps of kernel detection, which is quadratic on graphs made for that.
 6. `MAX_JSON_BYTES` and `MAX_JSON_VALUES`: one JSON file; `MAX_TREES_BYTES` and `MAX_TREES_INFLATED`: the trees of a
-   pack, compressed and not.
+   pack, compressed and not. `MAX_ARCHIVE_BYTES`: a pack that comes as one file; `MAX_PACK_BYTES`: all files of a pack
+   that is added.
 """
 
 from __future__ import annotations
@@ -46,3 +47,5 @@ MAX_JSON_BYTES = 32 << 20
 MAX_JSON_VALUES = 4_000_000
 MAX_TREES_BYTES = 8 << 20
 MAX_TREES_INFLATED = 32 << 20
+MAX_ARCHIVE_BYTES = 16 << 20
+MAX_PACK_BYTES = 64 << 20

@@ -1,4 +1,4 @@
-"""`nnmeter devices`, `nnmeter devices show` and `nnmeter devices refresh`."""
+"""`nnmeter devices`, with `show`, `refresh`, and `add`, `update`, `remove`, `export` of packs that are shared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nnmeter.report.registry import CORE
 @options.output_file
 @click.pass_context
 def command(context: click.Context, search: str | None, report_format: str, output: Path | None) -> None:
-    """List the device packs by kind, find one, show one, or move one to the present fusion rules."""
+    """List the device packs by kind, find one, show one, move one to the present fusion rules, or share them."""
     if context.invoked_subcommand is not None:
         return
     if search is not None:
@@ -104,3 +104,77 @@ def refresh(
             progress=lambda done, total: status.show_bar("predicting", done, total),
         )
     write_report(CORE.render("refresh", found, report_format, layout_for(output)), output)
+
+
+@command.command("add")
+@click.argument("source", metavar="URL_OR_PATH")
+@click.argument("packs", nargs=-1, metavar="[PACK[@VERSION]]...")
+@click.option("--sha256", metavar="HASH", help="Hash that the pack must have, as `nnmeter devices export` told it.")
+@click.option("--replace", is_flag=True, help="Replace a pack of the same id that is there and is another.")
+@click.option("--insecure", is_flag=True, help="Accept http, which anybody on the way can read and change.")
+@options.output_format(*CORE.formats("exchange"))
+@options.output_file
+def add(
+    source: str,
+    packs: tuple[str, ...],
+    sha256: str | None,
+    replace: bool,
+    insecure: bool,
+    report_format: str,
+    output: Path | None,
+) -> None:
+    """Add a pack from a folder, an archive (.zip) or a registry, here or on the web.
+
+    Of a registry name the packs: an id, an id with a version, or a pattern such as 'epyc*'. Nothing of a pack is
+    executed. Packs go to the first folder of NNMETER_PACKS, else to ~/.local/share/nnmeter/packs.
+    """
+    from nnmeter.devices.registry.index import is_hash
+    from nnmeter.devices.registry.installing import add_packs
+
+    if sha256 is not None and not is_hash(sha256.lower()):
+        raise click.UsageError("--sha256 needs the 64 hexadecimal digits of a pack's hash")
+    done = add_packs(source, packs, insecure=insecure, replace=replace, sha256=sha256)
+    write_report(CORE.render("exchange", done, report_format, layout_for(output)), output)
+
+
+@command.command("update")
+@click.argument("packs", nargs=-1, metavar="[PACK]...")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--replace", is_flag=True, help="Overwrite packs that were changed here since they were added.")
+@options.output_format(*CORE.formats("exchange"))
+@options.output_file
+def update(packs: tuple[str, ...], dry_run: bool, replace: bool, report_format: str, output: Path | None) -> None:
+    """Update packs from where they were added from, and say what that changes; without PACK all of them."""
+    from nnmeter.cli.failures import CheckFailed
+    from nnmeter.devices.registry.exchange import FAILED
+    from nnmeter.devices.registry.installing import update_packs
+
+    done = update_packs(packs, only_ask=dry_run, replace=replace)
+    write_report(CORE.render("exchange", done, report_format, layout_for(output)), output)
+    failed = [item.id for item in done if item.action == FAILED]
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(done)} packs could not be updated: {', '.join(failed)}")
+
+
+@command.command("remove")
+@click.argument("packs", nargs=-1, required=True, metavar="PACK...")
+@options.output_format(*CORE.formats("exchange"))
+@options.output_file
+def remove(packs: tuple[str, ...], report_format: str, output: Path | None) -> None:
+    """Remove packs from the folder that packs are added to; those that ship stay."""
+    from nnmeter.devices.registry.installing import remove_packs
+
+    write_report(CORE.render("exchange", remove_packs(packs), report_format, layout_for(output)), output)
+
+
+@command.command("export")
+@click.argument("packs", nargs=-1, required=True, metavar="PACK...")
+@click.option("--to", "target", required=True, metavar="DIR_OR_ZIP",
+              help="Folder of a registry, made where it is missing; or, for one pack, an archive (.zip).")  # fmt: skip
+@options.output_format(*CORE.formats("exchange"))
+@options.output_file
+def export(packs: tuple[str, ...], target: str, report_format: str, output: Path | None) -> None:
+    """Write packs for others: to a registry, as new versions, or to one archive."""
+    from nnmeter.devices.registry.exporting import export_packs
+
+    write_report(CORE.render("exchange", export_packs(packs, target), report_format, layout_for(output)), output)

@@ -200,6 +200,26 @@ def user_directory() -> Path:
     return Path(data_home).expanduser() / "nnmeter"
 
 
+def user_place() -> Path:
+    """The folder that packs are added to: the first of NNMETER_PACKS, or the user's own. It need not be there."""
+    for part in os.environ.get("NNMETER_PACKS", "").split(os.pathsep):
+        if part:
+            return _named_place(part).absolute()
+    try:
+        return (user_directory() / "packs").absolute()
+    except RuntimeError as fault:
+        raise DeviceError("there is no home for packs; give a folder in NNMETER_PACKS") from fault
+
+
+def packs_by_id() -> dict[str, Path]:
+    """Where each pack lies that can be found, damaged ones among them, by id.
+
+    Raises:
+        DeviceError: two have the same id.
+    """
+    return _find_packs()
+
+
 def _shipped_directories() -> list[Path]:
     package = Path(__file__).parent.parent
     if (package.parent / "pyproject.toml").is_file():

@@ -57,7 +57,7 @@ def read_manifest(directory: Path) -> dict[str, str]:
     if len(listed) > _MOST_FILES:
         raise DeviceError(f"{where}: names {len(listed)} files, more than {_MOST_FILES}; {_RESTORE}")
     for name, entry in listed.items():
-        if not _is_safe_name(name):
+        if not is_safe_name(name):
             raise DeviceError(f"{where}: unsafe file name {name!r:.80}; use the pack only if you trust its maker")
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             raise DeviceError(f"{where}: no sha256 for {name}; {_RESTORE}")
@@ -112,7 +112,7 @@ def parse_json(data: bytes, where: str) -> Any:
 def write_manifest(directory: Path) -> None:
     """Write the manifest of the files that lie in `directory`."""
     names = sorted(set(os.listdir(directory)) - {MANIFEST})
-    unsafe = [name for name in names if not _is_safe_name(name)]
+    unsafe = [name for name in names if not is_safe_name(name)]
     if unsafe:
         raise DeviceError(f"{directory.name}/{unsafe[0]}: a pack holds plain {' and '.join(_SUFFIXES)} files only")
     contents = {name: read_file(directory, name) for name in names}
@@ -123,11 +123,12 @@ def write_manifest(directory: Path) -> None:
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def _is_safe_name(name: str) -> bool:
+def is_safe_name(name: str) -> bool:
+    """Whether a file of a pack may have this name (rule 2); the manifest, which is none of them, may not."""
     return (
         name.endswith(_SUFFIXES)
         and name != MANIFEST
         and name.isascii()
-        and name[0].isalnum()
+        and name[:1].isalnum()
         and all(c.isalnum() or c in "._-" for c in name)
     )

@@ -222,6 +222,24 @@ def save_rules(pack: DevicePack, rules: Mapping[str, Any], directory: str | os.P
     return _write_pack(Path(directory).absolute(), fill)
 
 
+def save_files(
+    directory: str | os.PathLike[str], files: Mapping[str, bytes], check: Callable[[DevicePack], None]
+) -> DevicePack:
+    """Write a pack that another made, whole or not at all. See `save_pack`.
+
+    Args:
+        directory: where the pack goes; must be new, empty, or a device pack.
+        files: the bytes of its files, by name; the manifest, which is written anew, is none of them.
+        check: is given the pack before it takes its place, and raises where it must not.
+    """
+
+    def fill(fresh: Path) -> None:
+        for name, data in files.items():
+            (fresh / name).write_bytes(data)
+
+    return _write_pack(Path(directory).absolute(), fill, check)
+
+
 def check_place(directory: str | os.PathLike[str]) -> None:
     """Refuse a place where no pack can be written; verbs that take long ask before they begin.
 
@@ -236,7 +254,9 @@ def check_place(directory: str | os.PathLike[str]) -> None:
         raise DeviceError(f"{target}: cannot be made in {above}; give another place for the pack")
 
 
-def _write_pack(target: Path, fill: Callable[[Path], None]) -> DevicePack:
+def _write_pack(
+    target: Path, fill: Callable[[Path], None], check: Callable[[DevicePack], None] | None = None
+) -> DevicePack:
     import shutil
     import tempfile
 
@@ -248,7 +268,9 @@ def _write_pack(target: Path, fill: Callable[[Path], None]) -> DevicePack:
         fresh.mkdir()
         fill(fresh)
         write_manifest(fresh)
-        read_pack(fresh)
+        written = read_pack(fresh)
+        if check is not None:
+            check(written)
         _replace_directory(fresh, target, work / "previous")
     finally:
         shutil.rmtree(work, ignore_errors=True)

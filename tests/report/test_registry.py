@@ -22,8 +22,8 @@ PAIRS = [(registry, d, f) for registry in (CORE, LAB) for d in registry.document
 
 def test_documents_of_the_core_and_of_the_lab() -> None:
     documents = (
-        "advice check comparison devices found groups kernels memory pack predictions pruning refresh scorecard "
-        "sparsity sweep trace whatif"
+        "advice check comparison devices exchange found groups kernels memory pack predictions pruning refresh "
+        "scorecard sparsity sweep trace whatif"
     )
     assert CORE.documents() == tuple(sorted([*documents.split(), "nodedata", "page", "timeline"]))
     assert LAB.documents() == (
