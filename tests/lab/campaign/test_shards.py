@@ -27,19 +27,30 @@ def small(monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE_S", 0.1)
 
 
-@pytest.fixture
-def shards(runtime, clock, tmp_path):
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
     """Three shards of one campaign, the second measured in two goes and on a machine in another state."""
-    places = []
-    for number in (1, 2, 3):
-        clock.slowness = lambda now_s, number=number: 1.0 + 0.5 * (number == 2)
-        place = tmp_path / "shards" / str(number)
-        for budget_s in (3.0, 4.0) if number == 2 else (6.0,):
-            run_campaign(
-                place, runtime, budget_s=budget_s, seed=100, recipes=RECIPES, clock=clock, shard=Shard(number, 3)
-            )
-        places.append(place)
-    return places
+    folder = tmp_path_factory.mktemp("measured")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(campaign, "BLOCK_NETWORKS", 5)
+        patched.setattr(planner, "INTERVAL_S", 4.0)
+        for number in (1, 2, 3):
+            clock = FakeClock()
+            patched.setattr(FakeRuntime, "clock", clock)
+            clock.slowness = lambda now_s, number=number: 1.0 + 0.5 * (number == 2)
+            for budget_s in (3.0, 4.0) if number == 2 else (6.0,):
+                measure(folder / str(number), FakeRuntime(), clock, budget_s, shard=Shard(number, 3))
+    return folder
+
+
+@pytest.fixture
+def shards(measured, tmp_path):
+    shutil.copytree(measured, tmp_path / "shards")
+    return [tmp_path / "shards" / str(number) for number in (1, 2, 3)]
+
+
+def measure(place, runtime, clock, budget_s, threads=1, seed=100, shard=None):
+    run_campaign(place, runtime, threads, budget_s=budget_s, seed=seed, recipes=RECIPES, clock=clock, shard=shard)
 
 
 def rows_of(place):
