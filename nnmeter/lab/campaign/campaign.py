@@ -25,44 +25,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nnmeter.errors import MeasurementError, NnmeterError
+from nnmeter.errors import NnmeterError
+from nnmeter.lab.campaign.bench import Bench, BenchLost, LocalBench, Recipes, Work, default_recipes
 from nnmeter.lab.campaign.directory import CampaignDirectory
 from nnmeter.lab.campaign.planner import Planner
+from nnmeter.lab.campaign.shards import Shard
 from nnmeter.lab.measuring.library_threads import fix_library_threads
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.memory import LIMIT_BYTES, compiling_bytes, give_back, peak_resident_bytes
-from nnmeter.lab.measuring.protocol import Stopwatch, no_garbage_collection, profile_kernels, resident_bytes, summarize
+from nnmeter.lab.measuring.memory import LIMIT_BYTES
 from nnmeter.lab.measuring.store import next_seed, part_path, write_measurements
-from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
+from nnmeter.lab.runtimes.base import RuntimeAdapter
 
 if TYPE_CHECKING:
     import onnx
 
-PROBES = 250  # rule 1: about what fits two minutes; beyond, what has not been sampled at all tells more
 BLOCK_NETWORKS, BLOCK_SECONDS = 100, 20.0
-WARM_UP_RUNS, WARM_UP_MS = (2, 8), 30.0  # rule 2
-PROFILED_SECONDS, PROFILED_RUNS = 0.10, (5, 10)
-TIMED_SECONDS, TIMED_RUNS = 0.06, (4, 12)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipes:
-    """Where a campaign's networks come from.
-
-    Attributes:
-        prior: weight of each recipe before anything is known.
-        build: makes the network of a seed and recipe, small if the last argument is true.
-        probes: seed and recipe of the networks that a campaign begins with (rule 1).
-    """
-
-    prior: Mapping[str, float]
-    build: Callable[[int, str, bool], onnx.ModelProto]
-    probes: Sequence[tuple[int, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +83,6 @@ class CampaignProgress:
         return self.kernels / self.elapsed_s if self.elapsed_s else 0.0
 
 
-@dataclass(slots=True)
-class _Setting:
-    """What every network of a campaign is measured with."""
-
-    runtime: RuntimeAdapter
-    stopwatch: Stopwatch
-    threads: int
-    nominal_ms: float
-    sitting: str
-    memory_limit_bytes: int
-
-
 def run_campaign(
     out_dir: str | os.PathLike[str],
     runtime: RuntimeAdapter,
@@ -127,6 +97,7 @@ def run_campaign(
     recipes: Recipes | None = None,
     network_of: Callable[[int], onnx.ModelProto] | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    shard: Shard | None = None,
 ) -> CampaignProgress:
     """Measures random networks into `out_dir` until `budget_s` seconds have passed; the last network is finished.
 
@@ -145,6 +116,7 @@ def run_campaign(
         recipes: where networks come from; `nnmeter.lab.campaign.recipes` if None.
         network_of: makes the network of a seed, where there is nothing to plan; instead of `recipes`.
         clock: seconds, ever growing.
+        shard: which part of a campaign this is, where it is one (`nnmeter.lab.campaign.shards`).
 
     Returns:
         What this call did.
@@ -158,18 +130,66 @@ def run_campaign(
     if network_of is not None:
         recipes = Recipes({}, lambda seed, recipe, small: network_of(seed))
     elif recipes is None:
-        recipes = _default_recipes()
+        recipes = default_recipes()
+    return run_on_bench(
+        out_dir,
+        lambda: LocalBench(runtime, threads, recipes, memory_limit_bytes, clock),
+        recipes,
+        budget_s,
+        seed,
+        progress,
+        resume,
+        until=until,
+        clock=clock,
+        started=started,
+        shard=shard,
+    )
+
+
+def run_on_bench(
+    out_dir: str | os.PathLike[str],
+    open_bench: Callable[[], Bench],
+    recipes: Recipes,
+    budget_s: float,
+    seed: int = 0,
+    progress: Callable[[CampaignProgress], None] | None = None,
+    resume: bool = True,
+    *,
+    until: float | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    started: float | None = None,
+    shard: Shard | None = None,
+) -> CampaignProgress:
+    """`run_campaign` with what measures it: planned, written and resumed here, wherever it is measured.
+
+    Args:
+        out_dir: as there.
+        open_bench: makes what measures, once the directory is locked.
+        recipes: where networks come from; the bench builds them of the same.
+        budget_s: as there.
+        seed: as there.
+        progress: as there.
+        resume: as there.
+        until: as there.
+        clock: as there.
+        started: when the budget began, on `clock`.
+        shard: as there.
+
+    Raises:
+        MeasurementError: as there; and `BenchLost`, where the device cannot be reached any more.
+    """
+    started = clock() if started is None else started
     with ExitStack() as stack:
         directory = stack.enter_context(CampaignDirectory(out_dir))
-        stopwatch = Stopwatch(runtime, clock)
-        stack.callback(stopwatch.close)
-        state = directory.open_state(runtime, threads, seed, resume, stopwatch)
+        bench = open_bench()
+        stack.callback(bench.close)
+        pair = (shard.number, shard.count) if shard else None
+        first = shard.first_seed(seed) if shard else seed
+        state = directory.open_state(bench.fingerprint(), first, resume, bench.nominal_ms, pair)
         sitting = time.strftime("%Y-%m-%dT%H:%M:%S")
-        reference_ms = state["fingerprint"]["reference_ms"]
-        setting = _Setting(runtime, stopwatch, threads, reference_ms, sitting, memory_limit_bytes)
-        planner = Planner(directory.path, recipes.prior, not runtime.has_profiler, started, budget_s, clock)
+        planner = Planner(directory.path, recipes.prior, not bench.has_profiler, started, budget_s, clock)
         planner.add(directory.measurements())
-        campaign = _Campaign(directory, recipes, planner, setting, state, started, budget_s, until, clock)
+        campaign = _Campaign(directory, recipes, planner, bench, sitting, state, started, budget_s, until, clock)
         tell = progress or (lambda latest: None)
         try:
             while campaign.goes_on():
@@ -179,7 +199,7 @@ def run_campaign(
                     campaign.end_block()
                     if campaign.plan_if_due():
                         tell(campaign.progress())
-                _keep_below(memory_limit_bytes)
+                bench.tidy()
         finally:
             # Also on KeyboardInterrupt: what is measured is kept.
             campaign.end_block()
@@ -196,15 +216,18 @@ class _Campaign:
         directory: CampaignDirectory,
         recipes: Recipes,
         planner: Planner,
-        setting: _Setting,
+        bench: Bench,
+        sitting: str,
         state: dict[str, Any],
         started: float,
         budget_s: float,
         until: float | None,
         clock: Callable[[], float],
     ) -> None:
-        self._directory, self._recipes, self._planner, self._setting = directory, recipes, planner, setting
+        self._directory, self._recipes, self._planner = directory, recipes, planner
+        self._bench, self._sitting = bench, sitting
         self._fingerprint, self._first_of_all = state["fingerprint"], state["seed"]
+        self._shard = Shard(*state["shard"]) if "shard" in state else None
         self._started, self._budget_s, self._until, self._clock = started, budget_s, until, clock
         self._skipped = directory.refused_seeds()
         self._first = self._seed = next_seed(directory.path, state["seed"])  # of the block; the next one
@@ -225,25 +248,28 @@ class _Campaign:
         if seed not in self._skipped:
             self._directory.take_in_hand(seed)
             try:
-                with no_garbage_collection():
-                    measurement = _measure_network(self._recipes, seed, *self._choose(seed), self._setting)
+                nominal_ms = self._fingerprint["reference_ms"]
+                measurement = self._bench.measure(self._choose(seed), nominal_ms, self._sitting)
                 # In one statement: an interrupt must not find the row in the block and its seed not yet passed.
                 self._block, self._seed = [*self._block, measurement], seed + 1
                 self._networks += 1
                 self._kernels += len(measurement.kernels)
                 self._latest = measurement.network
+            except BenchLost:
+                raise
             except NnmeterError as fault:
                 self._refused += 1
                 self._directory.log_refused(seed, str(fault))
             self._directory.let_go()
         self._seed = seed + 1
 
-    def _choose(self, seed: int) -> tuple[int, str, bool]:
-        """Seed and recipe that make the network of a campaign's seed, and whether it is a small one (rule 1)."""
+    def _choose(self, seed: int) -> Work:
+        """What makes the network of a campaign's seed (rule 1)."""
         place = seed - self._first_of_all
-        if place < len(self._recipes.probes):
-            return (*self._recipes.probes[place], False)
-        return (seed, *self._planner.choose(seed))
+        probe = self._shard.probe(place) if self._shard else place
+        if probe < len(self._recipes.probes):
+            return Work(seed, *self._recipes.probes[probe], False)
+        return Work(seed, seed, *self._planner.choose(seed))
 
     def block_is_full(self) -> bool:
         """Whether the block in hand is to be written."""
@@ -271,100 +297,13 @@ class _Campaign:
             self._clock() - self._started,
             self._budget_s,
             self._latest,
-            self._setting.stopwatch.restlessness(),
+            self._bench.restlessness(),
             self._planner.error,
             self._planner.plans_made,
             self._planner.spent_s,
-            peak_resident_bytes(),
+            self._bench.peak_bytes(),
             self._reached(),
         )
 
     def _reached(self) -> bool:
         return self._until is not None and self._planner.error is not None and self._planner.error <= self._until
-
-
-def _measure_network(
-    recipes: Recipes, seed: int, made_of: int, recipe: str, small: bool, setting: _Setting
-) -> Measurement:
-    """One network, by rule 2; `made_of` is the seed that makes it, which is another one for a probe."""
-    try:
-        proto = recipes.build(made_of, recipe, small)
-    except (ValueError, ArithmeticError, LookupError) as fault:
-        raise MeasurementError(f"seed {seed}: no network could be built ({fault})") from fault
-    _check_memory(proto, setting.memory_limit_bytes)
-    family = next((entry.value for entry in proto.metadata_props if entry.key == "nnmeter.family"), proto.graph.name)
-    network = f"{family or 'network'}-{seed}"
-    stopwatch = setting.stopwatch
-    profiled = setting.runtime.has_profiler
-    model = setting.runtime.compile(proto, setting.threads, profiled=profiled, seed=seed)
-    del proto
-    try:
-        _ = model.kernels  # a graph that cannot be read is refused before any time goes into it
-        run_ms = _warm_up(model, stopwatch)
-        ratios = None
-        if profiled:
-            ratios = profile_kernels(model, stopwatch, _runs_that_fit(run_ms, PROFILED_SECONDS, PROFILED_RUNS))
-            model.run()
-        pairs = stopwatch.time_for(model.run, TIMED_SECONDS, *TIMED_RUNS)
-        return summarize(
-            f"block:{network}",
-            "block",
-            network,
-            family,
-            model,
-            [pairs],
-            ratios,
-            setting.nominal_ms,
-            setting.threads,
-            setting.sitting,
-        )
-    finally:
-        model.close()
-
-
-def _warm_up(model: CompiledModel, stopwatch: Stopwatch) -> float:
-    """Runs a network until its memory is mapped and its code in the caches (rule 2); milliseconds of the fastest."""
-    taken_ms: list[float] = []
-    while len(taken_ms) < WARM_UP_RUNS[0] or (len(taken_ms) < WARM_UP_RUNS[1] and sum(taken_ms) < WARM_UP_MS):
-        begin = stopwatch.now()
-        model.run()
-        taken_ms.append((stopwatch.now() - begin) * 1e3)
-    return min(taken_ms)
-
-
-def _runs_that_fit(run_ms: float, seconds: float, limits: tuple[int, int]) -> int:
-    return max(limits[0], min(limits[1], int(seconds * 1e3 / max(run_ms, 1e-6))))
-
-
-def _check_memory(proto: onnx.ModelProto, limit_bytes: int) -> None:
-    """Refuses a network that may not fit (rule 7); the network itself is resident already."""
-    needed = compiling_bytes(proto)
-    if resident_bytes() + needed <= limit_bytes:
-        return
-    give_back()
-    held = resident_bytes()
-    if held + needed > limit_bytes:
-        raise MeasurementError(
-            f"{proto.graph.name}: may take {needed / 1e9:.1f} GB beside the {held / 1e9:.1f} GB in use, "
-            f"more than the limit of {limit_bytes / 1e9:.1f} GB; skipped"
-        )
-
-
-def _keep_below(limit_bytes: int) -> None:
-    """Gives memory back where half of the limit is in use; ends the campaign where that is of no use (rule 7)."""
-    if resident_bytes() < limit_bytes / 2:
-        return
-    give_back()
-    held = resident_bytes()
-    if held > limit_bytes:
-        raise MeasurementError(
-            f"the process holds {held / 1e9:.1f} GB between networks, more than the limit of "
-            f"{limit_bytes / 1e9:.1f} GB; go on in a new process with --resume"
-        )
-
-
-def _default_recipes() -> Recipes:
-    from nnmeter.lab.campaign.probes import probes
-    from nnmeter.lab.campaign.recipes import PRIOR, random_network
-
-    return Recipes(PRIOR, random_network, probes()[:PROBES])

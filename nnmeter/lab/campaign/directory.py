@@ -3,7 +3,7 @@
 | file | what it holds |
 |---|---|
 | `part-<first>-<next>.parquet` | the measured networks of a range of seeds (`nnmeter.lab.measuring.store`) |
-| `campaign.json` | first seed and fingerprint, written before anything is measured |
+| `campaign.json` | first seed and fingerprint, written before anything is measured; which shard, or of which, it is |
 | `plan.json` | which recipe each seed has (`nnmeter.lab.campaign.planning`) |
 | `refused.jsonl` | seeds that gave no measurement, and why |
 | `in_hand` | the seed that is being measured; if a process dies with it, the next one skips it |
@@ -19,18 +19,17 @@ import contextlib
 import json
 import math
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import parse_json, read_limited, write_whole
-from nnmeter.lab.measuring.fingerprint import identity, take_fingerprint
+from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.lock import DirectoryLock
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.protocol import Stopwatch
 from nnmeter.lab.measuring.store import part_files, read_measurements
-from nnmeter.lab.runtimes.base import RuntimeAdapter
 from nnmeter.limits import MAX_JSON_BYTES
 
 STATE_FILE, REFUSED_FILE, IN_HAND_FILE = "campaign.json", "refused.jsonl", "in_hand"
@@ -62,29 +61,50 @@ class CampaignDirectory:
         self._lock.__exit__(kind, error, trace)
 
     def open_state(
-        self, runtime: RuntimeAdapter, threads: int, seed: int, resume: bool, stopwatch: Stopwatch
+        self,
+        fingerprint: dict[str, Any],
+        seed: int,
+        resume: bool,
+        nominal_ms: Callable[[], float],
+        shard: tuple[int, int] | None = None,
     ) -> dict[str, Any]:
         """The campaign's first seed, and its fingerprint with the nominal reference time; made if there is none.
 
+        Args:
+            fingerprint: of the device that is going to be measured.
+            seed: the first one.
+            resume: whether there may be a campaign already.
+            nominal_ms: times the reference, where there is none.
+            shard: number of the shard and of all shards, where this is one.
+
         Raises:
-            MeasurementError: there is a campaign and `resume` is false, or one of another device, or a damaged one.
+            MeasurementError: there is a campaign and `resume` is false, or one of another device, or a damaged one, or
+                another shard, or shards that were merged.
         """
         path = self.path / STATE_FILE
-        fingerprint = take_fingerprint(runtime.name, runtime.version(), threads, runtime.device_settings(threads))
         if path.exists() or part_files(self.path):
             if not resume:
                 raise MeasurementError(
                     f"{self.path}: holds a campaign already; give another directory, or resume it (--resume)"
                 )
-            state = _read_state(path)
+            state = read_state(path)
+            if "segments" in state:
+                raise MeasurementError(f"{self.path}: was merged from shards; go on with these, and merge them anew")
+            if state.get("shard") != (list(shard) if shard else None):
+                raise MeasurementError(
+                    f"{self.path}: holds {_what(state.get('shard'))}, not {_what(shard)}; "
+                    "give another directory, or the --shard that it is of"
+                )
             if identity(state["fingerprint"]) != identity(fingerprint):
                 raise MeasurementError(
                     f"{self.path}: its campaign was measured on another device; give another directory"
                 )
             self._skip_seed_in_hand()
             return state
-        fingerprint["reference_ms"] = stopwatch.nominal_ms()
+        fingerprint = {**fingerprint, "reference_ms": nominal_ms()}
         state = {"schema_version": _SCHEMA_VERSION, "seed": seed, "fingerprint": fingerprint}
+        if shard:
+            state["shard"] = list(shard)
         write_whole(path, json.dumps(state, indent=2) + "\n")
         return state
 
@@ -141,12 +161,17 @@ class CampaignDirectory:
 
 
 def refused_seeds(directory: Path) -> set[int]:
-    """The seeds in a campaign's `refused.jsonl`; lines that were cut off are passed over."""
+    """The seeds in a campaign's `refused.jsonl`."""
+    return set(refused_entries(directory))
+
+
+def refused_entries(directory: Path) -> dict[int, dict[str, Any]]:
+    """Each entry of a campaign's `refused.jsonl` by its seed; lines that were cut off are passed over."""
     try:
         lines = read_limited(directory / REFUSED_FILE, MAX_JSON_BYTES).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
-        return set()
-    found = set()
+        return {}
+    found: dict[int, dict[str, Any]] = {}
     for line in lines:
         try:
             entry = json.loads(line)
@@ -154,11 +179,16 @@ def refused_seeds(directory: Path) -> set[int]:
             continue
         seed = entry.get("seed") if isinstance(entry, dict) else None
         if isinstance(seed, int):
-            found.add(seed)
+            found.setdefault(seed, entry)
     return found
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> dict[str, Any]:
+    """What a campaign's `campaign.json` says.
+
+    Raises:
+        MeasurementError: it is missing, damaged or of another version.
+    """
     try:
         state = parse_json(read_limited(path, MAX_JSON_BYTES))
     except (OSError, ValueError) as fault:
@@ -173,9 +203,19 @@ def _read_state(path: Path) -> dict[str, Any]:
     nominal_ms = fingerprint.get("reference_ms") if isinstance(fingerprint, dict) else None
     if not isinstance(state.get("seed"), int):
         raise _damaged(path, "its seed is no whole number")
+    for name, least in (("shard", 2), ("segments", 1)):
+        numbers = state.get(name, [0] * least)
+        if not isinstance(numbers, list) or len(numbers) < least or not all(type(n) is int and n >= 0 for n in numbers):
+            raise _damaged(path, f"its {name} is {numbers!r:.40}")
+    if len(state.get("shard", [])) > 2:
+        raise _damaged(path, "its shard has more than two numbers")
     if not isinstance(nominal_ms, int | float) or not 0 < nominal_ms < math.inf:
         raise _damaged(path, "its fingerprint has no reference_ms")
     return state
+
+
+def _what(shard: Sequence[int] | None) -> str:
+    return f"shard {shard[0]}/{shard[1]}" if shard else "a whole campaign"
 
 
 def _damaged(path: Path, fault: str) -> MeasurementError:

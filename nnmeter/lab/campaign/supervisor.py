@@ -25,6 +25,7 @@ from nnmeter.errors import MeasurementError
 from nnmeter.files import read_limited
 from nnmeter.lab.campaign.campaign import CampaignProgress
 from nnmeter.lab.campaign.directory import IN_HAND_FILE
+from nnmeter.lab.campaign.shards import Shard
 from nnmeter.lab.campaign.worker import INTERRUPTED
 from nnmeter.lab.measuring.library_threads import VARIABLES
 
@@ -43,6 +44,7 @@ def run_supervised_campaign(
     resume: bool = True,
     until: float | None = None,
     like: Mapping[str, Any] | None = None,
+    shard: Shard | None = None,
 ) -> CampaignProgress:
     """`nnmeter.lab.campaign.campaign.run_campaign` in worker processes (rules 1 to 3).
 
@@ -56,6 +58,7 @@ def run_supervised_campaign(
         resume: whether the directory may hold a campaign already.
         until: cross-validated error at which to stop.
         like: arguments of `nnmeter.lab.campaign.cuts.cut_networks`, to measure the kernels of models.
+        shard: which part of a campaign this is, where it is one.
 
     Returns:
         What all workers did together.
@@ -75,6 +78,7 @@ def run_supervised_campaign(
         job = {
             "out_dir": os.fspath(out_dir), "runtime": runtime, "threads": threads, "budget_s": max(left_s, 0.0),
             "seed": seed, "resume": resume or bool(parts), "until": until, "like": like,
+            "shard": [shard.number, shard.count] if shard else None,
         }  # fmt: skip
         before = _seed_in_hand(out_dir)
         latest, finished, code = _run_worker(job, lambda latest: progress(so_far(latest)) if progress else None)

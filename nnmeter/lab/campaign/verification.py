@@ -5,7 +5,8 @@
 3. Rows are what every verb asks of them (`nnmeter.lab.measuring.validation`).
 4. Here they were taken, too: there are runs, both halves have a time, and the minimum, median and 90th percentile are
    in order.
-5. The parts of a campaign follow each other without gap or overlap. Each seed of their ranges is a row or stands in
+5. The parts of a campaign follow each other without gap or overlap, but that each of merged shards begins where it
+   does, with plans of its own (`nnmeter.lab.campaign.shards`). Each seed of their ranges is a row or stands in
    `refused.jsonl`, not both; rows are in the order of their seeds, and each has the recipe that the plan has for it,
    unless it was cut out of a model (`nnmeter.lab.campaign.cuts`).
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign.cuts import FAMILY
-from nnmeter.lab.campaign.directory import refused_seeds
+from nnmeter.lab.campaign.directory import STATE_FILE, read_state, refused_seeds
 from nnmeter.lab.campaign.planning import Plan, plan_for, read_plans
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
@@ -111,22 +112,28 @@ class _CampaignRecord:
     def __init__(self, directory: Path) -> None:
         self.refused = refused_seeds(directory)
         self._plans: list[Plan] = read_plans(directory)
+        self._segments = _segments_of(directory)
+        self._begin = 0  # of the segment that the parts are in
         self._expected: int | None = None
 
     def faults_of_part(self, file: Path, rows: Sequence[Measurement]) -> Iterator[str]:
         """Rule 5."""
         seeds = part_range(file)
-        if self._expected is not None and seeds.start != self._expected:
+        follows = self._expected is None or seeds.start == self._expected
+        if seeds.start in self._segments and (follows or seeds.start > (self._expected or 0)):
+            self._begin, follows = seeds.start, True
+        if not follows:
             yield f"begins at seed {seeds.start}, but the part before it ends at {self._expected}"
         self._expected = seeds.stop
         found = []
+        plans = [plan for plan in self._plans if plan.first_seed >= self._begin]
         for row in rows:
             number = row.network.rpartition("-")[2]
             if not number.isdigit() or int(number) not in seeds:
                 yield f"{row.id}: does not belong to seeds {seeds.start} to {seeds.stop - 1}"
                 continue
             found.append(int(number))
-            plan = plan_for(self._plans, found[-1])
+            plan = plan_for(plans, found[-1])
             planned = plan is not None and not row.family.startswith(FAMILY)
             if plan is not None and planned and plan.recipe_of(found[-1]) != row.family:
                 yield f"{row.id}: the plan has {plan.recipe_of(found[-1])} for it"
@@ -138,6 +145,13 @@ class _CampaignRecord:
         neither = sorted(set(seeds) - set(found) - self.refused)
         if neither:
             yield f"seeds {_few(neither)} are neither measured nor refused"
+
+
+def _segments_of(directory: Path) -> frozenset[int]:
+    """First seeds of merged shards; none where the campaign is no merged one, or does not say."""
+    if not (directory / STATE_FILE).exists():
+        return frozenset()
+    return frozenset(read_state(directory / STATE_FILE).get("segments", ()))
 
 
 def _few(seeds: Sequence[int]) -> str:

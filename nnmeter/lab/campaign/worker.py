@@ -51,6 +51,7 @@ def main() -> None:
 def _measure(job: dict[str, Any]) -> None:
     fix_library_threads()  # before anything imports NumPy
     from nnmeter.lab.campaign.campaign import run_campaign
+    from nnmeter.lab.campaign.shards import Shard
     from nnmeter.lab.measuring.memory import LIMIT_BYTES
     from nnmeter.lab.runtimes import load_runtime
 
@@ -79,6 +80,7 @@ def _measure(job: dict[str, Any]) -> None:
         until=job["until"],
         network_of=network_of,
         memory_limit_bytes=limit_bytes,
+        shard=Shard(*job["shard"]) if job.get("shard") else None,
     )
     _say("done", dataclasses.asdict(done))
 

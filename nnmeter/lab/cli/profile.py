@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,21 @@ from nnmeter.cli.output import layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.cli.times import parse_budget, parse_error
 from nnmeter.lab.report import LAB
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nnmeter.lab.campaign.shards import Shard
+
+
+def _parse_shard(context: click.Context, parameter: click.Parameter, value: str | None) -> Shard | None:
+    from nnmeter.errors import MeasurementError
+    from nnmeter.lab.campaign.shards import Shard
+
+    try:
+        return None if value is None else Shard.parse(value)
+    except MeasurementError as fault:
+        raise click.BadParameter(str(fault), context, parameter) from fault
 
 
 @click.command("profile")
@@ -30,6 +46,10 @@ from nnmeter.lab.report import LAB
               help="With --like: above all the kernels outside of the trained range of this pack.")  # fmt: skip
 @options.dims_and_shapes
 @options.assume
+@click.option("--shard", callback=_parse_shard, metavar="I/N",
+              help="Measure the I-th of N parts of a campaign, which --merge puts together.")  # fmt: skip
+@click.option("--merge", "merged", multiple=True, type=click.Path(exists=True, path_type=Path), metavar="DIR",
+              help="Measure nothing; make one campaign of the shards in DIR, in --out. Repeatable.")  # fmt: skip
 @click.option("--verify", "verified", type=click.Path(exists=True, path_type=Path), metavar="DIR_OR_FILE",
               help="Measure nothing; check the measurements that are there.")  # fmt: skip
 def command(
@@ -45,6 +65,8 @@ def command(
     dims: dict[str, int],
     shapes: dict[str, tuple[int, ...]],
     assume: dict[str, tuple[int, ...]],
+    shard: Shard | None,
+    merged: tuple[Path, ...],
     verified: Path | None,
 ) -> None:
     """Measure the kernels of random networks, or of models, on this machine, to train a predictor on.
@@ -57,6 +79,9 @@ def command(
         return
     if output is None:
         raise click.UsageError("--out is missing; give the directory for the measurements")
+    if merged:
+        _merge(merged, output)
+        return
     if not models and (device or dims or shapes or assume):
         raise click.UsageError("--device, --dim, --shape and --assume are about the models of --like; give those too")
     like = None
@@ -79,6 +104,7 @@ def command(
             resume,
             until,
             like,
+            shard,
         )
     click.echo(f"{output}: {last_line(done)}")
 
@@ -90,3 +116,13 @@ def _verify(path: Path) -> None:
     write_report(LAB.render("verification", report, "table", layout_for(None)), None)
     if report.problems:
         raise CheckFailed(f"{path}: {len(report.problems)} problems in {report.found}; the first are printed above")
+
+
+def _merge(shards: Sequence[Path], output: Path) -> None:
+    from nnmeter.lab.campaign.shards import merge_shards
+
+    done = merge_shards(shards, output)
+    click.echo(f"{output}: {done.networks} networks of {len(done.shards)} shards, {done.refused} refused")
+    if done.missing:
+        few = ", ".join(map(str, done.missing[:8])) + (" and more" if len(done.missing) > 8 else "")
+        click.echo(f"nnmeter: not there: shards {few} of {len(done.shards) + len(done.missing)}", err=True)

@@ -113,8 +113,8 @@ class _Directory:
         os.close(self._descriptor)
 
 
-def _lock_patiently(stream: IO[str] | _Directory, patience_s: float = PATIENCE_S) -> None:
-    end = time.monotonic() + patience_s
+def _lock_patiently(stream: IO[str] | _Directory, patience_s: float | None = None) -> None:
+    end = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
     while True:
         try:
             return _lock(stream)

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from nnmeter.errors import MeasurementError
-from nnmeter.lab.campaign import campaign, planner
+from nnmeter.lab.campaign import bench, campaign, planner
 from nnmeter.lab.campaign.campaign import Recipes, run_campaign
 from nnmeter.lab.campaign.planning import read_plans
 from nnmeter.lab.campaign.verification import verify_measurements
@@ -123,8 +123,8 @@ def test_planning_keeps_to_its_share_of_the_time(clock, runtime, tmp_path):
 
 
 def test_network_that_would_not_fit_is_refused_before_it_is_compiled(runtime, clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(campaign, "resident_bytes", lambda: 10**9)
-    monkeypatch.setattr(campaign, "_keep_below", lambda limit: None)
+    monkeypatch.setattr(bench, "resident_bytes", lambda: 10**9)
+    monkeypatch.setattr(bench, "_keep_below", lambda limit: None)
     monkeypatch.setattr(runtime, "compile", _compiled_only_if_reference(runtime.compile))
     with pytest.raises(KeyboardInterrupt):
         measure(tmp_path, runtime, clock, memory_limit_bytes=10**9, progress=_stop_after(3))
@@ -135,8 +135,8 @@ def test_network_that_would_not_fit_is_refused_before_it_is_compiled(runtime, cl
 
 
 def test_process_that_holds_too_much_between_networks_ends_the_campaign(runtime, clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(campaign, "_check_memory", lambda proto, limit: None)
-    monkeypatch.setattr(campaign, "resident_bytes", lambda: 4 * 10**9)
+    monkeypatch.setattr(bench, "_check_memory", lambda proto, limit: None)
+    monkeypatch.setattr(bench, "resident_bytes", lambda: 4 * 10**9)
     with pytest.raises(MeasurementError, match=r"holds 4\.0 GB between networks"):
         measure(tmp_path, runtime, clock)
     assert len(store.read_measurements(tmp_path)[0]) == 1, "what was measured is kept"
