@@ -6,7 +6,8 @@ Rules:
    operators of other domains nothing is said.
 2. A declared shape that contradicts the operators is a warning: ONNX Runtime takes the operators' word, ONNX's checker
    refuses the model. Sizes that are free, or that data decide, contradict nothing. Nested graphs are not looked at, for
-   a loop runs them with several shapes.
+   a loop runs them with several shapes; nor is what an operator with nested graphs writes, which the checker does not
+   infer.
 3. So is a declared size below 0 in a model whose inputs have no free dimensions: exporters write -1 for a free one, which
    ONNX's checker takes for a size.
 """
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nnmeter.binding.faults import Faults
 from nnmeter.errors import ModelError, brief
-from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import DeclaredType
 from nnmeter.operators.shape_rules.common import Context, show
@@ -72,7 +73,12 @@ def check_declared(
         if told.dtype and told.dtype != found.dtype and (writer is None or not writer.domain):
             raise _wrong_type(name, told, found, writer, faults)
     if outermost:
-        context.warnings.extend(_wrong_shapes([s for s in strange if s[0] not in context.bounded], fixed))
+        inferred = [s for s in strange if s[0] not in context.bounded and not _has_graphs(writers.get(s[0]))]
+        context.warnings.extend(_wrong_shapes(inferred, fixed))
+
+
+def _has_graphs(writer: Node | None) -> bool:
+    return writer is not None and any(isinstance(value, Graph) for value in writer.attributes.values())
 
 
 def _wrong_type(name: str, told: DeclaredType, found: TensorType, writer: Node | None, faults: Faults) -> ModelError:
