@@ -6,7 +6,10 @@ Rules:
    operators of other domains nothing is said.
 2. A declared shape that contradicts the operators is a warning: ONNX Runtime takes the operators' word, ONNX's checker
    refuses the model. Sizes that are free, or that data decide, contradict nothing. Nested graphs are not looked at, for
-   a loop runs them with several shapes.
+   a loop runs them with several shapes; nor is what an operator with nested graphs writes, which the checker does not
+   infer.
+3. So is a declared size below 0 in a model whose inputs have no free dimensions: exporters write -1 for a free one, which
+   ONNX's checker takes for a size.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nnmeter.binding.faults import Faults
 from nnmeter.errors import ModelError, brief
-from nnmeter.graph.ir import Node, TensorType
+from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.notes import Note
 from nnmeter.graph.unbound import DeclaredType
 from nnmeter.operators.shape_rules.common import Context, show
@@ -27,7 +30,7 @@ _WORDS = {"tensor": "a tensor", "sequence": "a sequence", "map": "a map", "opaqu
 
 
 def check_declared(
-    declared: Mapping[str, DeclaredType], nodes: Sequence[Node], context: Context, faults: Faults, outermost: bool
+    declared: Mapping[str, DeclaredType], nodes: Sequence[Node], context: Context, faults: Faults, outermost: bool, fixed: bool
 ) -> None:
     """Compare what a graph declares with what was inferred; warnings go to the context.
 
@@ -37,6 +40,7 @@ def check_declared(
         context: what was inferred.
         faults: makes the errors of the model.
         outermost: whether it is no nested graph.
+        fixed: whether its inputs have no free dimensions.
 
     Raises:
         ModelError: an element type is another (rule 1).
@@ -69,7 +73,12 @@ def check_declared(
         if told.dtype and told.dtype != found.dtype and (writer is None or not writer.domain):
             raise _wrong_type(name, told, found, writer, faults)
     if outermost:
-        context.warnings.extend(_wrong_shapes([s for s in strange if s[0] not in context.bounded]))
+        inferred = [s for s in strange if s[0] not in context.bounded and not _has_graphs(writers.get(s[0]))]
+        context.warnings.extend(_wrong_shapes(inferred, fixed))
+
+
+def _has_graphs(writer: Node | None) -> bool:
+    return writer is not None and any(isinstance(value, Graph) for value in writer.attributes.values())
 
 
 def _wrong_type(name: str, told: DeclaredType, found: TensorType, writer: Node | None, faults: Faults) -> ModelError:
@@ -79,15 +88,17 @@ def _wrong_type(name: str, told: DeclaredType, found: TensorType, writer: Node |
     return faults.of_node(writer, f"{said}, but the operator writes {found.dtype}", "export the model again")
 
 
-def _wrong_shapes(strange: Sequence[tuple[str, DeclaredType, TensorType]]) -> Iterator[Note]:
-    """One warning, of the first of them (rule 2)."""
-    wrong = [(name, told.dims, found.shape) for name, told, found in strange if _contradict(told, found)]
+def _wrong_shapes(strange: Sequence[tuple[str, DeclaredType, TensorType]], fixed: bool) -> Iterator[Note]:
+    """One warning, of the first of them (rules 2 and 3)."""
+    wrong = [one for one in strange if _contradict(*one[1:]) or (fixed and one[1].negative)]
     if wrong:
-        name, dims, shape = wrong[0]
-        stated = "x".join("?" if d is None else str(d) for d in dims or ()) or "scalar"
+        name, told, found = wrong[0]
+        stated = "x".join("?" if d is None else str(d) for d in told.dims or ()) or "scalar"
+        if not _contradict(told, found):
+            stated = "of a size below 0"
         more = f", and {len(wrong) - 1} more likewise" if len(wrong) > 1 else ""
         yield Note(
-            f"tensor '{brief(name, 200)}' is declared as {brief(stated, 200)}, but its operator writes {show(shape)}"
+            f"tensor '{brief(name, 200)}' is declared as {brief(stated, 200)}, but its operator writes {show(found.shape)}"
             f"{more}; ONNX's checker refuses such a model",
             "declared",
             name,

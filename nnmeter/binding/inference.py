@@ -180,7 +180,8 @@ class Inference:
             nodes = self._infer(graph.nodes, context, graph, initializers)
         declared = context.value_info()
         if declared:
-            check_declared(declared, nodes, context, self._faults, outer is None)
+            fixed = isinstance(graph, UnboundModel) and not graph.free_dimensions
+            check_declared(declared, nodes, context, self._faults, outer is None, fixed)
         if outer:
             types, values = own_tensors(graph, nodes, types, values)
         if context.bounded:

@@ -3,10 +3,12 @@
 Rules:
 1. What is refused is data of the runtime (`refused/<runtime>_<kind>.json`): element types of an operator's first input,
    operators as a whole, and forms of operators. It was made by asking the runtime (`benchmarks/runtime_refusals.py`),
-   or is from what the runtime's `source` says.
+   or is from where `source` says. Of a runtime that lists its kernels, what has none is refused
+   (`nnmeter.devices.runtime_kernels`).
 2. A form is refused where attributes, rank and scaled axes are as it says. Attributes that a node does not state have
    the values that ONNX gives them.
 3. A runtime without such data says nothing.
+4. Operators of nested graphs, of loops and branches, count like others.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nnmeter.devices.runtime_kernels import kernels_of
+from nnmeter.graph.ir import Graph
 from nnmeter.graph.notes import Note
 
 if TYPE_CHECKING:
-    from nnmeter.graph.ir import Graph, Node, TensorType
+    from nnmeter.graph.ir import Node, TensorType
 
 _DEFAULTS: dict[str, Any] = {"mode": "nearest", "antialias": 0, "layout": 0}
 _NAMED = 3
+_WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
 def refused_by(runtime: str, kind: str, graph: Graph) -> list[Note]:
@@ -34,15 +39,22 @@ def refused_by(runtime: str, kind: str, graph: Graph) -> list[Note]:
         kind: of the device: `cpu`, `gpu`.
         graph: the model.
     """
-    rows = _rows(f"{runtime}_{kind}")
-    if not rows:
+    name = f"{runtime}_{kind}"
+    if not name.replace("_", "").replace("-", "").isalnum():
+        return []
+    rows, kernels = _rows(name), kernels_of(name)
+    if not rows and kernels is None:
         return []
     found: dict[str, list[str]] = {}
-    for node in graph.nodes:
-        row = rows.get(node.op_type)
-        if row is not None and not node.domain:
-            for why in _reasons(node, graph.types, row):
+    for inner in _with_nested(graph):
+        if kernels is not None:
+            for node, why in kernels.missing(inner):
                 found.setdefault(why, []).append(node.name)
+        for node in inner.nodes:
+            row = rows.get(node.op_type)
+            if row is not None and not node.domain:
+                for why in _reasons(node, inner.types, row):
+                    found.setdefault(why, []).append(node.name)
     return [
         Note(
             f"the device's runtime does not run this model: {why} (node {_some(names)}); {runtime} refuses it",
@@ -51,6 +63,17 @@ def refused_by(runtime: str, kind: str, graph: Graph) -> list[Note]:
         )
         for why, names in found.items()
     ]
+
+
+def _with_nested(graph: Graph) -> Iterator[Graph]:
+    """A graph and those nested in it (rule 4)."""
+    waiting = [graph]
+    while waiting:
+        inner = waiting.pop()
+        yield inner
+        for node in inner.nodes:
+            if node.op_type in _WITH_GRAPHS:
+                waiting.extend(value for value in node.attributes.values() if isinstance(value, Graph))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -63,7 +86,9 @@ def _reasons(node: Node, types: Mapping[str, TensorType], row: _Row) -> Iterator
         yield f"{node.op_type}: {row.whole}"
     if not node.inputs or not node.inputs[0]:
         return
-    first = types[node.inputs[0]]
+    first = types.get(node.inputs[0])
+    if first is None:  # of a graph around a nested one
+        return
     if first.dtype in row.element_types:
         yield f"no {node.op_type} in {first.dtype}"
     result = types.get(node.outputs[0]) if node.outputs else None
@@ -113,7 +138,5 @@ def _rows(name: str) -> Mapping[str, _Row]:
 
 def _table(name: str) -> Mapping[str, Any]:
     """The data of a runtime; empty where there is none."""
-    if not name.replace("_", "").replace("-", "").isalnum():
-        return {}
     file = files("nnmeter.devices").joinpath("refused", f"{name}.json")
     return json.loads(file.read_text()) if file.is_file() else {}

@@ -58,6 +58,7 @@ def scan_type(name: str, buffer: Buffer, at: int, end: int, depth: int = 0) -> D
 def _scan_tensor_type(name: str, buffer: Buffer, at: int, end: int, container: str) -> DeclaredType:
     code = 0
     dims: list[Dimension] | None = None
+    negative = False
     for number, kind, start, stop in fields(buffer, at, end):
         if number == 1 and kind == VARINT:
             code = start
@@ -68,12 +69,16 @@ def _scan_tensor_type(name: str, buffer: Buffer, at: int, end: int, container: s
                     if len(dims) >= MAX_RANK:
                         count = sum(1 for inner, *_ in fields(buffer, start, stop) if inner == 1)
                         raise WireError(f"tensor '{name}' has {count} dimensions, more than {MAX_RANK}")
-                    dims.append(_scan_dimension(buffer, inner_start, inner_stop))
+                    size = _scan_dimension(buffer, inner_start, inner_stop)
+                    negative |= size == _NEGATIVE
+                    dims.append(None if size == _NEGATIVE else size)
     if code and code not in DTYPE_OF_CODE:
         raise WireError(f"tensor '{name}' has the unknown element type {code}")
-    return DeclaredType(name, DTYPE_OF_CODE.get(code, ""), None if dims is None else tuple(dims), container)
+    found = None if dims is None else tuple(dims)
+    return DeclaredType(name, DTYPE_OF_CODE.get(code, ""), found, container, negative)
 
 
+_NEGATIVE = -1  # what older exporters write for a free dimension without a name; any number below 0 is read as that
 _NO_NAMES = frozenset({"", "?", "-1", "None"})  # what exporters write for a dimension that has no name
 
 
@@ -81,7 +86,7 @@ def _scan_dimension(buffer: Buffer, at: int, end: int) -> Dimension:
     for number, kind, start, stop in fields(buffer, at, end):
         if number == 1 and kind == VARINT:
             size = signed(start)
-            return size if size >= 0 else None
+            return max(size, _NEGATIVE)
         if number == 2 and kind == LENGTH:
             name = text(buffer, start, stop)
             return None if name in _NO_NAMES else name

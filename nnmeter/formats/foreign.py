@@ -1,8 +1,29 @@
-"""What a file is that is no ONNX model, by its first bytes, and what to do with it."""
+"""What a file is that is no ONNX model, by its first bytes, and what to do with it.
+
+Rules:
+1. A mark at the beginning of the file tells (`_BEGINNINGS`), or one at its place behind it (`_MARKS`).
+2. An archive is told by the first names in it (`_ZIPPED`).
+3. Text is told by its first words (`_TEXTS`); any other text is called text.
+4. A directory is told by a file in it (`_DIRECTORIES`).
+5. A protobuf message of another format is told by its first fields (`nnmeter.formats.foreign_messages`).
+"""
 
 from __future__ import annotations
 
+import codecs
+import os
+import shlex
+from pathlib import Path
+
+from nnmeter.formats.foreign_messages import what_message
+
 LOOK = 512  # bytes that are looked at; the mark of a tar archive is the last of them
+
+_TO_ONNX = "export the model to ONNX from where it was made"
+_ITS_ONNX = "give the ONNX file that it was made from"
+_NO_MODEL = "give an ONNX file"
+_PYTORCH = "is a PyTorch file, which holds no graph to read; export the model with torch.onnx.export"
+_PICKLE = "is a Python pickle (PyTorch, scikit-learn or joblib), which is never opened; export the model to ONNX"
 
 # What a file begins with, and what it is. The order counts where one is the beginning of another.
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -12,33 +33,85 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"BZh", "is compressed with bzip2; unpack it first"),
     (b"\xfd7zXZ\x00", "is compressed with xz; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd; unpack it first"),
+    (b"\x04\x22\x4d\x18", "is compressed with lz4; unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive; unpack it first"),
-    (b"GGUF", "is a GGUF file of llama.cpp, weights without a graph; export the model to ONNX from where it was made"),
+    (b"Rar!\x1a\x07", "is a RAR archive; unpack it first"),
+    (b"PK\x05\x06", "is a zip archive with nothing in it; " + _NO_MODEL),
+    (b"GGUF", "is a GGUF file of llama.cpp, weights without a graph; " + _TO_ONNX),
+    (b"lmgg", "is a GGML file of llama.cpp, weights without a graph; " + _TO_ONNX),
+    (b"tjgg", "is a GGML file of llama.cpp, weights without a graph; " + _TO_ONNX),
+    (b"fmgg", "is a GGML file of llama.cpp, weights without a graph; " + _TO_ONNX),
     (b"ftrt", "is an engine of TensorRT, which holds no graph to read; give the ONNX file that it was built from"),
-)  # fmt: skip
+    (b"ptrt", "is an engine of TensorRT, which holds no graph to read; give the ONNX file that it was built from"),
+    (b"RKNN", "is a model of Rockchip's RKNN toolkit; " + _ITS_ONNX),
+    (b"\x93NUMPY", "is an array of NumPy (.npy); " + _NO_MODEL),
+    (b"7767517", "is a network of ncnn (.param); " + _ITS_ONNX),
+    (b"PAR1", "is a Parquet file, a table; " + _NO_MODEL),
+    (b"SQLite format 3\x00", "is a database of SQLite; " + _NO_MODEL),
+    (b"ML\xefR", "is byte code of MLIR; " + _ITS_ONNX),
+    (b"BC\xc0\xde", "is byte code of LLVM; " + _ITS_ONNX),
+    (b"\x7fELF", "is a program or library (ELF), perhaps a compiled model; " + _ITS_ONNX),
+    (b"MZ", "is a program or library of Windows, perhaps a compiled model; " + _ITS_ONNX),
+    (b"\xcf\xfa\xed\xfe", "is a program or library of macOS, perhaps a compiled model; " + _ITS_ONNX),
+    (b"\x01HEF", "is a compiled model of Hailo (.hef); " + _ITS_ONNX),
+    (b"\x78\x01", "is compressed with zlib, as joblib writes pickles; export the model to ONNX"),
+    (b"\x78\x9c", "is compressed with zlib, as joblib writes pickles; export the model to ONNX"),
+    (b"\x89PNG", "is an image (PNG); " + _NO_MODEL),
+    (b"\xff\xd8\xff", "is an image (JPEG); " + _NO_MODEL),
+    (b"GIF8", "is an image (GIF); " + _NO_MODEL),
+    (b"RIFF", "is a picture, sound or video (RIFF); " + _NO_MODEL),
+    (b"%PDF", "is a document (PDF); " + _NO_MODEL),
+)
 
 # The same at a place behind the beginning.
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
-    (4, b"ORTM", "is a model in ONNX Runtime's own format (.ort); give the ONNX file that it was made from"),
-    (8, b'{"', "is a safetensors file, weights without a graph; export the model to ONNX from where it was made"),
+    (4, b"ORTM", "is a model in ONNX Runtime's own format (.ort); " + _ITS_ONNX),
+    (4, b"ET1", "is a program of ExecuTorch (.pte); export the model with torch.onnx.export"),
+    (8, b'{"', "is a safetensors file, weights without a graph; " + _TO_ONNX),
     (257, b"ustar", "is a tar archive; unpack it first"),
 )
 
 _TEXTS: tuple[tuple[str, str], ...] = (
     ("<!doctype html", "is a web page, not a model: the download was answered with one; fetch the file itself"),
     ("<html", "is a web page, not a model: the download was answered with one; fetch the file itself"),
-    ("<?xml", "is XML, as OpenVINO saves models; give the ONNX file that it was made from"),
+    ("<?xml", "is XML, as OpenVINO saves models; " + _ITS_ONNX),
+    ("<net ", "is XML, as OpenVINO saves models; " + _ITS_ONNX),
     ("ir_version", "is an ONNX model as text; write it in binary with google.protobuf.text_format and onnx.save"),
+    ("producer_name", "is an ONNX model as text; write it in binary with google.protobuf.text_format and onnx.save"),
     ("<", "is text, perhaps XML or an ONNX model as text; give a binary ONNX file"),
+    ("module", "is text of MLIR; " + _ITS_ONNX),
+    ("layer {", "is a network of Caffe as text (.prototxt); convert it to ONNX"),
+    ("name:", "is text, perhaps a network of Caffe (.prototxt); convert it to ONNX"),
+    ("#!", "is a script; run it, or give the ONNX file that it makes"),
 )
+_TEXT = "is text, not a binary ONNX file; give the model itself"
 
-_PYTORCH = "is a PyTorch file, which holds no graph to read; export the model with torch.onnx.export"
-_PICKLE = "is a Python pickle (PyTorch, scikit-learn or joblib), which is never opened; export the model to ONNX"
 _ZIPPED: tuple[tuple[bytes, str], ...] = (
     (b"data.pkl", _PYTORCH),
+    (b"constants.pkl", _PYTORCH),
+    (b"archive_format", _PYTORCH),
+    (b"serialized_exported_program", _PYTORCH),
     (b"metadata.json", "is a Keras file (.keras); export the model with keras.Model.export(format='onnx')"),
-    (b".npy", "is an archive of NumPy arrays; give an ONNX file"),
+    (b".npy", "is an archive of NumPy arrays; " + _NO_MODEL),
+    (b".mlmodel", "is a package of Core ML; " + _ITS_ONNX),
+    (b".tflite", "is an archive with a TensorFlow Lite model in it; unpack it, and give that"),
 )
+
+_DIRECTORIES: tuple[tuple[str, str], ...] = (
+    ("saved_model.pb", "is a SavedModel of TensorFlow; convert it with `python -m tf2onnx.convert --saved-model`"),
+    ("Manifest.json", "is a package of Core ML (.mlpackage); " + _ITS_ONNX),
+    ("coremldata.bin", "is a compiled model of Core ML (.mlmodelc); " + _ITS_ONNX),
+    ("config.json", "is a model of transformers; export it with `optimum-cli export onnx`"),
+)
+
+
+def what_directory(path: str) -> str:
+    """What a directory is that was given as a model, and the remedy."""
+    found = next((answer for name, answer in _DIRECTORIES if os.path.lexists(Path(path) / name)), None)
+    files = sorted(one.name for one in Path(path).glob("*.onnx")) if found is None else []
+    if len(files) == 1:
+        return f"is a directory; give the ONNX file in it, {shlex.quote(os.path.join(path, files[0]))}"
+    return found or "is a directory; give the ONNX file in it"
 
 
 def what_else(data: bytes) -> str | None:
@@ -54,5 +127,20 @@ def what_else(data: bytes) -> str | None:
             return answer
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return _PICKLE
-    text = data.removeprefix(b"\xef\xbb\xbf").lstrip().decode("latin-1").lower()
-    return next((answer for beginning, answer in _TEXTS if text.startswith(beginning)), None)
+    return _of_text(data) if _is_text(data) else what_message(data)
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether it is text of UTF-8, which may be cut within a character, or is marked as UTF-16."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    try:
+        shown = codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return False
+    return bool(shown.strip()) and all(letter >= " " or letter in "\t\n\r\f" for letter in shown)
+
+
+def _of_text(data: bytes) -> str:
+    shown = data.removeprefix(b"\xef\xbb\xbf").lstrip().decode("latin-1").lower()
+    return next((answer for beginning, answer in _TEXTS if shown.startswith(beginning)), _TEXT)

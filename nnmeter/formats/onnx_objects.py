@@ -117,13 +117,16 @@ class _Reader:
         if all(attribute.type not in _TAKEN_APART for attribute in proto.attribute):
             data = proto.SerializeToString()
             return self._scanner.node(data, 0, len(data))
+        attributes = dict(self.attribute(attribute) for attribute in proto.attribute)
+        if len(attributes) != len(proto.attribute):
+            raise WireError(f"node '{proto.name}' ({proto.op_type}) has an attribute twice")
         return Node(
             _name(proto, proto.op_type),
             _domain(proto.domain),
             proto.name,
             tuple(proto.input),
             tuple(proto.output),
-            dict(self.attribute(attribute) for attribute in proto.attribute),
+            attributes,
             _scope(proto),
         )
 

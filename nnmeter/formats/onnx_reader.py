@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from nnmeter.errors import ModelError, brief
 from nnmeter.files import open_regular
 from nnmeter.formats.build import build_graph
+from nnmeter.formats.foreign import what_directory
 from nnmeter.formats.functions import inline_functions
 from nnmeter.formats.scan import Scanner
 from nnmeter.formats.scanned import ScannedGraph, ScannedModel
@@ -39,6 +40,7 @@ NEWEST_OPSET = 28  # that of onnx 1.23
 NEWEST_IR = 14  # likewise
 _OLDEST_IR = 0  # of a writer that states none
 _OLDEST_CHECKED = 3  # from which on operator sets are named
+_OPTIONAL_INPUTS = 4  # from which on an initializer need not be an input
 
 _COPIED_BYTES = 256 << 10  # a file up to this size is read whole, which is faster than to map it
 _RANDOM_ACCESS_BYTES = 64 << 20  # in larger files the kernel is told not to read ahead into weights
@@ -67,7 +69,7 @@ def read_file(path: str | os.PathLike[str]) -> UnboundModel:
                     scanner = Scanner(release=lambda: mapped.madvise(mmap.MADV_DONTNEED))
                 return _guarded(source, Path(source).stem, lambda: scanner.model(mapped, 0, size))
     except IsADirectoryError as fault:
-        raise ModelError(f"{source}: is a directory; give the ONNX file in it") from fault
+        raise ModelError(f"{source}: {what_directory(source)}") from fault
     except FileNotFoundError as fault:
         raise ModelError(f"{source}: no such file; check the path") from fault
     except ModelError:
@@ -109,9 +111,6 @@ def _guarded(source: str, name: str, scan: Callable[[], ScannedModel]) -> Unboun
 
 
 _REMEDY = "give a complete ONNX file, or export the model again"
-
-
-_OPTIONAL_INPUTS = 4  # version of the file format from which on an initializer need not be an input
 
 
 def _overridable(scanned: ScannedModel, built: UnboundGraph) -> frozenset[str]:
@@ -172,6 +171,13 @@ def _notes(scanned: ScannedModel, graph: ScannedGraph) -> Iterator[Note]:
     if scanned.ir_version < _OLDEST_CHECKED:
         said = f"its file format is of version {scanned.ir_version}, in which operator sets have no names"
         yield Note(f"{said}; ONNX's checker refuses it", "declared")
+    elif scanned.ir_version < _OPTIONAL_INPUTS:
+        declared = {d.name for d in graph.inputs}
+        outside = [stored.name for stored in graph.tensors if stored.name not in declared]
+        if outside:
+            said = f"initializer '{brief(outside[0], 80)}' is no input, as version 3 of the file format demands"
+            more = f" ({len(outside) - 1} more likewise)" if len(outside) > 1 else ""
+            yield Note(f"{said}{more}; ONNX's checker refuses it", "declared")
     if "" not in scanned.opsets:
         scanned.opsets[""] = NEWEST_OPSET
         if next(_of_onnx(graph), None) is not None:

@@ -217,6 +217,7 @@ class Scanner:
         attributes: dict[str, Any] = {}
         small: list[bytes] | None = []  # of its attributes, if all are
         name = op_type = domain = overload = scope = ""
+        count = 0  # of attributes
         while at < end:
             key = buffer[at]
             if key & 0x87 != LENGTH:
@@ -236,6 +237,7 @@ class Scanner:
             elif key == 0x12:
                 outputs.append(buffer[at:stop].decode())
             elif key == 0x2A:
+                count += 1
                 if size <= _SHARED_BYTES and small is not None:
                     small.append(buffer[at:stop])
                 else:
@@ -259,6 +261,8 @@ class Scanner:
             at = stop
         if small:
             attributes = self._attributes(tuple(small))
+        if len(attributes) != count:
+            raise WireError(f"node '{name}' ({op_type}) has an attribute twice")
         self._budget.add_edges(len(inputs) + len(outputs) + len(attributes))
         if end > MAX_NAME and max(map(len, (name, op_type, domain, *inputs, *outputs))) > MAX_NAME:
             raise WireError(f"a name has more than {MAX_NAME} characters")

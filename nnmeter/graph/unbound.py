@@ -27,12 +27,14 @@ class DeclaredType:
         dtype: element type, "" where it is not stated.
         dims: its dimensions, None where even the rank is not stated.
         container: "" for a tensor, or `sequence`, `optional`, `map`, `sparse`.
+        negative: whether the file states a size below 0 for a dimension, which `dims` has as a free one.
     """
 
     name: str
     dtype: str
     dims: tuple[Dimension, ...] | None
     container: str = ""
+    negative: bool = False
 
     @property
     def static(self) -> TensorType | None:

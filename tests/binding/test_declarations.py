@@ -118,3 +118,13 @@ def test_a_sequence_is_declared_as_one(node: onnx.NodeProto, output: onnx.ValueI
         return
     with pytest.raises(ModelError, match=f"'y' is declared as {said}"):
         bind_shapes(model)
+
+
+@pytest.mark.parametrize(("rows", "warned"), [(2, True), (-1, False), ("n", False)])
+def test_a_size_below_0_is_a_warning_where_no_input_is_free(rows: int | str, warned: bool) -> None:
+    node = helper.make_node("Relu", ["x"], ["y"])
+    graph = helper.make_graph([node], "g", [info("x", FLOAT, [rows, 4])], [info("y", FLOAT, [-1, 4])])
+    model = read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    bound = bind_shapes(model, InputSizes(shapes={"x": (2, 4)}))
+    said = "tensor 'y' is declared as of a size below 0, but its operator writes 2x4; ONNX's checker refuses"
+    assert any(said in str(note) for note in bound.warnings) == warned

@@ -65,6 +65,57 @@ def test_what_it_runs_is_not(graph) -> None:
     assert refused_by("onnxruntime", "cpu", graph) == []
 
 
+def one(op: str, inputs: dict[str, TensorType], opset: int, domain: str = "", **attributes: Any):
+    node = helper.make_node(op, list(inputs), ["y"], "one", domain=domain, **attributes)
+    return graph_of([node], inputs, ["y"], opset=opset)
+
+
+FLOATS, HALVES, PLAIN = (TensorType(dtype, (2, 4)) for dtype in ("float32", "float16", "uint32"))
+REGIONS = {"x": TensorType("float32", (1, 2, 8, 8)), "r": TensorType("float32", (3, 4)), "i": TensorType("int64", (3,))}
+GROUPS = {"x": TensorType("float32", (1, 8, 8, 4)), **dict.fromkeys("gb", TensorType("float32", (4,)))}
+
+
+@pytest.mark.parametrize(
+    ("graph", "says"),
+    [
+        (one("RoiAlign", REGIONS, 16), None),
+        (one("RoiAlign", REGIONS, 22), "no RoiAlign of operator set 22"),
+        (one("QuantizeLinear", {"x": FLOATS, "s": TensorType("float32", ())}, 27), None),
+        (one("QuantizeLinear", {"x": FLOATS, "s": TensorType("float32", ())}, 28), "no QuantizeLinear of operator set"),
+        (one("Add", {"a": FLOATS, "b": FLOATS}, 6), "no Add of operator set 6"),
+        (one("Pow", {"a": FLOATS, "b": TensorType("int32", (4,))}, 15), None),
+        (one("Pow", {"a": FLOATS, "b": TensorType("uint32", (4,))}, 15), "no Pow in float32 and uint32"),
+        (one("Relu", {"x": HALVES}, 17), None),
+        (one("Cast", {"x": FLOATS}, 25, to=TensorProto.FLOAT4E2M1), "no Cast in float32 to float4e2m1"),
+        (one("CastLike", {"x": HALVES, "like": PLAIN}, 21), None),
+        (one("GroupNorm", GROUPS, 17, "com.microsoft", groups=2, activation=0), "no com.microsoft.GroupNorm (node"),
+        (one("Swish", {"x": FLOATS}, 24), None),
+        (one("Swish", {"x": FLOATS}, 25), "no Swish of operator set 25"),
+    ],
+)
+def test_what_onnx_runtime_has_no_kernel_for_is_said(graph, says: str | None) -> None:
+    assert [says in note for note in refused_by("onnxruntime", "cpu", graph)] == ([] if says is None else [True])
+
+
+def test_operators_of_a_loop_are_looked_at_too() -> None:
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["more"]), helper.make_node("Einsum", ["s"], ["t"], equation="ij->ji")],
+        "body",
+        [
+            helper.make_tensor_value_info("n", TensorProto.INT64, []),
+            helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("s", TensorProto.INT8, [2, 2]),
+        ],
+        [
+            helper.make_tensor_value_info("more", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("t", TensorProto.INT8, [2, 2]),
+        ],
+    )
+    loop = helper.make_node("Loop", ["trips", "", "x"], ["y"], "loop", body=body)
+    graph = graph_of([loop], {"x": TensorType("int8", (2, 2))}, ["y"], {"trips": np.int64(3)}, opset=17)
+    assert ["no Einsum in int8" in note for note in refused_by("onnxruntime", "cpu", graph)] == [True]
+
+
 @pytest.mark.parametrize(("names", "told"), [(("a", "a"), True), (("a", "b"), False), (("", ""), False)])
 def test_nodes_of_one_name_are_told(names: tuple[str, str], told: bool) -> None:
     nodes = [helper.make_node("Relu", [f"x{i}"], [f"x{i + 1}"], name) for i, name in enumerate(names)]

@@ -271,6 +271,13 @@ def test_an_unknown_version_of_the_file_format_is_refused(version: int) -> None:
             lambda model: setattr(model.opset_import[0], "domain", "other"),
             "it names no operator set of ai.onnx; taken as",
         ),
+        (
+            lambda model: (
+                setattr(model, "ir_version", 3),
+                model.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])),
+            ),
+            "initializer 'w' is no input, as version 3 of the file format demands; ONNX's checker refuses it",
+        ),
     ],
 )
 def test_what_only_the_checker_objects_to_is_a_note(change: Callable[[onnx.ModelProto], None], said: str) -> None:
