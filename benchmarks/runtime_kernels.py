@@ -8,8 +8,8 @@
    whose versions have an end, one of those up to it. (One without an end is of its first version only: a newer version
    of the operator may do something else.)
 3. An operator that is a function runs without a kernel where the runtime expands its body. Whether it does, for which
-   operator sets and types, is asked: a model of one node is made of the first of ONNX's suite (`onnx_suite.py`) with the
-   operator, the element type of its first type parameter and its operator set changed; where a session is made, that
+   operator sets and types, is asked: a model of one node is made of the first of ONNX's suite (`onnx_suite.py`) with
+   the operator, the element type of its first type parameter and its operator set changed; where a session is made, that
    type is taken, with any for its other parameters.
 4. Of com.microsoft, operators that the runtime knows and has no kernel of are asked for in the same way.
 

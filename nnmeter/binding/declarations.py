@@ -8,8 +8,8 @@ Rules:
    refuses the model. Sizes that are free, or that data decide, contradict nothing. Nested graphs are not looked at, for
    a loop runs them with several shapes; nor is what an operator with nested graphs writes, which the checker does not
    infer.
-3. So is a declared size below 0 in a model whose inputs have no free dimensions: exporters write -1 for a free one, which
-   ONNX's checker takes for a size.
+3. So is a declared size below 0 in a model whose inputs have no free dimensions: exporters write -1 for a free one,
+   which ONNX's checker takes for a size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ _WORDS = {"tensor": "a tensor", "sequence": "a sequence", "map": "a map", "opaqu
 
 
 def check_declared(
-    declared: Mapping[str, DeclaredType], nodes: Sequence[Node], context: Context, faults: Faults, outermost: bool, fixed: bool
+    declared: Mapping[str, DeclaredType],
+    nodes: Sequence[Node],
+    context: Context,
+    faults: Faults,
+    outermost: bool,
+    fixed: bool,
 ) -> None:
     """Compare what a graph declares with what was inferred; warnings go to the context.
 
@@ -98,8 +103,8 @@ def _wrong_shapes(strange: Sequence[tuple[str, DeclaredType, TensorType]], fixed
             stated = "of a size below 0"
         more = f", and {len(wrong) - 1} more likewise" if len(wrong) > 1 else ""
         yield Note(
-            f"tensor '{brief(name, 200)}' is declared as {brief(stated, 200)}, but its operator writes {show(found.shape)}"
-            f"{more}; ONNX's checker refuses such a model",
+            f"tensor '{brief(name, 200)}' is declared as {brief(stated, 200)}, but its operator writes "
+            f"{show(found.shape)}{more}; ONNX's checker refuses such a model",
             "declared",
             name,
         )

@@ -2,8 +2,8 @@
 
 Rules:
 1. Only the first bytes are looked at: a payload that they cut short counts as far as it goes.
-2. A format is told by what stands at some places of its message (`_FORMATS`). A place is a path of field numbers: (1, 2)
-   is field 2 of the message in field 1. Of fields that are repeated the first counts.
+2. A format is told by what stands at some places of its message (`_FORMATS`). A place is a path of field numbers:
+   (1, 2) is field 2 of the message in field 1. Of fields that are repeated the first counts.
 3. What begins with a field that an ONNX model does not have, or has of another wire type (`_OF_ONNX`), is none.
 """
 
@@ -25,7 +25,10 @@ _FORMATS: tuple[tuple[Mapping[tuple[int, ...], str], str], ...] = (
     # onnx.proto, TensorProto: dims, data_type
     ({(2,): NUMBER}, "is a single tensor of ONNX (TensorProto), not a model; give the model itself"),
     # onnx.proto, GraphProto: node.output, node.op_type
-    ({(1, 2): NAME, (1, 4): NAME, (2,): NAME}, "is a graph of ONNX without its model; wrap it with onnx.helper.make_model"),
+    (
+        {(1, 2): NAME, (1, 4): NAME, (2,): NAME},
+        "is a graph of ONNX without its model; wrap it with onnx.helper.make_model",
+    ),
     # saved_model.proto: version, meta_graphs.meta_info_def.stripped_op_list.op.name
     (
         {(1,): NUMBER, (2, 1, 2, 1, 1): NAME},

@@ -52,7 +52,7 @@ FILES = {
     "JPEG": b"\xff\xd8\xff\xe0" + bytes(16),
     "PDF": b"%PDF-1.7\n%\xe2\xe3",
     "Parquet": b"PAR1\x15\x04",
-    "Caffe as text": b"layer {\n  name: \"conv1\"\n}\n",
+    "Caffe as text": b'layer {\n  name: "conv1"\n}\n',
     "is text, not": "model: größe\n".encode()[:9],
     "is text": "hello".encode("utf-16"),
     "is a script": b"#!/usr/bin/env python\nimport torch\n",
