@@ -9,8 +9,8 @@
    of the operator may do something else.)
 3. An operator that is a function runs without a kernel where the runtime expands its body. Whether it does, for which
    operator sets and types, is asked: a model of one node is made of the first of ONNX's suite (`onnx_suite.py`) with
-   the operator, the element type of its first type parameter and its operator set changed; where a session is made, that
-   type is taken, with any for its other parameters.
+   the operator, the element type of its first type parameter and its operator set changed; where a session is made,
+   that type is taken, with any for its other parameters.
 4. Of com.microsoft, operators that the runtime knows and has no kernel of are asked for in the same way.
 
 The table has for each domain and operator rows of an operator set, from which on they hold, and the kernels there: for
@@ -110,12 +110,16 @@ def takes(kernels: list[Kernel], inputs: list[str | None], outputs: list[str | N
     """Whether one of the kernels takes these types."""
     return any(
         all(
-            dtype is None or not side or side[min(i, len(side) - 1)] is None or dtype in side[min(i, len(side) - 1)]
+            dtype is None or not side or _is_among(dtype, side[min(i, len(side) - 1)])
             for side, dtypes in zip(kernel, (inputs, outputs), strict=True)
             for i, dtype in enumerate(dtypes)
         )
         for kernel in kernels
     )
+
+
+def _is_among(dtype: str, types: frozenset[str] | None) -> bool:
+    return types is None or dtype in types
 
 
 def expanded(case: Case, formal: Formal, version: int, kernels: list[Kernel]) -> Iterator[Kernel]:
@@ -241,7 +245,8 @@ def rows_of(
         if not formal.since:
             continue
         found = kernels_of(formal, defined)
-        if not domain and example is not None and (formal.schema.has_function or _has_context_function(formal.schema)):
+        is_function = formal.schema.has_function or _has_context_function(formal.schema)  # type: ignore[attr-defined]
+        if not domain and example is not None and is_function:
             found = merged([*found, *expanded(example, formal, version, found)])
         if found != before:
             yield version, found
