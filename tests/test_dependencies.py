@@ -21,7 +21,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 MODULES = {"scikit-learn": "sklearn"}
 
 # What the core imports behind a question: beside the model, result or search that the user already has in that package.
-OF_THE_USER = {"modelopt", "olive", "optuna", "pandas", "torch", "onnx_ir", "onnxscript", "transformers"}
+OF_THE_USER = {"keras", "modelopt", "olive", "optuna", "pandas", "torch", "onnx_ir", "onnxscript", "transformers"}
 
 
 def name_of(requirement: str) -> str:

@@ -35,12 +35,15 @@ prune pipe --budget 60% --device pack
 prune model --budget 60% --device pack --sensitivity pipe
 prune model --device pack --masks pipe
 sparsity pipe --read-weights --device pack
+sparsity model --zeros *=0.8 --device pack --sparse-kernels pipe
+sparsity model --zeros *=0.8 --device pack --sparse-kernels folder
 report pipe --device pack --html out.html
 report model --device pack --html out.html --baseline pipe
 check pipe
 check budget
 check baseline
 devices show pipe
+devices add pipe
 devices refresh pack --before pipe --out moved
 devices refresh pipe --out moved
 measure pipe --out out.parquet
@@ -50,6 +53,7 @@ measure model --out out.parquet --taken 3 --on pipe
 profile --like pipe --out out
 profile --verify pipe
 profile --verify campaign
+profile --merge campaign --out out
 import nn-meter-26k pipe --out out
 import nn-meter-26k folder --out out
 import v100-tensorrt pipe --out out
@@ -87,7 +91,7 @@ def places(tmp_path: Path, small_model: Path, small_pack: Path) -> dict[str, Pat
     made = {name: tmp_path / name for name in ("pipe", "folder", "packs", "campaign", "budget", "baseline")}
     os.mkfifo(made["pipe"])
     for name, files in {
-        "folder": ("m.onnx", "networks.jsonl.gz", "conv_fp32.txt", "tflite_cnn_e2e.csv.gz"),
+        "folder": ("m.onnx", "networks.jsonl.gz", "conv_fp32.txt", "tflite_cnn_e2e.csv.gz", "sparse.json"),
         "packs": ("manifest.json",),
         "campaign": ("part-0000000-0000010.parquet", "campaign.json", "lock", "refused.jsonl", "in_hand"),
     }.items():
