@@ -62,6 +62,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "nnmeter kit --runtime onnxruntime --budget 20m --out kit",
         "nnmeter kit --runtime onnxruntime --after measured.parquet --out kit2",
     ),
+    "jobs": (
+        "nnmeter jobs slurm --shards 8 --folder /shared/shards --out profile.sbatch",
+        "nnmeter jobs kubernetes --shards 8 --folder /shards --volume shards --image nnmeter:1 --out profile.yaml",
+    ),
     "import": (
         "nnmeter import profile profile.json optimized.onnx --here --out measured.parquet",
         "nnmeter import profile kit/results --out measured.parquet --device my-phone",
