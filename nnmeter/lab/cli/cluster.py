@@ -84,7 +84,15 @@ def profile_on_cluster(
 
     endless = cluster.blocks is not None and "budget_s" not in given
     with connect(cluster.address) as client, StatusLine() as status:
-        click.echo(f"dashboard: {client.dashboard_link}", err=True)
+        link = client.dashboard_link if "dashboard" in client.scheduler_info()["services"] else None
+
+        def say(line: str) -> None:
+            nonlocal link
+            if link:
+                status.note(f"dashboard: {link}")
+                link = None
+            status.note(line)
+
         done = run_cluster_campaign(
             output,
             client,
@@ -98,6 +106,6 @@ def profile_on_cluster(
             resource=cluster.resource,
             block_networks=cluster.block_networks or BLOCK_NETWORKS,
             blocks=cluster.blocks,
-            say=lambda line: status.note(line),
+            say=say,
         )
     click.echo(f"{output}: {cluster_line(done)}")

@@ -17,6 +17,7 @@ from nnmeter.lab.cluster import campaign as cluster_campaign
 from nnmeter.lab.cluster.blocks import MOST_LOSSES
 from nnmeter.lab.cluster.campaign import ClusterProgress, run_cluster_campaign
 from nnmeter.lab.measuring.store import part_files, part_range, read_measurements
+from nnmeter.lab.report.progress import cluster_line
 from tests.lab.campaign.conftest import FakeClock, FakeRuntime
 from tests.lab.cluster.fake_cluster import FakeClient, FakeFuture, KilledWorker
 from tests.lab.cluster.fake_device import RECIPES, measure, measure_among_others
@@ -214,6 +215,15 @@ def test_a_scheduler_that_is_gone_ends_the_call_and_keeps_the_rows(tmp_path: Pat
 def test_a_campaign_has_to_have_an_end(tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match="no end"):
         run(tmp_path / "c", FakeClient(works, "a"), blocks=None)
+
+
+def test_the_line_says_devices_rows_and_what_went_wrong() -> None:
+    progress = ClusterProgress(("a", "b"), ("c",), 7, 1, 280, 9000, 3, 90.0, 1200.0, 0.043, 1)
+    assert cluster_line(progress) == (
+        "18.5 min left, 2 devices, 280 networks in 7 blocks, 9000 kernels, 3 refused, 1 block lost, 1 device left out, "
+        "cross-validated error 4.3 %; 1.5 min"
+    )
+    assert cluster_line(replace(progress, budget_s=None, error=None)).startswith("2 devices, 280 networks")
 
 
 def test_four_workers_of_dask_of_which_one_is_slow_and_one_is_killed_twice(tmp_path: Path) -> None:
