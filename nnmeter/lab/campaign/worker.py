@@ -34,13 +34,19 @@ INTERRUPTED = 130
 def main() -> None:
     """Measures, and ends the process: never by a traceback beside the line that says why."""
     try:
-        job = json.loads(sys.argv[1])
+        _measure_or_say_why(json.loads(sys.argv[1]))
+    except BrokenPipeError:
+        _leave(INTERRUPTED)  # the supervisor is gone, and nobody reads why
+
+
+def _measure_or_say_why(job: dict[str, Any]) -> None:
+    try:
         threading.Thread(target=_stop_when_alone, daemon=True).start()
         _measure(job)
     except NnmeterError as fault:
         _say("error", str(fault))
     except BrokenPipeError:
-        _leave(INTERRUPTED)  # the supervisor is gone, and nobody reads why
+        raise
     except OSError as fault:
         path = fault.filename or job["out_dir"]
         _say("error", f"{path}: {fault.strerror or fault}; check the path and its permissions")

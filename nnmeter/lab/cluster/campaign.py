@@ -36,6 +36,7 @@ from nnmeter.lab.cluster.received import received_rows
 BLOCK_NETWORKS = 40  # about 20 seconds, as a block on one machine
 LOOK_S = 0.5
 PATIENCE_S = 120.0  # without any device
+LONGEST_LOOK_S = 5.0  # beyond, this process was asleep: nobody was waited for
 RESULT_S = 30.0
 
 Measure = Callable[[BlockJob], BlockResult]
@@ -146,7 +147,8 @@ class _Campaign:
     ) -> None:
         self._ledger, self._client, self._devices = ledger, client, devices
         self._budget_s, self._until, self._measure, self._say = budget_s, until, measure, say
-        self._started = self._seen = time.monotonic()
+        self._started = self._looked = time.monotonic()
+        self._alone_s = 0.0  # without any device
         self._met = False  # whether any device could measure
         self._results: queue.Queue[Any] = queue.Queue()
 
@@ -298,11 +300,12 @@ class _Campaign:
     def _check_devices(self) -> None:
         """Whether anything measures, or may soon: a worker that did may come back."""
         now = time.monotonic()
+        waited_s, self._looked = min(now - self._looked, LONGEST_LOOK_S), now
+        self._alone_s = 0.0 if self._devices.usable() else self._alone_s + waited_s
         if self._devices.usable():
-            self._seen = now
             return
         reasons = "; ".join(f"{device.name} {device.left_out}" for device in self._devices.left_out())
-        if now - self._seen > PATIENCE_S or (reasons and not self._met):
+        if self._alone_s > PATIENCE_S or (reasons and not self._met):
             resource = self._devices.resource
             start = f"start workers with `dask worker ADDRESS --nthreads 1 --resources {resource}=1`"
             raise MeasurementError(f"no worker of the cluster can measure as '{resource}': {reasons or start}")

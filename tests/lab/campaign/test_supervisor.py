@@ -13,7 +13,9 @@ import pytest
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign.supervisor import run_supervised_campaign
 from nnmeter.lab.campaign.verification import verify_measurements
+from nnmeter.lab.campaign.worker import INTERRUPTED
 from nnmeter.lab.measuring import store
+from tests.conftest import REPOSITORY
 
 pytest.importorskip("pyarrow")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
@@ -104,3 +106,21 @@ def _wait_for(condition):
             return
         time.sleep(0.02)
     raise AssertionError("it never came to that")
+
+
+def test_worker_that_is_left_alone_with_an_error_ends_without_a_traceback(tmp_path):
+    """Its directory may go together with who started it."""
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "file").touch()
+    job = {"out_dir": str(tmp_path / "file" / "c"), "runtime": "onnxruntime", "threads": 1, "budget_s": 1.0, "seed": 0,
+           "resume": True, "until": None}  # fmt: skip
+    script = "from nnmeter.lab.campaign.worker import main; main()"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", script, json.dumps(job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    worker.stdout.close()
+    assert worker.stderr.read() == ""
+    assert worker.wait() == INTERRUPTED
+    worker.stdin.close()
+    worker.stderr.close()
