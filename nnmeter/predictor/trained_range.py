@@ -93,9 +93,14 @@ class Gap:
         return found
 
 
+def is_inside(price: KernelPrice) -> bool:
+    """Whether a kernel lies inside of what was trained (rules 1 to 4), so that its price is called trained."""
+    return price.source == "trained" and price.distance <= OUTSIDE_DOUBLINGS and not price.path
+
+
 def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
     """What training lacked for a kernel (rules 1 to 4); nothing for one inside."""
-    if price.source == "trained" and price.distance <= OUTSIDE_DOUBLINGS and not price.path:
+    if is_inside(price):
         return ()
     family, (operator, element_type) = price.kind
     sampled = predictor.sampled(price.kind)
