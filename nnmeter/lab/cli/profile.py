@@ -103,9 +103,7 @@ def command(
 
         measure = partial(run_far_campaign, output, wire.chosen_board(on))
     with StatusLine() as status:
-        done = measure(
-            budget_s, seed, lambda latest: status.show(progress_line(latest)), resume, until, like, shard
-        )
+        done = measure(budget_s, seed, lambda latest: status.show(progress_line(latest)), resume, until, like, shard)
     click.echo(f"{output}: {last_line(done)}")
 
 

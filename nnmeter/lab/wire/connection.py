@@ -68,10 +68,10 @@ class Connection:
                 (self._ping, ()),
             )
         ]
-        with contextlib.suppress(Cut):  # why is told where its end is read
-            self._write(json.dumps(first_line).encode() + b"\n")
         for thread in self._threads:
             thread.start()
+        with contextlib.suppress(Cut):  # why is told where its end is read
+            self._write(json.dumps(first_line).encode() + b"\n")
 
     def send(self, message: Message) -> None:
         """One message.
@@ -81,12 +81,16 @@ class Connection:
         """
         self._write(json.dumps(message).encode() + b"\n")
 
-    def receive(self, silence_s: float = SILENCE_S) -> Message:
+    def receive(self, silence_s: float | None = None) -> Message:
         """The next message.
+
+        Args:
+            silence_s: how long nothing may be heard; `SILENCE_S` if None.
 
         Raises:
             Cut: it is gone.
         """
+        silence_s = SILENCE_S if silence_s is None else silence_s
         end = time.monotonic() + silence_s
         while True:
             try:

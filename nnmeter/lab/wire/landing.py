@@ -95,21 +95,16 @@ def base_folder() -> str:
     return base
 
 
-def unpack(base: str, digest: str) -> str:
-    """The folder of the package whose archive has come; the oldest ones beside it are removed."""
+def take_package(base: str, digest: str, size: int) -> str:
+    """The folder of the package with this archive, which is asked for where it is not there.
+
+    The oldest packages beside it are removed.
+    """
     packages = os.path.join(base, "packages")
     place = os.path.join(packages, digest[:32])
     if not os.path.isdir(place):
         os.makedirs(packages, mode=0o700, exist_ok=True)
-        made = tempfile.mkdtemp(prefix=".", dir=packages)
-        try:
-            with zipfile.ZipFile(os.path.join(base, "files", digest)) as archive:
-                archive.extractall(made)
-            os.rename(made, place)
-        except OSError:
-            shutil.rmtree(made, ignore_errors=True)
-            if not os.path.isdir(place):  # another process was faster
-                raise
+        _unpack(_receive(Store(os.path.join(base, "files")), digest, size), place)
     os.utime(place)
     others = sorted((os.path.join(packages, name) for name in os.listdir(packages)), key=os.path.getmtime)
     for old in others[:-KEPT_PACKAGES]:
@@ -117,8 +112,20 @@ def unpack(base: str, digest: str) -> str:
     return place
 
 
-def receive_package(store: Store, digest: str, size: int) -> None:
-    """Asks for the archive until it is whole."""
+def _unpack(archive: str, place: str) -> None:
+    made = tempfile.mkdtemp(prefix=".", dir=os.path.dirname(place))
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(made)
+        os.rename(made, place)
+    except OSError:
+        shutil.rmtree(made, ignore_errors=True)
+        if not os.path.isdir(place):  # another process was faster
+            raise
+
+
+def _receive(store: Store, digest: str, size: int) -> str:
+    """Asks for a file until it is whole; its path."""
     have = store.add(digest, size)
     while have < size:
         say({"have": have})
@@ -127,6 +134,7 @@ def receive_package(store: Store, digest: str, size: int) -> None:
             sys.exit(1)  # the wire was cut; what has come stays
         message = json.loads(line)
         have = store.add(digest, size, message["offset"], base64.b64decode(message["data"]))
+    return store.path(digest)
 
 
 def main() -> None:
@@ -138,9 +146,7 @@ def main() -> None:
         return
     try:
         base = base_folder()
-        store = Store(os.path.join(base, "files"))
-        receive_package(store, hello["package"], hello["size"])
-        package = unpack(base, hello["package"])
+        package = take_package(base, hello["package"], hello["size"])
         os.chdir(base)
     except OSError as fault:
         say({"error": f"{fault.filename}: {fault.strerror}"})

@@ -17,7 +17,7 @@ from typing import Any
 
 from nnmeter.lab.wire.landing import say
 
-START_S = 20.0  # so long a holder may take to listen: a slow board imports Python's library from a card
+START_S = 60.0  # so long a holder may take to listen, on a slow board
 BUSY_S = 3.0
 CHUNK = 1 << 16
 _LOG = "log"

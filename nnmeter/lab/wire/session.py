@@ -35,6 +35,7 @@ from nnmeter.lab.wire.messages import text_of
 from nnmeter.lab.wire.package import Archive, package_archive
 
 LOST_S = 300.0
+LANDING_S = 90.0  # a slow board imports Python's library from a card
 PATIENCE_S = 120.0  # what the far side waits for us
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 MOST_LOSSES = 2
@@ -266,7 +267,7 @@ class Session:
         try:
             connection.send(self._hello(archive))
             for _ in range(8 + 4 * (len(archive.data) // CHUNK)):
-                said = connection.receive()
+                said = connection.receive(LANDING_S)
                 if "have" in said:
                     have = _count(said["have"], len(archive.data))
                     data = base64.b64encode(archive.data[have : have + CHUNK]).decode("ascii")

@@ -1,6 +1,8 @@
 """A board that is this machine with another home: `ssh` is a script that runs the command here."""
 
 import os
+import platform
+import re
 import signal
 import stat
 import sys
@@ -125,9 +127,18 @@ class FarSide:
                     time.sleep(0.02)
 
 
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """The package is unpacked and compiled once for all boards."""
+    return tmp_path_factory.mktemp("packages")
+
+
 @pytest.fixture
-def far(tmp_path, monkeypatch):
+def far(tmp_path, monkeypatch, packages):
     side = FarSide(tmp_path)
+    base = side.home / ".cache" / "nnmeter" / "wire" / re.sub(r"[^A-Za-z0-9.-]", "_", platform.node())
+    base.mkdir(parents=True)
+    (base / "packages").symlink_to(packages)
     monkeypatch.setenv("PATH", f"{side.bin}:{os.environ['PATH']}")
     return side
 
