@@ -225,7 +225,7 @@ def serve(place: Path) -> None:
     asyncssh: Any = importlib.import_module("asyncssh")
     connections: list[Any] = []
 
-    class Server(asyncssh.SSHServer):  # type: ignore[misc]
+    class Server(asyncssh.SSHServer):
         def connection_made(self, connection: Any) -> None:
             connections.append(connection)
 

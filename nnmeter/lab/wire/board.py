@@ -200,7 +200,7 @@ def ssh_command(board: Board) -> list[str]:
     It never asks (`BatchMode`), notices a wire that is cut in silence within 20 seconds, forwards nothing, and shares
     no connection with others, which would not notice.
     """
-    start = "import sys,json;exec(json.loads(sys.stdin.buffer.readline()),{'__name__':'__landing__'})"
+    start = "import sys,json;exec(json.loads(sys.stdin.buffer.readline()))"
     return [
         "ssh", "-T", "-e", "none", "-S", "none",
         "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ClearAllForwardings=yes", "-o", "ForwardAgent=no",

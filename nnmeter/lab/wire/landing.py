@@ -79,7 +79,7 @@ def _sha256(path: str) -> str:
     return found.hexdigest()
 
 
-def say(message: dict) -> None:  # type: ignore[type-arg]
+def say(message: dict[str, object]) -> None:
     """A line to the near side (rule 3)."""
     sys.stdout.buffer.write(json.dumps(message).encode() + b"\n")
     sys.stdout.buffer.flush()
@@ -137,25 +137,23 @@ def _receive(store: Store, digest: str, size: int) -> str:
     return store.path(digest)
 
 
-def main() -> None:
-    """Lands: takes the package, and hands on to what is in it."""
+def land() -> tuple[str, dict[str, object]] | None:
+    """Takes the package: its folder, from which modules are imported then, and what the near side says of itself.
+
+    Returns:
+        None where it cannot, which has been said.
+    """
     hello = json.loads(sys.stdin.buffer.readline())
     if sys.version_info < OLDEST_PYTHON:
         own, needed = (".".join(map(str, version)) for version in (sys.version_info[:2], OLDEST_PYTHON))
         say({"error": f"its Python is {own}, and {needed} is needed"})
-        return
+        return None
     try:
         base = base_folder()
         package = take_package(base, hello["package"], hello["size"])
         os.chdir(base)
     except OSError as fault:
         say({"error": f"{fault.filename}: {fault.strerror}"})
-        return
+        return None
     sys.path[:] = [package, *filter(os.path.isabs, sys.path)]
-    from nnmeter.lab.wire.relay import relay
-
-    relay(package, hello)
-
-
-if __name__ == "__landing__":
-    main()
+    return package, hello

@@ -51,22 +51,21 @@ def row_of_message(message: Any, **asked: Any) -> Measurement:
         half_ms = _numbers(message, "half_ms")
         known = [read_signature(text) for text in _list(message, "signatures")]
         kernels = tuple(known[place] for place in map(_index, _list(message, "kernels")))
+        plain: dict[str, Any] = {**texts, **times, **counts}
         row = Measurement(
             kernels=kernels,
             half_ms=(half_ms[0], half_ms[1]),
             kernel_ms=_numbers(message, "kernel_ms"),
             kernel_spread=_numbers(message, "kernel_spread"),
-            **texts,
-            **times,
-            **counts,
+            **plain,
         )
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as fault:
         raise MeasurementError(f"what came is no measurement ({brief(fault, 160)})") from fault
-    fault = next(faults_of_row(row), None)
-    if fault is None and any(len(text) > _MOST_TEXT for text in texts.values()):
-        fault = "its names are too long"
-    if fault:
-        raise MeasurementError(f"what came is no measurement: {fault}")
+    wrong = next(faults_of_row(row), None)
+    if wrong is None and any(len(text) > _MOST_TEXT for text in texts.values()):
+        wrong = "its names are too long"
+    if wrong:
+        raise MeasurementError(f"what came is no measurement: {wrong}")
     for name, value in asked.items():
         if getattr(row, name) != value:
             raise MeasurementError(f"what came has the {name} {getattr(row, name)!r:.80}, and {value!r:.80} was asked")

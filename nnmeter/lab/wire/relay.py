@@ -13,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from io import BufferedReader
+from typing import Any, cast
 
 from nnmeter.lab.wire.landing import say
 
@@ -118,7 +119,7 @@ def _start(package: str, hello: dict[str, Any]) -> subprocess.Popen[bytes]:
 
 
 def _carry_in(wire: socket.socket) -> None:
-    source = sys.stdin.buffer
+    source = cast(BufferedReader, sys.stdin.buffer)
     try:
         while data := source.read1(CHUNK):
             wire.sendall(data)

@@ -53,6 +53,15 @@ _REMEDIES = {
 }
 
 
+# What follows the text of `landing` on the far side.
+_LANDED = """
+landed = land()
+if landed:
+    from nnmeter.lab.wire.relay import relay
+    relay(*landed)
+"""
+
+
 class FarRefusal(MeasurementError):
     """The far side refuses what was asked; the session goes on."""
 
@@ -263,7 +272,8 @@ class Session:
     def _connect(self) -> tuple[Connection, Any]:
         """A connection that the far side has taken, and the request that it has in hand."""
         archive = package_archive()
-        connection = Connection(ssh_command(self.board), Path(landing.__file__).read_text(encoding="utf-8"))
+        text = Path(landing.__file__).read_text(encoding="utf-8")
+        connection = Connection(ssh_command(self.board), text + _LANDED)
         try:
             connection.send(self._hello(archive))
             for _ in range(8 + 4 * (len(archive.data) // CHUNK)):

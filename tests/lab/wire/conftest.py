@@ -1,5 +1,6 @@
 """A board that is this machine with another home: `ssh` is a script that runs the command here."""
 
+import contextlib
 import os
 import platform
 import re
@@ -105,7 +106,8 @@ class FarSide:
 
     def signal(self, number=signal.SIGKILL):
         """To the newest connection, near end and far end."""
-        os.kill(int(self.pids.read_text().split()[-1]), number)
+        with contextlib.suppress(ProcessLookupError):  # it was cut already
+            os.kill(int(self.pids.read_text().split()[-1]), number)
 
     def lock_file(self):
         (found,) = self.home.glob(".cache/nnmeter/wire/*/lock")
