@@ -91,7 +91,7 @@ def test_device_that_is_not_there_is_one_line(devices, tmp_path):
         ('[pi]\naddress = "ssh://a"\nthreads = true', "threads is True"),
         ('[pi]\naddress = "ssh://a"\ncores = "0-"', "cores '0-' are none"),
         ('[pi]\naddress = "ssh://a"\nlock = "lock"', "lock is 'lock'; give an absolute path"),
-        ('[pi]\naddress = "ssh://a"\npython = "a\\nb"', "python is 'a\\\\nb'; give a text"),
+        ('[pi]\naddress = "ssh://a"\npython = "a\\nb"', "python is 'a\\nb'; give a text"),
         ("[pi]\naddress = 5", "address is 5; give a text"),
         ('[pi]\naddress = "-x"', "'-x' is no address"),
         ("[pi", "no TOML"),
@@ -108,7 +108,7 @@ def test_file_that_says_what_it_may_not_is_refused(devices, entry, said):
 def test_lists_of_cores():
     assert cores_of("0,2-4,7") == {0, 2, 3, 4, 7}
     for text in ("", "a", "3-1", "1,,2", "-1", "99999", "1-2-3"):
-        with pytest.raises(MeasurementError, match="cores .* are none"):
+        with pytest.raises(MeasurementError, match=r"cores .* are none"):
             cores_of(text)
 
 
