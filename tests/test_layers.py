@@ -57,6 +57,7 @@ LAB = (
     ("nnmeter.lab.evaluation",),
     ("nnmeter.lab.importing",),
     ("nnmeter.lab.campaign",),
+    ("nnmeter.lab.wire",),
     ("nnmeter.lab.kit",),
     ("nnmeter.lab.discovery",),
     ("nnmeter.lab.training",),
