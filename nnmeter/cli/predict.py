@@ -48,7 +48,7 @@ _TABLES = ("table", "md")
 @click.option("--depth", type=click.IntRange(1, 32),
               help="With --by module: how many levels of modules. Default: 2.")  # fmt: skip
 @options.sort(ORDERS)
-@options.top("Show the first N kernels, or with several models N rows.")
+@options.top("Show the first N kernels, with --by N groups, or with several models N rows.")
 @click.option("--max-ms", type=click.FloatRange(0, min_open=True), metavar="MS",
               help="Exit with code 1, after the report, if a model takes longer.")  # fmt: skip
 @click.option("--probability", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="P",
@@ -98,8 +98,8 @@ def command(
         raise click.UsageError(f"--max-ms {max_ms} is no number of milliseconds")
     if probability is not None and max_ms is None:
         raise click.UsageError("--probability is of --max-ms; give that too")
-    if (sort or top) and (by is not None or report_format not in _TABLES):
-        raise click.UsageError(f"--sort and --top are of --format {' and '.join(_TABLES)}, without --by")
+    if (sort or top) and report_format not in _TABLES:
+        raise click.UsageError(f"--sort and --top are of --format {' and '.join(_TABLES)}")
     document = "predictions" if by is None else "groups"
     if report_format not in CORE.formats(document):
         raise click.UsageError(f"--format {report_format} is not of --by; take {', '.join(CORE.formats(document))}")
