@@ -3,6 +3,9 @@
 The format is that of the "Trace Event Format" document of the Chromium project: a process a prediction, a complete
 event (`X`) a kernel, a counter (`C`) for live memory; times in microseconds. What was measured is a second thread
 of the process, below the first, and starts with it.
+
+Perfetto reads whole nanoseconds, and drops an event that begins before the one in front of it has ended. So the ends of
+kernels are rounded, not their durations, and each begins where the one in front of it ends.
 """
 
 from __future__ import annotations
@@ -15,11 +18,10 @@ from nnmeter.report.documents import to_json
 from nnmeter.report.registry import Layout
 
 if TYPE_CHECKING:
-    from nnmeter.prediction.priced_kernel import PricedKernel
     from nnmeter.report.timeline import Measured, Timeline
 
-_US = 1e3  # in a millisecond
-_PREDICTED, _MEASURED = 1, 2  # threads
+_NS = 1e6  # in a millisecond
+_PREDICTED, _MEASURED = 1, 2  # threads of a process
 
 
 def render(timelines: Sequence[Timeline], layout: Layout) -> str:
@@ -62,13 +64,12 @@ def _events(process: int, timeline: Timeline) -> Iterator[dict[str, Any]]:
         }
         if measured:
             arguments["measured_ms"] = measured[id(kernel)]
-        yield _event(process, _PREDICTED, start_ms, kernel.latency_ms, kernel, arguments)
+        yield _event(process, _PREDICTED, start_ms, kernel.latency_ms, kernel.name, kernel.type, arguments)
         if live_bytes is not None:
             args = {"activations": live_bytes}
-            yield {"ph": "C", "pid": process, "ts": start_ms * _US, "name": "live memory, bytes", "args": args}
+            yield {"ph": "C", "pid": process, "ts": _microseconds(start_ms), "name": "live memory, bytes", "args": args}
     if prediction.overhead_ms > 0:
-        yield {"ph": "X", "pid": process, "tid": _PREDICTED, "ts": end_ms * _US, "dur": prediction.overhead_ms * _US,
-               "name": "overhead", "cat": "overhead", "args": {}}  # fmt: skip
+        yield _event(process, _PREDICTED, end_ms, prediction.overhead_ms, "overhead", "overhead", {})
     if timeline.measured is not None:
         yield from _measured(process, timeline, timeline.measured)
 
@@ -77,29 +78,39 @@ def _measured(process: int, timeline: Timeline, measured: Measured) -> Iterator[
     """The thread of what was measured: kernels, or one event for the run where single kernels were not timed."""
     yield _named(process, _MEASURED, "thread_name", name="measured")
     if not measured.kernel_ms:
-        yield {"ph": "X", "pid": process, "tid": _MEASURED, "ts": 0.0, "dur": measured.latency_ms * _US, "name": "run",
-               "cat": "run", "args": {}}  # fmt: skip
+        yield _event(process, _MEASURED, 0.0, measured.latency_ms, "run", "run", {})
     for kernel, start_ms, taken_ms in timeline.measured_spans():
         arguments = {"type": kernel.type, "module": kernel.module, "predicted_ms": kernel.latency_ms}
-        yield _event(process, _MEASURED, start_ms, taken_ms, kernel, arguments)
+        yield _event(process, _MEASURED, start_ms, taken_ms, kernel.name, kernel.type, arguments)
 
 
 def _named(process: int, thread: int, what: str, **arguments: Any) -> dict[str, Any]:
     """An event that names a process or a thread, or says its place."""
-    return {"ph": "M", "pid": process, "tid": thread, "name": what, "args": arguments}
+    return {"ph": "M", "pid": process, "tid": _number(process, thread), "name": what, "args": arguments}
 
 
 def _event(
-    process: int, thread: int, start_ms: float, taken_ms: float, kernel: PricedKernel, arguments: dict[str, Any]
+    process: int, thread: int, start_ms: float, taken_ms: float, name: str, category: str, arguments: dict[str, Any]
 ) -> dict[str, Any]:
-    """The event of a kernel."""
+    """The event of something that takes its time; see above for how its ends are rounded."""
+    start, end = round(start_ms * _NS), round((start_ms + taken_ms) * _NS)
     return {
         "ph": "X",
         "pid": process,
-        "tid": thread,
-        "ts": start_ms * _US,
-        "dur": taken_ms * _US,
-        "name": kernel.name,
-        "cat": kernel.type,
+        "tid": _number(process, thread),
+        "ts": start / 1e3,
+        "dur": (end - start) / 1e3,
+        "name": name,
+        "cat": category,
         "args": arguments,
     }
+
+
+def _microseconds(time_ms: float) -> float:
+    """A time on the same grid."""
+    return round(time_ms * _NS) / 1e3
+
+
+def _number(process: int, thread: int) -> int:
+    """Of a thread, which no other has; Perfetto takes one with the number of its process for the main thread."""
+    return 1000 * process + thread

@@ -83,15 +83,14 @@ def test_a_page_and_a_trace_have_what_was_predicted_beside_it(
     rows, _ = read_measurements(output)
     events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
     for process, row in enumerate(rows, 1):
-        names = {e["tid"]: e["args"]["name"] for e in events if e["pid"] == process and e["name"] == "thread_name"}
-        assert names == {1: "predicted", 2: "measured"}
+        threads = {e["args"]["name"]: e["tid"] for e in events if e["pid"] == process and e["name"] == "thread_name"}
         (predicted,) = (
-            e for e in events if e["ph"] == "X" and (e["pid"], e["tid"]) == (process, 1) and e["cat"] == "MatMul"
+            e for e in events if e["ph"] == "X" and e["tid"] == threads["predicted"] and e["cat"] == "MatMul"
         )
-        (measured,) = (e for e in events if e["ph"] == "X" and (e["pid"], e["tid"]) == (process, 2))
+        (measured,) = (e for e in events if e["ph"] == "X" and e["tid"] == threads["measured"])
         assert measured["name"] == predicted["name"] == "k0"
-        assert measured["dur"] == pytest.approx(1000 * row.latency_ms)
-        assert measured["args"]["predicted_ms"] == pytest.approx(predicted["dur"] / 1000)
+        assert measured["dur"] == pytest.approx(1000 * row.latency_ms, abs=1e-3)
+        assert measured["args"]["predicted_ms"] == pytest.approx(predicted["dur"] / 1000, abs=1e-6)
     refused = cli("measure", models, "--out", tmp_path / "n.parquet", "--device", small_pack, *QUICK)
     assert "--device is of --report and --trace" in refused.error_line
 
@@ -108,8 +107,7 @@ def test_without_a_profiler_a_run_stands_beside_the_kernels(
     assert "runtime's profiler" not in page.read_text(encoding="utf-8")
     ((row,), _) = read_measurements(output)
     events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
-    (measured,) = (e for e in events if e["ph"] == "X" and e["tid"] == 2)
-    assert (measured["name"], measured["dur"]) == ("run", pytest.approx(1000 * row.latency_ms))
+    assert {"name": "run", "dur": pytest.approx(1000 * row.latency_ms, abs=1e-3)}.items() <= events[-1].items()
 
 
 def test_a_file_that_is_there_is_kept_unless_it_is_to_be_added_to(cli: Callable, models: Path, tmp_path: Path) -> None:
