@@ -15,9 +15,13 @@ from nnmeter.report.page.content import Subject
 from nnmeter.report.timeline import Measured
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nnmeter.graph.input_sizes import InputSizes
+    from nnmeter.graph.ir import Graph
+    from nnmeter.kernels.kernel import Kernel
     from nnmeter.lab.measuring.sitting import SittingResult
-    from nnmeter.prediction.predict import LatencyPredictor
+    from nnmeter.prediction.predict import Detect, LatencyPredictor
 
 
 def predicted_beside(done: SittingResult, predictor: LatencyPredictor, sizes: InputSizes) -> list[Subject]:
@@ -30,8 +34,17 @@ def predicted_beside(done: SittingResult, predictor: LatencyPredictor, sizes: In
     """
     subjects = []
     for measurement, (path, kernels) in zip(done.measurements, done.executed, strict=True):
-        (prediction,) = predict_on([predictor], path, sizes, detectors=[lambda _, found=kernels: list(found)])
+        (prediction,) = predict_on([predictor], path, sizes, detectors=[_executed(kernels)])
         kernel_ms = unobserved_kernel_ms(measurement) if measurement.kernel_ms else None
         measured = Measured(measurement.latency_ms, () if kernel_ms is None else tuple(map(float, kernel_ms)))
         subjects.append(Subject(prediction, predictor.pack.predictor.roofline, measured=measured))
     return subjects
+
+
+def _executed(kernels: Sequence[Kernel]) -> Detect:
+    """A detector that has seen the kernels (rule 1)."""
+
+    def detect(_: Graph) -> list[Kernel]:
+        return list(kernels)
+
+    return detect
