@@ -102,7 +102,7 @@ def test_growth_is_measured_against_the_baseline(cli: Callable, repository: Call
     assert "not in the baseline" in new["words"]
 
 
-# Elements of the schema of Jenkins (`junit-10.xsd` of its xUnit plugin), with the attributes that they must and may have.
+# Elements of the schema of Jenkins (`junit-10.xsd` of its xUnit plugin), with attributes that they must and may have.
 JUNIT: dict[str, tuple[set[str], set[str]]] = {
     "testsuites": (set(), {"name", "time", "tests", "failures", "errors"}),
     "testsuite": ({"name", "tests", "failures", "errors"}, {"time", "skipped", "timestamp", "hostname", "id"}),
