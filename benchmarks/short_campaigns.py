@@ -165,9 +165,8 @@ def short_campaigns(
         for count in options.networks:
             for name, start in starts.items():
                 began = time.perf_counter()
-                found = score(
-                    fit_predictor(campaign[:count], prior=start)[0], models, OVER_PRIOR if start else CAMPAIGN
-                )
+                predictor, _ = fit_predictor(campaign[:count], prior=start)
+                found = score(predictor, models, None if options.same_hour else OVER_PRIOR if start else CAMPAIGN)
                 took_s = time.perf_counter() - began
                 if name == " + ".join(packs):
                     scored.setdefault(machine, []).append(found)
@@ -177,14 +176,11 @@ def short_campaigns(
 
 def same_hour(options: argparse.Namespace) -> None:
     """Rule 5."""
-    confidence = 0.9
     for machine, own in short_campaigns(SAME_HOUR, options).items():
         for count, found in zip(options.networks, own, strict=True):
-            ratio = ratios(OVER_PRIOR)[confidence]
-            width = 100 * ratio * float(np.median(found.halves[confidence]))
             print(
-                f"{machine}, {count} networks: 90 % intervals hold {found.held(confidence, ratio):.1f} % of "
-                f"{len(found.errors)} models, with a median half width of {width:.1f} %"
+                f"{machine}, {count} networks: 90 % intervals hold {found.held(0.9, 1.0):.1f} % of {len(found.errors)} "
+                f"models, with a median half width of {100 * float(np.median(found.halves[0.9])):.1f} %"
             )
 
 
@@ -206,10 +202,15 @@ def whole_campaigns() -> dict[str, list[Scored]]:
     return scored
 
 
-def score(predictor: KernelPredictor, models: Sequence[Measurement], way: str) -> Scored:
-    """What a predictor says of models; its intervals were narrowed already, by the ratio of this way of training."""
+def score(predictor: KernelPredictor, models: Sequence[Measurement], way: str | None) -> Scored:
+    """What a predictor says of models.
+
+    Its intervals were narrowed already, by the ratio of a way of training, and know of other states of the machine:
+    both is undone. With `None` they are as they ship.
+    """
     model = predictor.intervals
-    model = replace(model, multipliers={c: m / ratios(way)[c] for c, m in model.multipliers.items()}, states={})
+    if way is not None:
+        model = replace(model, multipliers={c: m / ratios(way)[c] for c, m in model.multipliers.items()}, states={})
     errors: list[float] = []
     halves: dict[float, list[float]] = {c: [] for c in model.multipliers}
     for measured in models:

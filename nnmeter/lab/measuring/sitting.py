@@ -21,6 +21,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError, ModelError, NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import InputSizes
+from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.measuring import protocol
 from nnmeter.lab.measuring.append import append_measurements, check_appendable, describe_sitting
 from nnmeter.lab.measuring.fingerprint import take_fingerprint
@@ -39,12 +40,14 @@ class SittingResult:
         own_reference_ms: the reference's own time, in milliseconds; that of earlier sessions may be another.
         fingerprint: of the machine and runtime that it was measured with.
         interrupted: whether it was ended before all models were measured.
+        executed: path and kernels of each of the measurements, which themselves have no names of kernels.
     """
 
     measurements: tuple[Measurement, ...]
     own_reference_ms: float
     interrupted: bool
     fingerprint: Mapping[str, Any]
+    executed: tuple[tuple[Path, tuple[Kernel, ...]], ...] = ()
 
 
 def measure_sitting(
@@ -103,6 +106,7 @@ def measure_sitting(
         nominal_ms = check_appendable(out, fingerprint)
     own_ms = [_reference_ms(adapter)] if nominal_ms is not None else []
     interrupted = False
+    executed: list[tuple[Path, tuple[Kernel, ...]]] = []
     try:
         found: Sequence[Measurement] = protocol.measure_models(
             readable,
@@ -116,6 +120,7 @@ def measure_sitting(
             reference_ms=nominal_ms,
             progress=progress,
             refused=refuse,
+            executed=lambda path, kernels: executed.append((path, tuple(kernels))),
         )
     except MeasuringInterrupted as stopped:
         found, interrupted = stopped.measurements, True
@@ -130,7 +135,7 @@ def measure_sitting(
         fingerprint["reference_ms"] = found[0].reference_ms
         fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
         found = append_measurements(out, found, fingerprint)
-    return SittingResult(tuple(found), own_reference_ms, interrupted, fingerprint)
+    return SittingResult(tuple(found), own_reference_ms, interrupted, fingerprint, tuple(executed))
 
 
 def _readable(
