@@ -6,12 +6,10 @@ takes most of the time of a report of ten thousand kernels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from json.encoder import encode_basestring  # in C, which an encoder reaches through several calls
 from math import isfinite
 from typing import Any
-
-_encoded: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def indented_json(content: Any) -> str:
@@ -87,7 +85,7 @@ def _finite(value: float) -> str:
 
 # Forms of the types that contain nothing; of bool before int, which it is one of.
 _SCALARS: dict[type, Callable[[Any], str]] = {
-    str: _encoded,
+    str: encode_basestring,
     float: _finite,
     bool: lambda value: "true" if value else "false",
     int: int.__repr__,
@@ -98,4 +96,4 @@ _SCALARS: dict[type, Callable[[Any], str]] = {
 def _key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key of a JSON object is a text, not {type(key).__name__}")
-    return _encoded(key)
+    return encode_basestring(key)
