@@ -69,8 +69,8 @@ def _sweep(kind: str, first: int, last: int, progress: int) -> None:
         seeds, mutate = prepared(kind, Path(directory) / "seeds")
         run = TARGETS[kind](Path(directory) / "tried")
         for number in range(first, last):
-            data = made(seeds, mutate, number)
             os.pwrite(progress, f"{number:12}".encode(), 0)
+            data = made(seeds, mutate, number)
             start = time.process_time()
             signal.setitimer(signal.ITIMER_PROF, SLOWEST_S)
             try:
