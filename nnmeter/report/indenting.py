@@ -27,13 +27,13 @@ def indented_json(content: Any) -> str:
     return "".join(parts)
 
 
-def _write(value: Any, newline: str, known: dict[tuple[str, str], str], add: Callable[[str], object]) -> None:
+def _write(value: Any, newline: str, known: dict[tuple[str, ...], list[str]], add: Callable[[str], object]) -> None:
     """Write a value that begins behind `newline`, the line break with the indent of its parent.
 
     Args:
         value: what is written.
         newline: see above.
-        known: beginnings of members, by their indent and key: objects of one kind have the same ones.
+        known: what stands before the members of an object, by their indent and keys: objects of one kind have the same.
         add: takes the parts of the text.
     """
     if isinstance(value, dict):
@@ -41,19 +41,18 @@ def _write(value: Any, newline: str, known: dict[tuple[str, str], str], add: Cal
             add("{}")
             return
         inner = f"{newline}  "
-        before = "{"
-        for key, item in value.items():
-            begun = known.get((inner, key))
-            if begun is None:
-                begun = known[inner, key] = f"{inner}{_key(key)}: "
+        kind = (newline, *value)
+        before_each = known.get(kind)
+        if before_each is None:
+            before_each = known[kind] = [f"{',' if i else '{'}{inner}{_key(key)}: " for i, key in enumerate(value)]
+        for before, item in zip(before_each, value.values(), strict=True):
             scalar = _SCALARS.get(type(item))
             if scalar is not None:
-                add(f"{before}{begun}{scalar(item)}")
+                add(before)
+                add(scalar(item))
             else:
                 add(before)
-                add(begun)
                 _write(item, inner, known, add)
-            before = ","
         add(f"{newline}}}")
     elif isinstance(value, list | tuple):
         if not value:
