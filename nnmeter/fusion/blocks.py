@@ -34,6 +34,7 @@ _MOST_CELLS = 2_000_000  # of what contents are told apart by
 _MOST_KNOWN = 50_000  # results
 
 _REORDER = "~reorder"  # in the name of a kernel that is added for a tensor
+_OF_TENSORS = frozenset({"reorder", "squeeze"})  # what passes add for tensors
 
 _PLAIN = frozenset(
     "Add AveragePool BatchNormalization Clip Concat Conv Div Elu Erf Flatten Gather Gelu Gemm GlobalAveragePool "
@@ -67,27 +68,16 @@ class _Named(NamedTuple):
         at: the operator, counted from the first of the block; None for the network's input.
         output: which of its results; None for the operator itself.
         suffix: what was added.
-        either: whether the operator was named as that result is, so that it may be the name of either.
     """
 
     at: int | None
     output: int | None
     suffix: str
-    either: bool = False
 
-    def of(self, entry: str, called: str, result: str) -> str | None:
-        """The name in a network: None where it may be either of two.
-
-        Args:
-            entry: the network's input.
-            called: the name of the operator.
-            result: that of the result.
-        """
-        if self.at is None:
-            return entry + self.suffix
-        if self.either and called != result:
-            return None
-        return (called if self.output is None else result) + self.suffix
+    def of(self, entry: str, called: str, result: str) -> str:
+        """The name in a network, given that of its input, of the operator and of the result."""
+        base = entry if self.at is None else called if self.output is None else result
+        return base + self.suffix
 
 
 class BlockKernel(NamedTuple):
@@ -237,8 +227,6 @@ class BlockMemory:
             for signature, named, sources in parts:
                 node = nodes[start + (named.at or 0)]
                 name = named.of(graph.inputs[0], node.name, node.outputs[named.output or 0])
-                if name is None:
-                    return None
                 kernels.append(Kernel(name, signature, tuple([nodes[start + at].name for at in sources])))
         return kernels
 
@@ -277,13 +265,10 @@ class BlockMemory:
             if number is None:
                 number = self._borders.setdefault(described, next(self._counter))
             key = (block.contents, border, head)
-            before = self._known.get(key, (parts, number))
-            agreed = _agreed(before[0], parts)
-            if agreed is None or before[1] != number:
+            if self._known.setdefault(key, (parts, number)) != (parts, number):
                 self._closed = True
                 self._forget()
                 return
-            self._known[key] = (agreed, number)
             border = number
 
 
@@ -344,7 +329,10 @@ def _parts_of(graph: Graph, blocks: Sequence[Block], kernels: Sequence[Kernel]) 
 
 
 def _named(name: str, places: dict[str, int], results: dict[str, tuple[int | None, int | None]]) -> _Named | None:
-    """A kernel's name by that of an operator or tensor, the longest that it begins with; operators by their number."""
+    """A kernel's name by that of an operator or tensor, the longest that it begins with; operators by their number.
+
+    Where both are called so, what was added tells: what passes add for a tensor is named after that.
+    """
     at = places.get(name)
     if at is not None:
         return _Named(at, None, "")
@@ -352,30 +340,9 @@ def _named(name: str, places: dict[str, int], results: dict[str, tuple[int | Non
     while "~" in base:
         base = base.rpartition("~")[0]
         suffix = name[len(base) :]
-        if base in results:
-            at, output = results[base]
-            either = base in places
-            return None if either and places[base] != at else _Named(at, output, suffix, either)
+        word = suffix.split("~")[1]
+        if base in results and (base not in places or word in _OF_TENSORS or word.isdigit()):
+            return _Named(*results[base], suffix)
         if base in places:
             return _Named(places[base], None, suffix)
     return None
-
-
-def _agreed(one: tuple[BlockKernel, ...], other: tuple[BlockKernel, ...]) -> tuple[BlockKernel, ...] | None:
-    """The kernels of two that are the same, each named as is known better; None where they are not the same."""
-    if one == other:
-        return one
-    found = []
-    for first, second in zip(one, other, strict=False):
-        certain, unsure = (second, first) if first.named.either else (first, second)
-        named, may_be = certain.named, unsure.named
-        if named != may_be and not (
-            may_be.either
-            and (named.at, named.suffix) == (may_be.at, may_be.suffix)
-            and named.output in (None, may_be.output)
-        ):
-            return None
-        if certain._replace(named=may_be) != unsure:
-            return None
-        found.append(certain)
-    return tuple(found) if len(one) == len(other) else None

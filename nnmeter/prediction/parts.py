@@ -140,11 +140,7 @@ class KnownParts:
             if result is None:
                 return None
             templates, border = result
-            for template in templates:
-                kernel = _named(template, made, start)
-                if kernel is None:
-                    return None
-                kernels.append(kernel)
+            kernels += [_named(template, made, start) for template in templates]
         self._used += 1
         return Whole(made.name or "model", tuple(kernels))
 
@@ -276,18 +272,18 @@ def _template(kernel: PricedKernel, made: BlockKernel, graph: Graph, start: int)
     return _Template(kernel, made, None) if kernel.place in scopes else None
 
 
-def _named(template: _Template, made: Outline, start: int) -> PricedKernel | None:
-    """A kernel of a part with the names of a model, in which the part begins at some operator; None as in `of`."""
+def _named(template: _Template, made: Outline, start: int) -> PricedKernel:
+    """A kernel of a part with the names of a model, in which the part begins at some operator."""
     kernel, (_, named, sources), place = template
     called = made.called
     at = start + (named.at or 0)
     if named.output is None and not named.suffix and named.at is not None:  # nearly always
-        name: str | None = called[at]
+        name = called[at]
     else:
         name = named.of(made.entry, called[at], made.written[at][named.output or 0].decode())
     nodes = tuple([called[start + source] for source in sources])
-    if name is None or (name == kernel.name and nodes == kernel.nodes):
-        return None if name is None else kernel
+    if name == kernel.name and nodes == kernel.nodes:
+        return kernel
     return PricedKernel(
         name, kernel.type, kernel.latency_ms, kernel.source, nodes, kernel.flops, kernel.bytes, kernel.outside,
         kernel.gaps, kernel.operator, kernel.place if place is None else called[start + place], kernel.signature,
