@@ -71,12 +71,12 @@ def measure(
         MeasurementError: the runtime is not installed or refuses a model, or `out` is there, or of another device.
     """
     from nnmeter.lab.measuring.sitting import measure_sitting
+    from nnmeter.lab.measuring.stand import LocalStand
     from nnmeter.lab.runtimes import load_runtime
 
     done = measure_sitting(
         _several(models),
-        load_runtime(runtime),
-        threads,
+        LocalStand(load_runtime(runtime), threads),
         sizes.updated(dims, shapes),
         out,
         append,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,15 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.cli import wire
 from nnmeter.lab.report import LAB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nnmeter.graph.input_sizes import Session
     from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.lab.measuring.stand import Stand
 
 
 INTERRUPTED = 130
@@ -28,9 +31,11 @@ INTERRUPTED = 130
 @options.dims_and_shapes
 @options.session
 @options.assume
+@click.option("--on", metavar="DEVICE",
+              help="Measure on this device instead: ssh://USER@BOARD[:PORT], or its name in devices.toml. "
+              "With --taken: the id or path of its pack.")  # fmt: skip
 @click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
               help="Record this time of MODEL, which you took on the device of --on.")  # fmt: skip
-@click.option("--on", "taken_on", metavar="ID_OR_PATH", help="With --taken: the pack of the device.")
 @click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write.")  # fmt: skip
 @click.option("--append", is_flag=True, help="Add to the measurements of the same device in FILE.")
@@ -54,8 +59,8 @@ def command(
     shapes: dict[str, tuple[int, ...]],
     session_kind: Session | None,
     assume: dict[str, tuple[int, ...]],
+    on: str | None,
     taken_ms: float | None,
-    taken_on: str | None,
     output: Path,
     append: bool,
     families: Path | None,
@@ -66,7 +71,7 @@ def command(
     device: str | None,
     report_format: str,
 ) -> int:
-    """Time each MODEL on this machine, whole and kernel by kernel; a folder stands for the .onnx files in it.
+    """Time each MODEL, whole and kernel by kernel, here or by wire; a folder stands for the .onnx files in it.
 
     A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C what
     was measured until then is written. Free dimensions are bound before a model is loaded, unless --session free is
@@ -78,7 +83,6 @@ def command(
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.lab.measuring.sitting import measure_sitting
     from nnmeter.lab.report.measurements import Sitting
-    from nnmeter.lab.runtimes import load_runtime
 
     check_directory(output, "--out")
     if output.exists() and not append:
@@ -88,25 +92,25 @@ def command(
         raise click.UsageError("--device is of --report; give that too")
     if page is not None:
         check_directory(page, "--report")
-    if (taken_ms is None) != (taken_on is None):
-        raise click.UsageError("--taken and --on belong together: a time, and the pack of the device it was taken on")
-    if taken_ms is not None and taken_on is not None:
+    if taken_ms is not None:
+        if on is None:
+            raise click.UsageError("--taken needs --on, the pack of the device on which the time was taken")
         if page is not None:
             raise click.UsageError("--report is of what is measured here; leave it out with --taken")
-        return _take_down(paths, taken_on, taken_ms, dims, shapes, assume, _families(families), output)
+        return _take_down(paths, on, taken_ms, dims, shapes, assume, _families(families), output)
+    if on is not None and page is not None and device is None:
+        raise click.UsageError("--report of a device by wire needs --device, the pack that predicts it")
     if assume:
         raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
-    adapter = load_runtime(runtime, session_kind)
     refused: list[tuple[str, str]] = []
 
     def refuse(path: str, reason: NnmeterError) -> None:
         refused.append((path, str(reason)))
 
-    with StatusLine() as status:
+    with StatusLine() as status, _open_stand(on, runtime, threads, session_kind) as stand:
         done = measure_sitting(
             paths,
-            adapter,
-            threads,
+            stand,
             InputSizes(dims, shapes),
             output,
             append,
@@ -137,6 +141,21 @@ def command(
         others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise CheckFailed(f"{path}{others} could not be measured, the others are in {output}: {reason}")
     return 0
+
+
+@contextmanager
+def _open_stand(on: str | None, runtime: str, threads: int, session_kind: Session | None) -> Iterator[Stand]:
+    """What measures: this process, or a device by wire."""
+    if on is None:
+        from nnmeter.lab.measuring.stand import LocalStand
+        from nnmeter.lab.runtimes import load_runtime
+
+        yield LocalStand(load_runtime(runtime, session_kind), threads)
+        return
+    from nnmeter.lab.wire.far_stand import open_stand
+
+    with open_stand(wire.chosen_board(on), session_kind == "free") as stand:
+        yield stand
 
 
 def _write_page(page: Path, device: str | None, measurements: Sequence[Measurement]) -> None:

@@ -42,6 +42,7 @@ import numpy as np
 
 from nnmeter.errors import NnmeterError
 from nnmeter.lab.measuring.correction import correct
+from nnmeter.lab.measuring.interruption import MeasuringInterrupted
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.reference import reference_model
 from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
@@ -203,6 +204,7 @@ def measure_models(
     Raises:
         ModelError: a model cannot be read.
         MeasurementError: the runtime refuses a model.
+        MeasuringInterrupted: Ctrl-C, with the models that were timed in one pass at least.
     """
     paths = [Path(path) for path in models]
     sitting = sitting or time.strftime("%Y-%m-%dT%H:%M:%S")
@@ -210,45 +212,48 @@ def measure_models(
     total = len(paths) * (1 + passes)
     done = 0
     stopwatch = Stopwatch(runtime, clock)
-    finished: list[_Live] = []
+    begun: list[_Live] = []
     pending = list(paths)
-    with no_garbage_collection():
-        while pending:
-            group: list[_Live] = []
-            while pending and (not group or resident_bytes() < memory_limit_bytes):
-                path = pending.pop(0)
-                done += 1
-                tell(f"load {path.stem}", done, total)
-                try:
-                    model = runtime.compile(
-                        path, threads, dims=dims, shapes=shapes, profiled=profile_runs > 0 and runtime.has_profiler
-                    )
-                    live = _Live(path.stem, (families or {}).get(path.name, ""), model)
-                    stopwatch.warm_up(model.run)
-                    if profile_runs > 0 and runtime.has_profiler:
-                        live.kernel_ratios = profile_kernels(model, stopwatch, profile_runs)
-                    group.append(live)
-                except NnmeterError as fault:
-                    if refused is None:
-                        raise
-                    refused(str(path), fault)
-                    done += passes
-            for number in range(passes):
-                for live in group if number % 2 == 0 else reversed(group):
+    interrupted = False
+    try:
+        with no_garbage_collection():
+            while pending:
+                group: list[_Live] = []
+                while pending and (not group or resident_bytes() < memory_limit_bytes):
+                    path = pending.pop(0)
                     done += 1
-                    tell(f"pass {number + 1} of {passes}: {live.name}", done, total)
-                    for _ in range(COLD_RUNS_PER_PASS):
-                        live.model.run()
-                    live.passes.append(stopwatch.time_for(live.model.run, seconds_per_pass, TIMED_RUNS_PER_PASS))
-            for live in group:
-                _ = live.model.kernels  # known before the session goes
-                finished.append(live)
-            for live in group:
-                live.model.close()
-            gc.collect()
+                    tell(f"load {path.stem}", done, total)
+                    try:
+                        model = runtime.compile(
+                            path, threads, dims=dims, shapes=shapes, profiled=profile_runs > 0 and runtime.has_profiler
+                        )
+                        live = _Live(path.stem, (families or {}).get(path.name, ""), model)
+                        stopwatch.warm_up(model.run)
+                        if profile_runs > 0 and runtime.has_profiler:
+                            live.kernel_ratios = profile_kernels(model, stopwatch, profile_runs)
+                        group.append(live)
+                        begun.append(live)
+                    except NnmeterError as fault:
+                        if refused is None:
+                            raise
+                        refused(str(path), fault)
+                        done += passes
+                for number in range(passes):
+                    for live in group if number % 2 == 0 else reversed(group):
+                        done += 1
+                        tell(f"pass {number + 1} of {passes}: {live.name}", done, total)
+                        for _ in range(COLD_RUNS_PER_PASS):
+                            live.model.run()
+                        live.passes.append(stopwatch.time_for(live.model.run, seconds_per_pass, TIMED_RUNS_PER_PASS))
+                for live in group:
+                    _ = live.model.kernels  # known before the session goes
+                    live.model.close()
+                gc.collect()
+    except KeyboardInterrupt:
+        interrupted = True
     nominal_ms = reference_ms or stopwatch.nominal_ms()
     stopwatch.close()
-    return [
+    found = [
         summarize(
             f"model:{live.name}",
             "model",
@@ -261,8 +266,12 @@ def measure_models(
             threads,
             sitting,
         )
-        for live in finished
+        for live in begun
+        if live.passes
     ]
+    if interrupted:
+        raise MeasuringInterrupted(found)
+    return found
 
 
 def profile_kernels(model: CompiledModel, stopwatch: Stopwatch, runs: int) -> np.ndarray[Any, Any]:

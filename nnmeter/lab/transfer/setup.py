@@ -25,10 +25,12 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,11 +46,13 @@ from nnmeter.lab.training.build import build_pack, default_id, mix_packs, mixtur
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.folds import interval_folds
 from nnmeter.lab.training.table import build_table
+from nnmeter.lab.wire.far_campaign import run_far_campaign
 
 if TYPE_CHECKING:
     from nnmeter.devices.card import Card
     from nnmeter.lab.campaign.campaign import CampaignProgress
     from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.lab.wire.board import Board
     from nnmeter.predictor import KernelPredictor
 
 LEAST_S, DEFAULT_S = 30.0, 60.0
@@ -106,6 +110,7 @@ def setup_device(
     output: str | os.PathLike[str] | None = None,
     device_id: str | None = None,
     progress: Tell | None = None,
+    board: Board | None = None,
 ) -> SetupReport:
     """Measure this machine for a short time and make a device pack of it, which predictions take from then on.
 
@@ -116,6 +121,7 @@ def setup_device(
         output: directory of the pack; one in the user's data folder, where it is found by its id, if not given.
         device_id: name of the device; made from processor, runtime and threads if not given.
         progress: told what is being done, and the share of the budget that has passed.
+        board: a device by wire to measure in place of this machine, with its runtime and threads.
 
     Raises:
         MeasurementError: the budget is too short, the runtime is not installed or cannot be measured, or no pack of
@@ -129,21 +135,24 @@ def setup_device(
         if progress is not None:
             progress(what, min((time.monotonic() - began) / budget_s, 1.0))
 
-    here = take_fingerprint(runtime, runtime_version(runtime) or "", threads, {})
-    name = device_id or default_id(here)
-    priors = candidates(runtime, here)
     measuring_s = measuring_s_of(budget_s)
     tell("starting")
     _import_training()
-    campaign = user_directory() / "setup" / default_id(here)
-    measured = run_supervised_campaign(
-        campaign,
-        runtime,
-        threads,
-        measuring_s,
-        progress=lambda latest: tell(_measuring(latest)),
-    )
-    measurements, _ = read_all([campaign])
+    if board is None:
+        here: Mapping[str, Any] = take_fingerprint(runtime, runtime_version(runtime) or "", threads, {})
+        candidates(runtime, here)  # that there are any is known before a minute has gone into the measuring
+        campaign = user_directory() / "setup" / default_id(here)
+        measure = partial(run_supervised_campaign, campaign, runtime, threads)
+    else:
+        runtime, threads = board.runtime or runtime, board.threads or threads
+        board = replace(board, runtime=runtime, threads=threads)
+        candidates(runtime, {"threads": threads})
+        campaign = user_directory() / "setup" / _folder_of(board)
+        measure = partial(run_far_campaign, campaign, board)
+    measured = measure(measuring_s, progress=lambda latest: tell(_measuring(latest)))
+    measurements, here = read_all([campaign])
+    name = device_id or default_id(here)
+    priors = candidates(runtime, here)
     tell("choosing the packs to start from")
     packs = {device.id: load_pack(device.path) for device in priors}
     errors, best = choose_prior(measurements, list(packs.values()))
@@ -166,6 +175,13 @@ def setup_device(
         else {},
         measured.restlessness,
     )
+
+
+def _folder_of(board: Board) -> str:
+    """Name of the folder of a device's campaign: two boards of one kind are two devices to measure."""
+    place = re.sub(r"[^A-Za-z0-9.-]+", "-", board.address)
+    cores = f"-cores{board.cores}" if board.cores else ""
+    return f"{place}-{board.runtime}-{board.threads}t{cores}"
 
 
 def _import_training() -> None:

@@ -6,7 +6,7 @@ when it began; what a runtime prints there goes to the log. When its input ends,
 | request | answers |
 |---|---|
 | (the job) | `end`: fingerprint, whether there is a profiler |
-| `nominal` | `end`: milliseconds of the reference |
+| `nominal`, `reference` | `end`: milliseconds of the reference, for a campaign or a sitting |
 | `network` | `end`: the measurement, the state of machine and process; or `refused` |
 | `models` | `progress`, a `row` for each model, `left_out` for others, `end`; or `refused` |
 
@@ -20,6 +20,7 @@ import dataclasses
 import json
 import os
 import queue
+import signal
 import sys
 import tempfile
 import threading
@@ -47,6 +48,7 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Measures, until standard input ends."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the shell that began all this ignores
     voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -99,6 +101,7 @@ class FarWorker:
         self._bench: LocalBench | None = None
         self._requests: dict[str, Callable[[Any], None]] = {
             "nominal": self._nominal,
+            "reference": self._reference,
             "network": self._network,
             "models": self._models,
         }
@@ -131,6 +134,11 @@ class FarWorker:
 
     def _nominal(self, _: Any) -> None:
         self._say({"end": {"reference_ms": self._open_bench().nominal_ms()}})
+
+    def _reference(self, _: Any) -> None:
+        from nnmeter.lab.measuring.stand import LocalStand
+
+        self._say({"end": {"reference_ms": LocalStand(self._adapter, self._job["threads"]).reference_ms()}})
 
     def _build(self, seed: int, recipe: str, small: bool) -> onnx.ModelProto:
         if self._sent is None:

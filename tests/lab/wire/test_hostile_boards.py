@@ -43,12 +43,15 @@ for line in sys.stdin:
 """
 
 
-def make_row(**changes):
-    row = Measurement(
+def make_measurement():
+    return Measurement(
         "block:a-0", "block", "a-0", "a", (make_signature("Conv"), make_signature("Conv")), 2.0, 1.9, 2.0, 2.1, 8, 1.0,
         (2.0, 2.0), 1, 1, "now", (1.0, 1.0), (0.1, 0.1), 5,
     )  # fmt: skip
-    return json.loads(json.dumps({**row_to_message(row), **changes}))
+
+
+def make_row(**changes):
+    return json.loads(json.dumps({**row_to_message(make_measurement()), **changes}))
 
 
 @pytest.fixture
