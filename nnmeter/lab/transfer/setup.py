@@ -46,7 +46,7 @@ from nnmeter.lab.training.build import build_pack, default_id, mix_packs, mixtur
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.folds import interval_folds
 from nnmeter.lab.training.table import build_table
-from nnmeter.lab.wire.far_campaign import run_far_campaign
+from nnmeter.lab.wire.campaign import run_campaign_on
 
 if TYPE_CHECKING:
     from nnmeter.devices.card import Card
@@ -148,7 +148,7 @@ def setup_device(
         board = replace(board, runtime=runtime, threads=threads)
         candidates(runtime, {"threads": threads})
         campaign = user_directory() / "setup" / _folder_of(board)
-        measure = partial(run_far_campaign, campaign, board)
+        measure = partial(run_campaign_on, campaign, board)
     measured = measure(measuring_s, progress=lambda latest: tell(_measuring(latest)))
     measurements, here = read_all([campaign])
     name = device_id or default_id(here)

@@ -71,7 +71,7 @@ def machine(
         return done
 
     monkeypatch.setattr(setup, "run_supervised_campaign", campaign)
-    monkeypatch.setattr(setup, "run_far_campaign", campaign)
+    monkeypatch.setattr(setup, "run_campaign_on", campaign)
     return lambda count: networks.update(count=count)
 
 

@@ -30,7 +30,7 @@ def make_model(path, weights="", size=64):
         [weight],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if weights:
         onnx.save(model, path, save_as_external_data=True, location=weights, size_threshold=0)
     else:
@@ -113,7 +113,7 @@ def test_files_outside_of_a_models_folder_stay_here(tmp_path):
         list(files_of(tmp_path / "secret"))
 
 
-@pytest.mark.parametrize("change", [{"network": "c", "id": "model:c"}, {"id": "model:b"}, {"reference_ms": 3.0}])
+@pytest.mark.parametrize("change", [{"network": "c", "id": "model:c"}, {"id": "model:a"}, {"reference_ms": 3.0}])
 def test_rows_of_other_models_are_refused(change):
     from nnmeter.lab.wire.far_stand import _check
     from tests.lab.wire.test_hostile_boards import make_measurement
