@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,10 @@ from nnmeter.lab.cli import wire
 from nnmeter.lab.report import LAB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from nnmeter.graph.input_sizes import Session
     from nnmeter.lab.measuring.measurement import Measurement
-    from nnmeter.lab.measuring.stand import Stand
 
 
 INTERRUPTED = 130
@@ -83,6 +81,7 @@ def command(
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.lab.measuring.sitting import measure_sitting
     from nnmeter.lab.report.measurements import Sitting
+    from nnmeter.lab.wire.stands import open_stand
 
     check_directory(output, "--out")
     if output.exists() and not append:
@@ -107,7 +106,8 @@ def command(
     def refuse(path: str, reason: NnmeterError) -> None:
         refused.append((path, str(reason)))
 
-    with StatusLine() as status, _open_stand(on, runtime, threads, session_kind) as stand:
+    board = None if on is None else wire.chosen_board(on)
+    with StatusLine() as status, open_stand(board, runtime, threads, session_kind) as stand:
         done = measure_sitting(
             paths,
             stand,
@@ -141,21 +141,6 @@ def command(
         others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise CheckFailed(f"{path}{others} could not be measured, the others are in {output}: {reason}")
     return 0
-
-
-@contextmanager
-def _open_stand(on: str | None, runtime: str, threads: int, session_kind: Session | None) -> Iterator[Stand]:
-    """What measures: this process, or a device by wire."""
-    if on is None:
-        from nnmeter.lab.measuring.stand import LocalStand
-        from nnmeter.lab.runtimes import load_runtime
-
-        yield LocalStand(load_runtime(runtime, session_kind), threads)
-        return
-    from nnmeter.lab.wire.far_stand import open_stand
-
-    with open_stand(wire.chosen_board(on), session_kind == "free") as stand:
-        yield stand
 
 
 def _write_page(page: Path, device: str | None, measurements: Sequence[Measurement]) -> None:

@@ -29,7 +29,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +144,8 @@ def setup_device(
         campaign = user_directory() / "setup" / default_id(here)
         measure = partial(run_supervised_campaign, campaign, runtime, threads)
     else:
-        runtime, threads = board.runtime or runtime, board.threads or threads
-        board = replace(board, runtime=runtime, threads=threads)
+        board = board.filled(runtime, threads)
+        runtime, threads = str(board.runtime), int(board.threads or threads)
         candidates(runtime, {"threads": threads})
         campaign = user_directory() / "setup" / _folder_of(board)
         measure = partial(run_campaign_on, campaign, board)

@@ -88,6 +88,10 @@ class Board:
         port = f":{self.port}" if self.port else ""
         return f"{self.scheme}://{user}{self.host}{port}"
 
+    def filled(self, runtime: str, threads: int) -> Board:
+        """With a runtime and a number of threads, where it does not say."""
+        return replace(self, runtime=self.runtime or runtime, threads=self.threads or threads)
+
     @property
     def shown(self) -> str:
         """For messages: the name, with the address where it is another."""

@@ -89,7 +89,7 @@ class FarStand:
 
 
 @contextmanager
-def open_stand(board: Board, keeps_free: bool = False) -> Iterator[FarStand]:
+def open_far_stand(board: Board, keeps_free: bool = False) -> Iterator[FarStand]:
     """A device by wire, held meanwhile.
 
     Args:

@@ -13,7 +13,7 @@ from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.lab.measuring.sitting import measure_sitting
 from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.lab.wire import session
-from nnmeter.lab.wire.far_stand import files_of, open_stand
+from nnmeter.lab.wire.far_stand import files_of, open_far_stand
 
 pytest.importorskip("pyarrow")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the far side needs a POSIX system")
@@ -55,7 +55,7 @@ def test_models_are_measured_there_with_the_wire_cut_meanwhile(far, address, tmp
             cuts.append(text)
             far.signal()
 
-    with open_stand(address) as stand:
+    with open_far_stand(address) as stand:
         done = measure_sitting(
             models,
             stand,
@@ -73,7 +73,7 @@ def test_models_are_measured_there_with_the_wire_cut_meanwhile(far, address, tmp
     assert rows[0].kernels == done.measurements[0].kernels
     assert fingerprint["runtime"] == "far"
     assert not list(far.home.glob(".cache/nnmeter/wire/*/files/*"))
-    with open_stand(address) as stand:
+    with open_far_stand(address) as stand:
         again = measure_sitting(models[:1], stand, AS_DECLARED, out, append=True, passes=1, seconds_per_pass=0.01)
     assert again.measurements[0].reference_ms == pytest.approx(rows[0].reference_ms)
     assert again.measurements[0].id.startswith("model:model@")
@@ -88,7 +88,7 @@ def test_what_was_measured_before_ctrl_c_comes_back(far, address, tmp_path, mode
             told.append("stop")
             raise KeyboardInterrupt
 
-    with open_stand(address) as stand:
+    with open_far_stand(address) as stand:
         done = measure_sitting(
             models, stand, AS_DECLARED, tmp_path / "m.parquet", passes=500, seconds_per_pass=0.3, progress=stop
         )
