@@ -83,6 +83,7 @@ class SetupReport:
         half_width: median half width of the 90 % interval of the measured networks, relative.
         foreseen: mean error of networks left out that a budget of so many seconds would bring, by seconds (rule 4).
         restlessness: relative spread of the reference kernel's latest runs; large where something else was running.
+        by_wire: whether it is of another machine than this one, which was measured by wire.
     """
 
     pack: DevicePack
@@ -96,6 +97,7 @@ class SetupReport:
     half_width: float
     foreseen: dict[float, float]
     restlessness: float = 0.0
+    by_wire: bool = False
 
     @property
     def is_thin(self) -> bool:
@@ -174,6 +176,7 @@ def setup_device(
         if len(measurements) >= ENOUGH
         else {},
         measured.restlessness,
+        board is not None,
     )
 
 

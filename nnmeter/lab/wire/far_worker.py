@@ -179,7 +179,7 @@ class FarWorker:
                 told = time.monotonic()
                 self._say({"progress": [text, done, total]})
 
-        with tempfile.TemporaryDirectory(prefix="models-", dir=".") as folder:
+        with tempfile.TemporaryDirectory(prefix="models-", dir="files") as folder:
             paths = list(_lay_out(asked["models"], Path(folder)))
             number_of = {str(path): number for number, path in enumerate(paths)}
 

@@ -70,7 +70,7 @@ class FarDeath(MeasurementError):
 
 
 class _ProcessLost(Exception):
-    """The far process is another one than before the cut."""
+    """The far process is another one than before the cut, or none."""
 
 
 class Answer(NamedTuple):
@@ -205,6 +205,8 @@ class Session:
                     if said.get("id") != ident or said.get("number") != heard:
                         continue  # of a request that was given up, or told twice
                     heard += 1
+                    if "gone" in said:
+                        raise _ProcessLost  # it died between two requests, of which no network is to blame
                     if "died" in said:
                         raise FarDeath(f"died: the process that measures ended by {text_of(said['died'])}")
                     if "refused" in said:

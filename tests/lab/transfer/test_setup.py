@@ -167,6 +167,8 @@ def test_a_mixture_of_two_machines_is_started_from_where_neither_is_far_behind(
 def test_board_by_wire_is_a_device_with_a_campaign_of_its_own(machine: Callable[[int], None], tmp_path: Path) -> None:
     board = parse_address("ssh://me@board:2222")
     report = setup.setup_device(threads=2, board=board)
+    last = setup_table.render(report, Layout()).splitlines()[-1]
+    assert last == f"predictions for it: nnmeter predict MODEL --device {report.pack.id}"
     assert report.pack.id in [device.id for device in list_devices()]
     assert [place.name for place in (tmp_path / "home" / "nnmeter" / "setup").iterdir()] == [
         "ssh-me-board-2222-onnxruntime-2t"

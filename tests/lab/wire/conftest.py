@@ -109,6 +109,14 @@ class FarSide:
         with contextlib.suppress(ProcessLookupError):  # it was cut already
             os.kill(int(self.pids.read_text().split()[-1]), number)
 
+    def holders(self):
+        """Processes that have the lock open: the one that holds the board, and the one that measures."""
+        lock = str(self.lock_file())
+        for place in Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(place) == lock:
+                    yield int(place.parts[2])
+
     def lock_file(self):
         (found,) = self.home.glob(".cache/nnmeter/wire/*/lock")
         return found
