@@ -157,7 +157,8 @@ class Holder:
         if "open" in request:
             self._end_worker()
             self._start_worker(request["open"])
-        elif self._worker is None:
+        elif self._worker is None or self._worker.poll() is not None:
+            self._end_worker()
             self._answer({"gone": 1})
         else:
             assert self._worker.stdin
