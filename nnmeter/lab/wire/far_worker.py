@@ -16,7 +16,6 @@ Networks are measured by the very code that measures them on the near side (`Loc
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import os
 import queue
@@ -99,6 +98,7 @@ class FarWorker:
         self._job, self._say = job, say
         self._adapter: RuntimeAdapter = load_runtime(job["runtime"], job["session"])
         self._bench: LocalBench | None = None
+        self._sent: str | None = None
         self._requests: dict[str, Callable[[Any], None]] = {
             "nominal": self._nominal,
             "reference": self._reference,
@@ -124,12 +124,10 @@ class FarWorker:
 
     def _open_bench(self) -> LocalBench:
         if self._bench is None:
-            from nnmeter.lab.campaign.bench import LocalBench, default_recipes
+            from nnmeter.lab.campaign.bench import LocalBench, Recipes
 
             limit = min(self._job["memory_limit_bytes"], int(MEMORY_SHARE * _memory_bytes()))
-            recipes = dataclasses.replace(default_recipes(), build=self._build)
-            self._random = default_recipes().build
-            self._bench = LocalBench(self._adapter, self._job["threads"], recipes, limit)
+            self._bench = LocalBench(self._adapter, self._job["threads"], Recipes({}, self._build), limit)
         return self._bench
 
     def _nominal(self, _: Any) -> None:
@@ -142,7 +140,9 @@ class FarWorker:
 
     def _build(self, seed: int, recipe: str, small: bool) -> onnx.ModelProto:
         if self._sent is None:
-            return self._random(seed, recipe, small)
+            from nnmeter.lab.campaign.bench import default_recipes
+
+            return default_recipes().build(seed, recipe, small)
         import onnx
 
         from nnmeter.lab.runtimes.weights import fill_weights

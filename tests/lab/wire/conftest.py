@@ -33,7 +33,7 @@ _datetime.date = date
 
 RUNTIME = """
 import os, signal, sys, time
-from tests.lab.campaign.conftest import FakeRuntime
+from tests.lab.campaign.fakes import FakeRuntime
 
 class Far(FakeRuntime):
     name = "far"
@@ -52,7 +52,7 @@ class Far(FakeRuntime):
 """
 
 SSH = """\
-#!{python}
+#!{python} -ISE
 import os, sys
 open({pids!r}, "a").write(f"{{os.getpid()}}\\n")
 if os.path.exists({down!r}):

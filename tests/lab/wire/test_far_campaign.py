@@ -56,7 +56,8 @@ def test_wire_cut_at_random_loses_doubles_and_mixes_nothing(far, address, tmp_pa
             timers.append(threading.Timer(chance.uniform(0.0, 0.05), far.signal))
             timers[-1].start()
 
-    measure(tmp_path / "campaign", address, 14, cut)
+    measure(tmp_path / "campaign", address, 8, cut)
+    measure(tmp_path / "campaign", address, 6, cut)  # goes on
     for timer in timers:
         timer.join()
     assert far.connections >= 5  # cuts that meet a connection which is being made are no second ones
@@ -111,20 +112,8 @@ def test_second_campaign_is_told_who_holds_the_board(far, address, tmp_path):
         told[0],
     )
     assert not store.part_files(tmp_path / "second")
-    measure(tmp_path / "second", address, 2)  # it is free again
-    assert seeds_in(tmp_path / "first") == seeds_in(tmp_path / "second") == [0, 1]
-    assert far.compiled == [0, 1, 0, 1]
-
-
-def test_campaign_goes_on_with_its_own_machine_alone(far, address, tmp_path):
-    measure(tmp_path / "campaign", address, 2)
-    measure(tmp_path / "campaign", address, 2)
-    assert seeds_in(tmp_path / "campaign") == [0, 1, 2, 3]
-    (name,) = far.home.glob(".cache/nnmeter/wire/*/machine")
-    name.write_text("0123456789abcdef")
-    with pytest.raises(MeasurementError, match="is another machine than the one that was measured before"):
-        run_far_campaign(tmp_path / "campaign", address, budget_s=5.0)
-    assert seeds_in(tmp_path / "campaign") == [0, 1, 2, 3]
+    assert seeds_in(tmp_path / "first") == far.compiled == [0, 1]
+    assert far.is_free()
 
 
 def test_board_that_stays_away_is_lost_and_the_rows_are_kept(far, address, tmp_path, quick, monkeypatch):

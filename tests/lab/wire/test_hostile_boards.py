@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="a script stands for 
 HELD = {"held": {"machine": "0123456789abcdef", "request": None, "process": "p"}}
 OPEN = {"end": {"fingerprint": {"runtime": "far", "threads": 1, "runtime_version": "1", "cpu": "x"}}}
 SCRIPT = """\
-#!{python}
+#!{python} -ISE
 import json, sys
 answers = json.loads({answers!r})
 sys.stdin.readline(), sys.stdin.readline()

@@ -29,6 +29,8 @@ def test_near_side_that_was_killed_takes_its_board_up_again_and_others_are_told(
     assert second.cuts == 0
     third.close()
     assert far.is_free()
+    with pytest.raises(MeasurementError, match="is another machine than the one that was measured before"):
+        Session(address, replace(OURS, machine="0123456789abcdef"))
 
 
 def test_board_lets_itself_go_when_nobody_is_heard(far, address, monkeypatch):
