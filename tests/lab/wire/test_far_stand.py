@@ -51,7 +51,7 @@ def test_models_are_measured_there_with_the_wire_cut_meanwhile(far, address, tmp
     cuts = []
 
     def cut(text, done, total):
-        if text not in cuts:
+        if text not in cuts and len(cuts) < 4:
             cuts.append(text)
             far.signal()
 
