@@ -61,7 +61,10 @@ class FarBench:
 
     def nominal_ms(self) -> float:
         """Milliseconds of the reference there."""
-        return positive_ms(self.session.ask({"nominal": {}}).end.get("reference_ms"))
+        try:
+            return positive_ms(self.session.ask({"nominal": {}}).end.get("reference_ms"))
+        except (FarRefusal, FarDeath) as fault:
+            raise MeasurementError(f"{self._board.shown}: {fault}") from fault
 
     def measure(self, work: Work, nominal_ms: float, sitting: str) -> Measurement:
         """One network; one that costs the far process its life is refused, and the next one meets another process."""

@@ -59,8 +59,11 @@ def main() -> None:
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     try:
         worker = FarWorker(json.loads(sys.argv[2]), say)
-    except (NnmeterError, ImportError, OSError) as fault:
+    except (NnmeterError, OSError) as fault:
         say({"refused": str(fault)})
+        return
+    except ImportError as fault:
+        say({"refused": _missing(fault)})
         return
     say({"end": worker.opened()})
     while True:
@@ -69,8 +72,14 @@ def main() -> None:
             worker.answer(request)
         except NnmeterError as fault:
             say({"refused": str(fault)})
+        except ImportError as fault:
+            say({"refused": _missing(fault)})
         except KeyboardInterrupt:
             say({"refused": "interrupted"})
+
+
+def _missing(fault: ImportError) -> str:
+    return f"its Python lacks {fault.name or fault}; install it there: pip install numpy onnx, and the runtime"
 
 
 def _read(requests: queue.SimpleQueue[Message]) -> None:

@@ -144,6 +144,12 @@ def test_first_connection_says_why_there_is_none(far, address, tmp_path, complai
         run_far_campaign(tmp_path / "campaign", address, budget_s=5.0)
 
 
+def test_package_that_the_board_lacks_is_one_line(far, address, tmp_path):
+    (far.site / "onnx.py").write_text("raise ModuleNotFoundError(\"No module named 'onnx'\", name='onnx')\n")
+    with pytest.raises(MeasurementError, match="ssh://me@board:2222: its Python lacks onnx; install it there: pip"):
+        run_far_campaign(tmp_path / "campaign", address, budget_s=5.0)
+
+
 def test_runtime_that_is_not_there_is_one_line(far, tmp_path):
     from nnmeter.lab.wire.board import find_board
 
