@@ -12,8 +12,7 @@
 3. Halfway a second campaign asks for the board, and must be refused by one line that names the first.
 4. In the end the campaign is interrupted as by Ctrl-C. Every seed must be measured once or be in `refused.jsonl`, no
    seed twice, all dates must be those of the near side, and `nnmeter profile --verify` must find no problem.
-5. `--rate SECONDS`: no cuts, but what the wire costs: networks that are measured in so many seconds here, by wire, and
-   by a wire whose round trip takes 100 ms (`tc`).
+5. `--rate SECONDS`: no cuts, but what the wire costs: networks that are measured in so many seconds here and by wire.
 
 Exit code 1 if anything was lost, doubled, mixed or damaged.
 """
@@ -132,15 +131,13 @@ def rates(place: Path, seconds: int) -> int:
     """Rule 5; the exit code."""
     from nnmeter.lab.measuring.store import read_measurements
 
-    for name, by_wire, delay_ms in (("here", False, 0), ("by wire", True, 0), ("by wire of 100 ms", True, 100)):
-        if delay_ms:
-            run("tc", "qdisc", "add", "dev", NEAR_LINK, "root", "netem", "delay", f"{delay_ms}ms")
-        campaign = start(place, name.replace(" ", "-"), f"{seconds}s", by_wire)
+    for name in ("here", "by-wire"):
+        campaign = start(place, name, f"{seconds}s", name != "here")
         said = said_by(campaign)
         if campaign.wait():
             print(said)
             return 1
-        rows, _ = read_measurements(place / name.replace(" ", "-"))
+        rows, _ = read_measurements(place / name)
         print(
             f"{name}: {len(rows)} networks, {sum(len(row.kernels) for row in rows)} kernels in {seconds} s", flush=True
         )
