@@ -15,6 +15,7 @@ from nnmeter.lab.campaign.verification import verify_measurements
 from nnmeter.lab.measuring import store
 from nnmeter.lab.wire import connection, session
 from nnmeter.lab.wire.far_campaign import run_far_campaign
+from tests.lab.wire.test_far_stand import make_model
 
 pytest.importorskip("pyarrow")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the far side needs a POSIX system")
@@ -94,6 +95,17 @@ def test_network_that_kills_the_far_process_costs_only_itself(far, address, tmp_
     assert seeds_in(tmp_path / "campaign") == [0, 1, 3, 4]
     (line,) = (tmp_path / "campaign" / "refused.jsonl").read_text().splitlines()
     assert json.loads(line) == {"seed": 2, "reason": "died: the process that measures ended by signal 11"}
+
+
+def test_cuts_of_models_go_over_the_wire_without_their_weights(far, address, tmp_path):
+    make_model(tmp_path / "mine" / "mine.onnx", size=512)
+    measure(tmp_path / "campaign", address, 2, like={"paths": [tmp_path / "mine" / "mine.onnx"]})
+    rows, _ = store.read_measurements(tmp_path / "campaign")
+    assert [(row.id, row.family) for row in rows] == [
+        ("block:like:mine-0", "like:mine"),
+        ("block:like:mine-1", "like:mine"),
+    ]
+    assert (far.home / "weights").read_text().split() == [str(512 * 512 * 4)] * 2  # drawn there
 
 
 def test_second_campaign_is_told_who_holds_the_board(far, address, tmp_path):
