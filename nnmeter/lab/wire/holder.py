@@ -86,8 +86,8 @@ class Holder:
         wire, _ = self._listener.accept()
         wire.settimeout(_SEND_S)
         try:
-            stream = wire.makefile("rb")
-            hello = json.loads(stream.readline(MOST_LINE))["hello"]
+            with wire.makefile("rb", buffering=0) as stream:
+                hello = json.loads(stream.readline(MOST_LINE))["hello"]
             if hello["token"] != self._hello["token"]:
                 gone_s = 0 if self._near else round(time.monotonic() - self._heard)
                 free_s = max(round(self._hello["patience_s"]) - gone_s, 0)
