@@ -1,6 +1,7 @@
 """Is a campaign over ssh whole in the end, whatever happens to the wire?
 
     python benchmarks/wire_cuts.py [--cuts 10] [--longest 20] [--seed 0] [--server PYTHON] [--keep DIR]
+    python benchmarks/wire_cuts.py --rate 60 [--server PYTHON]
 
 1. The board is a network namespace of this machine (`ip netns`, which needs root) with a link of its own and an ssh
    server: the Python of `--server` with asyncssh, numpy, onnx and onnxruntime, and without nnmeter. It has a home of
@@ -11,6 +12,7 @@
 3. Halfway a second campaign asks for the board, and must be refused by one line that names the first.
 4. In the end the campaign is interrupted as by Ctrl-C. Every seed must be measured once or be in `refused.jsonl`, no
    seed twice, all dates must be those of the near side, and `nnmeter profile --verify` must find no problem.
+5. `--rate SECONDS`: no cuts, but what the wire costs: networks that are measured in so many seconds here and by wire.
 
 Exit code 1 if anything was lost, doubled, mixed or damaged.
 """
@@ -59,6 +61,7 @@ def main() -> int:
     parser.add_argument("--longest", type=float, default=20.0, help="seconds between cuts, at most")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--server", default=sys.executable, help="Python with asyncssh and the runtime")
+    parser.add_argument("--rate", type=int, help="seconds of each campaign of rule 5")
     parser.add_argument("--keep", type=Path, help="directory for everything; default: a temporary one")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)  # the server's own process
     options = parser.parse_args()
@@ -69,6 +72,8 @@ def main() -> int:
         place = options.keep or Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         with board(place, options.server):
+            if options.rate:
+                return rates(place, options.rate)
             return cut_and_count(place, options)
 
 
@@ -122,18 +127,33 @@ def cut_and_count(place: Path, options: argparse.Namespace) -> int:
     return int(bool(faults or lost or doubled or wrong or problems))
 
 
-def start(place: Path, name: str) -> subprocess.Popen[str]:
+def rates(place: Path, seconds: int) -> int:
+    """Rule 5; the exit code."""
+    from nnmeter.lab.measuring.store import read_measurements
+
+    for name in ("here", "by-wire"):
+        campaign = start(place, name, f"{seconds}s", name != "here")
+        said = said_by(campaign)
+        if campaign.wait():
+            print(said)
+            return 1
+        rows, _ = read_measurements(place / name)
+        print(
+            f"{name}: {len(rows)} networks, {sum(len(row.kernels) for row in rows)} kernels in {seconds} s", flush=True
+        )
+    return 0
+
+
+def start(place: Path, name: str, budget: str = "1h", by_wire: bool = True) -> subprocess.Popen[str]:
     """A campaign in a process of its own, as a user starts it."""
+    on = ["--on", f"ssh://root@{FAR_IP}:{PORT}"] if by_wire else []
     return subprocess.Popen(
-        [
-            sys.executable, "-m", "nnmeter", "profile", "--on", f"ssh://root@{FAR_IP}:{PORT}", "--budget", "1h",
-            "--out", str(place / name),
-        ],
+        [sys.executable, "-m", "nnmeter", "profile", *on, "--budget", budget, "--out", str(place / name)],
         env={**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )  # fmt: skip
+    )
 
 
 def said_by(process: subprocess.Popen[str]) -> str:

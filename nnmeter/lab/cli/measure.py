@@ -10,6 +10,7 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.cli import wire
 from nnmeter.lab.report import LAB
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ INTERRUPTED = 130
 @options.dims_and_shapes
 @options.session
 @options.assume
+@click.option("--on", metavar="DEVICE",
+              help="Measure on this device instead: ssh://USER@BOARD[:PORT], or its name in devices.toml. "
+              "With --taken: the id or path of its pack.")  # fmt: skip
 @click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
               help="Record this time of MODEL, which you took on the device of --on.")  # fmt: skip
-@click.option("--on", "taken_on", metavar="ID_OR_PATH", help="With --taken: the pack of the device.")
 @click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write.")  # fmt: skip
 @click.option("--append", is_flag=True, help="Add to the measurements of the same device in FILE.")
@@ -57,8 +60,8 @@ def command(
     shapes: dict[str, tuple[int, ...]],
     session_kind: Session | None,
     assume: dict[str, tuple[int, ...]],
+    on: str | None,
     taken_ms: float | None,
-    taken_on: str | None,
     output: Path,
     append: bool,
     families: Path | None,
@@ -70,7 +73,7 @@ def command(
     device: str | None,
     report_format: str,
 ) -> int:
-    """Time each MODEL on this machine, whole and kernel by kernel; a folder stands for the .onnx files in it.
+    """Time each MODEL, whole and kernel by kernel, here or by wire; a folder stands for the .onnx files in it.
 
     A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C what
     was measured until then is written. Free dimensions are bound before a model is loaded, unless --session free is
@@ -82,7 +85,7 @@ def command(
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.lab.measuring.sitting import measure_sitting
     from nnmeter.lab.report.measurements import Sitting
-    from nnmeter.lab.runtimes import load_runtime
+    from nnmeter.lab.wire.stands import open_stand
 
     check_directory(output, "--out")
     if output.exists() and not append:
@@ -93,25 +96,27 @@ def command(
         raise click.UsageError("--device is of --report and --trace; give one of them, too")
     for option, place in beside.items():
         check_directory(place, option)
-    if (taken_ms is None) != (taken_on is None):
-        raise click.UsageError("--taken and --on belong together: a time, and the pack of the device it was taken on")
-    if taken_ms is not None and taken_on is not None:
+    if taken_ms is not None:
+        if on is None:
+            raise click.UsageError("--taken needs --on, the pack of the device on which the time was taken")
         for option in beside:
-            raise click.UsageError(f"{option} is of what is measured here; leave it out with --taken")
-        return _take_down(paths, taken_on, taken_ms, dims, shapes, assume, _families(families), output)
+            raise click.UsageError(f"{option} is of what is measured; leave it out with --taken")
+        return _take_down(paths, on, taken_ms, dims, shapes, assume, _families(families), output)
+    if on is not None and device is None:
+        for option in beside:
+            raise click.UsageError(f"{option} of a device by wire needs --device, the pack that predicts it")
     if assume:
         raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
-    adapter = load_runtime(runtime, session_kind)
     refused: list[tuple[str, str]] = []
 
     def refuse(path: str, reason: NnmeterError) -> None:
         refused.append((path, str(reason)))
 
-    with StatusLine() as status:
+    board = None if on is None else wire.chosen_board(on)
+    with StatusLine() as status, open_stand(board, runtime, threads, session_kind) as stand:
         done = measure_sitting(
             paths,
-            adapter,
-            threads,
+            stand,
             InputSizes(dims, shapes),
             output,
             append,

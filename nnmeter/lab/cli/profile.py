@@ -99,9 +99,9 @@ def command(
 
     measure = partial(run_supervised_campaign, output, runtime, threads)
     if on is not None:
-        from nnmeter.lab.wire.far_campaign import run_far_campaign
+        from nnmeter.lab.wire.campaign import run_campaign_on
 
-        measure = partial(run_far_campaign, output, wire.chosen_board(on))
+        measure = partial(run_campaign_on, output, wire.chosen_board(on))
     with StatusLine() as status:
         done = measure(budget_s, seed, lambda latest: status.show(progress_line(latest)), resume, until, like, shard)
     click.echo(f"{output}: {last_line(done)}")

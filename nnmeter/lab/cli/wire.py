@@ -18,7 +18,7 @@ def on(function: F) -> F:
     return click.option(
         "--on",
         metavar="DEVICE",
-        help="Measure on this device instead: ssh://USER@BOARD[:PORT], or its name in devices.toml.",
+        help="Measure on this device instead: ssh://USER@BOARD[:PORT], adb://SERIAL, or its name in devices.toml.",
     )(function)
 
 

@@ -7,7 +7,8 @@
     cores = "4-7"                     # the processes that measure are kept to these
     lock = "/var/lock/board"          # a file there; what has one lock is measured by one campaign at a time
     python = "/opt/venv/bin/python3"  # over ssh; otherwise python3
-    bin = "android-arm64"             # over adb: folder here with the runtime's program
+    bin = "android-arm64"             # over adb: folder here with the runtime's program and its libraries
+    program = "/data/local/tmp/perf"  # over adb: the program, where it is there already
 
 Rules:
 
@@ -64,6 +65,7 @@ class Board:
         lock: path there of the file whose lock is held; None for one in the user's folder there.
         python: command of Python there.
         bin: folder here with the runtime's program for a phone; None if not said.
+        program: path there of the runtime's program; None if not said.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Board:
     lock: str | None = None
     python: str = "python3"
     bin: Path | None = None
+    program: str | None = None
 
     @property
     def address(self) -> str:
@@ -84,6 +87,10 @@ class Board:
         user = f"{self.user}@" if self.user else ""
         port = f":{self.port}" if self.port else ""
         return f"{self.scheme}://{user}{self.host}{port}"
+
+    def filled(self, runtime: str, threads: int) -> Board:
+        """With a runtime and a number of threads, where it does not say."""
+        return replace(self, runtime=self.runtime or runtime, threads=self.threads or threads)
 
     @property
     def shown(self) -> str:
@@ -191,6 +198,7 @@ _KEYS: Mapping[str, Callable[[Any, str], Any]] = {
     "lock": _absolute,
     "python": _text,
     "bin": _text,
+    "program": _absolute,
 }
 
 

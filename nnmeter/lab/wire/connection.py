@@ -136,6 +136,7 @@ class Connection:
                 self._messages.put(message)
             elif began or len(line) > MOST_LINE or (noise := noise + 1) > _MOST_NOISE:
                 self._complaints.append("it says what is no message of nnmeter")
+                self._process.kill()
                 break
         self._messages.put(None)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nnmeter.errors import MeasurementError
@@ -60,7 +61,10 @@ class FarBench:
 
     def nominal_ms(self) -> float:
         """Milliseconds of the reference there."""
-        return positive_ms(self.session.ask({"nominal": {}}).end.get("reference_ms"))
+        try:
+            return positive_ms(self.session.ask({"nominal": {}}).end.get("reference_ms"))
+        except (FarRefusal, FarDeath) as fault:
+            raise MeasurementError(f"{self._board.shown}: {fault}") from fault
 
     def measure(self, work: Work, nominal_ms: float, sitting: str) -> Measurement:
         """One network; one that costs the far process its life is refused, and the next one meets another process."""
@@ -145,7 +149,16 @@ def open_runtime(
         fingerprint = fingerprint_of_message(opened["fingerprint"], runtime, threads, time.strftime("%Y-%m-%d"))
     except (FarRefusal, FarDeath) as fault:
         raise MeasurementError(f"{board.shown}: {fault}") from fault
+    if board.cores:
+        fingerprint["device"] = _device_of_cores(fingerprint, board.cores)
     return fingerprint, opened.get("has_profiler") is True
+
+
+def _device_of_cores(fingerprint: Mapping[str, Any], cores: str) -> str:
+    """Some cores of a machine are a device of their own: `cortex-a76-cores4-7-onnxruntime-2t`."""
+    cpu = str(fingerprint.get("cpu") or fingerprint.get("architecture") or "cpu").lower()
+    plain = re.sub(r"[^a-z0-9.]+", "-", cpu).strip("-.")[:60] or "cpu"
+    return f"{plain}-cores{cores.replace(',', '.')}-{fingerprint['runtime']}-{fingerprint['threads']}t"
 
 
 def _figure(value: Any) -> float:

@@ -6,7 +6,7 @@ when it began; what a runtime prints there goes to the log. When its input ends,
 | request | answers |
 |---|---|
 | (the job) | `end`: fingerprint, whether there is a profiler |
-| `nominal` | `end`: milliseconds of the reference |
+| `nominal`, `reference` | `end`: milliseconds of the reference, for a campaign or a sitting |
 | `network` | `end`: the measurement, the state of machine and process; or `refused` |
 | `models` | `progress`, a `row` for each model, `left_out` for others, `end`; or `refused` |
 
@@ -16,10 +16,10 @@ Networks are measured by the very code that measures them on the near side (`Loc
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import os
 import queue
+import signal
 import sys
 import tempfile
 import threading
@@ -47,6 +47,7 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Measures, until standard input ends."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the shell that began all this ignores
     voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -58,8 +59,11 @@ def main() -> None:
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     try:
         worker = FarWorker(json.loads(sys.argv[2]), say)
-    except (NnmeterError, ImportError, OSError) as fault:
+    except (NnmeterError, OSError) as fault:
         say({"refused": str(fault)})
+        return
+    except ImportError as fault:
+        say({"refused": _missing(fault)})
         return
     say({"end": worker.opened()})
     while True:
@@ -68,8 +72,14 @@ def main() -> None:
             worker.answer(request)
         except NnmeterError as fault:
             say({"refused": str(fault)})
+        except ImportError as fault:
+            say({"refused": _missing(fault)})
         except KeyboardInterrupt:
             say({"refused": "interrupted"})
+
+
+def _missing(fault: ImportError) -> str:
+    return f"its Python lacks {fault.name or fault}; install it there: pip install numpy onnx, and the runtime"
 
 
 def _read(requests: queue.SimpleQueue[Message]) -> None:
@@ -97,8 +107,10 @@ class FarWorker:
         self._job, self._say = job, say
         self._adapter: RuntimeAdapter = load_runtime(job["runtime"], job["session"])
         self._bench: LocalBench | None = None
+        self._sent: str | None = None
         self._requests: dict[str, Callable[[Any], None]] = {
             "nominal": self._nominal,
+            "reference": self._reference,
             "network": self._network,
             "models": self._models,
         }
@@ -121,20 +133,25 @@ class FarWorker:
 
     def _open_bench(self) -> LocalBench:
         if self._bench is None:
-            from nnmeter.lab.campaign.bench import LocalBench, default_recipes
+            from nnmeter.lab.campaign.bench import LocalBench, Recipes
 
             limit = min(self._job["memory_limit_bytes"], int(MEMORY_SHARE * _memory_bytes()))
-            recipes = dataclasses.replace(default_recipes(), build=self._build)
-            self._random = default_recipes().build
-            self._bench = LocalBench(self._adapter, self._job["threads"], recipes, limit)
+            self._bench = LocalBench(self._adapter, self._job["threads"], Recipes({}, self._build), limit)
         return self._bench
 
     def _nominal(self, _: Any) -> None:
         self._say({"end": {"reference_ms": self._open_bench().nominal_ms()}})
 
+    def _reference(self, _: Any) -> None:
+        from nnmeter.lab.measuring.stand import LocalStand
+
+        self._say({"end": {"reference_ms": LocalStand(self._adapter, self._job["threads"]).reference_ms()}})
+
     def _build(self, seed: int, recipe: str, small: bool) -> onnx.ModelProto:
         if self._sent is None:
-            return self._random(seed, recipe, small)
+            from nnmeter.lab.campaign.bench import default_recipes
+
+            return default_recipes().build(seed, recipe, small)
         import onnx
 
         from nnmeter.lab.runtimes.weights import fill_weights
@@ -171,7 +188,7 @@ class FarWorker:
                 told = time.monotonic()
                 self._say({"progress": [text, done, total]})
 
-        with tempfile.TemporaryDirectory(prefix="models-", dir=".") as folder:
+        with tempfile.TemporaryDirectory(prefix="models-", dir="files") as folder:
             paths = list(_lay_out(asked["models"], Path(folder)))
             number_of = {str(path): number for number, path in enumerate(paths)}
 

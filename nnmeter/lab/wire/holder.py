@@ -86,8 +86,8 @@ class Holder:
         wire, _ = self._listener.accept()
         wire.settimeout(_SEND_S)
         try:
-            stream = wire.makefile("rb")
-            hello = json.loads(stream.readline(MOST_LINE))["hello"]
+            with wire.makefile("rb", buffering=0) as stream:
+                hello = json.loads(stream.readline(MOST_LINE))["hello"]
             if hello["token"] != self._hello["token"]:
                 gone_s = 0 if self._near else round(time.monotonic() - self._heard)
                 free_s = max(round(self._hello["patience_s"]) - gone_s, 0)
@@ -157,8 +157,9 @@ class Holder:
         if "open" in request:
             self._end_worker()
             self._start_worker(request["open"])
-        elif self._worker is None:
-            self._answer({"died": "nothing is open"})
+        elif self._worker is None or self._worker.poll() is not None:
+            self._end_worker()
+            self._answer({"gone": 1})
         else:
             assert self._worker.stdin
             with contextlib.suppress(BrokenPipeError):  # its end is noticed where its answers are read
@@ -170,7 +171,7 @@ class Holder:
         if self._done:
             return  # of a request that was given up
         message = {**said, "id": self._request, "number": len(self._said)}
-        self._done = bool(said.keys() & {"end", "refused", "died", "failed"})
+        self._done = bool(said.keys() & {"end", "refused", "died", "gone"})
         self._said.append(message)
         self._tell(message)
 
@@ -238,13 +239,26 @@ def machine_name() -> str:
         return stream.read(32)
 
 
+def _open_lock(path: str) -> IO[str]:
+    """The file that is locked, made if it is not there; other users of the machine can open it, too."""
+    try:
+        # Not to be made in one step: a system may refuse that for a file of another user in a folder such as /tmp.
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            os.fchmod(descriptor, 0o666)
+        except FileExistsError:
+            return _open_lock(path)
+    return os.fdopen(descriptor, "r+", encoding="utf-8")
+
+
 def main() -> None:
     """Takes the lock, says who has it where another does, and serves."""
     package, hello = sys.argv[1], json.loads(sys.argv[2])
     path = hello.get("lock") or LOCK_FILE
     try:
-        # Others of a machine may have to open it, so it is nobody's own where the user names a place.
-        lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+", encoding="utf-8")
+        lock = _open_lock(path)
     except OSError as fault:
         print(f"error {path}: {fault.strerror}", flush=True)
         return

@@ -118,6 +118,7 @@ def _unpack(archive: str, place: str) -> None:
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(made)
         os.rename(made, place)
+        os.unlink(archive)
     except OSError:
         shutil.rmtree(made, ignore_errors=True)
         if not os.path.isdir(place):  # another process was faster

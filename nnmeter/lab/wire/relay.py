@@ -6,6 +6,7 @@ campaign holds the device is told so, in one message, and goes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -37,9 +38,10 @@ def relay(package: str, hello: dict[str, Any]) -> None:
         return
     threading.Thread(target=_carry_in, args=(found,), daemon=True).start()
     out = sys.stdout.buffer
-    while data := found.recv(CHUNK):
-        out.write(data)
-        out.flush()
+    with contextlib.suppress(OSError):
+        while data := found.recv(CHUNK):
+            out.write(data)
+            out.flush()
     os._exit(0)  # the other thread waits for a line that nobody needs
 
 
@@ -59,9 +61,8 @@ def _attach(package: str, hello: dict[str, Any]) -> socket.socket | None:
     while True:
         wire = _connect(socket_name(hello))
         if wire is not None:
-            wire.sendall(json.dumps({"hello": hello}).encode() + b"\n")
-            answer = wire.makefile("rb").readline() if _answers(wire) else b""
-            if answer:
+            answer = _introduce(wire, hello)
+            if answer.endswith(b"\n"):
                 say(json.loads(answer))
                 return wire if b'"held"' in answer else None
             wire.close()  # it was about to end
@@ -84,13 +85,15 @@ def _attach(package: str, hello: dict[str, Any]) -> socket.socket | None:
         time.sleep(0.05)
 
 
-def _answers(wire: socket.socket) -> bool:
-    """Whether there is something to read, or an end, before the holder must be thought dead."""
+def _introduce(wire: socket.socket, hello: dict[str, Any]) -> bytes:
+    """What the holder says to a connection, a line; nothing where it ended instead."""
     wire.settimeout(START_S)
     try:
-        return bool(wire.recv(1, socket.MSG_PEEK))
+        wire.sendall(json.dumps({"hello": hello}).encode() + b"\n")
+        with wire.makefile("rb", buffering=0) as stream:  # what follows the line is not ours to read
+            return stream.readline()
     except OSError:
-        return False
+        return b""
     finally:
         wire.settimeout(None)
 
@@ -120,9 +123,7 @@ def _start(package: str, hello: dict[str, Any]) -> subprocess.Popen[bytes]:
 
 def _carry_in(wire: socket.socket) -> None:
     source = cast(BufferedReader, sys.stdin.buffer)
-    try:
+    with contextlib.suppress(OSError):
         while data := source.read1(CHUNK):
             wire.sendall(data)
-    except OSError:
-        pass
     os._exit(0)

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import itertools
 import os
@@ -71,7 +70,7 @@ class FarDeath(MeasurementError):
 
 
 class _ProcessLost(Exception):
-    """The far process is another one than before the cut."""
+    """The far process is another one than before the cut, or none."""
 
 
 class Answer(NamedTuple):
@@ -123,7 +122,7 @@ class Session:
             MeasurementError: it cannot measure.
         """
         self._job = job
-        opened = self._ask({"open": job}, None).end
+        opened = self._ask({"open": job}).end
         fingerprint = opened.get("fingerprint")
         if not isinstance(fingerprint, dict):
             raise MeasurementError(f"{self.board.shown}: does not say what it is")
@@ -144,19 +143,20 @@ class Session:
         except (FarRefusal, FarDeath) as fault:
             raise BenchLost(f"{self.board.shown}: cannot measure any more ({fault})") from fault
 
-    def ask(self, request: Message, listen: Listener | None = None) -> Answer:
+    def ask(self, request: Message, listen: Listener | None = None, interruptible: bool = False) -> Answer:
         """What the process that measures answers to a request.
 
         Args:
             request: its name and content.
             listen: told `progress` as it comes.
+            interruptible: a first Ctrl-C is told there, and the answer is waited for.
 
         Raises:
             FarRefusal: it refuses.
             FarDeath: it died of it (rule 2).
             BenchLost: the device cannot be reached any more (rule 4), or is another one (rule 3).
         """
-        return self._ask(request, listen)
+        return self._ask(request, listen, interruptible)
 
     def send_file(self, path: Path) -> str:
         """Copies a file to the far side, if it is not there; its SHA-256.
@@ -175,20 +175,15 @@ class Session:
                 offset, data = have, stream.read(CHUNK)
         raise MeasurementError(f"{path}: does not arrive as it is; leave it as it is while it is copied")
 
-    def interrupt(self) -> None:
-        """Has the process that measures end what it does; its answer comes to whoever asked."""
-        with contextlib.suppress(Cut):
-            self._connection.send({"interrupt": 1})
-
     def close(self) -> None:
         """Gives the device back."""
         self._connection.close({"bye": 1})
 
-    def _ask(self, request: Message, listen: Listener | None) -> Answer:
+    def _ask(self, request: Message, listen: Listener | None = None, interruptible: bool = False) -> Answer:
         losses = 0
         while True:
             try:
-                return self._answer(request, listen)
+                return self._answer(request, listen, interruptible)
             except _ProcessLost:
                 losses += 1
                 if losses >= MOST_LOSSES:
@@ -196,7 +191,7 @@ class Session:
                 if "open" not in request:
                     self.reopen()
 
-    def _answer(self, request: Message, listen: Listener | None) -> Answer:
+    def _answer(self, request: Message, listen: Listener | None, interruptible: bool) -> Answer:
         """One answer, over as many connections as it takes (rule 1)."""
         ident = f"{self._own}-{next(self._numbers)}"
         message: Message = {"ask": request, "id": ident}
@@ -210,6 +205,8 @@ class Session:
                     if said.get("id") != ident or said.get("number") != heard:
                         continue  # of a request that was given up, or told twice
                     heard += 1
+                    if "gone" in said:
+                        raise _ProcessLost  # it died between two requests, of which no network is to blame
                     if "died" in said:
                         raise FarDeath(f"died: the process that measures ended by {text_of(said['died'])}")
                     if "refused" in said:
@@ -223,6 +220,10 @@ class Session:
             except Cut as fault:
                 at_work = self._reconnect(fault)
                 message = {"resume": 1, "from": heard} if at_work == ident else {"ask": request, "id": ident}
+            except KeyboardInterrupt:
+                if not interruptible:
+                    raise
+                interruptible, message = False, {"interrupt": 1}
 
     def _put(self, digest: str, size: int, offset: int, data: bytes) -> int:
         """Gives bytes of a file; how many are there now."""

@@ -135,7 +135,7 @@ def test_a_later_sitting_is_on_the_scale_of_the_first_and_tells_its_own_referenc
     output = tmp_path / "m.parquet"
     assert cli("measure", models / "a.onnx", "--out", output, *QUICK).code == 0
     clock.slowness = lambda now_s: 2.0
-    monkeypatch.setattr("nnmeter.lab.measuring.sitting._reference_ms", lambda _: 2.0)
+    monkeypatch.setattr("nnmeter.lab.measuring.stand.LocalStand.reference_ms", lambda _: 2.0)
     outcome = cli("measure", models / "a.onnx", "--out", output, "--append", *QUICK)
     assert outcome.code == 0, outcome.err
     (first, second), fingerprint = read_measurements(output)

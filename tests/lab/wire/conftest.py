@@ -33,7 +33,7 @@ _datetime.date = date
 
 RUNTIME = """
 import os, signal, sys, time
-from tests.lab.campaign.conftest import FakeRuntime
+from tests.lab.campaign.fakes import FakeRuntime
 
 class Far(FakeRuntime):
     name = "far"
@@ -44,6 +44,8 @@ class Far(FakeRuntime):
         sys.stdout.write("a runtime's own talk\\n")
         with open(os.path.join(home, "compiled"), "a") as log:
             log.write(f"{seed}\\n")
+        with open(os.path.join(home, "weights"), "a") as log:
+            log.write(f"{sum(len(tensor.raw_data) for tensor in model.graph.initializer)}\\n")
         if os.path.exists(os.path.join(home, f"kill-{seed}")):
             os.kill(os.getpid(), signal.SIGSEGV)
         while os.path.exists(os.path.join(home, f"wait-{seed}")):
@@ -52,7 +54,7 @@ class Far(FakeRuntime):
 """
 
 SSH = """\
-#!{python}
+#!{python} -ISE
 import os, sys
 open({pids!r}, "a").write(f"{{os.getpid()}}\\n")
 if os.path.exists({down!r}):
@@ -108,6 +110,14 @@ class FarSide:
         """To the newest connection, near end and far end."""
         with contextlib.suppress(ProcessLookupError):  # it was cut already
             os.kill(int(self.pids.read_text().split()[-1]), number)
+
+    def holders(self):
+        """Processes that have the lock open: the one that holds the board, and the one that measures."""
+        lock = str(self.lock_file())
+        for place in Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(place) == lock:
+                    yield int(place.parts[2])
 
     def lock_file(self):
         (found,) = self.home.glob(".cache/nnmeter/wire/*/lock")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="a script stands for 
 HELD = {"held": {"machine": "0123456789abcdef", "request": None, "process": "p"}}
 OPEN = {"end": {"fingerprint": {"runtime": "far", "threads": 1, "runtime_version": "1", "cpu": "x"}}}
 SCRIPT = """\
-#!{python}
+#!{python} -ISE
 import json, sys
 answers = json.loads({answers!r})
 sys.stdin.readline(), sys.stdin.readline()
@@ -43,12 +43,15 @@ for line in sys.stdin:
 """
 
 
-def make_row(**changes):
-    row = Measurement(
+def make_measurement():
+    return Measurement(
         "block:a-0", "block", "a-0", "a", (make_signature("Conv"), make_signature("Conv")), 2.0, 1.9, 2.0, 2.1, 8, 1.0,
         (2.0, 2.0), 1, 1, "now", (1.0, 1.0), (0.1, 0.1), 5,
     )  # fmt: skip
-    return json.loads(json.dumps({**row_to_message(row), **changes}))
+
+
+def make_row(**changes):
+    return json.loads(json.dumps({**row_to_message(make_measurement()), **changes}))
 
 
 @pytest.fixture
