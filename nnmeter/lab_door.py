@@ -19,6 +19,7 @@ LAB_VERBS: dict[str, str] = {
         ("profile", "profile"),
         ("import", "import_"),
         ("kit", "kit"),
+        ("jobs", "jobs"),
         ("train", "train"),
         ("evaluate", "evaluate"),
         ("fusion", "fusion"),

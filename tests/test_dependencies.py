@@ -64,8 +64,8 @@ PACKAGE = imports_in(REPOSITORY / "nnmeter")
 LAB = REPOSITORY / "nnmeter" / "lab"
 CORE_MODULES = modules_of(PROJECT["dependencies"])
 
-# Comes with scikit-learn, and is left out where it is not there (`library_threads`).
-COMES_ALONG = {"threadpoolctl": "sklearn"}
+# Comes with scikit-learn, and is left out where it is not there (`library_threads`); is what `dask[distributed]` adds.
+COMES_ALONG = {"threadpoolctl": "sklearn", "distributed": "dask"}
 
 
 def test_the_core_imports_what_every_installation_brings() -> None:
@@ -74,7 +74,7 @@ def test_the_core_imports_what_every_installation_brings() -> None:
 
 
 def test_the_lab_imports_what_an_extra_brings() -> None:
-    of_extras = modules_of(EXTRAS["lab"] + EXTRAS["openvino"] + EXTRAS["plot"])
+    of_extras = modules_of(EXTRAS["lab"] + EXTRAS["openvino"] + EXTRAS["plot"] + EXTRAS["cluster"])
     missing = set(PACKAGE) - CORE_MODULES - of_extras - OF_THE_USER - set(COMES_ALONG)
     assert missing == set()
     assert set(COMES_ALONG.values()) <= of_extras
@@ -82,7 +82,7 @@ def test_the_lab_imports_what_an_extra_brings() -> None:
 
 def test_everything_that_is_declared_is_imported() -> None:
     beside = imports_in(REPOSITORY / "benchmarks")
-    for name in ("lab", "openvino", "plot"):
+    for name in ("lab", "openvino", "plot", "cluster"):
         assert modules_of(EXTRAS[name]) <= set(PACKAGE), name
     assert modules_of(EXTRAS["torch"]) <= set(PACKAGE)
     assert modules_of(EXTRAS["fuzz"]) <= set(beside)

@@ -62,6 +62,8 @@ LAB = (
     ("nnmeter.lab.discovery",),
     ("nnmeter.lab.training",),
     ("nnmeter.lab.transfer",),
+    ("nnmeter.lab.jobs",),
+    ("nnmeter.lab.cluster",),
     ("nnmeter.lab.report",),
     ("nnmeter.lab.api", "nnmeter.lab.frames"),
     ("nnmeter.lab.cli",),

@@ -57,10 +57,17 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "setup": ("nnmeter setup", "nnmeter setup --budget 5m --threads 2"),
     "measure": ("nnmeter measure models/ --out models.parquet",),
-    "profile": ("nnmeter profile --budget 20m --out campaign",),
+    "profile": (
+        "nnmeter profile --budget 20m --out campaign",
+        "nnmeter profile --cluster tcp://scheduler:8786 --budget 20m --out campaign",
+    ),
     "kit": (
         "nnmeter kit --runtime onnxruntime --budget 20m --out kit",
         "nnmeter kit --runtime onnxruntime --after measured.parquet --out kit2",
+    ),
+    "jobs": (
+        "nnmeter jobs slurm --shards 8 --folder /shared/shards --out profile.sbatch",
+        "nnmeter jobs kubernetes --shards 8 --folder /shards --volume shards --image nnmeter:1 --out profile.yaml",
     ),
     "import": (
         "nnmeter import profile profile.json optimized.onnx --here --out measured.parquet",

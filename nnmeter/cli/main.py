@@ -46,6 +46,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "measure": (LAB_VERBS["measure"], "Time models on this machine."),
     "profile": (LAB_VERBS["profile"], "Measure kernels on this machine, to train a predictor on."),
     "kit": (LAB_VERBS["kit"], "Make a folder that measures on a device without Python."),
+    "jobs": (LAB_VERBS["jobs"], "Write the job of a batch system that measures the shards of a campaign."),
     "import": (LAB_VERBS["import"], "Import profiles of other tools, or published latencies, as measurements."),
     "train": (LAB_VERBS["train"], "Make a device pack from measurements."),
     "evaluate": (LAB_VERBS["evaluate"], "Compare a device pack with measurements of whole models."),

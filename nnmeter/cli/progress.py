@@ -39,6 +39,13 @@ class StatusLine:
         """Replace the line by a bar of the share that is done: `[######......]  50 % measuring`."""
         self.show(f"[{'#' * int(_BAR * share):.<{_BAR}}] {100 * share:3.0f} % {label}")
 
+    def note(self, text: str) -> None:
+        """A line of its own that stays, above the one that is replaced."""
+        if self._shown:
+            sys.stderr.write(_ERASE)
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
     def __enter__(self) -> StatusLine:
         return self
 

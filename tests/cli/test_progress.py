@@ -54,3 +54,13 @@ def test_a_pipe_never_gets_a_bar(now: list[float], monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.stderr", pipe := io.StringIO())
     work(now, 10.0)
     assert pipe.getvalue() == ""
+
+
+def test_a_note_stays_above_the_line_that_is_replaced(now: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with StatusLine() as status:
+        status.note("first")
+        now[0] += 3.0
+        status.show("working")
+        status.note("second")
+    assert terminal.getvalue() == "first\n\r\x1b[Kworking\r\x1b[Ksecond\n\r\x1b[K"

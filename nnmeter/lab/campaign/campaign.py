@@ -19,13 +19,15 @@
    ends early when the cross-validated error reaches what was asked for.
 7. A network whose compilation may exceed the memory limit beside what the process holds is refused before it is
    compiled; a process that holds more than the limit without any network ends the campaign.
+8. A campaign that is given its networks (`works`) measures these, and neither plans nor cross-validates: who gave them
+   does (`nnmeter.lab.cluster`).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,6 +100,7 @@ def run_campaign(
     network_of: Callable[[int], onnx.ModelProto] | None = None,
     clock: Callable[[], float] = time.perf_counter,
     shard: Shard | None = None,
+    works: Sequence[Work] | None = None,
 ) -> CampaignProgress:
     """Measures random networks into `out_dir` until `budget_s` seconds have passed; the last network is finished.
 
@@ -117,6 +120,7 @@ def run_campaign(
         network_of: makes the network of a seed, where there is nothing to plan; instead of `recipes`.
         clock: seconds, ever growing.
         shard: which part of a campaign this is, where it is one (`nnmeter.lab.campaign.shards`).
+        works: the networks, in the order of their seeds from `seed` on (rule 8).
 
     Returns:
         What this call did.
@@ -143,6 +147,7 @@ def run_campaign(
         clock=clock,
         started=started,
         shard=shard,
+        works=works,
     )
 
 
@@ -159,6 +164,7 @@ def run_on_bench(
     clock: Callable[[], float] = time.perf_counter,
     started: float | None = None,
     shard: Shard | None = None,
+    works: Sequence[Work] | None = None,
 ) -> CampaignProgress:
     """`run_campaign` with what measures it: planned, written and resumed here, wherever it is measured.
 
@@ -174,6 +180,7 @@ def run_on_bench(
         clock: as there.
         started: when the budget began, on `clock`.
         shard: as there.
+        works: as there.
 
     Raises:
         MeasurementError: as there; and `BenchLost`, where the device cannot be reached any more.
@@ -187,9 +194,10 @@ def run_on_bench(
         first = shard.first_seed(seed) if shard else seed
         state = directory.open_state(bench.fingerprint(), first, resume, bench.nominal_ms, pair)
         sitting = time.strftime("%Y-%m-%dT%H:%M:%S")
-        planner = Planner(directory.path, recipes.prior, not bench.has_profiler, started, budget_s, clock)
+        prior = recipes.prior if works is None else {}
+        planner = Planner(directory.path, prior, not bench.has_profiler, started, budget_s, clock)
         planner.add(directory.measurements())
-        campaign = _Campaign(directory, recipes, planner, bench, sitting, state, started, budget_s, until, clock)
+        campaign = _Campaign(directory, recipes, planner, bench, sitting, state, started, budget_s, until, clock, works)
         tell = progress or (lambda latest: None)
         try:
             while campaign.goes_on():
@@ -197,14 +205,15 @@ def run_on_bench(
                 tell(campaign.progress())
                 if campaign.block_is_full():
                     campaign.end_block()
-                    if campaign.plan_if_due():
+                    if works is None and campaign.plan_if_due():
                         tell(campaign.progress())
                 bench.tidy()
         finally:
             # Also on KeyboardInterrupt: what is measured is kept.
             campaign.end_block()
             directory.let_go()
-        planner.finish()
+        if works is None:
+            planner.finish()
         return campaign.progress()
 
 
@@ -223,7 +232,9 @@ class _Campaign:
         budget_s: float,
         until: float | None,
         clock: Callable[[], float],
+        works: Sequence[Work] | None,
     ) -> None:
+        self._works = None if works is None else {work.seed: work for work in works}
         self._directory, self._recipes, self._planner = directory, recipes, planner
         self._bench, self._sitting = bench, sitting
         self._fingerprint, self._first_of_all = state["fingerprint"], state["seed"]
@@ -238,6 +249,8 @@ class _Campaign:
 
     def goes_on(self) -> bool:
         """Whether there is time for another network, and need of it (rule 6)."""
+        if self._works is not None and self._seed > max(self._works, default=-1):
+            return False
         end_s = self._budget_s - self._planner.last_evaluation_s()
         return self._clock() - self._started < end_s and not self._reached()
 
@@ -245,7 +258,7 @@ class _Campaign:
         """Measures the network of the next seed, or notes why not (rule 4)."""
         seed = self._seed
         self._latest = str(seed)
-        if seed not in self._skipped:
+        if seed not in self._skipped and (self._works is None or seed in self._works):
             self._directory.take_in_hand(seed)
             try:
                 nominal_ms = self._fingerprint["reference_ms"]
@@ -265,6 +278,8 @@ class _Campaign:
 
     def _choose(self, seed: int) -> Work:
         """What makes the network of a campaign's seed (rule 1)."""
+        if self._works is not None:
+            return self._works[seed]
         place = seed - self._first_of_all
         probe = self._shard.probe(place) if self._shard else place
         if probe < len(self._recipes.probes):

@@ -19,7 +19,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -101,12 +101,7 @@ class CampaignDirectory:
                 )
             self._skip_seed_in_hand()
             return state
-        fingerprint = {**fingerprint, "reference_ms": nominal_ms()}
-        state = {"schema_version": _SCHEMA_VERSION, "seed": seed, "fingerprint": fingerprint}
-        if shard:
-            state["shard"] = list(shard)
-        write_whole(path, json.dumps(state, indent=2) + "\n")
-        return state
+        return write_state(self.path, seed, {**fingerprint, "reference_ms": nominal_ms()}, shard)
 
     def measurements(self) -> list[Measurement]:
         """All that was measured before, in the order of the seeds.
@@ -181,6 +176,24 @@ def refused_entries(directory: Path) -> dict[int, dict[str, Any]]:
         if isinstance(seed, int):
             found.setdefault(seed, entry)
     return found
+
+
+def write_state(
+    directory: Path, seed: int, fingerprint: Mapping[str, Any], shard: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Writes the `campaign.json` of a campaign in which nothing is measured yet; what it says.
+
+    Args:
+        directory: the campaign's.
+        seed: the first one.
+        fingerprint: of the device, with the nominal time of the reference, `reference_ms`.
+        shard: number of the shard and of all shards, where it is one.
+    """
+    state = {"schema_version": _SCHEMA_VERSION, "seed": seed, "fingerprint": dict(fingerprint)}
+    if shard:
+        state["shard"] = list(shard)
+    write_whole(directory / STATE_FILE, json.dumps(state, indent=2) + "\n")
+    return state
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +23,7 @@ from typing import IO, Any
 from nnmeter.children import child_environment, python_command
 from nnmeter.errors import MeasurementError
 from nnmeter.files import read_limited
+from nnmeter.lab.campaign.bench import Work
 from nnmeter.lab.campaign.campaign import CampaignProgress
 from nnmeter.lab.campaign.directory import IN_HAND_FILE
 from nnmeter.lab.campaign.shards import Shard
@@ -45,6 +46,7 @@ def run_supervised_campaign(
     until: float | None = None,
     like: Mapping[str, Any] | None = None,
     shard: Shard | None = None,
+    works: Sequence[Work] | None = None,
 ) -> CampaignProgress:
     """`nnmeter.lab.campaign.campaign.run_campaign` in worker processes (rules 1 to 3).
 
@@ -59,6 +61,7 @@ def run_supervised_campaign(
         until: cross-validated error at which to stop.
         like: arguments of `nnmeter.lab.campaign.cuts.cut_networks`, to measure the kernels of models.
         shard: which part of a campaign this is, where it is one.
+        works: the networks, where somebody else plans.
 
     Returns:
         What all workers did together.
@@ -78,7 +81,7 @@ def run_supervised_campaign(
         job = {
             "out_dir": os.fspath(out_dir), "runtime": runtime, "threads": threads, "budget_s": max(left_s, 0.0),
             "seed": seed, "resume": resume or bool(parts), "until": until, "like": like,
-            "shard": [shard.number, shard.count] if shard else None,
+            "shard": [shard.number, shard.count] if shard else None, "works": works,
         }  # fmt: skip
         before = _seed_in_hand(out_dir)
         latest, finished, code = _run_worker(job, lambda latest: progress(so_far(latest)) if progress else None)

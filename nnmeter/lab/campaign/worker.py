@@ -50,6 +50,7 @@ def main() -> None:
 
 def _measure(job: dict[str, Any]) -> None:
     fix_library_threads()  # before anything imports NumPy
+    from nnmeter.lab.campaign.bench import Work
     from nnmeter.lab.campaign.campaign import run_campaign
     from nnmeter.lab.campaign.shards import Shard
     from nnmeter.lab.measuring.memory import LIMIT_BYTES
@@ -81,6 +82,7 @@ def _measure(job: dict[str, Any]) -> None:
         network_of=network_of,
         memory_limit_bytes=limit_bytes,
         shard=Shard(*job["shard"]) if job.get("shard") else None,
+        works=None if job.get("works") is None else [Work(*work) for work in job["works"]],
     )
     _say("done", dataclasses.asdict(done))
 

@@ -13,6 +13,7 @@ from nnmeter.cli.failures import CheckFailed
 from nnmeter.cli.output import layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.cli import wire
+from nnmeter.lab.cli.cluster import Cluster, cluster_options, profile_on_cluster
 from nnmeter.lab.cli.times import parse_budget, parse_error
 from nnmeter.lab.report import LAB
 
@@ -51,6 +52,7 @@ def _parse_shard(context: click.Context, parameter: click.Parameter, value: str 
 @options.assume
 @click.option("--shard", callback=_parse_shard, metavar="I/N",
               help="Measure the I-th of N parts of a campaign, which --merge puts together.")  # fmt: skip
+@cluster_options
 @click.option("--merge", "merged", multiple=True, type=click.Path(exists=True, path_type=Path), metavar="DIR",
               help="Measure nothing; make one campaign of the shards in DIR, in --out. Repeatable.")  # fmt: skip
 @click.option("--verify", "verified", type=click.Path(exists=True, path_type=Path), metavar="DIR_OR_FILE",
@@ -70,6 +72,7 @@ def command(
     shapes: dict[str, tuple[int, ...]],
     assume: dict[str, tuple[int, ...]],
     shard: Shard | None,
+    cluster: Cluster | None,
     merged: tuple[Path, ...],
     verified: Path | None,
 ) -> None:
@@ -85,6 +88,11 @@ def command(
         raise click.UsageError("--out is missing; give the directory for the measurements")
     if merged:
         _merge(merged, output)
+        return
+    if cluster is not None:
+        if on is not None:
+            raise click.UsageError("--on is one device by wire, and --cluster is many; give one of them")
+        profile_on_cluster(cluster, output, runtime, threads, budget_s, seed, resume, until)
         return
     if not models and (device or dims or shapes or assume):
         raise click.UsageError("--device, --dim, --shape and --assume are about the models of --like; give those too")

@@ -75,6 +75,15 @@ def identity(fingerprint: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(fingerprint.get(key) for key in _IDENTITY)
 
 
+def differences(fingerprint: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Where two fingerprints are of different devices, for people: `cpu A, not B; threads 1, not 2`; empty if not."""
+    return "; ".join(
+        f"{key.replace('_', ' ')} {fingerprint.get(key)}, not {other.get(key)}"
+        for key in _IDENTITY
+        if fingerprint.get(key) != other.get(key)
+    )
+
+
 def _number(text: str | None) -> float | None:
     try:
         return float(text) if text else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nnmeter.lab.campaign.campaign import CampaignProgress
+    from nnmeter.lab.cluster.campaign import ClusterProgress
 
 
 def progress_line(progress: CampaignProgress) -> str:
@@ -16,6 +17,24 @@ def progress_line(progress: CampaignProgress) -> str:
         f"{left_s / 60:.1f} min left, cross-validated error {error}, {progress.networks} networks, "
         f"{progress.kernels} kernels, {progress.refused} refused: {progress.network}"
     )
+
+
+def cluster_line(progress: ClusterProgress) -> str:
+    """What a campaign on a cluster shows, and what it says at its end: devices, rows, and what went wrong."""
+    left = ""
+    if progress.budget_s is not None:
+        left = f"{max(progress.budget_s - progress.elapsed_s, 0.0) / 60:.1f} min left, "
+    error = "not known yet" if progress.error is None else f"{100 * progress.error:.1f} %"
+    return (
+        f"{left}{_counted(len(progress.devices), 'device')}, {progress.networks} networks in "
+        f"{_counted(progress.blocks, 'block')}, {progress.kernels} kernels, {progress.refused} refused, "
+        f"{_counted(progress.lost, 'block')} lost, {_counted(len(progress.left_out), 'device')} left out, "
+        f"cross-validated error {error}; {progress.elapsed_s / 60:.1f} min"
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def last_line(done: CampaignProgress) -> str:
