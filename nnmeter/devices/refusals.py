@@ -7,8 +7,8 @@ Rules:
    (`nnmeter.devices.runtime_kernels`).
 2. A form is refused where all is as it says: attributes are one of some values (`where`), or even (`even`), or have an
    entry above one (`above_one`), the first input is of some rank (`ranks`, `from_rank`) or element type, an input has
-   several elements (`several`), axes are scaled (`kept_axes`). Attributes that a node does not state have the values
-   that ONNX gives them.
+   several elements (`several`), axes are scaled (`kept_axes`), the operator set is an older one (`below_set`).
+   Attributes that a node does not state have the values that ONNX gives them.
 3. A runtime without such data says nothing. What a delegate leaves to the processor is a section of its own.
 4. Operators of nested graphs, of loops and branches, count like others.
 """
@@ -32,6 +32,7 @@ _DEFAULTS: dict[str, Any] = {
     "mode": "nearest", "antialias": 0, "layout": 0, "fmod": 0, "reduction": "none", "auto_pad": "NOTSET", "p": 2
 }  # fmt: skip
 _ELSEWHERE = "elsewhere"  # section of the data
+_ENDLESS = 2**31
 _NAMED = 3
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
@@ -72,7 +73,7 @@ def _found(graph: Graph, rows: Mapping[str, _Row], kernels: RuntimeKernels | Non
         for node in inner.nodes:
             row = rows.get(node.op_type)
             if row is not None and not node.domain:
-                for why in _reasons(node, inner.types, row):
+                for why in _reasons(node, inner, row):
                     found.setdefault(why, []).append(node.name)
     return found
 
@@ -98,7 +99,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more
 
 
-def _reasons(node: Node, types: Mapping[str, TensorType], row: _Row) -> Iterator[str]:
+def _reasons(node: Node, graph: Graph, row: _Row) -> Iterator[str]:
+    types = graph.types
     if row.whole is not None:
         yield f"{node.op_type}: {row.whole}"
     if not node.inputs or not node.inputs[0]:
@@ -110,7 +112,7 @@ def _reasons(node: Node, types: Mapping[str, TensorType], row: _Row) -> Iterator
         yield f"no {node.op_type} in {first.dtype}"
     result = types.get(node.outputs[0]) if node.outputs else None
     for form in row.forms:
-        if _is_form(node, form, first, result, types):
+        if graph.opsets.get("", 0) < form.get("below_set", _ENDLESS) and _is_form(node, form, first, result, types):
             yield f"{node.op_type}: {form['why']}"
 
 

@@ -129,6 +129,7 @@ def scatter(op: str, dtype: str, reduction: str):
         (one("LpNormalization", {"x": FLOATS}, 17, p=3), "p is 1 or 2"),
         (one("Mod", {"x": FLOATS, "z": FLOATS}, 17, fmod=1), None),
         (one("Mod", {"x": FLOATS, "z": FLOATS}, 17), "real numbers need fmod 1"),
+        (one("Mod", {"x": FLOATS, "z": FLOATS}, 28), None),
         (one("Mod", {"x": PLAIN, "z": PLAIN}, 17), None),
         (scatter("ScatterElements", "float16", "max"), None),
         (scatter("ScatterElements", "float16", "add"), "neither adds nor multiplies float16"),
