@@ -224,8 +224,9 @@ class _Messages:
                 found = begins(data, body, at)
                 before = _place_of_name(data, body, at) if found is None else found.end()
                 behind = before + 1 + data[before]
-                form = (data[body:before], -1, data[behind:at])
-                if form[2][:1] in _NOT_READ:
+                rest = data[behind:at]
+                form: _Form = (data[body:before], -1, rest)
+                if rest[:1] in _NOT_READ:
                     form = _form(data, body, before, behind, at)
                 constants.append((data[before + 1 : behind], form))
             elif key == _DECLARED:

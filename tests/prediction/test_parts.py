@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def encoder(layers: list[tuple[int, int]], width: int = 32, shared: bool = False
         constants.append(TensorProto(name=name, data_type=1, dims=dims, data_location=TensorProto.EXTERNAL))
         return name
 
-    def known(name: str, kind: int, dims: list[int], values: list[float]) -> str:
+    def known(name: str, kind: int, dims: Sequence[int], values: Sequence[float]) -> str:
         if all(one.name != name for one in constants):
             constants.append(helper.make_tensor(name, kind, dims, values))
         return name
