@@ -24,6 +24,7 @@ SILENCE_S = 45.0
 MOST_LINE = 16 << 20
 _MOST_NOISE = 200  # lines that a login script may print before anything of ours does
 _LAST_WORDS = 3
+_MOST_WAITING = 64
 _FAREWELL_S = 3.0
 
 Message = dict[str, Any]
@@ -56,7 +57,7 @@ class Connection:
         )
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._input = self._process.stdin
-        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._messages: queue.Queue[Message | None] = queue.Queue(_MOST_WAITING)
         self._complaints: deque[str] = deque(maxlen=_LAST_WORDS)
         self._writing = threading.Lock()
         self._closed = threading.Event()
@@ -133,12 +134,19 @@ class Connection:
             message = _message(line)
             if message is not None:
                 began = True
-                self._messages.put(message)
+                self._offer(message)
             elif began or len(line) > MOST_LINE or (noise := noise + 1) > _MOST_NOISE:
                 self._complaints.append("it says what is no message of nnmeter")
                 self._process.kill()
                 break
-        self._messages.put(None)
+        self._offer(None)
+
+    def _offer(self, message: Message | None) -> None:
+        """Gives a message to whoever receives; the far side waits meanwhile, so that it cannot fill the memory."""
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Full):
+                self._messages.put(message, timeout=0.5)
+                return
 
     def _complain(self, stream: IO[bytes]) -> None:
         while line := stream.readline(4096):

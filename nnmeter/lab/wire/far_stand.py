@@ -72,7 +72,9 @@ class FarStand:
             "seconds_per_pass": seconds_per_pass, "reference_ms": reference_ms, "sitting": sitting,
         }  # fmt: skip
         try:
-            answer = self._session.ask({"models": asked}, lambda said: _show(said, tell), interruptible=True)
+            answer = self._session.ask(
+                {"models": asked}, lambda said: _show(said, tell), 2 * len(paths), interruptible=True
+            )
         except (FarRefusal, FarDeath) as fault:
             raise MeasurementError(f"{self._session.board.shown}: {fault}") from fault
         for said in answer.parts:

@@ -20,6 +20,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -143,12 +144,15 @@ class Session:
         except (FarRefusal, FarDeath) as fault:
             raise BenchLost(f"{self.board.shown}: cannot measure any more ({fault})") from fault
 
-    def ask(self, request: Message, listen: Listener | None = None, interruptible: bool = False) -> Answer:
+    def ask(
+        self, request: Message, listen: Listener | None = None, most_parts: int = 0, interruptible: bool = False
+    ) -> Answer:
         """What the process that measures answers to a request.
 
         Args:
             request: its name and content.
             listen: told `progress` as it comes.
+            most_parts: messages that may come before the last one.
             interruptible: a first Ctrl-C is told there, and the answer is waited for.
 
         Raises:
@@ -156,7 +160,7 @@ class Session:
             FarDeath: it died of it (rule 2).
             BenchLost: the device cannot be reached any more (rule 4), or is another one (rule 3).
         """
-        return self._ask(request, listen, interruptible)
+        return self._ask(request, listen, most_parts, interruptible)
 
     def send_file(self, path: Path) -> str:
         """Copies a file to the far side, if it is not there; its SHA-256.
@@ -179,11 +183,13 @@ class Session:
         """Gives the device back."""
         self._connection.close({"bye": 1})
 
-    def _ask(self, request: Message, listen: Listener | None = None, interruptible: bool = False) -> Answer:
+    def _ask(
+        self, request: Message, listen: Listener | None = None, most_parts: int = 0, interruptible: bool = False
+    ) -> Answer:
         losses = 0
         while True:
             try:
-                return self._answer(request, listen, interruptible)
+                return self._answer(request, listen, most_parts, interruptible)
             except _ProcessLost:
                 losses += 1
                 if losses >= MOST_LOSSES:
@@ -191,7 +197,7 @@ class Session:
                 if "open" not in request:
                     self.reopen()
 
-    def _answer(self, request: Message, listen: Listener | None, interruptible: bool) -> Answer:
+    def _answer(self, request: Message, listen: Listener | None, most_parts: int, interruptible: bool) -> Answer:
         """One answer, over as many connections as it takes (rule 1)."""
         ident = f"{self._own}-{next(self._numbers)}"
         message: Message = {"ask": request, "id": ident}
@@ -202,6 +208,8 @@ class Session:
                 self._connection.send(message)
                 while True:
                     said = self._connection.receive()
+                    if "fault" in said:
+                        raise FarRefusal(f"it cannot be done there ({text_of(said['fault'])})")
                     if said.get("id") != ident or said.get("number") != heard:
                         continue  # of a request that was given up, or told twice
                     heard += 1
@@ -217,6 +225,8 @@ class Session:
                         parts.append(said)
                     elif listen is not None:
                         listen(said)
+                    if len(parts) > most_parts:
+                        raise FarRefusal("what came is more than was asked")
             except Cut as fault:
                 at_work = self._reconnect(fault)
                 message = {"resume": 1, "from": heard} if at_work == ident else {"ask": request, "id": ident}
@@ -273,8 +283,7 @@ class Session:
     def _connect(self) -> tuple[Connection, Any]:
         """A connection that the far side has taken, and the request that it has in hand."""
         archive = package_archive()
-        text = Path(landing.__file__).read_text(encoding="utf-8")
-        connection = Connection(ssh_command(self.board), text + _LANDED)
+        connection = Connection(ssh_command(self.board), _landing())
         try:
             connection.send(self._hello(archive))
             for _ in range(8 + 4 * (len(archive.data) // CHUNK)):
@@ -311,6 +320,12 @@ class Session:
             )
         self.machine, self._process = machine, held.get("process")
         return held.get("request")
+
+
+@cache
+def _landing() -> str:
+    """What the far Python runs first; read once, as the package is, which may be updated meanwhile."""
+    return Path(landing.__file__).read_text(encoding="utf-8") + _LANDED
 
 
 def _busy(board: Board, busy: Message) -> str:

@@ -125,6 +125,16 @@ def test_board_whose_rows_are_none_is_given_up(board_that_says, tmp_path):
     assert "what came has the family 'a', and" in reasons[0]
 
 
+def test_more_than_was_asked_is_refused(board_that_says, tmp_path):
+    with pytest.raises(MeasurementError, match="what came is more than was asked"):
+        run_far_campaign(tmp_path / "campaign", board_that_says(HELD, OPEN, {"row": make_row()}), budget_s=30.0)
+
+
+def test_what_the_far_side_cannot_do_is_said(board_that_says, tmp_path):
+    with pytest.raises(MeasurementError, match=r"ssh://board: it cannot be done there \(OSError: no memory\)"):
+        run_far_campaign(tmp_path / "campaign", board_that_says(HELD, {"fault": "OSError: no memory"}), budget_s=30.0)
+
+
 def test_row_survives_the_wire():
     message = make_row()
     row = row_of_message(message, id="block:a-0", family="a")
