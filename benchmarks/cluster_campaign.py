@@ -115,7 +115,9 @@ def run(out: Path, workers: int, measure: Any, blocks: int, networks: int) -> tu
     ):
         client.wait_for_workers(workers)
         client.subscribe_topic("nnmeter", measured)
-        run_cluster_campaign(out, client, budget_s=None, blocks=blocks, block_networks=networks, measure=measure)
+        run_cluster_campaign(
+            out, client, budget_s=None, blocks=blocks, block_networks=networks, measure=measure, say=print
+        )
         time.sleep(0.5)
         return [event for _, event in client.get_events("nnmeter")], moments[-1] - moments[0]
 

@@ -24,7 +24,7 @@ READING = ("predict", "compare", "kernels", "devices")
 # Options and verbs of theirs that do more.
 WRITING = ("refresh", "runtime")
 # First words of commands that are of other programs, and are not tried.
-FOREIGN = ("pip", "git", "cd", "ls", "export", "mkdocs", "sh")
+FOREIGN = ("pip", "git", "cd", "ls", "export", "mkdocs", "sh", "dask", "sbatch")
 
 
 def try_python(block: Block, namespace: dict[str, object]) -> None:

@@ -147,6 +147,7 @@ class _Campaign:
         self._ledger, self._client, self._devices = ledger, client, devices
         self._budget_s, self._until, self._measure, self._say = budget_s, until, measure, say
         self._started = self._seen = time.monotonic()
+        self._met = False  # whether any device could measure
         self._results: queue.Queue[Any] = queue.Queue()
 
     def step(self) -> None:
@@ -236,7 +237,7 @@ class _Campaign:
         try:
             if job.stop == job.first:
                 self._ledger.meet(result)
-                device.fingerprint = result.fingerprint
+                device.fingerprint, self._met = result.fingerprint, True
                 self._say(f"{device.name}: measures")
                 return
             rows = received_rows(job, result)
@@ -295,13 +296,13 @@ class _Campaign:
                 self._leave_out(device, job, "has not answered for an hour; start its worker anew")
 
     def _check_devices(self) -> None:
-        """Whether anything measures, or may soon."""
+        """Whether anything measures, or may soon: a worker that did may come back."""
         now = time.monotonic()
         if self._devices.usable():
             self._seen = now
             return
         reasons = "; ".join(f"{device.name} {device.left_out}" for device in self._devices.left_out())
-        if reasons or now - self._seen > PATIENCE_S:
+        if now - self._seen > PATIENCE_S or (reasons and not self._met):
             resource = self._devices.resource
             start = f"start workers with `dask worker ADDRESS --nthreads 1 --resources {resource}=1`"
             raise MeasurementError(f"no worker of the cluster can measure as '{resource}': {reasons or start}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnmeter.lab.cluster.blocks import MOST_LOSSES, Blocks
@@ -69,6 +69,7 @@ def test_after_the_end_only_gaps_are_filled() -> None:
     assert blocks.all_there()
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["take", "finish", "lose", "return"]), max_size=60), st.integers(1, 7), st.booleans())
 def test_every_seed_is_measured_once_without_gaps(steps: list[str], networks: int, ends: bool) -> None:
     blocks = Blocks(3, networks, [range(5, 9), range(12, 13)], most=6 if ends else None)

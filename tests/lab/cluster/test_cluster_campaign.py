@@ -148,6 +148,34 @@ def test_another_device_is_left_out_by_name(tmp_path: Path) -> None:
     assert {read_measurements(path)[1]["worker"] for path in part_files(tmp_path / "c")} == {"a"}
 
 
+def test_the_only_device_is_waited_for_while_its_worker_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_campaign, "PATIENCE_S", 60.0)
+
+    class Restarting(FakeClient):
+        looks = 0
+
+        def identity(self) -> dict[str, Any]:
+            self.looks += 1
+            if self.looks == 6:
+                self.stop("a")
+            if self.looks == 9:
+                self.start("a")
+            return super().identity()
+
+    def other(client: FakeClient, name: str, job: Any, future: FakeFuture) -> None:
+        if name == "other":
+            future.end("error", MeasurementError("cannot"))
+        else:
+            works(client, name, job, future)
+
+    client = Restarting(other, "a", "other")
+    done = run(tmp_path / "c", client, blocks=8, block_networks=2)
+    assert client.looks > 9
+    assert (done.devices, done.left_out, done.blocks) == (("a",), ("other",), 8)
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
