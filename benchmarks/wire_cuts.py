@@ -87,6 +87,8 @@ def cut_and_count(place: Path, options: argparse.Namespace) -> int:
     campaign = start(place, "campaign")
     began = time.strftime("%Y-%m-%dT%H:%M:%S")
     faults = []
+    while campaign.poll() is None and not (place / "campaign" / "campaign.json").exists():
+        time.sleep(0.2)
     for number in range(1, options.cuts + 1):
         time.sleep(moments.uniform(2.0, options.longest))
         if campaign.poll() is not None:
