@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nnmeter.kernels.features import COMMON_NAMES, family_among
+from nnmeter.predictor.vocabulary import LARGEST_LOG_SIZE
 
 if TYPE_CHECKING:
     from nnmeter.kernels.kernel import KernelSignature
@@ -127,5 +128,5 @@ def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: Ker
 
 
 def _size(feature: float) -> int:
-    """The quantity behind a feature (`nnmeter.kernels.features.common.log_size`)."""
-    return round(2.0**feature - 1.0)
+    """The quantity behind a feature (`nnmeter.kernels.features.common.log_size`); no end of a range is infinite."""
+    return round(2.0 ** min(max(feature, 0.0), LARGEST_LOG_SIZE) - 1.0)
