@@ -225,10 +225,10 @@ class _Messages:
                 before = _place_of_name(data, body, at) if found is None else found.end()
                 behind = before + 1 + data[before]
                 rest = data[behind:at]
-                form: _Form = (data[body:before], -1, rest)
-                if rest[:1] in _NOT_READ:
-                    form = _form(data, body, before, behind, at)
-                constants.append((data[before + 1 : behind], form))
+                known_by: _Form = (
+                    _form(data, body, before, behind, at) if rest[:1] in _NOT_READ else (data[body:before], -1, rest)
+                )
+                constants.append((data[before + 1 : behind], known_by))
             elif key == _DECLARED:
                 name, kind = _value(data, body, at)
                 if self.declared.setdefault(name, kind) is not kind:
