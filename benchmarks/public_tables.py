@@ -9,10 +9,9 @@ from pathlib import Path
 from nnmeter.lab.importing import hat
 from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.public_networks import importer
-from nnmeter.lab.importing.published import Imported
 from nnmeter.lab.training.public_packs import PublicDevice, describe_devices
 
-_ENCODERS = 300  # of each of HAT's devices that are learned from: they are points of one grid
+_EVERY_ENCODER = 13  # of HAT's twelve thousand, which are points of one grid, every so many is learned from
 
 
 def public_devices(tables: Path, only: Collection[str] = ()) -> tuple[list[PublicDevice], Counter[str]]:
@@ -30,17 +29,9 @@ def public_devices(tables: Path, only: Collection[str] = ()) -> tuple[list[Publi
     found = [importer.import_measurements(tables, chosen, Detection(chosen))] if chosen else []
     if (tables / "hat.csv.gz").is_file() and (not only or hat.SOURCE.name in only):
         encoders = hat.devices(tables)
-        found.append(hat.import_measurements(tables, encoders, Detection(encoders)))
+        found.append(hat.import_measurements(tables, encoders, Detection(encoders), every=_EVERY_ENCODER))
     counts: Counter[str] = Counter()
     for imported in found:
         refused = sum(sum(own.values()) for own in imported.refused.values())
         counts += Counter(rows=sum(imported.rows.values()), refused=refused)
-        _thin(imported)
     return [device for imported in found for device in describe_devices(imported)], counts
-
-
-def _thin(imported: Imported) -> None:
-    """Of HAT's thousands of encoders keep some hundred, evenly over the table."""
-    if imported.source is hat.SOURCE:
-        for name, rows in imported.measurements.items():
-            imported.measurements[name] = rows[:: max(len(rows) // _ENCODERS, 1)]

@@ -83,6 +83,7 @@ def import_measurements(
     detection: Detection,
     limit: int | None = None,
     progress: Progress | None = None,
+    every: int = 1,
 ) -> Imported:
     """Import the encoders of the table.
 
@@ -92,6 +93,7 @@ def import_measurements(
         detection: their fusion rules.
         limit: most rows of each device.
         progress: told the file and how many of its rows are done.
+        every: take one row of so many; the others, points of the same grid, are counted as refused.
 
     Raises:
         MeasurementError: there is nothing to read.
@@ -105,7 +107,10 @@ def import_measurements(
             continue
         if progress and number % 500 == 0:
             progress(_FILE, number)
-        _import_row(imported, device, detection, row)
+        if number % every:
+            imported.refuse(device.name, "left out: a point of a grid of which others are taken", row.get("row_ref", ""))
+        else:
+            _import_row(imported, device, detection, row)
     return imported
 
 

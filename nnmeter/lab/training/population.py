@@ -196,9 +196,9 @@ def fit_rates(
             break
     gain = _gain(shares, weights / noise**2, prior, precision) if len(log_ms) else np.zeros((len(active), 0))
     # What is known of the work that these networks do tells of the rest by the covariance.
-    across = covariance[:, active] @ np.linalg.inv(prior) if len(active) else np.zeros((len(mean), 0))
-    known = gain @ shares @ prior if len(log_ms) else np.zeros((len(active), len(active)))
-    posterior = covariance - across @ known @ across.T
+    own = covariance[active]
+    across = np.linalg.solve(prior, own).T if few else own.T @ precision
+    posterior = covariance - (across @ gain) @ (shares @ own) if len(log_ms) else covariance
     used = float(np.einsum("ij,ji->", shares, gain)) if len(log_ms) else 0.0
     return DeviceRates(mean + across @ (theta - centre), mean, posterior, noise, used)
 
