@@ -71,8 +71,14 @@ def judge(devices: Sequence[PublicDevice], jobs: int, folder: Path | None, say: 
                 own = list(predicted_rows(load_pack(Path(packs) / device.id).predictor, device, kept))
                 file.add(own)
                 found[device.id] = own
+    _print_all(found, len(ships))
+
+
+def _print_all(found: dict[str, list[NetworkRow]], ships: int) -> None:
     judged = [_Judged.of(rows) for rows in found.values() if len(rows) >= _LEAST_JUDGED]
-    print(f"\nnetworks kept aside: {len(ships)} devices ship, {len(judged)} of them with {_LEAST_JUDGED} rows or more")
+    print(f"\nnetworks kept aside: {ships} devices ship, {len(judged)} of them with {_LEAST_JUDGED} rows or more")
+    if not judged:
+        return
     everything = [row for rows in found.values() for row in rows]
     held = 100.0 * float(np.mean([row.holds for row in everything]))
     print(f"  {len(everything)} rows of all that ship: 90 % intervals hold {held:.1f} %")

@@ -1,5 +1,6 @@
 """Networks with attention or normalization of rows, on hardware that was seen with convolutional networks alone.
 
+A softmax makes no transformer: classifiers end in one.
 On a sixth of the hardware at a time all such networks are kept aside; what they do there is told by convolutional
 networks of that hardware, and by all networks of the others.
 """
@@ -22,7 +23,7 @@ from nnmeter.predictor.kernel_predictor import KernelPredictor
 _ATTENTION = [
     place
     for place, name in enumerate(COLUMNS)
-    if name.partition(".")[0] in ("layer_norm", "attention", "batched", "softmax") and name.endswith(".launch")
+    if name.partition(".")[0] in ("layer_norm", "attention", "batched") and name.endswith(".launch")
 ]
 
 
@@ -73,6 +74,8 @@ def _pack_of(device: PublicDevice, rates: DeviceRates) -> KernelPredictor:
 
 
 def _print(rows: Sequence[NetworkRow]) -> None:
+    if not rows:
+        return
     print("\ntransformers of hardware that was seen with convolutional networks alone")
     for name in ("all", *sorted({row.table for row in rows})):
         own = [row for row in rows if name in ("all", row.table)]
