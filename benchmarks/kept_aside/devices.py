@@ -36,7 +36,10 @@ def judge(devices: Sequence[PublicDevice], jobs: int, folder: Path | None, say: 
     with ProcessPoolExecutor(jobs) as pool:
         tasks = [pool.submit(_judge_part, tables, part) for part in range(HARDWARE_PARTS)]
         for number, task in enumerate(as_completed(tasks)):
-            own = [DeviceRow(name, sources[name], name in ships, *rest) for name, *rest in task.result()]
+            own = [
+                DeviceRow(name, sources[name], name in ships, given, draw, mape)
+                for name, given, draw, mape in task.result()
+            ]
             file.add(own)
             found += own
             say(f"devices, {number + 1} of {HARDWARE_PARTS} parts")
