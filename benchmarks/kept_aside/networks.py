@@ -1,7 +1,8 @@
 """Networks that were kept aside on all devices, under any batch: nothing was done with them.
 
 The model of all devices, the scorecards and the choice of what ships are of the other networks; the packs that ship
-are then asked for those that were kept aside.
+are then asked for those that were kept aside. Scorecards leave out fewer parts than those of the packs that ship, to
+save time: what ships is chosen by somewhat worse figures.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nnmeter.lab.training.public_packs import LEAST_LEARNED, PublicDevice, make_
 
 _KEPT_PARTS = 5  # of all networks, one is kept aside
 _LEAST_JUDGED = 5
+_FOLDS, _FAMILY_FOLDS = 6, 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def judge(devices: Sequence[PublicDevice], jobs: int, folder: Path | None, say: 
     tables = [device.table for device in rest if device.networks >= LEAST_LEARNED]
     population = fit_population(tables)
     say("learned from the rest")
-    left_out = leave_out(tables, jobs, say)
+    left_out = leave_out(tables, jobs, say, _FOLDS, _FAMILY_FOLDS)
     file, found = Rows(folder, "networks", NetworkRow), defaultdict(list)
     with tempfile.TemporaryDirectory() as packs:
         outcomes = make_packs(rest, population, left_out, Path(packs))
