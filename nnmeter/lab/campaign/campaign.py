@@ -239,6 +239,8 @@ class _Campaign:
         self._bench, self._sitting = bench, sitting
         self._fingerprint, self._first_of_all = state["fingerprint"], state["seed"]
         self._shard = Shard(*state["shard"]) if "shard" in state else None
+        probes = len(recipes.probes)
+        self._behind_probes = state["seed"] + (self._shard.share_of(probes) if self._shard else probes)
         self._started, self._budget_s, self._until, self._clock = started, budget_s, until, clock
         self._skipped = directory.refused_seeds()
         self._first = self._seed = next_seed(directory.path, state["seed"])  # of the block; the next one
@@ -300,8 +302,8 @@ class _Campaign:
         self._block_started = self._clock()
 
     def plan_if_due(self) -> bool:
-        """Plans for the seeds that follow, if it is time to; whether it did."""
-        return self._planner.plan_if_due(self._seed)
+        """Plans for the seeds that follow, behind the probes (rule 1), if it is time to; whether it did."""
+        return self._planner.plan_if_due(max(self._seed, self._behind_probes))
 
     def progress(self) -> CampaignProgress:
         """How far it is."""

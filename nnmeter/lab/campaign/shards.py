@@ -78,6 +78,10 @@ class Shard:
         """Which probe the network at a place of the shard is (rule 1)."""
         return place * self.count + self.number - 1
 
+    def share_of(self, probes: int) -> int:
+        """How many of all probes the shard measures (rule 1)."""
+        return len(range(self.number - 1, probes, self.count))
+
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 

@@ -173,9 +173,9 @@ class _Campaign:
             futures = [self._results.get(timeout=LOOK_S)]
             futures += [self._results.get_nowait() for _ in range(self._results.qsize())]
             for future in futures:
-                device = self._devices.of(future)
-                if device is not None:
-                    self._take(device, future)
+                measured = self._devices.of(future)
+                if measured is not None:
+                    self._take(measured, future)
 
     def let_go(self) -> None:
         """What is under way is for nobody any more."""

@@ -169,8 +169,9 @@ class Ledger:
 
     def plan(self) -> None:
         """Plans, if it is time to (rule 5)."""
-        if self._planner is not None and self._blocks is not None:
-            self._planner.plan_if_due(self._blocks.next_seed)
+        if self._planner is not None and self._blocks is not None and self._state is not None:
+            behind_probes = self._state["seed"] + len(self._recipes.probes)
+            self._planner.plan_if_due(max(self._blocks.next_seed, behind_probes))
 
     def close(self) -> None:
         """Begin no new blocks; gaps are still filled."""
@@ -188,5 +189,7 @@ class Ledger:
         assert self._state is not None and self._planner is not None
         place = seed - self._state["seed"]
         if place < len(self._recipes.probes):
-            return Work(seed, *self._recipes.probes[place], False)
-        return Work(seed, seed, *self._planner.choose(seed))
+            made_of, recipe = self._recipes.probes[place]
+            return Work(seed, made_of, recipe, False)
+        recipe, small = self._planner.choose(seed)
+        return Work(seed, seed, recipe, small)

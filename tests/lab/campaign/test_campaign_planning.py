@@ -9,6 +9,7 @@ from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign import bench, campaign, planner
 from nnmeter.lab.campaign.campaign import Recipes, run_campaign
 from nnmeter.lab.campaign.planning import read_plans
+from nnmeter.lab.campaign.shards import Shard
 from nnmeter.lab.campaign.verification import verify_measurements
 from nnmeter.lab.measuring import store
 from tests.lab.campaign.conftest import FakeRuntime
@@ -53,6 +54,20 @@ def test_campaign_plans_anew_and_tells_its_error(runtime, clock, tmp_path):
     assert seen[0].error is None
     assert done.error is not None
     assert done.peak_bytes > 0
+    assert verify_measurements(tmp_path).problems == ()
+
+
+@pytest.mark.parametrize("shard", [None, Shard(1, 3), Shard(3, 3)])
+def test_a_plan_that_is_made_among_the_probes_begins_behind_them(runtime, clock, tmp_path, shard):
+    """A slow machine has not measured all of them when the first plan is due."""
+    probes = [(5000 + place, "odd") for place in range(61)]
+    slow = Recipes(RECIPES.prior, build, probes if shard is None else probes * shard.count)
+    run_campaign(tmp_path, runtime, budget_s=12.0, seed=0, recipes=slow, clock=clock, shard=shard)
+    first = shard.first_seed(0) if shard else 0
+    rows = store.read_measurements(tmp_path)[0]
+    assert [row.family for row in rows[:61]] == ["odd"] * 61
+    assert len({row.family for row in rows[61:]}) > 1
+    assert [plan.first_seed for plan in read_plans(tmp_path)][:2] == [first + 61] * 2
     assert verify_measurements(tmp_path).problems == ()
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from nnmeter.errors import MeasurementError
+from nnmeter.lab.campaign import planner
 from nnmeter.lab.campaign.campaign import run_campaign
 from nnmeter.lab.campaign.directory import refused_entries
+from nnmeter.lab.campaign.planning import read_plans
 from nnmeter.lab.campaign.verification import verify_measurements
 from nnmeter.lab.cluster import campaign as cluster_campaign
 from nnmeter.lab.cluster.blocks import MOST_LOSSES
@@ -174,6 +176,21 @@ def test_the_only_device_is_waited_for_while_its_worker_starts_anew(
     done = run(tmp_path / "c", client, blocks=8, block_networks=2)
     assert client.looks > 9
     assert (done.devices, done.left_out, done.blocks) == (("a",), ("other",), 8)
+
+
+def test_plans_are_made_between_blocks_and_hold_behind_the_probes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(planner, "PLANNING_SHARE", 1.0)
+    probes = [(2002 + place, "odd") for place in range(45)]
+    recipes = replace(RECIPES, probes=probes)
+    done = run(tmp_path / "c", FakeClient(works, "a", "b"), blocks=9, block_networks=10, recipes=recipes)
+    plans = read_plans(tmp_path / "c")
+    assert done.plans == len(plans) - 1 >= 1
+    assert done.error is not None
+    assert min(plan.first_seed for plan in plans) == 145
+    assert verify_measurements(tmp_path / "c").problems == ()
 
 
 @pytest.mark.parametrize(
