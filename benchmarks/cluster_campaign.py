@@ -2,15 +2,15 @@
 
     python benchmarks/cluster_campaign.py losses [--blocks 12] [--networks 4]
     python benchmarks/cluster_campaign.py pinned [--blocks 40] [--networks 6] [--workers 1 2] [--keep DIR]
-    python benchmarks/cluster_campaign.py replay DIR [--workers 1 2 4 8]
+    python benchmarks/cluster_campaign.py replay DIR [--networks 1] [--workers 1 2 4 8]
 
 1. `losses`: four workers measure for real with ONNX Runtime. The first is slow: it waits twice as long again behind
    each block. The second is killed (SIGKILL) in the middle of its first two blocks, and comes back each time. In the
    end every block is there once, the campaign verifies, and no measuring process is left behind.
 2. `pinned`: the same blocks measured for real by one worker and by several, each on a processor core of its own. The
    cores of one machine share caches and memory, so they are less separate than devices are.
-3. `replay`: the blocks that the first `pinned` run kept in DIR, by workers that wait as long as each block took and
-   send its rows: devices that share nothing, whatever machine this is. All but the measuring itself is real.
+3. `replay`: what the first `pinned` run kept in DIR, by workers that wait as long as the networks of a block took and
+   send their rows: devices that share nothing, whatever machine this is. All but the measuring itself is real.
 
 A throughput is blocks a second between the first that is begun and the last that is written; the efficiency is that of
 `n` workers by `n` times that of one. Exit code 1 if anything was lost, doubled or damaged.
@@ -37,7 +37,8 @@ from nnmeter.lab.campaign.directory import refused_entries
 from nnmeter.lab.campaign.verification import verify_measurements
 from nnmeter.lab.cluster.block_job import BlockJob, BlockResult, measure_block
 from nnmeter.lab.cluster.campaign import run_cluster_campaign
-from nnmeter.lab.measuring.store import part_files, part_path, part_range, read_measurements
+from nnmeter.lab.cluster.received import seed_of
+from nnmeter.lab.measuring.store import part_files, part_range, read_measurements, write_measurements
 
 DEATHS = 2
 
@@ -50,6 +51,7 @@ def main() -> int:
         mode.add_argument("--blocks", type=int, default=blocks, help="blocks of the campaign")
         mode.add_argument("--networks", type=int, default=networks, help="networks of a block")
     pinned.add_argument("--keep", type=Path, help="directory for the campaign of the first number of workers")
+    replay.add_argument("--networks", type=int, default=1, help="networks of a block")
     replay.add_argument("source", type=Path, help="campaign that `pinned` kept")
     pinned.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     replay.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
@@ -60,9 +62,9 @@ def main() -> int:
             return lose(place, options.blocks, options.networks)
         if options.mode == "pinned":
             return grow(place, options.workers, measure_on_core, options.blocks, options.networks, options.keep)
-        ranges = [part_range(path) for path in part_files(options.source)]
+        seeds = part_range(part_files(options.source)[-1]).stop
         measure = partial(wait_for_block, source=os.path.abspath(options.source))
-        return grow(place, options.workers, measure, len(ranges), len(ranges[0]), None)
+        return grow(place, options.workers, measure, seeds // options.networks, options.networks, None)
 
 
 def lose(place: Path, blocks: int, networks: int) -> int:
@@ -150,20 +152,29 @@ def measure_on_core(job: BlockJob) -> BlockResult:
 
 
 def wait_for_block(job: BlockJob, source: str) -> BlockResult:
-    """What the block was, after as long as it took."""
+    """The rows of its networks, after as long as they took: their shares of the blocks in which they were measured."""
     place = Path(source)
     worker = distributed.get_worker()
     tell: Callable[..., None] = partial(worker.log_event, "nnmeter")
     told = {"device": str(worker.name), "block": job.first}
-    tell({"what": "begun", "networks": len(job.works), **told})
-    path = part_path(place, job.first, job.stop) if job.works else part_files(place)[0]
+    kept = worker.__dict__.setdefault("_replayed", {})  # read once a worker
+    if source not in kept:
+        kept[source] = read_measurements(place)
+    rows, fingerprint = kept[source]
     if not job.works:
-        return BlockResult(read_measurements(path)[1], (), {}, 0.0, True)
-    seconds = json.loads((place / "seconds.json").read_text())[str(job.first)]
+        return BlockResult(fingerprint, (), {}, 0.0, True)
+    tell({"what": "begun", "networks": len(job.works), **told})
+    took = json.loads((place / "seconds.json").read_text())
+    blocks = [part_range(path) for path in part_files(place)]
+    seconds = sum(took[str(b.start)] / len(b) for b in blocks for seed in b if job.first <= seed < job.stop)
     time.sleep(seconds)
+    own = [row for row in rows if job.first <= seed_of(row) < job.stop]
     refused = {seed: e["reason"] for seed, e in refused_entries(place).items() if job.first <= seed < job.stop}
+    with tempfile.TemporaryDirectory() as folder:
+        write_measurements(Path(folder) / "block.parquet", own, fingerprint)
+        data = (Path(folder) / "block.parquet").read_bytes()
     tell({"what": "done", "refused": len(refused), "seconds": seconds, **told})
-    return BlockResult(job.fingerprint or {}, (path.read_bytes(),), refused, seconds, True)
+    return BlockResult(job.fingerprint or {}, (data,), refused, seconds, True)
 
 
 def measures_block(pid: str) -> bool:

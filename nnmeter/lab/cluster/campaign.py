@@ -245,9 +245,9 @@ class _Campaign:
             self._leave_out(device, job, str(fault))
             return
         device.typical_s = time.monotonic() - device.begun
+        self._hand_out()  # first, for writing takes a moment and a plan some seconds
         self._ledger.write(job, rows, result.refused, device.fingerprint or {}, device.name)
         self._tell("written", device, job)
-        self._hand_out()  # before the plan, which takes a while
         self._ledger.plan()
 
     def _result(self, device: Device, job: BlockJob, future: Any) -> BlockResult | None:
