@@ -90,8 +90,6 @@ def command(
         _merge(merged, output)
         return
     if cluster is not None:
-        if on is not None:
-            raise click.UsageError("--on is one device by wire, and --cluster is many; give one of them")
         profile_on_cluster(cluster, output, runtime, threads, budget_s, seed, resume, until)
         return
     if not models and (device or dims or shapes or assume):
