@@ -108,7 +108,9 @@ def import_measurements(
         if progress and number % 500 == 0:
             progress(_FILE, number)
         if number % every:
-            imported.refuse(device.name, "left out: a point of a grid of which others are taken", row.get("row_ref", ""))
+            imported.refuse(
+                device.name, "left out: a point of a grid of which others are taken", row.get("row_ref", "")
+            )
         else:
             _import_row(imported, device, detection, row)
     return imported
