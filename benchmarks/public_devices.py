@@ -16,17 +16,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnmeter.lab.importing.detection import Detection
-from nnmeter.lab.importing.public_networks import importer
+from public_tables import public_devices
+
 from nnmeter.lab.training.population import fit_population
 from nnmeter.lab.training.population_file import POPULATION, write_population
 from nnmeter.lab.training.population_folds import leave_out
-from nnmeter.lab.training.public_packs import LEAST_LEARNED, Outcome, describe_devices, make_packs
+from nnmeter.lab.training.public_baselines import NEAREST
+from nnmeter.lab.training.public_packs import LEAST_LEARNED, LeftOutScores, Outcome, make_packs
 
-_COLUMNS = (
-    *("device", "networks", "ships", "within_5", "within_10", "within_20", "mape", "tau", "coverage"),
-    *("family_mape", "flops_mape", "roofline_mape", "nearest_mape", "reason"),
+_FIGURES = (
+    *("within_5", "within_10", "within_20", "mape", "tau", "coverage"),
+    *("flops_mape", "roofline_mape", "nearest_mape"),
 )
+_COLUMNS = ("device", "networks", "ships", *_FIGURES, *(f"family_{name}" for name in _FIGURES), "reason")
 
 
 def main() -> int:
@@ -41,12 +43,8 @@ def main() -> int:
     def say(line: str) -> None:
         print(f"{time.monotonic() - start:6.0f} s  {line}", flush=True)
 
-    known = importer.devices(arguments.tables)
-    chosen = [d for d in known if not arguments.only or d.facts["table"]["source"] in arguments.only]
-    imported = importer.import_measurements(arguments.tables, chosen, Detection(chosen))
-    rows, refused = sum(imported.rows.values()), sum(sum(own.values()) for own in imported.refused.values())
-    say(f"{rows} rows, {rows - refused} imported, {refused} refused")
-    devices = describe_devices(imported)
+    devices, counts = public_devices(arguments.tables, arguments.only)
+    say(f"{counts['rows']} rows, {counts['rows'] - counts['refused']} imported, {counts['refused']} refused")
     tables = [device.table for device in devices if device.networks >= LEAST_LEARNED]
     say(f"{len(devices)} devices, {len(tables)} of them to learn from")
     population = fit_population(tables)
@@ -69,17 +67,21 @@ def write_outcomes(outcomes: Sequence[Outcome], path: Path) -> None:
 
 
 def _row(outcome: Outcome) -> list[str]:
-    scores, families, baselines = outcome.scores, outcome.families, outcome.baselines
-    figures = [""] * 10
-    if scores is not None and families is not None and baselines is not None:
-        values = (
-            *(scores.within_5, scores.within_10, outcome.within_20, scores.mape),
-            *(scores.kendall_tau, outcome.coverage, families.mape),
-            *(baselines[name].mape for name in ("flops", "roofline", "nearest_network")),
-        )
-        figures = [f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}" for value in values]
+    figures = [*_figures(outcome.networks_out), *_figures(outcome.families_out)]
     ships = "no" if outcome.reasons else "yes"
     return [outcome.id, str(outcome.networks), ships, *figures, "; ".join(outcome.reasons)]
+
+
+def _figures(scores: LeftOutScores | None) -> list[str]:
+    if scores is None:
+        return [""] * len(_FIGURES)
+    metrics = scores.metrics
+    others = [scores.baselines.get(name) for name in ("flops", "roofline", NEAREST)]
+    values = (
+        *(metrics.within_5, metrics.within_10, scores.within_20, metrics.mape, metrics.kendall_tau, scores.coverage),
+        *(None if other is None else other.mape for other in others),
+    )
+    return ["" if v is None else f"{v:.3g}" if abs(v) < 1 else f"{v:.1f}" for v in values]
 
 
 if __name__ == "__main__":

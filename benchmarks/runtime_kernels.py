@@ -10,7 +10,7 @@
 3. An operator that is a function runs without a kernel where the runtime expands its body. Whether it does, for which
    operator sets and types, is asked: a model of one node is made of the first of ONNX's suite (`onnx_suite.py`) with
    the operator, the element type of its first type parameter and its operator set changed; where a session is made,
-   that type is taken, with any for its other parameters.
+   that type is taken, with those types of each other parameter of the inputs with which a session is made, too.
 4. Of com.microsoft, operators that the runtime knows and has no kernel of are asked for in the same way.
 
 The table has for each domain and operator rows of an operator set, from which on they hold, and the kernels there: for
@@ -86,17 +86,23 @@ def kernels_of(formal: Formal, defined: list[Any]) -> list[Kernel]:
                 for side in (formal.inputs, formal.outputs)
             ]
             found.append((sides[0], sides[1]))
-    return merged(found)
+    return merged(found, formal)
 
 
-def merged(kernels: list[Kernel]) -> list[Kernel]:
-    """Kernels of one type parameter as one: those whose inputs and outputs all have the same set, or none."""
+def merged(kernels: list[Kernel], formal: Formal) -> list[Kernel]:
+    """Kernels of one type parameter as one: what it says of the inputs and outputs that have it holds of all alike."""
     single: dict[tuple[Any, ...], set[str]] = {}
     others = []
     for kernel in kernels:
         sets = {types for side in kernel for types in side if types is not None}
-        if len(sets) == 1:
-            places = tuple(tuple(types is not None for types in side) for side in kernel)
+        places = tuple(tuple(types is not None for types in side) for side in kernel)
+        labels = {
+            label
+            for side, there in zip((formal.inputs, formal.outputs), places, strict=True)
+            for (label, _), one in zip(side, there, strict=True)
+            if one
+        }
+        if len(sets) == len(labels) == 1:
             single.setdefault(places, set()).update(*sets)
         else:
             others.append(kernel)
@@ -132,20 +138,44 @@ def expanded(case: Case, formal: Formal, version: int, kernels: list[Kernel]) ->
         [(formal_side[min(i, len(formal_side) - 1)][0], name) for i, name in enumerate(names)]
         for formal_side, names in ((formal.inputs, node.input), (formal.outputs, node.output))
     ]
+    others = sorted({one for one, _ in sides[0]} - {label})  # of outputs alone, an attribute says the type
+    found: dict[tuple[Any, ...], set[str]] = {}
     for dtype in sorted(allowed.get(label, set()) & _CODES.keys()):
-        chosen: list[list[str | None]] = [
+        of_example: list[list[str | None]] = [
             [
                 None if not name else dtype if one == label else DTYPE_OF_CODE.get(_element_code(kinds.get(name)))
                 for one, name in side
             ]
             for side in sides
         ]
-        if not takes(kernels, *chosen) and _runs(case, version, chosen):
-            inputs, outputs = (
-                tuple(frozenset({dtype}) if one == label else None for one, _ in side)
-                for side in (formal.inputs, formal.outputs)
-            )
-            yield inputs, outputs
+        if takes(kernels, *of_example):
+            continue
+        of_one = [[dtype if name else None for _, name in side] for side in sides]
+        chosen = next((types for types in (of_example, of_one) if _runs(case, version, types)), None)
+        if chosen is None:
+            continue
+        beside = []
+        for other in others:
+            asked = sorted(allowed.get(other, set()) & _CODES.keys())
+            taken = [one for one in asked if _runs(case, version, _with(sides, chosen, other, one))]
+            beside.append(None if taken == asked else frozenset(taken))
+        found.setdefault(tuple(beside), set()).add(dtype)
+    for beside_all, dtypes in found.items():
+        of = {label: frozenset(dtypes), **dict(zip(others, beside_all, strict=True))}
+        inputs, outputs = (
+            tuple(of.get(one) for one, _ in formal_side) for formal_side in (formal.inputs, formal.outputs)
+        )
+        yield inputs, outputs
+
+
+def _with(
+    sides: list[list[tuple[str, str]]], chosen: list[list[str | None]], label: str, dtype: str
+) -> list[list[str | None]]:
+    """Types with another one for a type parameter; of places that are not given, None stays."""
+    return [
+        [dtype if one == label and name else old for (one, name), old in zip(side, types, strict=True)]
+        for side, types in zip(sides, chosen, strict=True)
+    ]
 
 
 def _element_code(kind: onnx.TypeProto | None) -> int:
@@ -245,16 +275,15 @@ def rows_of(
         if not formal.since:
             continue
         found = kernels_of(formal, defined)
-        is_function = formal.schema.has_function or _has_context_function(formal.schema)  # type: ignore[attr-defined]
-        if not domain and example is not None and is_function:
-            found = merged([*found, *expanded(example, formal, version, found)])
+        if not domain and example is not None and _is_function(formal.schema):
+            found = merged([*found, *expanded(example, formal, version, found)], formal)
         if found != before:
             yield version, found
         before = found
 
 
-def _has_context_function(schema: Any) -> bool:
-    return bool(getattr(schema, "has_context_dependent_function", False))
+def _is_function(schema: Any) -> bool:
+    return bool(schema.has_function or getattr(schema, "has_context_dependent_function", False))
 
 
 def numbered(rows: list[tuple[int, list[Kernel]]], sets: dict[str, int]) -> list[Any]:

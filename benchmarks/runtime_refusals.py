@@ -19,9 +19,9 @@ _SKIPPED = frozenset({"If", "Loop", "Scan", "SequenceMap", "Constant"})
 
 # Forms of operators that it refused, tried one by one.
 _FORMS: list[dict[str, Any]] = [
-    {"operators": ["Dropout"], "where": {"training": 1}, "why": "training mode is not supported"},
-    {"operators": ["Pad"], "where": {"mode": "wrap"}, "why": "the padding mode wrap is not supported"},
-    {"operators": ["Resize"], "where": {"coordinate_transformation_mode": "half_pixel_symmetric"},
+    {"operators": ["Dropout"], "where": {"training": [1]}, "why": "training mode is not supported"},
+    {"operators": ["Pad"], "where": {"mode": ["wrap"]}, "why": "the padding mode wrap is not supported"},
+    {"operators": ["Resize"], "where": {"coordinate_transformation_mode": ["half_pixel_symmetric"]},
      "why": "coordinates of half_pixel_symmetric are not supported"},
 ]  # fmt: skip
 

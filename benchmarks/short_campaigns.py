@@ -1,6 +1,7 @@
 """What campaigns give on a new machine, short ones over the packs of others and whole ones: errors and intervals.
 
     python benchmarks/short_campaigns.py [--networks 110 550] [--from-nothing] [--each]
+    python benchmarks/short_campaigns.py --same-hour  # models and networks of one hour
     python benchmarks/short_campaigns.py --campaigns  # whole ones from nothing, some minutes each
     python benchmarks/short_campaigns.py --save       # writes nnmeter/lab/training/real_networks.json, of what it did
 
@@ -17,7 +18,10 @@
 4. `--campaigns`: whole campaigns are trained on as `nnmeter train` does, each alone, and score all models of their
    machine that were measured, those of the zoo and those of the development set, in other states of the machine among
    them. Their ratios are made in the same way.
-5. From the first to the last number of networks errors fall as a power of it: `DECAY` of `nnmeter.lab.transfer.setup`
+5. `--same-hour`: a short campaign says less of models that were measured in another state of the machine. The first
+   networks of a campaign of the Zen 3 server are trained on, and the development models that were measured right before
+   it are scored, with the intervals that ship.
+6. From the first to the last number of networks errors fall as a power of it: `DECAY` of `nnmeter.lab.transfer.setup`
    is the mean of the exponents.
 """
 
@@ -48,12 +52,14 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 ZEN_4, ICE_LAKE, ZEN_3 = (
     "epyc-genoa-onnxruntime1.32-1t", "xeon-icelake-onnxruntime1.32-1t", "epyc-f25m1-onnxruntime1.32-1t",
 )  # fmt: skip
-# New machine -> the packs that it starts from, the better one first, and its campaign, or as much of it as there is.
-MACHINES: dict[str, tuple[tuple[str, ...], str]] = {
-    ZEN_4: ((ICE_LAKE,), "campaign.parquet"),
-    ICE_LAKE: ((ZEN_4,), "campaign.parquet"),
-    ZEN_3: ((ZEN_4, ICE_LAKE), "setup-5m.parquet"),
+# New machine -> the packs that it starts from, the better one first, its campaign, or as much of it as there is, and
+# its measured models.
+MACHINES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    ZEN_4: ((ICE_LAKE,), "campaign.parquet", "models.parquet"),
+    ICE_LAKE: ((ZEN_4,), "campaign.parquet", "models.parquet"),
+    ZEN_3: ((ZEN_4, ICE_LAKE), "setup-5m.parquet", "models.parquet"),
 }
+SAME_HOUR = {ZEN_3: ((ZEN_4, ICE_LAKE), "campaign-4.parquet", "development-2.parquet")}
 # Machine -> its campaigns, each to be trained on alone, and its measured models. Of the Zen 3 server those campaigns
 # that were measured in the same hour as one of its files of development models.
 CAMPAIGNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -102,11 +108,17 @@ def main() -> int:
     parser.add_argument("--networks", type=int, nargs="+", default=[110, 550])
     parser.add_argument("--each", action="store_true", help="start from single packs as well")
     parser.add_argument("--from-nothing", action="store_true", help="train without a prior as well")
+    parser.add_argument("--same-hour", action="store_true", help="a campaign and models of the same hour (rule 5)")
     parser.add_argument("--campaigns", action="store_true", help="whole campaigns from nothing in place of short ones")
     parser.add_argument("--save", action="store_true", help=f"write {RATIO_FILE}")
     options = parser.parse_args()
+    if options.same_hour:
+        if options.campaigns or options.save:
+            parser.error("--same-hour goes with neither --campaigns nor --save")
+        same_hour(options)
+        return 0
     way = CAMPAIGN if options.campaigns else OVER_PRIOR
-    scored = whole_campaigns() if options.campaigns else short_campaigns(options)
+    scored = whole_campaigns() if options.campaigns else short_campaigns(MACHINES, options)
     confidences = sorted(ratios(way))
     learnt = {machine: ratio_of(rows, confidences) for machine, rows in scored.items()}
     rows = []
@@ -133,13 +145,15 @@ def main() -> int:
     return 0
 
 
-def short_campaigns(options: argparse.Namespace) -> dict[str, list[Scored]]:
+def short_campaigns(
+    machines: Mapping[str, tuple[tuple[str, ...], str, str]], options: argparse.Namespace
+) -> dict[str, list[Scored]]:
     """Rules 1 to 3."""
     scored: dict[str, list[Scored]] = {}
-    for machine, (packs, file) in MACHINES.items():
+    for machine, (packs, file, scored_file) in machines.items():
         campaign = read_measurements(DATA / machine / file)[0]
         reference_ms = campaign[0].reference_ms
-        models = [m.at_reference(reference_ms) for m in read_measurements(DATA / machine / "models.parquet")[0]]
+        models = [m.at_reference(reference_ms) for m in read_measurements(DATA / machine / scored_file)[0]]
         starts: dict[str, KernelPredictor | None] = {
             " + ".join(packs): mix_predictors([load_pack(one).predictor for one in packs])
         }
@@ -151,14 +165,23 @@ def short_campaigns(options: argparse.Namespace) -> dict[str, list[Scored]]:
         for count in options.networks:
             for name, start in starts.items():
                 began = time.perf_counter()
-                found = score(
-                    fit_predictor(campaign[:count], prior=start)[0], models, OVER_PRIOR if start else CAMPAIGN
-                )
+                predictor, _ = fit_predictor(campaign[:count], prior=start)
+                found = score(predictor, models, None if options.same_hour else OVER_PRIOR if start else CAMPAIGN)
                 took_s = time.perf_counter() - began
                 if name == " + ".join(packs):
                     scored.setdefault(machine, []).append(found)
                 print(f"  {count:5} networks over {name}: {found.describe()}; in {took_s:.0f} s", flush=True)
     return scored
+
+
+def same_hour(options: argparse.Namespace) -> None:
+    """Rule 5."""
+    for machine, own in short_campaigns(SAME_HOUR, options).items():
+        for count, found in zip(options.networks, own, strict=True):
+            print(
+                f"{machine}, {count} networks: 90 % intervals hold {found.held(0.9, 1.0):.1f} % of {len(found.errors)} "
+                f"models, with a median half width of {100 * float(np.median(found.halves[0.9])):.1f} %"
+            )
 
 
 def whole_campaigns() -> dict[str, list[Scored]]:
@@ -179,10 +202,15 @@ def whole_campaigns() -> dict[str, list[Scored]]:
     return scored
 
 
-def score(predictor: KernelPredictor, models: Sequence[Measurement], way: str) -> Scored:
-    """What a predictor says of models; its intervals were narrowed already, by the ratio of this way of training."""
+def score(predictor: KernelPredictor, models: Sequence[Measurement], way: str | None) -> Scored:
+    """What a predictor says of models.
+
+    Its intervals were narrowed already, by the ratio of a way of training, and know of other states of the machine:
+    both is undone. With `None` they are as they ship.
+    """
     model = predictor.intervals
-    model = replace(model, multipliers={c: m / ratios(way)[c] for c, m in model.multipliers.items()}, states={})
+    if way is not None:
+        model = replace(model, multipliers={c: m / ratios(way)[c] for c, m in model.multipliers.items()}, states={})
     errors: list[float] = []
     halves: dict[float, list[float]] = {c: [] for c in model.multipliers}
     for measured in models:
@@ -209,7 +237,7 @@ def rounded(values: Mapping[float, float], digits: int = 3) -> dict[str, float]:
 
 
 def decay(own: Sequence[Scored], networks: Sequence[int]) -> float:
-    """Rule 5."""
+    """Rule 6."""
     first, last = (np.mean(np.abs(np.exp(-s.errors) - 1.0)) for s in (own[0], own[-1]))
     return float(np.log(first / last) / np.log(networks[-1] / networks[0]))
 

@@ -1,13 +1,15 @@
 """A runtime with real sparse kernels: torch.sparse on one core. When is a sparse product faster than a dense one?
 
-    python benchmarks/sparse_kernels.py measure OUT.csv --seconds 240     (needs torch; let nothing else run)
+    python benchmarks/sparse_kernels.py measure OUT.csv --seconds 300 --seed 0     (needs torch; let nothing else run)
     python benchmarks/sparse_kernels.py fit OUT.csv PACK --runtime NAME --hardware NAME     (needs nnmeter[lab])
     python benchmarks/sparse_kernels.py show PACK [--table TABLE.csv]
 
 `measure` takes products of a weight (rows x columns, some of it zero) with columns of data, over shapes, shares of
 zeros and shapes of blocks, drawn at random: dense (`torch.mm`), as CSR, and as BSR where the block is square (MKL takes
-no other). The three are timed in turn, each followed by a reference kernel, a dense product of 384 x 384 x 384: a
-machine has states that differ by more than a half and last for seconds. `fit` brings every row to the median state.
+no other). A machine has states that differ by more than a half, last for seconds, and move dense and sparse kernels
+differently. So a pool of products is kept, and passes are made over all of it until the time is up; every run is
+followed by one of a dense reference kernel and of a sparse one. A kernel's time is the median over passes; the halves,
+medians of every second pass, tell how well it is known. Several calls with other seeds go into one file.
 
 `fit` trains a predictor of each kernel, scores it on shapes that it has not seen, and writes a pack of sparse kernels
 (`nnmeter.sparsity.measured`). `show` prints from which share of zeros on a sparse kernel is the faster one, by shape,
@@ -46,23 +48,18 @@ BLOCKS = ((1, 1), (1, 4), (4, 1), (4, 4), (1, 16), (16, 1), (8, 8), (16, 16), (3
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 DATA = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 FIELDS = (
-    "rows",
-    "columns",
-    "data",
-    "zeros",
-    "block_rows",
-    "block_columns",
-    "kernel",
-    "latency_ms",
-    "dense_ms",
-    "reference_ms",
-)
-_ROUNDS = 7
-_REFERENCE = 384  # rows and columns of the reference kernel, a dense product
+    "rows", "columns", "data", "zeros", "block_rows", "block_columns", "kernel", "latency_ms", "half_ms",
+    "other_half_ms", "passes",
+)  # fmt: skip
+_REFERENCE = 384  # rows and columns of the dense reference kernel
+_SPARSE_REFERENCE = (1024, 0.9, 16)  # rows and columns of the sparse one, its share of zeros, columns of its data
+_LEAST_PASSES = 4
 _LARGEST_BLOCK = (64, 128)  # rows and columns of a weight are multiples, so that every shape of blocks divides it
 
+Shape = tuple[int, int, int, float, tuple[int, int]]
 
-def draws(seed: int) -> Iterator[tuple[int, int, int, float, tuple[int, int]]]:
+
+def draws(seed: int) -> Iterator[Shape]:
     """Shapes, shares of zeros and blocks, without end."""
     random = np.random.default_rng(seed)
     while True:
@@ -76,85 +73,115 @@ def draws(seed: int) -> Iterator[tuple[int, int, int, float, tuple[int, int]]]:
         )
 
 
-def measure(out: Path, seconds: float) -> None:
-    """Time products until the time is up."""
+def measure(out: Path, seconds: float, seed: int, count: int) -> None:
+    """Time products until the time is up, and add them to a file."""
     import torch
 
     torch.set_num_threads(1)
-    random = np.random.default_rng(1)
+    pool = [kernels_of(shape, number) for number, shape in zip(range(count), draws(seed), strict=False)]
+    random = np.random.default_rng(0)
     square = torch.from_numpy(random.standard_normal((_REFERENCE, _REFERENCE)).astype(np.float32))
+    size, zeros, data = _SPARSE_REFERENCE
+    weight = random.standard_normal((size, size)) * (random.random((size, size)) >= zeros)
+    as_csr = torch.from_numpy(weight.astype(np.float32)).to_sparse_csr()
+    x = torch.from_numpy(random.standard_normal((size, data)).astype(np.float32))
+    references = [partial(torch.mm, square, square), partial(torch.matmul, as_csr, x)]
+    times: dict[tuple[int, str], list[tuple[float, ...]]] = {}  # each with those of the references
     end = time.perf_counter() + seconds
-    with out.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, FIELDS)
-        writer.writeheader()
-        for rows, columns, data, share, block in draws(0):
-            if time.perf_counter() > end:
-                return
-            tiles = random.random((rows // block[0], columns // block[1])) >= share
-            if not tiles.any():
-                continue
-            mask = np.repeat(np.repeat(tiles, block[0], 0), block[1], 1)
-            weight = torch.from_numpy((random.standard_normal((rows, columns)) * mask).astype(np.float32))
-            x = torch.from_numpy(random.standard_normal((columns, data)).astype(np.float32))
-            kernels: dict[str, Callable[[], Any]] = {"dense": partial(torch.mm, weight, x)}
-            as_csr = weight.to_sparse_csr()
-            kernels["csr"] = partial(torch.matmul, as_csr, x)
-            if block[0] == block[1] > 1:
-                as_bsr = weight.to_sparse_bsr(block)
-                kernels["bsr"] = partial(torch.matmul, as_bsr, x)
-            times, reference_ms = _in_turn(kernels, partial(torch.mm, square, square))
-            for name, latency_ms in times.items():
-                if name != "dense":
-                    values = (rows, columns, data, 1 - float(mask.mean()), *block, name, latency_ms, times["dense"],
-                              reference_ms)  # fmt: skip
-                    writer.writerow(dict(zip(FIELDS, values, strict=True)))
+    passes = 0
+    while time.perf_counter() < end:
+        for number in np.random.default_rng(passes).permutation(len(pool)):
+            for name, run in pool[number][1].items():
+                run()
+                times.setdefault((number, name), []).append((_taken(run), *[_taken(one) for one in references]))
+        passes += 1
+        print(f"pass {passes}: {seconds - end + time.perf_counter():.0f} s", flush=True)
+    if passes < _LEAST_PASSES:
+        raise SystemExit(f"{passes} passes over {len(pool)} products are few; give more --seconds or fewer --products")
+    state = np.median([row[1:] for rows in times.values() for row in rows], axis=0)
+    share = {name: shares_of_states([np.log(rows) for (_, own), rows in times.items() if own == name])
+             for name in ("dense", "csr", "bsr")}  # fmt: skip
+    print(
+        "how far times go with the references (dense, sparse):", {k: np.round(v, 2).tolist() for k, v in share.items()}
+    )
+    with out.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
+        if not stream.tell():
+            writer.writeheader()
+        for (number, name), rows in sorted(times.items()):
+            taken = np.array(rows)
+            corrected = taken[:, 0] * np.prod((state / taken[:, 1:]) ** share[name], axis=1)
+            medians = [float(np.median(part)) for part in (corrected, corrected[::2], corrected[1::2])]
+            *shape, block = pool[number][0]
+            values = (*shape, *block, name, *[f"{value:.6g}" for value in medians], passes)
+            writer.writerow(dict(zip(FIELDS, values, strict=True)))
 
 
-def _in_turn(kernels: dict[str, Callable[[], Any]], reference: Callable[[], Any]) -> tuple[dict[str, float], float]:
-    """Milliseconds of each, timed one after another in every round, and those of the reference.
+def shares_of_states(logs: Sequence[np.ndarray]) -> np.ndarray:
+    """How far a kernel's time goes with each reference's, from pass to pass, by least squares over all products.
 
-    Each run is followed by one of the reference; a kernel's time is the median of its ratios to that, by the median
-    time of the reference in this turn.
+    Args:
+        logs: of each product, logarithms of its own times and of the references' beside them [passes, 1 + references].
     """
-    ratios: dict[str, list[float]] = {name: [] for name in kernels}
-    references: list[float] = []
-    for run in kernels.values():
-        run()
-    for _ in range(_ROUNDS):
-        for name, run in kernels.items():
-            taken, of_reference = _taken(run), _taken(reference)
-            ratios[name].append(taken / of_reference)
-            references.append(of_reference)
-    reference_ms = statistics.median(references)
-    return {name: statistics.median(values) * reference_ms for name, values in ratios.items()}, reference_ms
+    moves = np.concatenate([rows - np.median(rows, axis=0) for rows in logs])
+    found = np.linalg.lstsq(moves[:, 1:], moves[:, 0], rcond=None)[0]
+    return np.asarray(np.clip(found, 0.0, 1.0))
+
+
+def kernels_of(shape: Shape, seed: int) -> tuple[Shape, dict[str, Callable[[], Any]]]:
+    """A product, with the share of zeros that it really has, and what computes it."""
+    import torch
+
+    rows, columns, data, share, block = shape
+    random = np.random.default_rng(seed)
+    tiles = random.random((rows // block[0], columns // block[1])) >= share
+    tiles[0, 0] = True
+    mask = np.repeat(np.repeat(tiles, block[0], 0), block[1], 1)
+    weight = torch.from_numpy(random.standard_normal((rows, columns), np.float32) * mask)
+    x = torch.from_numpy(random.standard_normal((columns, data), np.float32))
+    kernels: dict[str, Callable[[], Any]] = {
+        "dense": partial(torch.mm, weight, x),
+        "csr": partial(torch.matmul, weight.to_sparse_csr(), x),
+    }
+    if block[0] == block[1] > 1:
+        kernels["bsr"] = partial(torch.matmul, weight.to_sparse_bsr(block), x)
+    return (rows, columns, data, 1 - float(mask.mean()), block), kernels
 
 
 def _taken(run: Callable[[], Any]) -> float:
-    count, began = 0, time.perf_counter()
-    while not count or (time.perf_counter() - began < 0.001 and count < 50):
+    """Milliseconds of a run: the least of two, or the mean of as many as fit into a millisecond, if these are more."""
+    began = time.perf_counter()
+    run()
+    first = time.perf_counter() - began
+    more = min(int(0.001 / first), 50) or 1
+    began = time.perf_counter()
+    for _ in range(more):
         run()
-        count += 1
-    return 1000 * (time.perf_counter() - began) / count
+    second = (time.perf_counter() - began) / more
+    return 1000 * (second if more > 1 else min(first, second))
 
 
 def read_rows(source: Path) -> dict[str, list[tuple[Product, float]]]:
-    """The measured products of each kernel with their milliseconds, in the median state of the machine.
-
-    Of the dense one, which is timed beside each, the median of each shape counts.
-    """
-    dense: dict[tuple[int, int, int], list[float]] = {}
+    """The measured products of each kernel with their milliseconds; of the dense one without zeros."""
     found: dict[str, list[tuple[Product, float]]] = {DENSE: []}
     with open_text(source) as stream:
-        rows = list(csv.DictReader(stream))
-        state = statistics.median(float(row["reference_ms"]) for row in rows)
-        for row in rows:
-            factor = state / float(row["reference_ms"])
+        for row in csv.DictReader(stream):
             shape = (int(row["rows"]), int(row["columns"]), int(row["data"]))
             product = Product(*shape, float(row["zeros"]), (int(row["block_rows"]), int(row["block_columns"])))
-            found.setdefault(row["kernel"], []).append((product, factor * float(row["latency_ms"])))
-            dense.setdefault(shape, []).append(factor * float(row["dense_ms"]))
-    found[DENSE] = [(Product(*shape), statistics.median(times)) for shape, times in dense.items()]
+            kernel = row["kernel"]
+            found.setdefault(kernel, []).append(
+                (Product(*shape) if kernel == DENSE else product, float(row["latency_ms"]))
+            )
     return found
+
+
+def noise_floor(source: Path) -> dict[str, float]:
+    """The mean relative difference of the halves of each kernel's passes."""
+    found: dict[str, list[float]] = {}
+    with open_text(source) as stream:
+        for row in csv.DictReader(stream):
+            found.setdefault(row["kernel"], []).append(abs(float(row["half_ms"]) / float(row["other_half_ms"]) - 1))
+    return {kernel: statistics.mean(values) for kernel, values in found.items()}
 
 
 def open_text(path: Path) -> TextIO:
@@ -200,11 +227,13 @@ def fit(source: Path, out: Path, runtime: str, hardware: str) -> None:
     """Train, score on shapes left out, and write the pack, its table of costs and the raw rows."""
     measured = read_rows(source)
     errors = {name: errors_on_unseen(rows) for name, rows in measured.items()}
+    noise = noise_floor(source)
     for name, own in errors.items():
         shapes = len({product[:3] for product, _ in measured[name]})
         print(
             f"{name}: {own.size} kernels of {shapes} shapes; on shapes left out MAPE {100 * own.mean():.1f} %, "
-            f"within 10 % {100 * (own <= 0.1).mean():.1f} %"
+            f"within 10 % {100 * (own <= 0.1).mean():.1f} %; "
+            f"the halves of the passes differ by {100 * noise[name]:.1f} %"
         )
     sparse = np.concatenate([own for name, own in errors.items() if name != DENSE])
     print(f"all sparse kernels: {sparse.size}, MAPE {100 * sparse.mean():.1f} %")
@@ -255,7 +284,9 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     measuring = verbs.add_parser("measure")
     measuring.add_argument("out", type=Path)
-    measuring.add_argument("--seconds", type=float, default=240)
+    measuring.add_argument("--seconds", type=float, default=300)
+    measuring.add_argument("--seed", type=int, default=0, help="of the shapes that are drawn")
+    measuring.add_argument("--products", type=int, default=250, help="how many of them are kept in memory")
     fitting = verbs.add_parser("fit")
     fitting.add_argument("source", type=Path)
     fitting.add_argument("out", type=Path, help="folder of the pack")
@@ -266,7 +297,7 @@ def main() -> None:
     showing.add_argument("--table", type=Path, help="where the table of costs is written, as CSV")
     options = parser.parse_args()
     if options.verb == "measure":
-        measure(options.out, options.seconds)
+        measure(options.out, options.seconds, options.seed, options.products)
     elif options.verb == "fit":
         fit(options.source, options.out, options.runtime, options.hardware)
     else:

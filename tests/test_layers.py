@@ -58,6 +58,7 @@ LAB = (
     ("nnmeter.lab.importing",),
     ("nnmeter.lab.campaign",),
     ("nnmeter.lab.kit",),
+    ("nnmeter.lab.wire",),
     ("nnmeter.lab.discovery",),
     ("nnmeter.lab.training",),
     ("nnmeter.lab.transfer",),

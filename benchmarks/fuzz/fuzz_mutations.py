@@ -12,6 +12,7 @@ import random
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -265,7 +266,9 @@ def _archive(data: bytes, chance: random.Random) -> bytes | None:
     elif kind < 0.75:
         array = np.resize(array, max(array.size + chance.choice((-1, 1, 5)), 0))
     elif kind < 0.9:
-        array = array.astype(chance.choice(("u1", "<f4", "<f8", "<i8", ">f4", "?", "U4")))
+        kind_of_number = chance.choice(("u1", "<f4", "<f8", "<i8", ">f4", "?", "U4"))
+        with np.errstate(all="ignore"), suppress(ValueError):  # texts may be no numbers
+            array = array.astype(kind_of_number)
     else:
         array = array.reshape(1, -1)
     arrays[name] = array

@@ -5,9 +5,9 @@
 Kinds: models, graphs (of nn-Meter), packs, measurements. Input number n is a seed (`fuzz_seeds.py`), changed one to
 six times in a way that n decides (`fuzz_mutations.py`): any of them can be had again with `--first n --count 1`.
 
-A find is an exception that is no `NnmeterError`, an input of less than 1 MB that takes more than 5 s or 1 GB, or the
-end of the process. Finds are printed with their number; exit code 1 if there are any. The process that tries them is
-started again behind an input that ends it.
+A find is an exception that is no `NnmeterError`, an input of less than 1 MB that takes more than 5 s of the processor
+or 1 GB, or the end of the process. Finds are printed with their number; exit code 1 if there are any. The process that
+tries them is started again behind an input that ends it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def made(seeds: list[bytes], mutate: Mutator, number: int) -> bytes:
 def _sweep(kind: str, first: int, last: int, progress: int) -> None:
     """Try inputs and write each one's number before it; what is found goes to stdout."""
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
-    signal.signal(signal.SIGALRM, _too_slow)
+    signal.signal(signal.SIGPROF, _too_slow)
     slowest = (0.0, first)
     with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
         (Path(directory) / "seeds").mkdir()
@@ -69,10 +69,10 @@ def _sweep(kind: str, first: int, last: int, progress: int) -> None:
         seeds, mutate = prepared(kind, Path(directory) / "seeds")
         run = TARGETS[kind](Path(directory) / "tried")
         for number in range(first, last):
-            data = made(seeds, mutate, number)
             os.pwrite(progress, f"{number:12}".encode(), 0)
-            start = time.perf_counter()
-            signal.setitimer(signal.ITIMER_REAL, SLOWEST_S)
+            data = made(seeds, mutate, number)
+            start = time.process_time()
+            signal.setitimer(signal.ITIMER_PROF, SLOWEST_S)
             try:
                 run(data)
             except _TooSlow:
@@ -83,8 +83,8 @@ def _sweep(kind: str, first: int, last: int, progress: int) -> None:
                     f"FOUND {kind} {number}: {type(fault).__name__}: {fault!s:.200} ({place.name}, {place.lineno})"
                 )
             finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            slowest = max(slowest, (time.perf_counter() - start, number))
+                signal.setitimer(signal.ITIMER_PROF, 0)
+            slowest = max(slowest, (time.process_time() - start, number))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     click.echo(f"done {kind} {first} to {last - 1}: slowest {slowest[0]:.2f} s ({slowest[1]}), peak {peak_mb:.0f} MB")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from nnmeter.advice.what_if import batch_of, predict_stage, single_sizes
 from nnmeter.errors import ModelError, NnmeterError, brief
 from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
+from nnmeter.prediction.predict import predict_on
 from nnmeter.transforms import Batch, Dimensions, Resolution, SequenceLength, Transform, TransformError
 from nnmeter.transforms.sizes import set_axis
 
@@ -156,6 +157,40 @@ def sweep(
         raise faults[0]
     points = [row[number] for number in range(len(predictors)) for row in rows]
     return Sweep(called, chosen, tuple(points), tuple(dict.fromkeys(map(str, faults))), confidence)
+
+
+def predict_at_sizes(
+    model: Any, predictors: Sequence[LatencyPredictor], sizes: InputSizes = AS_DECLARED
+) -> list[Prediction]:
+    """The predictions of a model at each of its sizes, in their order, and of each size on all devices.
+
+    As `predict_on`, but `batch`, `resolution` and `sequence` among the dimensions are set where the file fixes them.
+
+    Args:
+        model: path, bytes, binary file object, `onnx.ModelProto`, or `UnboundModel`.
+        predictors: of the devices.
+        sizes: with several sizes for a dimension.
+
+    Raises:
+        ModelError: the model cannot be read, or does not take one of the sizes.
+    """
+    unbound = read_model(model)
+    free = {name for names in unbound.free_dimensions.values() for name in names}
+    if sizes.zipped or not any(name in NAMED_AXES and name not in free for name in sizes.dims):
+        return list(predict_on(predictors, model, sizes))
+    called = os.fspath(model) if isinstance(model, str | os.PathLike) else unbound.name
+    axes = {
+        name: (given,) if isinstance(given, int) else tuple(given)
+        for name, given in sizes.dims.items()
+        if name in free or name in NAMED_AXES
+    }
+    others = {name: given for name, given in sizes.dims.items() if name not in axes}
+    found = sweep(unbound, axes, predictors, replace(sizes, dims=others), name=called)
+    if found.passed_over:
+        raise ModelError(found.passed_over[0])
+    count = len(found.points) // len(predictors)
+    points = [point for number in range(count) for point in found.points[number::count]]
+    return [replace(point.prediction, dims={**point.prediction.dims, **point.sizes}) for point in points]
 
 
 def _at(model: UnboundModel, point: Mapping[str, int], sizes: InputSizes) -> UnboundModel:

@@ -45,8 +45,9 @@ def command(
     A MODEL is a model file, or what `nnmeter predict --format json` wrote of one. One MODEL is compared with itself on
     several devices, or at several sizes.
     """
+    from nnmeter.advice.sweep import predict_at_sizes
     from nnmeter.comparison.subjects import compare_subjects, device_of_saved, dims_of_saved
-    from nnmeter.prediction.predict import LatencyPredictor, predict_on
+    from nnmeter.prediction.predict import LatencyPredictor
     from nnmeter.prediction.saved import is_saved_prediction, read_prediction
     from nnmeter.report.comparison import ComparisonReport
 
@@ -63,7 +64,7 @@ def command(
         predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
         notice = None if named else chosen[0].notice
     subjects: list[list[Prediction]] = [
-        [saved[path]] if path in saved else list(predict_on(predictors, path, sizes)) for path in paths
+        [saved[path]] if path in saved else predict_at_sizes(path, predictors, sizes) for path in paths
     ]
     report = ComparisonReport(compare_subjects(subjects), by, depth or 2, top)
     layout = layout_for(output, len(report.comparisons) > 1)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nnmeter.devices import DevicePack
     from nnmeter.errors import ModelError
     from nnmeter.graph.input_sizes import InputSizes
+    from nnmeter.memory.memory import MemoryPrediction
     from nnmeter.prediction.predict import Detect
     from nnmeter.prediction.prediction import Prediction
     from nnmeter.report.groups import By
@@ -48,7 +49,7 @@ _TABLES = ("table", "md")
 @click.option("--depth", type=click.IntRange(1, 32),
               help="With --by module: how many levels of modules. Default: 2.")  # fmt: skip
 @options.sort(ORDERS)
-@options.top("Show the first N kernels, or with several models N rows.")
+@options.top("Show the first N kernels, with --by N groups, or with several models N rows.")
 @click.option("--max-ms", type=click.FloatRange(0, min_open=True), metavar="MS",
               help="Exit with code 1, after the report, if a model takes longer.")  # fmt: skip
 @click.option("--probability", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="P",
@@ -98,8 +99,8 @@ def command(
         raise click.UsageError(f"--max-ms {max_ms} is no number of milliseconds")
     if probability is not None and max_ms is None:
         raise click.UsageError("--probability is of --max-ms; give that too")
-    if (sort or top) and (by is not None or report_format not in _TABLES):
-        raise click.UsageError(f"--sort and --top are of --format {' and '.join(_TABLES)}, without --by")
+    if (sort or top) and report_format not in _TABLES:
+        raise click.UsageError(f"--sort and --top are of --format {' and '.join(_TABLES)}")
     document = "predictions" if by is None else "groups"
     if report_format not in CORE.formats(document):
         raise click.UsageError(f"--format {report_format} is not of --by; take {', '.join(CORE.formats(document))}")
@@ -112,6 +113,7 @@ def command(
         state = from_lab("present_state")(packs[0])
     predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
     predictions: list[Prediction] = []
+    timelines: list[Timeline] = []
     failed: list[ModelError] = []
     with StatusLine() as status:
         for done, path in enumerate(paths):
@@ -119,7 +121,10 @@ def command(
             detectors = _ask_runtime(path, packs[0], sizes) if kernels_from == "runtime" else None
             found = list(predict_on(predictors, path, sizes, detectors=detectors, failed=failed))
             found = [p if state is None else p.rescaled(state.factor, state.note) for p in found]
-            predictions += _with_memory(found, packs, path, sizes) if with_memory else found
+            memory = _memory_of(found, packs, path, sizes) if with_memory else [None] * len(found)
+            found = [p if m is None else m.beside(p) for p, m in zip(found, memory, strict=True)]
+            timelines += map(Timeline, found, memory)
+            predictions += found
     for fault in failed:
         click.echo(f"passed over: {fault}", err=True)
     several = several or len(predictions) != 1
@@ -131,7 +136,6 @@ def command(
         )
     report = CORE.render(document, content, report_format, layout)
     if trace is not None:
-        timelines = [Timeline(prediction) for prediction in predictions]
         write_output(trace, CORE.render("timeline", timelines, "json").encode("utf-8", "replace"))
     if node_data is not None:
         write_output(node_data, CORE.render("nodedata", predictions[0], "json").encode("utf-8", "replace"))
@@ -144,14 +148,14 @@ def command(
         _check_time(predictions, max_ms, probability)
 
 
-def _with_memory(
+def _memory_of(
     predictions: Sequence[Prediction], packs: Sequence[DevicePack], path: str, sizes: InputSizes
-) -> list[Prediction]:
-    """Predictions of one model with the memory that it takes on the same device at the same sizes."""
+) -> list[MemoryPrediction]:
+    """The memory of each prediction of one model: on the same device at the same sizes."""
     from nnmeter.memory.memory import predict_memory_on
 
     known = {(m.device, *m.dims.items()): m for pack in packs for m in predict_memory_on(pack, path, sizes, failed=[])}
-    return [known[(p.device, *p.dims.items())].beside(p) for p in predictions]
+    return [known[(p.device, *p.dims.items())] for p in predictions]
 
 
 def _check_time(predictions: Sequence[Prediction], max_ms: float, probability: float | None) -> None:

@@ -34,8 +34,7 @@ def compare_subjects(
         if len(first) < 2:
             raise ModelError(
                 f"{first[0].model}: one model on one device at one size is nothing to compare; give another model, "
-                "a second --device, or several sizes: --dim batch=1,8 where the file leaves them free, "
-                "`nnmeter what-if MODEL --batch 8` where it fixes them"
+                "a second --device, or several sizes: --dim batch=1,8"
             )
         return [compare_predictions(first[0], other, confidence) for other in first[1:]]
     found = []

@@ -5,9 +5,11 @@ Rules:
    operators as a whole, and forms of operators. It was made by asking the runtime (`benchmarks/runtime_refusals.py`),
    or is from where `source` says. Of a runtime that lists its kernels, what has none is refused
    (`nnmeter.devices.runtime_kernels`).
-2. A form is refused where attributes, rank and scaled axes are as it says. Attributes that a node does not state have
-   the values that ONNX gives them.
-3. A runtime without such data says nothing.
+2. A form is refused where all is as it says: attributes are one of some values (`where`), or even (`even`), or have an
+   entry above one (`above_one`), the first input is of some rank (`ranks`, `from_rank`) or element type, an input has
+   several elements (`several`), axes are scaled (`kept_axes`), the operator set is an older one (`below_set`).
+   Attributes that a node does not state have the values that ONNX gives them.
+3. A runtime without such data says nothing. What a delegate leaves to the processor is a section of its own.
 4. Operators of nested graphs, of loops and branches, count like others.
 """
 
@@ -19,14 +21,18 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nnmeter.devices.runtime_kernels import kernels_of
+from nnmeter.devices.runtime_kernels import RuntimeKernels, kernels_of
 from nnmeter.graph.ir import Graph
 from nnmeter.graph.notes import Note
 
 if TYPE_CHECKING:
     from nnmeter.graph.ir import Node, TensorType
 
-_DEFAULTS: dict[str, Any] = {"mode": "nearest", "antialias": 0, "layout": 0}
+_DEFAULTS: dict[str, Any] = {
+    "mode": "nearest", "antialias": 0, "layout": 0, "fmod": 0, "reduction": "none", "auto_pad": "NOTSET", "p": 2
+}  # fmt: skip
+_ELSEWHERE = "elsewhere"  # section of the data
+_ENDLESS = 2**31
 _NAMED = 3
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
@@ -42,10 +48,24 @@ def refused_by(runtime: str, kind: str, graph: Graph) -> list[Note]:
     name = f"{runtime}_{kind}"
     if not name.replace("_", "").replace("-", "").isalnum():
         return []
-    rows, kernels = _rows(name), kernels_of(name)
-    if not rows and kernels is None:
-        return []
+    kernels = kernels_of(name)
+    refused = _found(graph, _rows(name, ""), kernels)
+    elsewhere = _found(graph, _rows(name, _ELSEWHERE), None)
+    return [
+        *_notes("the device's runtime does not run this model", refused, f"{runtime} refuses it"),
+        *_notes(
+            "the device does not run all of this model",
+            elsewhere,
+            "the runtime leaves it to the CPU, and copies to and fro: it is priced as if the device ran it",
+        ),
+    ]
+
+
+def _found(graph: Graph, rows: Mapping[str, _Row], kernels: RuntimeKernels | None) -> dict[str, list[str]]:
+    """Why nodes are not run, and their names."""
     found: dict[str, list[str]] = {}
+    if not rows and kernels is None:
+        return found
     for inner in _with_nested(graph):
         if kernels is not None:
             for node, why in kernels.missing(inner):
@@ -53,16 +73,14 @@ def refused_by(runtime: str, kind: str, graph: Graph) -> list[Note]:
         for node in inner.nodes:
             row = rows.get(node.op_type)
             if row is not None and not node.domain:
-                for why in _reasons(node, inner.types, row):
+                for why in _reasons(node, inner, row):
                     found.setdefault(why, []).append(node.name)
-    return [
-        Note(
-            f"the device's runtime does not run this model: {why} (node {_some(names)}); {runtime} refuses it",
-            "runtime",
-            names[0],
-        )
-        for why, names in found.items()
-    ]
+    return found
+
+
+def _notes(fault: str, found: Mapping[str, Sequence[str]], remedy: str) -> Iterator[Note]:
+    for why, names in found.items():
+        yield Note(f"{fault}: {why} (node {_some(names)}); {remedy}", "runtime", names[0])
 
 
 def _with_nested(graph: Graph) -> Iterator[Graph]:
@@ -81,7 +99,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more
 
 
-def _reasons(node: Node, types: Mapping[str, TensorType], row: _Row) -> Iterator[str]:
+def _reasons(node: Node, graph: Graph, row: _Row) -> Iterator[str]:
+    types = graph.types
     if row.whole is not None:
         yield f"{node.op_type}: {row.whole}"
     if not node.inputs or not node.inputs[0]:
@@ -93,16 +112,27 @@ def _reasons(node: Node, types: Mapping[str, TensorType], row: _Row) -> Iterator
         yield f"no {node.op_type} in {first.dtype}"
     result = types.get(node.outputs[0]) if node.outputs else None
     for form in row.forms:
-        if _is_form(node, form, first, result):
+        if graph.opsets.get("", 0) < form.get("below_set", _ENDLESS) and _is_form(node, form, first, result, types):
             yield f"{node.op_type}: {form['why']}"
 
 
-def _is_form(node: Node, form: Mapping[str, Any], first: TensorType, result: TensorType | None) -> bool:
+def _is_form(
+    node: Node, form: Mapping[str, Any], first: TensorType, result: TensorType | None, types: Mapping[str, TensorType]
+) -> bool:
     """Rule 2."""
-    if any(node.attributes.get(name, _DEFAULTS.get(name)) != value for name, value in form["where"].items()):
+    attributes = node.attributes
+    if any(attributes.get(name, _DEFAULTS.get(name)) not in values for name, values in form["where"].items()):
         return False
     rank = len(first.shape)
     if rank not in form.get("ranks", (rank,)) or rank < form.get("from_rank", 0):
+        return False
+    if first.dtype not in form.get("element_types", (first.dtype,)):
+        return False
+    if "even" in form and attributes.get(form["even"], 1) % 2:
+        return False
+    if "above_one" in form and not any(entry > 1 for entry in attributes.get(form["above_one"], ())):
+        return False
+    if "several" in form and not _has_several(node, form["several"], types):
         return False
     kept = form.get("kept_axes")
     if kept is None:
@@ -110,6 +140,11 @@ def _is_form(node: Node, form: Mapping[str, Any], first: TensorType, result: Ten
     if result is None or len(result.shape) != rank:
         return False
     return not any(all(first.shape[axis] == result.shape[axis] for axis in axes) for axes in kept)
+
+
+def _has_several(node: Node, position: int, types: Mapping[str, TensorType]) -> bool:
+    kind = types.get(node.inputs[position]) if position < len(node.inputs) else None
+    return kind is not None and kind.elements > 1
 
 
 class _Row(NamedTuple):
@@ -121,12 +156,14 @@ class _Row(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def _rows(name: str) -> Mapping[str, _Row]:
-    """The data of a runtime by operator; empty where there is none."""
+def _rows(name: str, section: str) -> Mapping[str, _Row]:
+    """The data of a runtime by operator, or of a section of it; empty where there is none."""
     table = _table(name)
+    if section:
+        table = table.get(section, {})
     if not table:
         return {}
-    whole, types, forms = table.get("operators", {}), table["element_types"], table["forms"]
+    whole, types, forms = table.get("operators", {}), table.get("element_types", {}), table.get("forms", ())
     operators = {*whole, *types, *(operator for form in forms for operator in form["operators"])}
     return {
         operator: _Row(

@@ -6,6 +6,7 @@ Rules:
 3. Text is told by its first words (`_TEXTS`); any other text is called text.
 4. A directory is told by a file in it (`_DIRECTORIES`).
 5. A protobuf message of another format is told by its first fields (`nnmeter.formats.foreign_messages`).
+6. JSON is told by the names of its members (`_JSON`).
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from __future__ import annotations
 import codecs
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nnmeter.formats.foreign_messages import what_message
 
 LOOK = 512  # bytes that are looked at; the mark of a tar archive is the last of them
+_SAFETENSORS_HEADER = 100_000_000  # bytes of JSON that it may have, by its own reader
 
 _TO_ONNX = "export the model to ONNX from where it was made"
 _ITS_ONNX = "give the ONNX file that it was made from"
 _NO_MODEL = "give an ONNX file"
 _PYTORCH = "is a PyTorch file, which holds no graph to read; export the model with torch.onnx.export"
+_ANSWER = "is an answer of a web server, not a model: the download failed; fetch the file itself"
 _PICKLE = "is a Python pickle (PyTorch, scikit-learn or joblib), which is never opened; export the model to ONNX"
 
 # What a file begins with, and what it is. The order counts where one is the beginning of another.
@@ -34,6 +39,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ\x00", "is compressed with xz; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd; unpack it first"),
     (b"\x04\x22\x4d\x18", "is compressed with lz4; unpack it first"),
+    (b"\x5d\x00\x00", "is compressed with lzma; unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive; unpack it first"),
     (b"Rar!\x1a\x07", "is a RAR archive; unpack it first"),
     (b"PK\x05\x06", "is a zip archive with nothing in it; " + _NO_MODEL),
@@ -43,6 +49,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"fmgg", "is a GGML file of llama.cpp, weights without a graph; " + _TO_ONNX),
     (b"ftrt", "is an engine of TensorRT, which holds no graph to read; give the ONNX file that it was built from"),
     (b"ptrt", "is an engine of TensorRT, which holds no graph to read; give the ONNX file that it was built from"),
+    (b"MATLAB", "is a file of MATLAB; write the network with exportONNXNetwork"),
     (b"RKNN", "is a model of Rockchip's RKNN toolkit; " + _ITS_ONNX),
     (b"\x93NUMPY", "is an array of NumPy (.npy); " + _NO_MODEL),
     (b"7767517", "is a network of ncnn (.param); " + _ITS_ONNX),
@@ -67,13 +74,17 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ORTM", "is a model in ONNX Runtime's own format (.ort); " + _ITS_ONNX),
     (4, b"ET1", "is a program of ExecuTorch (.pte); export the model with torch.onnx.export"),
-    (8, b'{"', "is a safetensors file, weights without a graph; " + _TO_ONNX),
+    (4, b"CIR0", "is a model of Circle (.circle); " + _ITS_ONNX),
     (257, b"ustar", "is a tar archive; unpack it first"),
 )
 
 _TEXTS: tuple[tuple[str, str], ...] = (
     ("<!doctype html", "is a web page, not a model: the download was answered with one; fetch the file itself"),
     ("<html", "is a web page, not a model: the download was answered with one; fetch the file itself"),
+    ("# xet version", "is a pointer of Xet, not the file itself; fetch that with `git xet smudge` or `hf download`"),
+    ("hlomodule", "is text of XLA (HLO); " + _ITS_ONNX),
+    ("#loc", "is text of MLIR; " + _ITS_ONNX),
+    ("#map", "is text of MLIR; " + _ITS_ONNX),
     ("<?xml", "is XML, as OpenVINO saves models; " + _ITS_ONNX),
     ("<net ", "is XML, as OpenVINO saves models; " + _ITS_ONNX),
     ("ir_version", "is an ONNX model as text; write it in binary with google.protobuf.text_format and onnx.save"),
@@ -85,6 +96,18 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ("#!", "is a script; run it, or give the ONNX file that it makes"),
 )
 _TEXT = "is text, not a binary ONNX file; give the model itself"
+
+# Members of JSON, all of which are there, and what it is.
+_JSON: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("irVersion",), "is an ONNX model as JSON; write it in binary with google.protobuf.json_format and onnx.save"),
+    (("modelTopology",), f"is a model of TensorFlow.js; {_ITS_ONNX}"),
+    (("class_name", "config"), "is a network of Keras as JSON; load it in Keras and export it to ONNX"),
+    (("nodes", "arg_nodes"), "is a graph of MXNet or TVM as JSON; convert it to ONNX"),
+    (("weight_map",), f"is the index of files of weights, which hold no graph; {_TO_ONNX}"),
+    (("model_type",), "is the configuration of a model of transformers; export it with `optimum-cli export onnx`"),
+    (("error",), _ANSWER),
+    (("message",), _ANSWER),
+)
 
 _ZIPPED: tuple[tuple[bytes, str], ...] = (
     (b"data.pkl", _PYTORCH),
@@ -125,9 +148,18 @@ def what_else(data: bytes) -> str | None:
     for place, mark, answer in _MARKS:
         if data[place : place + len(mark)] == mark:
             return answer
+    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") < _SAFETENSORS_HEADER:
+        return f"is a safetensors file, weights without a graph; {_TO_ONNX}"
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return _PICKLE
     return _of_text(data) if _is_text(data) else what_message(data)
+
+
+def what_json(content: Any) -> str | None:
+    """What JSON is that is no graph of nn-Meter, and the remedy; None where its members do not tell."""
+    if not isinstance(content, Mapping):
+        return None
+    return next((answer for names, answer in _JSON if all(name in content for name in names)), None)
 
 
 def _is_text(data: bytes) -> bool:
@@ -143,4 +175,6 @@ def _is_text(data: bytes) -> bool:
 
 def _of_text(data: bytes) -> str:
     shown = data.removeprefix(b"\xef\xbb\xbf").lstrip().decode("latin-1").lower()
+    if shown.startswith("<?xml") and "<error>" in shown:
+        return _ANSWER
     return next((answer for beginning, answer in _TEXTS if shown.startswith(beginning)), _TEXT)

@@ -23,6 +23,7 @@ from typing import Any
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError, brief
 from nnmeter.files import parse_json
+from nnmeter.formats.foreign import what_json
 from nnmeter.formats.nnmeter_graph import IrGraph, IrNode
 from nnmeter.formats.nnmeter_operators import CONSTANTS, INPUTS, OPERATORS
 from nnmeter.graph.unbound import UnboundModel
@@ -49,7 +50,8 @@ def read_nnmeter_ir(data: bytes, source: str, name: str) -> UnboundModel:
     except ValueError as fault:
         raise ModelError(f"{source}: is not valid JSON, or too much ({brief(fault)}); {_REMEDY}") from fault
     if not isinstance(content, dict) or not content or not all(_is_node(node) for node in content.values()):
-        raise ModelError(f"{source}: is JSON, but no graph of nn-Meter: nodes with 'attr' and 'inbounds'; {_REMEDY}")
+        other = f"is JSON, but no graph of nn-Meter: nodes with 'attr' and 'inbounds'; {_REMEDY}"
+        raise ModelError(f"{source}: {what_json(content) or other}")
     if len(content) > MAX_NODES:
         raise ModelError(f"{source}: has {len(content)} nodes, more than {MAX_NODES}; {_REMEDY}")
     return IrReader(content, source, name).model()

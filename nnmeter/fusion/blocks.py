@@ -34,13 +34,17 @@ _MOST_CELLS = 2_000_000  # of what contents are told apart by
 _MOST_KNOWN = 50_000  # results
 
 _REORDER = "~reorder"  # in the name of a kernel that is added for a tensor
+_OF_TENSORS = frozenset({"reorder", "squeeze"})  # what passes add for tensors
 
 _PLAIN = frozenset(
-    "Add AveragePool BatchNormalization Clip Concat Conv Elu Flatten Gemm GlobalAveragePool GlobalMaxPool HardSigmoid "
-    "HardSwish LeakyRelu MaxPool Mul PRelu Relu Sigmoid Softmax Sub Tanh".split()
+    "Add AveragePool BatchNormalization Clip Concat Conv Div Elu Erf Flatten Gather Gelu Gemm GlobalAveragePool "
+    "GlobalMaxPool HardSigmoid HardSwish LayerNormalization LeakyRelu MatMul MaxPool Mul PRelu Pow ReduceMean Relu "
+    "Reshape RMSNormalization Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split()
 )
 
-_LOCAL = frozenset("rewrite eliminate fold_constants deduplicate layout link free_operators plain_attributes".split())
+_LOCAL = frozenset(
+    "rewrite eliminate fold_constants deduplicate layout link free_operators plain_attributes split_slices".split()
+)
 
 
 class Block(NamedTuple):
@@ -70,12 +74,32 @@ class _Named(NamedTuple):
     output: int | None
     suffix: str
 
+    def of(self, entry: str, called: str, result: str) -> str:
+        """The name in a network, given that of its input, of the operator and of the result."""
+        base = entry if self.at is None else called if self.output is None else result
+        return base + self.suffix
 
-_Part = tuple[KernelSignature, _Named, tuple[int, ...]]
+
+class BlockKernel(NamedTuple):
+    """A kernel of a block.
+
+    Attributes:
+        signature: all that prices it.
+        named: how its name is made.
+        sources: the operators that it absorbed, counted from the first of the block.
+    """
+
+    signature: KernelSignature
+    named: _Named
+    sources: tuple[int, ...]
 
 
 class BlockMemory:
-    """What the blocks of networks became, by one rule set."""
+    """What the blocks of networks became, by one rule set.
+
+    Attributes:
+        by_names: whether the order of the names of a block's tensors counts.
+    """
 
     def __init__(self, rules: FusionRules) -> None:
         """Begin with nothing.
@@ -84,7 +108,7 @@ class BlockMemory:
             rules: of the device.
         """
         kinds = {item.kind for stage in rules.stages for item in stage.passes}
-        self._by_names = "link" in kinds  # which of two branches a sum joins may go by the names of their results
+        self.by_names = "link" in kinds  # which of two branches a sum joins may go by the names of their results
         self._closed = False
         self._counter = count()  # of numbers that are never used again, whichever thread asks
         self._forget()
@@ -93,11 +117,11 @@ class BlockMemory:
         self._cells = 0
         self._contents: dict[tuple[Any, ...], tuple[int, list[Any]]] = {}
         self._borders: dict[tuple[Any, ...], int] = {}
-        self._known: dict[tuple[int, int, int], tuple[tuple[_Part, ...], int]] = {}
+        self._known: dict[tuple[int, int, int], tuple[tuple[BlockKernel, ...], int]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process begins with nothing: contents are known by the addresses of attributes."""
-        return _begun, (self._by_names, self._closed)
+        return _begun, (self.by_names, self._closed)
 
     def cut(self, graph: Graph) -> list[Block] | None:
         """The blocks of a network; None where it is not cut (rule 1)."""
@@ -158,9 +182,9 @@ class BlockMemory:
                         return None
                     place = places[name] = len(places)
                     kind, value = types[name], values.get(name)
-                    if kind.dtype != "float32":
+                    if kind.dtype != "float32" and value is None:
                         return None
-                    key += (kind.shape, None if value is None else value.tobytes())
+                    key += (kind.dtype, kind.shape, None if value is None else value.tobytes())
                 key.append(place)
             for name in node.outputs:
                 if not name:
@@ -173,7 +197,7 @@ class BlockMemory:
                 key += (kind.shape, name in outputs)
             if at - start == HEAD - 1:
                 head = self._number(tuple(key), kept)
-        if self._by_names:
+        if self.by_names:
             key += [places[name] for name in sorted(places)]
         whole = self._number(tuple(key), kept)
         return whole, whole if head is None else head
@@ -193,7 +217,7 @@ class BlockMemory:
 
     def find(self, graph: Graph, blocks: Sequence[Block]) -> list[Kernel] | None:
         """The kernels of a network; None where those of a block are not known."""
-        found = self._find(blocks)
+        found = self.results(blocks)
         if found is None:
             return None
         nodes = graph.nodes
@@ -201,22 +225,13 @@ class BlockMemory:
         for block, (parts, _) in zip(blocks, found, strict=True):
             start = block.start
             for signature, named, sources in parts:
-                if named.at is None:
-                    name = graph.inputs[0]
-                else:
-                    node = nodes[start + named.at]
-                    name = node.name if named.output is None else node.outputs[named.output]
-                if named.suffix:
-                    name += named.suffix
+                node = nodes[start + (named.at or 0)]
+                name = named.of(graph.inputs[0], node.name, node.outputs[named.output or 0])
                 kernels.append(Kernel(name, signature, tuple([nodes[start + at].name for at in sources])))
         return kernels
 
-    def results(self, blocks: Sequence[Block]) -> list[tuple[int, int]] | None:
-        """How many kernels each block became, and the number of the border behind it; None as in `find`."""
-        found = self._find(blocks)
-        return None if found is None else [(len(parts), border) for parts, border in found]
-
-    def _find(self, blocks: Sequence[Block]) -> list[tuple[tuple[_Part, ...], int]] | None:
+    def results(self, blocks: Sequence[Block]) -> list[tuple[tuple[BlockKernel, ...], int]] | None:
+        """What each block became, and the number of the border behind it; None as in `find`."""
         known, found = self._known, []
         border = -1
         for block, head in zip(blocks, _heads(blocks), strict=True):
@@ -259,7 +274,7 @@ class BlockMemory:
 
 def _begun(by_names: bool, closed: bool) -> BlockMemory:
     memory = BlockMemory.__new__(BlockMemory)
-    memory._by_names, memory._closed, memory._counter = by_names, closed, count()
+    memory.by_names, memory._closed, memory._counter = by_names, closed, count()
     memory._forget()
     return memory
 
@@ -269,7 +284,7 @@ def _heads(blocks: Sequence[Block]) -> list[int]:
     return [*(block.head for block in blocks[1:]), -1]
 
 
-def _border_of(parts: Sequence[_Part], length: int) -> tuple[Any, ...] | None:
+def _border_of(parts: Sequence[BlockKernel], length: int) -> tuple[Any, ...] | None:
     """What the next block sees of a block's kernels: the one that writes what it reads; None if there is none."""
     for signature, _, sources in parts:
         if length - 1 in sources:
@@ -279,7 +294,7 @@ def _border_of(parts: Sequence[_Part], length: int) -> tuple[Any, ...] | None:
     return None
 
 
-def _parts_of(graph: Graph, blocks: Sequence[Block], kernels: Sequence[Kernel]) -> list[tuple[_Part, ...]] | None:
+def _parts_of(graph: Graph, blocks: Sequence[Block], kernels: Sequence[Kernel]) -> list[tuple[BlockKernel, ...]] | None:
     """The kernels of each block (rule 3); None where they do not belong to blocks."""
     places = {node.name: at for at, node in enumerate(graph.nodes)}
     results: dict[str, tuple[int | None, int | None]] = {
@@ -287,7 +302,7 @@ def _parts_of(graph: Graph, blocks: Sequence[Block], kernels: Sequence[Kernel]) 
     }
     results[graph.inputs[0]] = (None, None)
     owner = [number for number, block in enumerate(blocks) for _ in range(block.start, block.end)]
-    found: list[list[_Part]] = [[] for _ in blocks]
+    found: list[list[BlockKernel]] = [[] for _ in blocks]
     cursor = 0
     for kernel in kernels:
         sources = [places.get(name, -1) for name in kernel.nodes]
@@ -301,15 +316,23 @@ def _parts_of(graph: Graph, blocks: Sequence[Block], kernels: Sequence[Kernel]) 
             return None
         if not sources and named.suffix.startswith(_REORDER) and named.at == blocks[cursor].end - 1:
             cursor = min(cursor + 1, len(blocks) - 1)
+        if not sources and named.at is not None:
+            if named.output is None:
+                cursor = max(cursor, owner[named.at])
+            elif named.at > blocks[cursor].end + HEAD - 2:
+                return None
         start = blocks[cursor].start
         if named.at is not None:
             named = named._replace(at=named.at - start)
-        found[cursor].append((kernel.signature, named, tuple([at - start for at in sources])))
+        found[cursor].append(BlockKernel(kernel.signature, named, tuple([at - start for at in sources])))
     return [tuple(part) for part in found]
 
 
 def _named(name: str, places: dict[str, int], results: dict[str, tuple[int | None, int | None]]) -> _Named | None:
-    """A kernel's name by that of an operator or tensor, the longest that it begins with; operators by their number."""
+    """A kernel's name by that of an operator or tensor, the longest that it begins with; operators by their number.
+
+    Where both are called so, what was added tells: what passes add for a tensor is named after that.
+    """
     at = places.get(name)
     if at is not None:
         return _Named(at, None, "")
@@ -317,7 +340,8 @@ def _named(name: str, places: dict[str, int], results: dict[str, tuple[int | Non
     while "~" in base:
         base = base.rpartition("~")[0]
         suffix = name[len(base) :]
-        if base in results:
+        word = suffix.split("~")[1]
+        if base in results and (base not in places or word in _OF_TENSORS or word.isdigit()):
             return _Named(*results[base], suffix)
         if base in places:
             return _Named(places[base], None, suffix)

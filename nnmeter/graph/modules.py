@@ -33,6 +33,8 @@ def module_path(place: str) -> tuple[tuple[str, ...], str]:
 
 def module_name(place: str, depth: int | None = None) -> str:
     """The name of the module of a place: `layer1.0.conv1`, or its first `depth` parts; "" for none."""
+    if not place:
+        return ""
     parts, join = module_path(place)
     return join.join(parts[:depth])
 

@@ -43,8 +43,9 @@ def measure(
     seconds_per_pass: float = 0.4,
     progress: Callable[[str, int, int], None] | None = None,
     refused: Callable[[str, NnmeterError], None] | None = None,
+    on: str | None = None,
 ) -> list[Measurement]:
-    """Time models on this machine, whole and kernel by kernel, as `nnmeter measure` does.
+    """Time models on this machine or by wire, whole and kernel by kernel, as `nnmeter measure` does.
 
     After an interrupt, what was measured until then is written to `out`, and KeyboardInterrupt raised again.
 
@@ -62,6 +63,7 @@ def measure(
         seconds_per_pass: time for one model in one pass, in seconds.
         progress: called with a line of text, steps done, and steps in all.
         refused: called with path and reason for a model that the runtime cannot run, which is then left out.
+        on: a device that ssh reaches, by its address or its name in `devices.toml`, whose runtime and threads count.
 
     Returns:
         A measurement for each model, in order; times are in milliseconds.
@@ -71,21 +73,22 @@ def measure(
         MeasurementError: the runtime is not installed or refuses a model, or `out` is there, or of another device.
     """
     from nnmeter.lab.measuring.sitting import measure_sitting
-    from nnmeter.lab.runtimes import load_runtime
+    from nnmeter.lab.wire.board import find_board
+    from nnmeter.lab.wire.stands import open_stand
 
-    done = measure_sitting(
-        _several(models),
-        load_runtime(runtime),
-        threads,
-        sizes.updated(dims, shapes),
-        out,
-        append,
-        families=families,
-        passes=passes,
-        seconds_per_pass=seconds_per_pass,
-        progress=progress,
-        refused=refused,
-    )
+    with open_stand(None if on is None else find_board(on), runtime, threads) as stand:
+        done = measure_sitting(
+            _several(models),
+            stand,
+            sizes.updated(dims, shapes),
+            out,
+            append,
+            families=families,
+            passes=passes,
+            seconds_per_pass=seconds_per_pass,
+            progress=progress,
+            refused=refused,
+        )
     if done.interrupted:
         raise KeyboardInterrupt
     return list(done.measurements)
@@ -104,10 +107,11 @@ def profile(
     device: Path | None = None,
     sizes: InputSizes = AS_DECLARED,
     progress: Callable[[CampaignProgress], None] | None = None,
+    on: str | None = None,
 ) -> CampaignProgress:
     """Measure the kernels of random networks, or of models, to train a predictor on, as `nnmeter profile` does.
 
-    A process of its own measures; what it has is on disk half a minute later at the latest.
+    A process of its own measures, or a device by wire; what it has is on disk half a minute later at the latest.
 
     Args:
         out: directory for the measurements.
@@ -121,6 +125,8 @@ def profile(
         device: with `like`: measure above all the kernels outside of the trained range of this pack, by id or path.
         sizes: with `like`: what the models leave open; dimensions, shapes and assumed shapes.
         progress: told after every network how far it is.
+        on: a device by wire, by its address (`ssh://user@board`) or its name in `devices.toml`, whose runtime and
+            threads count.
 
     Returns:
         What was measured.
@@ -139,6 +145,12 @@ def profile(
             "paths": [os.fspath(path) for path in like], "dims": dict(sizes.dims), "shapes": dict(sizes.shapes),
             "assume": dict(sizes.assume), "device": None if device is None else os.fspath(device),
         }  # fmt: skip
+    if on is not None:
+        from nnmeter.lab.wire.board import find_board
+        from nnmeter.lab.wire.campaign import run_campaign_on
+
+        board = find_board(on).filled(runtime, threads)
+        return run_campaign_on(out, board, _seconds(budget), seed, progress, resume, until, models)
     return run_supervised_campaign(out, runtime, threads, _seconds(budget), seed, progress, resume, until, models)
 
 

@@ -1,16 +1,16 @@
 """Predictions put together from parts that were seen before: candidates of a search have most of their parts in common.
 
 Rules:
-1. A part is a block of `nnmeter.fusion.blocks`, known by the bytes of its operators, of the initializers that they
-   read, and by the type of the tensor that leads to it. A last part is known by what the model returns, too.
+1. A part is a block of `nnmeter.fusion.blocks`, known by the codes of its operators (`nnmeter.formats.outline`) and by
+   the type of the tensor that leads to it. A last part is known by what the model returns, too; and where the names of
+   tensors decide what becomes of a block, by the order of theirs.
 2. What a part became is known by what its block is known by there: by the part, the border before it, and the head of
-   the part behind it, here byte by byte, names included. So kernels, with their names and prices, are the same as those
-   that the whole model would be given.
-3. Parts are learned from models that were predicted in full, of which nothing was to be said, whose every dimension is
-   declared, and whose initializers each serve one part.
-4. A model is put together if it is made of known parts one behind the other, with nothing left over; if no name is
-   there twice; and if its declared types are those that were found right with the parts. Any other is predicted in
-   full.
+   the part behind it. So its kernels are those that the whole model would be given, but for the names of operators and
+   tensors, which they get from the model at hand.
+3. Parts are learned from models that were predicted in full, of which nothing was to be said, and whose every dimension
+   is declared.
+4. A model is put together if it is made of known parts one behind the other, with nothing left over. Any other is
+   predicted in full.
 5. Where the blocks of the rule set are closed (rule 5 there), nothing is put together any more.
 """
 
@@ -18,71 +18,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from itertools import chain, count, groupby
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnmeter.files import open_regular
-from nnmeter.formats.declared import scan_declared
-from nnmeter.formats.outline import DECLARED, LARGEST, NODE, TENSOR, Around, Runs, around, interface, messages, outline
-from nnmeter.formats.scan import Scanner
-from nnmeter.formats.tensors import scan_tensor
-from nnmeter.formats.wire import WireError
+from nnmeter.formats.outline import LARGEST, Codes, Outline
 from nnmeter.fusion.blocks import HEAD
+from nnmeter.prediction.priced_kernel import PricedKernel
 
 if TYPE_CHECKING:
-    from nnmeter.fusion.blocks import Block, BlockMemory
+    from nnmeter.fusion.blocks import Block, BlockKernel, BlockMemory
     from nnmeter.fusion.engine.rules import FusionRules
     from nnmeter.graph.ir import Graph
-    from nnmeter.prediction.priced_kernel import PricedKernel
 
-_MOST_BYTES = 64 << 20  # of runs
 _MOST_RESULTS = 50_000
 _TRIED = 256  # models that parts are learned of at first
 _SELDOM = 16  # of so many more one, where no model was put together yet
 
 
-class _Operators(NamedTuple):
-    """A run of operators.
-
-    Attributes:
-        number: its own.
-        entry, exit: the tensors that it reads and that the next part reads.
-        names: of its operators, marked, and of what they write.
-        size: how many names these are.
-        owner: what its initializers are known to belong to: the first tensor that it writes.
-    """
-
-    number: int
-    entry: str
-    exit: str
-    names: frozenset[str]
-    size: int
-    owner: str
-
-
-class _Constants(NamedTuple):
-    """A run of initializers that one part reads."""
-
-    number: int
-    names: frozenset[str]
-    owner: str
-
-
 class _Part(NamedTuple):
-    """A part (rule 1): the type of what it leads to, its head, and the declared types that are right of it."""
+    """A part (rule 1): the number of the type of what it leads to, and of its head."""
 
     number: int
     exit_type: int
     head: int
-    declared: set[bytes]
 
 
-class _Frame(NamedTuple):
-    """A frame of models: its number, the input, and the number of its type."""
+class _Template(NamedTuple):
+    """A kernel of a part without the names of its model.
 
-    number: int
-    entry: str
-    entry_type: int
+    Attributes:
+        kernel: as it was in the model that it was learned from.
+        made: how it is named, and which operators of the block it absorbed.
+        at: the operator of the block whose name says where it is in the model; None where the file says so itself.
+    """
+
+    kernel: PricedKernel
+    made: BlockKernel
+    at: int | None
 
 
 class Whole(NamedTuple):
@@ -118,12 +91,12 @@ class KnownParts:
         self._forget()
 
     def _forget(self) -> None:
-        self._operators: Runs[_Operators] = Runs()
-        self._constants: Runs[_Constants] = Runs()
-        self._frames: dict[tuple[bytes, bytes], _Frame] = {}
+        self._codes = Codes()
+        self._lengths: dict[int, list[int]] = {}  # of parts by their first code, the longest first
+        self._frames: dict[tuple[Any, ...], tuple[int, int]] = {}  # with the numbers of the type of the input
         self._numbers: dict[Any, int] = {}
         self._parts: dict[tuple[Any, ...], _Part] = {}
-        self._results: dict[tuple[int, int, int], tuple[tuple[PricedKernel, ...], int]] = {}
+        self._results: dict[tuple[int, int, int], tuple[tuple[_Template, ...], int]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process begins with nothing."""
@@ -135,46 +108,41 @@ class KnownParts:
     def put_together(self, data: bytes, rules: FusionRules) -> Whole | None:
         """The kernels of a model that is made of known parts; None for any other (rule 4)."""
         memory = _memory_of(rules)
-        if memory is None or memory is not self._memory or memory.closed or len(data) > LARGEST:
+        if memory is None or memory is not self._memory or memory.closed:
             return None
-        whole = around(data)
-        made = None if whole is None else outline(data, whole, self._operators, self._constants)
+        made = self._codes.outline(data, grow=False)
         frame = None if made is None else self._frames.get(made.frame)
-        if made is None or frame is None or not made.nodes:
+        if made is None or frame is None:
             return None
-        owned: dict[str, list[int]] = {}
-        for constants in made.tensors:
-            owned.setdefault(constants.owner, []).append(constants.number)
-        parts = []
-        entry, entry_type = frame.entry, frame.entry_type
-        last = made.nodes[-1]
-        for operators in made.nodes:
-            if operators.entry != entry:
-                return None
-            own = tuple(owned.pop(operators.owner, ()))
-            part = self._parts.get((operators.number, own, entry_type, frame.number if operators is last else 0))
-            if part is None:
+        codes, known, by_names = made.codes, self._parts, memory.by_names
+        number, entry_type = frame
+        parts: list[_Part] = []
+        starts: list[int] = []
+        at, end = 0, len(codes)
+        while at < end:
+            for length in self._lengths.get(codes[at], ()):
+                stop = at + length
+                if stop > end:
+                    continue
+                order = _order(made, at, stop) if by_names else ()
+                part = known.get((*codes[at:stop], order, entry_type, number if stop == end else 0))
+                if part is not None:
+                    break
+            else:
                 return None
             parts.append(part)
-            entry, entry_type = operators.exit, part.exit_type
-        if owned or not _are_different(frame.entry, made.nodes, made.tensors):
-            return None
-        if made.declared and not set().union(*[part.declared for part in parts]).issuperset(made.declared):
-            return None
-        found = []
+            starts.append(at)
+            at, entry_type = stop, part.exit_type
+        kernels: list[PricedKernel] = []
         border = -1
-        for part, head in zip(parts, _heads(parts), strict=True):
+        for start, part, head in zip(starts, parts, _heads(parts), strict=True):
             result = self._results.get((part.number, border, head))
             if result is None:
                 return None
-            kernels, border = result
-            found.append(kernels)
-        try:
-            name = made.name.decode()
-        except UnicodeDecodeError:
-            return None
+            templates, border = result
+            kernels += [_named(template, made, start) for template in templates]
         self._used += 1
-        return Whole(name or "model", tuple(chain.from_iterable(found)))
+        return Whole(made.name or "model", tuple(kernels))
 
     def wants(self) -> bool:
         """Whether parts are to be learned of the next model: the first is none of a search, and some have none."""
@@ -193,69 +161,67 @@ class KnownParts:
             kernels: of the model, with their prices.
         """
         memory = _memory_of(rules)
-        whole = around(data) if len(data) <= LARGEST else None
-        if memory is None or whole is None or len(graph.inputs) != 1:
+        if memory is None or len(data) > LARGEST or len(graph.inputs) != 1:
             return
         blocks = memory.cut(graph)
         became = None if blocks is None else memory.results(blocks)
-        if blocks is None or became is None or sum(size for size, _ in became) != len(kernels):
+        if blocks is None or became is None or sum(len(made) for made, _ in became) != len(kernels):
             return
-        full = len(self._results) > _MOST_RESULTS or self._operators.bytes + self._constants.bytes > _MOST_BYTES
-        if full or memory is not self._memory:
+        if len(self._results) > _MOST_RESULTS or self._codes.full or memory is not self._memory:
             self._forget()
             self._memory = memory
-        try:
-            raw = _Raw(data, whole, graph)
-            owned = raw.owned(blocks)
-            if owned is not None:
-                self._note(raw, (whole.raw, interface(data, whole)), graph, blocks, owned, became, kernels)
-        except (WireError, IndexError, UnicodeDecodeError):
-            return  # it was read, but not by these bytes alone
+        made = self._codes.outline(data, grow=True)
+        if made is None or not _is_of(made, graph):
+            return
+        last = blocks[-1]
+        written = {name for node in graph.nodes[last.start : last.end] for name in node.outputs}
+        exits = [graph.nodes[block.end - 1].outputs[0] for block in blocks]
+        if "" in exits or not set(graph.outputs) <= written:
+            return
+        templates, at = [], 0
+        for block, (parts, _) in zip(blocks, became, strict=True):
+            found = [
+                _template(kernel, part, graph, block.start)
+                for kernel, part in zip(kernels[at : at + len(parts)], parts, strict=True)
+            ]
+            at += len(parts)
+            templates.append(tuple([template for template in found if template is not None]))
+            if len(templates[-1]) != len(parts):
+                return
+        self._note(made, graph, blocks, exits, templates, [border for _, border in became])
 
     def _note(
         self,
-        raw: _Raw,
-        around_it: tuple[bytes, bytes],
+        made: Outline,
         graph: Graph,
         blocks: Sequence[Block],
-        owned: Sequence[tuple[int, int, int]],
-        became: Sequence[tuple[int, int]],
-        kernels: Sequence[PricedKernel],
+        exits: Sequence[str],
+        templates: Sequence[tuple[_Template, ...]],
+        borders: Sequence[int],
     ) -> None:
-        nodes, first = graph.nodes, graph.inputs[0]
-        written = [[n for node in nodes[b.start : b.end] for n in node.outputs if n] for b in blocks]
-        exits = [nodes[block.end - 1].outputs[0] for block in blocks]
-        if "" in exits or not set(graph.outputs) <= set(written[-1]):
-            return
-        frame = self._frames.setdefault(around_it, _Frame(next(self._counter), first, self._type(graph, first)))
-        own: list[list[int]] = [[] for _ in blocks]
-        for at, end, owner in owned:
-            constants = _Constants(next(self._counter), frozenset(raw.constants[at:end]), written[owner][0])
-            own[owner].append(self._constants.add(*raw.initializers(at, end), constants).number)
+        entry_type = self._type(graph, graph.inputs[0])
+        frame = self._frames.setdefault(made.frame, (next(self._counter), entry_type))[0]
+        assert self._memory is not None
         parts: list[_Part] = []
-        entry = first
-        for number, block in enumerate(blocks):
-            inside = nodes[block.start : block.end]
-            names = frozenset([*written[number], *[f"\0{node.name}" for node in inside]])
-            run = _Operators(
-                next(self._counter), entry, exits[number], names, len(written[number]) + len(inside), written[number][0]
-            )
-            run = self._operators.add(*raw.operators(block.start, block.end), run)
-            last = frame.number if number == len(blocks) - 1 else 0
-            entry_type = self._type(graph, entry)
-            place = (run.number, tuple(own[number]), entry_type, last)
+        for block, leads_to in zip(blocks, exits, strict=True):
+            run = made.codes[block.start : block.end]
+            lengths = self._lengths.setdefault(run[0], [])
+            if len(run) not in lengths:
+                self._lengths[run[0]] = sorted([*lengths, len(run)], reverse=True)
+            order = _order(made, block.start, block.end) if self._memory.by_names else ()
+            last = frame if block is blocks[-1] else 0
+            place = (*run, order, entry_type, last)
             part = self._parts.get(place)
             if part is None:
-                head = self._number((raw.head(block), entry_type, last))
-                part = _Part(next(self._counter), self._type(graph, run.exit), head, set())
+                head = self._number((*run[:HEAD], entry_type, last))
+                part = _Part(next(self._counter), self._type(graph, leads_to), head)
                 self._parts[place] = part
-            part.declared.update([raw.declared[name] for name in written[number] if name in raw.declared])
             parts.append(part)
-            entry = run.exit
-        at, border = 0, -1
-        for part, head, (size, next_border) in zip(parts, _heads(parts), became, strict=True):
-            self._results[part.number, border, head] = (tuple(kernels[at : at + size]), next_border)
-            at, border = at + size, next_border
+            entry_type = part.exit_type
+        border = -1
+        for part, head, found, behind in zip(parts, _heads(parts), templates, borders, strict=True):
+            self._results[part.number, border, head] = (found, behind)
+            border = behind
 
     def _type(self, graph: Graph, name: str) -> int:
         kind = graph.types[name]
@@ -264,79 +230,6 @@ class KnownParts:
     def _number(self, key: Any) -> int:
         known = self._numbers.get(key)
         return self._numbers.setdefault(key, next(self._counter)) if known is None else known
-
-
-class _Raw:
-    """The messages of a model that was read, in the order of its operators and initializers.
-
-    Raises:
-        WireError: they are not those of the graph, one for one.
-    """
-
-    def __init__(self, data: bytes, whole: Around, graph: Graph) -> None:
-        self._data = data
-        self._graph = graph
-        self._operators: list[tuple[int, int]] = []
-        self._initializers: list[tuple[int, int]] = []
-        self.constants: list[str] = []
-        self.declared: dict[str, bytes] = {}
-        scanner = Scanner()
-        named = []
-        for key, at, body, stop in messages(data, whole.start, whole.end):
-            if key == NODE:
-                node = scanner.node(data[body:stop], 0, stop - body)
-                named.append((node.name, node.outputs))
-                self._operators.append((at, stop))
-            elif key == TENSOR:
-                self.constants.append(scan_tensor(data, body, stop).name)
-                self._initializers.append((at, stop))
-            elif key == DECLARED:
-                self.declared[scan_declared(data, body, stop).name] = data[body:stop]
-        if named != [(node.name, node.outputs) for node in graph.nodes]:
-            raise WireError("operators are not as they are written")
-        if len(self.constants) != len(graph.initializers) or set(self.constants) != graph.initializers:
-            raise WireError("constants are not as they are written")
-        self._place = {name: at for at, name in enumerate(self.constants)}
-
-    def operators(self, start: int, end: int) -> tuple[bytes, bytes]:
-        """The bytes of operators from one up to another, and of the first of them."""
-        return self._run(self._operators, start, end)
-
-    def initializers(self, start: int, end: int) -> tuple[bytes, bytes]:
-        """The same of initializers."""
-        return self._run(self._initializers, start, end)
-
-    def _run(self, places: Sequence[tuple[int, int]], start: int, end: int) -> tuple[bytes, bytes]:
-        first, stop = places[start]
-        raw = self._data[first : places[end - 1][1]]
-        if sum(stop - at for at, stop in places[start:end]) != len(raw):
-            raise WireError("other messages stand between them")
-        return raw, self._data[first:stop]
-
-    def owned(self, blocks: Sequence[Block]) -> list[tuple[int, int, int]] | None:
-        """Initializers from one up to another, and the block that reads them; None if one is read by none."""
-        reader = {
-            name: number
-            for number, block in enumerate(blocks)
-            for node in self._graph.nodes[block.start : block.end]
-            for name in node.inputs
-        }
-        if any(name not in reader for name in self.constants):
-            return None
-        found: list[tuple[int, int, int]] = []
-        for number, names in groupby(self.constants, reader.__getitem__):
-            size = len(list(names))
-            start = found[-1][1] if found else 0
-            found.append((start, start + size, number))
-        return found
-
-    def head(self, block: Block) -> bytes:
-        """The first operators of a block, and the initializers that they read, as they are written."""
-        end = min(block.start + HEAD, block.end)
-        places = [self._operators[at] for at in range(block.start, end)]
-        for node in self._graph.nodes[block.start : end]:
-            places += [self._initializers[self._place[name]] for name in node.inputs if name in self._place]
-        return b"".join([self._data[at:stop] for at, stop in places])
 
 
 def _memory_of(rules: FusionRules) -> BlockMemory | None:
@@ -348,8 +241,51 @@ def _heads(parts: Sequence[_Part]) -> list[int]:
     return [*(part.head for part in parts[1:]), 0]
 
 
-def _are_different(entry: str, operators: Sequence[_Operators], constants: Sequence[_Constants]) -> bool:
-    """Whether no name is there twice."""
-    names = frozenset().union(*[run.names for run in operators], *[run.names for run in constants])
-    size = sum([run.size for run in operators]) + sum([len(run.names) for run in constants])
-    return len(names) == size and entry not in names
+def _is_of(made: Outline, graph: Graph) -> bool:
+    """Whether an outline has the operators and tensors of a graph, one for one."""
+    nodes = graph.nodes
+    if made.called != [node.name for node in nodes] or [made.entry] != graph.inputs:
+        return False
+    edges = ((made.read, [node.inputs for node in nodes]), (made.written, [node.outputs for node in nodes]))
+    return all(
+        [name.decode() for name in ours] == list(theirs)
+        for all_ours, all_theirs in edges
+        for ours, theirs in zip(all_ours, all_theirs, strict=True)
+    )
+
+
+def _order(made: Outline, start: int, end: int) -> tuple[int, ...]:
+    """Which of the tensors of a block comes first by name, second, and so on."""
+    places: dict[bytes, int] = {}
+    for read, written in zip(made.read[start:end], made.written[start:end], strict=True):
+        for name in (*read, *written):
+            places.setdefault(name, len(places))
+    return tuple([places[name] for name in sorted(places)])
+
+
+def _template(kernel: PricedKernel, made: BlockKernel, graph: Graph, start: int) -> _Template | None:
+    """A kernel without the names of its model; None where what it says of its place has other names in it."""
+    places = {graph.nodes[start + at].name: at for at in made.sources if not graph.nodes[start + at].scope}
+    if kernel.place in places:
+        return _Template(kernel, made, places[kernel.place])
+    scopes = {"", *[graph.nodes[start + at].scope for at in made.sources]}
+    return _Template(kernel, made, None) if kernel.place in scopes else None
+
+
+def _named(template: _Template, made: Outline, start: int) -> PricedKernel:
+    """A kernel of a part with the names of a model, in which the part begins at some operator."""
+    kernel, (_, named, sources), place = template
+    called = made.called
+    at = start + (named.at or 0)
+    if named.output is None and not named.suffix and named.at is not None:  # nearly always
+        name = called[at]
+    else:
+        name = named.of(made.entry, called[at], made.written[at][named.output or 0].decode())
+    nodes = tuple([called[start + source] for source in sources])
+    if name == kernel.name and nodes == kernel.nodes:
+        return kernel
+    return PricedKernel(
+        name, kernel.type, kernel.latency_ms, kernel.source, nodes, kernel.flops, kernel.bytes, kernel.outside,
+        kernel.gaps, kernel.operator, kernel.place if place is None else called[start + place], kernel.signature,
+        kernel.price, kernel.runs, kernel.parameters,
+    )  # fmt: skip

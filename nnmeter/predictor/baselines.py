@@ -31,11 +31,15 @@ class Baselines:
 
     def predict_ms(self, costs: Sequence[Cost], item_bits: Sequence[int], roofline: Roofline) -> dict[str, float]:
         """Each baseline's latency of a network with these kernels."""
-        totals = network_totals(costs, item_bits, roofline)
+        totals = np.array([network_totals(costs, item_bits, roofline)])
+        return {name: float(ms[0]) for name, ms in self.of_totals(totals).items()}
+
+    def of_totals(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Each baseline's milliseconds [n] of networks with these `network_totals` [n, 4]."""
         return {
-            "flops": self.flops * totals[0],
-            "flops_and_bytes": float(np.dot(self.flops_and_bytes, totals[:3])),
-            "roofline": self.roofline * totals[3],
+            "flops": self.flops * totals[:, 0],
+            "flops_and_bytes": totals[:, :3] @ np.array(self.flops_and_bytes),
+            "roofline": self.roofline * totals[:, 3],
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -36,14 +36,14 @@ from nnmeter.predictor.roofline import EVEN, Rates, Roofline
 from nnmeter.predictor.shares import MOST_SHARES
 from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_ensembles
-from nnmeter.predictor.vocabulary import RANGE_FEATURES, Sampled
+from nnmeter.predictor.vocabulary import LARGEST_LOG_SIZE, RANGE_FEATURES, Sampled
 from nnmeter.predictor.work import stored_work
 
 # Since 4 intervals may have a shift, since 5 a predictor may have rates by sorts of work, since 6 learned deviations.
 SCHEMA_VERSION = 6
 # What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
 # milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
-_LARGEST_SIGMA, _LARGEST_LOG_SIZE, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e4, 1e9, 16
+_LARGEST_SIGMA, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e9, 16
 _LARGEST_RATE = 1e9  # how much cheaper or dearer an operator is than the device's even rates
 _LARGEST_CODE = 1e6
 _LARGEST_BIAS = 1e3  # of the logarithm of a ratio
@@ -308,7 +308,7 @@ def _paths(values: Any, place: str) -> frozenset[str]:
 def _limits(values: Any, place: str, unknown: float) -> tuple[float, ...]:
     """One end of a sampled range; null where it is not known."""
     return tuple(
-        unknown if value is None else number(value, place, -_LARGEST_LOG_SIZE, _LARGEST_LOG_SIZE)
+        unknown if value is None else number(value, place, -LARGEST_LOG_SIZE, LARGEST_LOG_SIZE)
         for value in sequence(values, f"the sampled range of {place}", len(RANGE_FEATURES))
     )
 

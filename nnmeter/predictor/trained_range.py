@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nnmeter.kernels.features import COMMON_NAMES, family_among
+from nnmeter.predictor.vocabulary import LARGEST_LOG_SIZE
 
 if TYPE_CHECKING:
     from nnmeter.kernels.kernel import KernelSignature
@@ -93,9 +94,14 @@ class Gap:
         return found
 
 
+def is_inside(price: KernelPrice) -> bool:
+    """Whether a kernel lies inside of what was trained (rules 1 to 4), so that its price is called trained."""
+    return price.source == "trained" and price.distance <= OUTSIDE_DOUBLINGS and not price.path
+
+
 def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: KernelPrice) -> tuple[Gap, ...]:
     """What training lacked for a kernel (rules 1 to 4); nothing for one inside."""
-    if price.source == "trained" and price.distance <= OUTSIDE_DOUBLINGS and not price.path:
+    if is_inside(price):
         return ()
     family, (operator, element_type) = price.kind
     sampled = predictor.sampled(price.kind)
@@ -122,5 +128,5 @@ def find_gaps(predictor: KernelPredictor, signature: KernelSignature, price: Ker
 
 
 def _size(feature: float) -> int:
-    """The quantity behind a feature (`nnmeter.kernels.features.common.log_size`)."""
-    return round(2.0**feature - 1.0)
+    """The quantity behind a feature (`nnmeter.kernels.features.common.log_size`); no end of a range is infinite."""
+    return round(2.0 ** min(max(feature, 0.0), LARGEST_LOG_SIZE) - 1.0)

@@ -21,6 +21,7 @@ from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.kernels.paths import code_path, rare_path
 from nnmeter.predictor.roofline import EVEN, Rates
 
+LARGEST_LOG_SIZE = 256.0  # of a sampled range: far beyond the FLOPs and bytes that a graph may have
 RANGE_FEATURES = ("log_flops", "log_in_bytes", "log_constant_bytes", "log_out_elements", "log_batch")
 RANGE_COLUMNS = tuple(COMMON_NAMES.index(name) for name in RANGE_FEATURES)
 

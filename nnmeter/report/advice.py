@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nnmeter.report.comparison import format_percent
+from nnmeter.report.comparison import format_change, format_percent
 from nnmeter.report.numbers import TOP_KERNELS, format_ms, format_share
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ def advice_row(trial: Trial) -> tuple[str, ...]:
 
 
 def stair_words(stair: Stair) -> str:
-    """The widths of a layer and what the model takes with each: `56: 70.1, 64: 73.2 (now), 72: 80.5`."""
+    """The widths of a layer, what the model takes with each, and the difference: `56: 70.1 (-3.1), 64: 73.2 (now)`."""
+    own_ms = next(width.latency_ms for width in stair.widths if width.channels == stair.channels)
     return ", ".join(
-        f"{width.channels}: {format_ms(width.latency_ms)}{' (now)' if width.channels == stair.channels else ''}"
+        f"{width.channels}: {format_ms(width.latency_ms)} "
+        f"({'now' if width.channels == stair.channels else format_change(width.latency_ms - own_ms)})"
         for width in stair.widths
     )
 

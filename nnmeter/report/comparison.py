@@ -144,11 +144,42 @@ def times_of(comparison: Comparison) -> list[tuple[str, ...]]:
     ]
 
 
-def overview_of(comparison: Comparison) -> tuple[str, ...]:
-    """One comparison in a row: the label, both times, the difference with its interval, and the change in per cent."""
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Several comparisons with one subject, in a row each.
+
+    Attributes:
+        subject: the label of what all are compared with.
+        where: ` on DEVICE` where all are on one device.
+        headings: of the columns.
+        rows: the label, the device where there are several, both times, the difference with its interval, and the
+            change in per cent.
+    """
+
+    subject: str
+    where: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def overview_of(report: ComparisonReport) -> Overview:
+    """All comparisons of a report in a table; its renderers add the verdicts."""
+    first, devices = report.comparisons[0], report.devices
+    several = len(devices) > 1
+    interval = f"{round(100 * first.confidence)} % interval"
+    return Overview(
+        label_of(first.before, first.after),
+        f" on {devices[0]}" if len(devices) == 1 else "",
+        ("", *(("on",) if several else ()), "before ms", "after ms", "difference", interval, ""),
+        tuple(_overview_row(comparison, several) for comparison in report.comparisons),
+    )
+
+
+def _overview_row(comparison: Comparison, several_devices: bool) -> tuple[str, ...]:
     low, high = comparison.difference_interval_ms
     return (
         label_of(comparison.after, comparison.before),
+        *((comparison.after.device,) if several_devices else ()),
         format_ms(comparison.before.latency_ms),
         format_ms(comparison.after.latency_ms),
         format_change(comparison.difference_ms),

@@ -9,7 +9,6 @@ from nnmeter.report.comparison import (
     difference_of,
     format_change,
     heading_of,
-    label_of,
     overview_of,
     times_of,
     verdict_of,
@@ -87,17 +86,9 @@ def _folded(report: ComparisonReport, comparison: Comparison) -> list[str]:
 
 
 def _overview(report: ComparisonReport) -> list[str]:
-    confidence = round(100 * report.comparisons[0].confidence)
-    devices = report.devices
-    several = len(devices) > 1
-    rows = []
-    for comparison in report.comparisons:
-        label, *numbers = overview_of(comparison)
-        where = (comparison.after.device,) if several else ()
-        rows.append((label, *where, *numbers, verdict_of(comparison)))
-    first = report.comparisons[0]
-    columns = ("before ms", "after ms", "difference", f"{confidence} % interval", "", "verdict")
-    headings = ("", "on", *columns) if several else ("", *columns)
-    where_all = f" on {devices[0]}" if len(devices) == 1 else ""
-    heading = f"Compared with {escape(label_of(first.before, first.after) + where_all)}:"
-    return [heading, "", *markdown_table(headings, f"l{'l' if several else ''}rrrrrl", rows)]
+    overview = overview_of(report)
+    rows = [(*row, verdict_of(c)) for row, c in zip(overview.rows, report.comparisons, strict=True)]
+    headings = (*overview.headings, "verdict")
+    alignment = "l" * (len(headings) - 6) + "rrrrrl"
+    heading = f"Compared with {escape(overview.subject + overview.where)}:"
+    return [heading, "", *markdown_table(headings, alignment, rows)]

@@ -10,7 +10,6 @@ from nnmeter.report.comparison import (
     difference_of,
     format_change,
     heading_of,
-    label_of,
     overview_of,
     times_of,
     verdict_of,
@@ -78,20 +77,12 @@ def _add_single(text: Text, report: ComparisonReport, comparison: Comparison) ->
 
 
 def _add_overview(text: Text, report: ComparisonReport) -> None:
-    confidence = round(100 * report.comparisons[0].confidence)
-    devices = report.devices
-    several = len(devices) > 1
-    rows = []
-    for comparison in report.comparisons:
-        label, *numbers = overview_of(comparison)
-        where = (comparison.after.device,) if several else ()
-        rows.append((label, *where, *numbers, comparison.verdict))
-    first = report.comparisons[0].before
-    where_all = f" on {devices[0]}" if len(devices) == 1 else ""
-    text.add(f"compared with {text.bold(label_of(first, report.comparisons[0].after))}{where_all}")
-    columns = ("before ms", "after ms", "difference", f"{confidence} % interval", "", "")
-    headings = ("", "on", *columns) if several else ("", *columns)
-    text.add_table(headings, f"n{'n' if several else ''}rrrrrt", [rows])
+    overview = overview_of(report)
+    rows = [(*row, c.verdict) for row, c in zip(overview.rows, report.comparisons, strict=True)]
+    text.add(f"compared with {text.bold(overview.subject)}{overview.where}")
+    headings = (*overview.headings, "")
+    text.add_table(headings, "n" * (len(headings) - 6) + "rrrrrt", [rows])
+    several = len(report.devices) > 1
     for comparison in report.comparisons:
         on = f", on {comparison.after.device}" if several else ""
         text.add_wrapped(f"{verdict_of(comparison)}{on}")

@@ -26,7 +26,7 @@ def render(report: GroupReport, layout: Layout) -> str:
                 format_count(group.bytes),
                 format_count(group.parameters),
             )
-            for group in report.groups(prediction)
+            for group in report.shown(prediction, layout)
         ]
         lines += [
             *markdown_table((report.by, "kernels", "ms", "share", "FLOPs", "bytes", "parameters"), "lrrrrrr", rows),

@@ -8,6 +8,7 @@ from nnmeter.report.columns import format_dims
 from nnmeter.report.groups import GroupReport
 from nnmeter.report.numbers import format_count, format_ms, format_share
 from nnmeter.report.registry import Layout
+from nnmeter.report.sorting import rank_of_groups
 from nnmeter.report.text import Text
 
 
@@ -18,7 +19,7 @@ def render(report: GroupReport, layout: Layout) -> str:
         sizes = f" ({format_dims(prediction.dims)})" if prediction.dims else ""
         text.add(f"{text.bold(prediction.model)}{sizes} on {prediction.device}")
         text.add(f"{text.bold(format_ms(prediction.latency_ms) + ' ms')} by {report.by}")
-        rows: list[tuple[str, ...]] = [_row(name, group) for name, group in _lines(report, prediction)]
+        rows: list[tuple[str, ...]] = [_row(name, group) for name, group in _lines(report, prediction, layout)]
         overhead = ("overhead", "", format_ms(prediction.overhead_ms), _share(prediction), "", "", "")
         sections = [rows]
         if prediction.overhead_ms > 0:
@@ -27,13 +28,12 @@ def render(report: GroupReport, layout: Layout) -> str:
     return str(text)
 
 
-def _lines(report: GroupReport, prediction: Prediction) -> list[tuple[str, KernelGroup]]:
+def _lines(report: GroupReport, prediction: Prediction, layout: Layout) -> list[tuple[str, KernelGroup]]:
     if report.by != "module":
-        return [(report.label(group), group) for group in report.groups(prediction)]
-    return [
-        (f"{'· ' * level}{report.label(group)}", group)
-        for level, group in module_tree(prediction.kernels, prediction.latency_ms, report.depth)
-    ]
+        return [(report.label(group), group) for group in report.shown(prediction, layout)]
+    rank = rank_of_groups(layout)
+    tree = module_tree(prediction.kernels, prediction.latency_ms, report.depth, rank=rank, most=layout.top)
+    return [(f"{'· ' * level}{report.label(group)}", group) for level, group in tree]
 
 
 def _row(name: str, group: KernelGroup) -> tuple[str, ...]:

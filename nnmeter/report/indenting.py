@@ -6,12 +6,10 @@ takes most of the time of a report of ten thousand kernels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from json.encoder import encode_basestring  # in C, which an encoder reaches through several calls
 from math import isfinite
 from typing import Any
-
-_encoded: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def indented_json(content: Any) -> str:
@@ -29,13 +27,13 @@ def indented_json(content: Any) -> str:
     return "".join(parts)
 
 
-def _write(value: Any, newline: str, known: dict[tuple[str, str], str], add: Callable[[str], object]) -> None:
+def _write(value: Any, newline: str, known: dict[tuple[str, ...], list[str]], add: Callable[[str], object]) -> None:
     """Write a value that begins behind `newline`, the line break with the indent of its parent.
 
     Args:
         value: what is written.
         newline: see above.
-        known: beginnings of members, by their indent and key: objects of one kind have the same ones.
+        known: what stands before the members of an object, by their indent and keys: objects of one kind have the same.
         add: takes the parts of the text.
     """
     if isinstance(value, dict):
@@ -43,19 +41,18 @@ def _write(value: Any, newline: str, known: dict[tuple[str, str], str], add: Cal
             add("{}")
             return
         inner = f"{newline}  "
-        before = "{"
-        for key, item in value.items():
-            begun = known.get((inner, key))
-            if begun is None:
-                begun = known[inner, key] = f"{inner}{_key(key)}: "
+        kind = (newline, *value)
+        before_each = known.get(kind)
+        if before_each is None:
+            before_each = known[kind] = [f"{',' if i else '{'}{inner}{_key(key)}: " for i, key in enumerate(value)]
+        for before, item in zip(before_each, value.values(), strict=True):
             scalar = _SCALARS.get(type(item))
             if scalar is not None:
-                add(f"{before}{begun}{scalar(item)}")
+                add(before)
+                add(scalar(item))
             else:
                 add(before)
-                add(begun)
                 _write(item, inner, known, add)
-            before = ","
         add(f"{newline}}}")
     elif isinstance(value, list | tuple):
         if not value:
@@ -87,7 +84,7 @@ def _finite(value: float) -> str:
 
 # Forms of the types that contain nothing; of bool before int, which it is one of.
 _SCALARS: dict[type, Callable[[Any], str]] = {
-    str: _encoded,
+    str: encode_basestring,
     float: _finite,
     bool: lambda value: "true" if value else "false",
     int: int.__repr__,
@@ -98,4 +95,4 @@ _SCALARS: dict[type, Callable[[Any], str]] = {
 def _key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key of a JSON object is a text, not {type(key).__name__}")
-    return _encoded(key)
+    return encode_basestring(key)

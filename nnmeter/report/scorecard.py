@@ -6,7 +6,7 @@ an older scorecard lacks is left out, or shown as `-`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nnmeter.report.machine import measured_machine_words
@@ -34,6 +34,15 @@ KERNEL_METRICS: dict[str, str] = {
     "error": "error",
     "bias": "bias",
     "points": "points",
+}
+
+# Column -> what it shows of a kernel that is far off.
+FAR_OFF: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "kernel": lambda kernel: str(kernel["kernel"]),
+    "count": lambda kernel: str(kernel["count"]),
+    "share": lambda kernel: f"{kernel['share']:.1f} %",
+    "price ms": lambda kernel: f"{kernel['price_ms']:.4g}",
+    "measured ms": lambda kernel: f"{kernel['kernel_ms']:.4g}",
 }
 
 BASELINE_NAMES: dict[str, str] = {
@@ -117,6 +126,9 @@ def scorecard_tables(scorecard: Mapping[str, Any]) -> list[_Table]:
         tables.append(("kernel family", tuple(KERNEL_METRICS), _rows(rows, KERNEL_METRICS)))
         worst = list(kernels["worst_types"].items())
         tables.append(("worst kernel types", tuple(KERNEL_METRICS), _rows(worst, KERNEL_METRICS)))
+        if kernels.get("far_off"):
+            rows = [(k["model"], *(show(k) for show in FAR_OFF.values())) for k in kernels["far_off"]]
+            tables.append(("kernels far off, in", tuple(FAR_OFF), rows))
     return tables
 
 

@@ -1,10 +1,11 @@
-"""The orders in which tables list kernels, or models: `--sort` and `--top`."""
+"""The orders in which tables list kernels, groups of them, or models: `--sort` and `--top`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nnmeter.prediction.groups import Rank, by_time
 from nnmeter.report.numbers import TOP_KERNELS
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ _PREDICTIONS: dict[str, Callable[[Prediction], Any]] = {
     "flops": lambda prediction: -sum(kernel.flops for kernel in prediction.kernels),
     "bytes": lambda prediction: -sum(kernel.bytes for kernel in prediction.kernels),
 }
+_GROUPS: dict[str, Rank] = {
+    "time": by_time,
+    "order": lambda group: 0,
+    "name": lambda group: group.name,
+    "type": lambda group: group.name,
+    "flops": lambda group: -group.flops,
+    "bytes": lambda group: -group.bytes,
+}
 ORDERS = tuple(_KERNELS)
 
 
@@ -36,6 +45,11 @@ def sorted_kernels(kernels: Sequence[PricedKernel], layout: Layout) -> tuple[lis
     ranked = sorted(kernels, key=_KERNELS[layout.sort or "time"])
     count = layout.top or TOP_KERNELS
     return ranked[:count], ranked[count:]
+
+
+def rank_of_groups(layout: Layout) -> Rank:
+    """What groups of kernels are sorted by; most expensive first unless asked otherwise."""
+    return _GROUPS[layout.sort or "time"]
 
 
 def sorted_predictions(predictions: Sequence[Prediction], layout: Layout) -> list[Prediction]:

@@ -9,7 +9,9 @@ import pytest
 from nnmeter.advice.advice import Advised, advise
 from nnmeter.advice.widths import widths_around
 from nnmeter.prediction.predict import LatencyPredictor, load_predictor
-from nnmeter.report.advice import AdviceReport
+from nnmeter.report.advice import AdviceReport, stair_words
+from nnmeter.report.comparison import format_change
+from nnmeter.report.numbers import format_ms
 from nnmeter.report.registry import CORE
 from nnmeter.transforms import apply
 from tests.conftest import REPOSITORY
@@ -46,6 +48,10 @@ def test_a_width_just_above_a_block_is_advised_down_and_up(predictor: LatencyPre
     assert 0 < low < best.gain_ms < high
     stair = next(s for s in advised.stairs if s.layer == "wide")
     assert [width.channels for width in stair.widths] == [64, 65, 72]
+    told = stair_words(stair)
+    assert [words.split(":")[0] for words in told.split(", ")] == ["64", "65", "72"]
+    saved_ms = stair.widths[1].latency_ms - stair.widths[0].latency_ms
+    assert f"({format_change(-saved_ms)}), 65: {format_ms(stair.widths[1].latency_ms)} (now), 72: " in told
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,15 @@ def test_growth_is_measured_against_the_baseline(cli: Callable, repository: Call
     assert "not in the baseline" in new["words"]
 
 
+# Elements of the schema of Jenkins (`junit-10.xsd` of its xUnit plugin), with attributes that they must and may have.
+JUNIT: dict[str, tuple[set[str], set[str]]] = {
+    "testsuites": (set(), {"name", "time", "tests", "failures", "errors"}),
+    "testsuite": ({"name", "tests", "failures", "errors"}, {"time", "skipped", "timestamp", "hostname", "id"}),
+    "testcase": ({"name"}, {"classname", "time", "group"}),
+    "failure": (set(), {"type", "message"}),
+}
+
+
 def test_every_format_at_once_and_twice_the_same_bytes(
     cli: Callable, repository: Callable, times: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +124,10 @@ def test_every_format_at_once_and_twice_the_same_bytes(
     assert [case.get("classname") for case in suite.iter("testcase") if case.find("failure") is not None] == [
         "models/wide.onnx"
     ]
+    for name, (required, allowed) in JUNIT.items():
+        for element in suite.iter(name):
+            assert required <= set(element.keys()) <= required | allowed
+    assert {element.tag for element in suite.iter()} == set(JUNIT)
     benchmark = json.loads(Path("benchmark.json").read_text())
     assert [entry["unit"] for entry in benchmark] == ["ms", "ms"]
     assert {entry["name"]: entry["value"] for entry in benchmark} == {

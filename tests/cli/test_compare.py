@@ -91,6 +91,21 @@ def test_one_model_at_two_sizes_and_on_two_devices(cli: Callable, models: dict[s
     assert "priced otherwise" in out
 
 
+def test_sizes_that_a_file_fixes_are_compared(cli: Callable, models: dict[str, Path], small_pack: Path) -> None:
+    arguments = ("compare", models["small"], "--device", small_pack, "--format", "json")
+    batches = json.loads(cli(*arguments, "--dim", "batch=1,4").out)
+    assert (batches["before"]["dims"], batches["after"]["dims"]) == ({"batch": 1}, {"batch": 4})
+    pictures = json.loads(cli(*arguments, "--dim", "resolution=8,16", "--dim", "batch=2").out)
+    assert pictures["after"]["dims"] == {"resolution": 16, "batch": 2}
+    swept = json.loads(
+        cli("sweep", models["small"], "--over", "batch=4", "--device", small_pack, "--format", "json").out
+    )
+    assert batches["after"]["latency_ms"] == swept["points"][0]["latency_ms"]
+    refused = cli(*arguments, "--dim", "sequence=8,9")
+    assert refused.code == 2
+    assert "no input is a sequence" in refused.error_line
+
+
 def test_a_saved_prediction_is_compared_with(
     cli: Callable, models: dict[str, Path], small_pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,28 @@ def test_groups_hold_all_kernels_in_every_format(cli: Callable, model: Path, sma
     assert markdown.count("\n| ") == 2 + len(groups)
 
 
+@pytest.mark.parametrize("by", ["type", "operator", "module"])
+@pytest.mark.parametrize("report_format", ["table", "md"])
+def test_groups_are_sorted_and_the_rest_is_summed_up(
+    cli: Callable, model: Path, small_pack: Path, by: str, report_format: str
+) -> None:
+    arguments = ("predict", model, "--device", small_pack, "--by", by, "--depth", 1)[: 8 if by == "module" else 6]
+    groups = json.loads(cli(*arguments, "--format", "json").out)["groups"]
+    by_flops = [group["kernels"] for group in sorted(groups, key=lambda group: -group["flops"])]
+    out = cli(*arguments, "--format", report_format, "--sort", "flops", "--top", 1).out
+    split = "|" if report_format == "md" else "  "
+    rows = [[cell.strip() for cell in line.split(split) if cell.strip()] for line in out.splitlines()]
+    first, rest = (row for row in rows if len(row) == 7 and row[1].isdecimal())
+    assert first[1] == str(by_flops[0])
+    assert rest[:2] == [f"{len(groups) - 1} more", str(sum(by_flops[1:]))]
+
+
+def test_sorting_is_of_tables(cli: Callable, model: Path, small_pack: Path) -> None:
+    outcome = cli("predict", model, "--device", small_pack, "--by", "type", "--sort", "name", "--format", "json")
+    assert outcome.code == 2
+    assert "--sort and --top are of --format table and md" in outcome.error_line
+
+
 def test_a_module_is_no_formula(cli: Callable, model: Path, small_pack: Path) -> None:
     out = cli("predict", model, "--device", small_pack, "--by", "module", "--format", "csv").out
     assert "'=head.fc" in out

@@ -205,6 +205,7 @@ PREDICTOR_CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("anchors",), {"Gemm|float32": {"matmul": [["matmul"], *SAMPLED[1:]]}}, "damaged"),
     (("anchors",), {"Gemm|float32": {"matmul": [0, 1, 1e308, *SAMPLED[3:]]}}, "not from 0 to 100"),
     (("anchors",), {"Gemm|float32": {"matmul": [0, 1, 0, [-1e300] * 5, [1] * 5]}}, "damaged"),
+    (("anchors",), {"Gemm|float32": {"matmul": [0, 1, 0, [1024] * 5, [2048] * 5]}}, "not from -256 to 256"),
     (("anchors",), {"Gemm|float32": {"matmul": [0, 1, 0, [0] * 3, [1] * 5]}}, "wrong length"),
     (("anchors",), {"Gemm|float32": {"matmul": [0, 1.5, *SAMPLED[2:]]}}, "no whole number"),
     (("anchors",), {"Gemm|float32": {"matmul": [*SAMPLED, [1, 1]]}}, "wrong length"),

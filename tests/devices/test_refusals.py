@@ -36,8 +36,9 @@ def product(dtype: str):
         (product("bfloat16"), "no MatMul in bfloat16"),
         (lstm(1), "LSTM: layout 1 is not implemented"),
         (resize("nearest", (1, 2, 4, 4), [1, 1, 2, 2], antialias=1), "antialias is of linear and cubic"),
-        (resize("cubic", (1, 2, 4, 4, 4), [1, 1, 2, 2, 2]), "cubic is of rank 4"),
+        (resize("cubic", (1, 2, 4, 4, 4), [1, 1, 2, 2, 2]), "cubic is of rank 2 and 4"),
         (resize("linear", (1, 2, 4, 4), [1, 2, 2, 2]), "linear scales spatial axes only"),
+        (resize("linear", (4,), [2]), "linear is of rank 2 to 5"),
     ],
 )
 def test_what_onnx_runtime_refuses_is_said(graph, says: str) -> None:
@@ -59,6 +60,7 @@ def test_what_onnx_runtime_refuses_is_said(graph, says: str) -> None:
         resize("linear", (1, 4, 4, 2), [1, 2, 2, 1]),
         resize("nearest", (1, 2, 4, 4, 4), [1, 2, 2, 2, 2]),
         resize("cubic", (1, 2, 4, 4), [1, 1, 2, 2]),
+        resize("cubic", (4, 4), [2, 2]),
     ],
 )
 def test_what_it_runs_is_not(graph) -> None:
@@ -94,6 +96,58 @@ GROUPS = {"x": TensorType("float32", (1, 8, 8, 4)), **dict.fromkeys("gb", Tensor
     ],
 )
 def test_what_onnx_runtime_has_no_kernel_for_is_said(graph, says: str | None) -> None:
+    assert [says in note for note in refused_by("onnxruntime", "cpu", graph)] == ([] if says is None else [True])
+
+
+IMAGE, VOLUME, HYPER = ((TensorType("float32", (1, 4, *(6,) * rank))) for rank in (2, 3, 4))
+BYTES, TABLE, POINTS = TensorType("uint8", (4, 8)), TensorType("uint8", (8, 3)), TensorType("uint8", (4,))
+SCALE, POINT = TensorType("float32", ()), TensorType("uint8", ())
+CUBE = TensorType("float32", (2, 4, 2, 2, 2))
+WINDOW = TensorType("float32", (4, 4, 2, 2))
+PRODUCT = {"a": BYTES, "s": SCALE, "z": POINT, "w": TABLE, "v": SCALE, "u": POINT, "r": SCALE, "q": POINT}
+
+
+def scatter(op: str, dtype: str, reduction: str):
+    shape, index = ((1, 2), (1, 2)) if op == "ScatterElements" else ((4,), (1, 1))
+    inputs = {"x": TensorType(dtype, (4, 4)), "i": TensorType("int64", index), "u": TensorType(dtype, shape)}
+    return one(op, inputs, 18, reduction=reduction)
+
+
+@pytest.mark.parametrize(
+    ("graph", "says"),
+    [
+        (one("MaxPool", {"x": VOLUME}, 17, kernel_shape=[2, 2, 2]), None),
+        (one("MaxPool", {"x": HYPER}, 17, kernel_shape=[2, 2, 2, 2]), "MaxPool: it pools over three axes at most"),
+        (one("GlobalAveragePool", {"x": HYPER}, 17), "GlobalAveragePool: it pools over three"),
+        (one("Conv", {"x": IMAGE, "w": WINDOW}, 17, dilations=[2, 2]), None),
+        (one("Conv", {"x": IMAGE, "w": WINDOW}, 17, auto_pad="SAME_UPPER", dilations=[1, 1]), None),
+        (one("Conv", {"x": IMAGE, "w": WINDOW}, 17, auto_pad="SAME_UPPER", dilations=[2, 2]), "takes no dilations"),
+        (one("LRN", {"x": IMAGE}, 17, size=3), None),
+        (one("LRN", {"x": IMAGE}, 17, size=4), "LRN: the size is odd"),
+        (one("LRN", {"x": VOLUME}, 17, size=3), "LRN: it is of rank 4"),
+        (one("LpNormalization", {"x": FLOATS}, 17), None),
+        (one("LpNormalization", {"x": FLOATS}, 17, p=3), "p is 1 or 2"),
+        (one("Mod", {"x": FLOATS, "z": FLOATS}, 17, fmod=1), None),
+        (one("Mod", {"x": FLOATS, "z": FLOATS}, 17), "real numbers need fmod 1"),
+        (one("Mod", {"x": FLOATS, "z": FLOATS}, 28), None),
+        (one("Mod", {"x": PLAIN, "z": PLAIN}, 17), None),
+        (scatter("ScatterElements", "float16", "max"), None),
+        (scatter("ScatterElements", "float16", "add"), "neither adds nor multiplies float16"),
+        (scatter("ScatterND", "float16", "max"), "does not reduce float16"),
+        (scatter("ScatterND", "bool", "min"), "booleans have no minimum"),
+        (scatter("ScatterND", "float32", "min"), None),
+        (one("MatMulInteger", {"a": BYTES, "b": TABLE, "z": POINT}, 17), None),
+        (one("MatMulInteger", {"a": BYTES, "b": TABLE, "z": POINTS}, 17), "the first operand is one number"),
+        (one("QLinearMatMul", PRODUCT, 17), None),
+        (one("QLinearMatMul", {**PRODUCT, "s": TensorType("float32", (4,)), "z": POINTS}, 17), "scale of the first"),
+        (one("GridSample", {"x": VOLUME, "g": TensorType("float32", (1, 2, 2, 2, 3))}, 20, mode="cubic"), "of rank 4"),
+        (one("GridSample", {"x": VOLUME, "g": TensorType("float32", (1, 2, 2, 2, 3))}, 20, mode="linear"), None),
+        (one("Bernoulli", {"x": FLOATS}, 15), None),
+        (one("CastLike", {"x": FLOATS, "like": TensorType("float4e2m1", (2,))}, 25), "and float4"),
+        (one("CastLike", {"x": FLOATS, "like": TensorType("float8e5m2", (2,))}, 25), None),
+    ],
+)  # fmt: skip
+def test_forms_and_pairs_of_types_that_onnx_runtime_refuses_are_said(graph, says: str | None) -> None:
     assert [says in note for note in refused_by("onnxruntime", "cpu", graph)] == ([] if says is None else [True])
 
 
@@ -137,6 +191,20 @@ def test_phones_and_sticks_draw_no_random_numbers(runtime: str, kind: str) -> No
         values: dict[str, Any] = {"ratio": np.float32(0.5), "mode": np.bool_(training)}
         notes = refused_by(runtime, kind, graph_of(nodes, {"x": (2, 2)}, ["y"], values, opset=18))
         assert sorted(note.about for note in notes) == refused
+
+
+@pytest.mark.parametrize(
+    ("runtime", "kind", "graph", "says"),
+    [
+        ("tflite-gpu", "gpu", lstm(0), "cell (node 'lstm'); the runtime leaves it to"),
+        ("tflite-gpu", "gpu", one("Conv", {"x": VOLUME, "w": CUBE}, 17), "no 3-D windows"),
+        ("tflite-gpu", "gpu", one("Conv", {"x": IMAGE, "w": WINDOW}, 17), None),
+        ("tflite", "cpu", one("Conv", {"x": VOLUME, "w": CUBE}, 17), "from 2.6 on"),
+        ("tflite", "cpu", lstm(0), None),
+    ],
+)  # fmt: skip
+def test_what_a_delegate_leaves_to_the_processor_is_said(runtime: str, kind: str, graph, says: str | None) -> None:
+    assert [says in note for note in refused_by(runtime, kind, graph)] == ([] if says is None else [True])
 
 
 def test_what_openvino_has_no_translator_for_is_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import pickle
 import zipfile
 import zlib
@@ -56,6 +57,22 @@ FILES = {
     "is text, not": "model: größe\n".encode()[:9],
     "is text": "hello".encode("utf-16"),
     "is a script": b"#!/usr/bin/env python\nimport torch\n",
+    "safetensors file": (10).to_bytes(8, "little") + b'{ "w": {} }',
+    "lzma;": lzma.compress(b"x", format=lzma.FORMAT_ALONE),
+    "(HLO)": b"HloModule jit_f\n\nENTRY main",
+    "text of MLIR": b"#loc = loc(unknown)\nmodule @jit_f {",
+    "pointer of Xet": b"# xet version 0\nfilesize = 3\n",
+    "answer of a web server": b'<?xml version="1.0"?>\n<Error><Code>NoSuchKey</Code></Error>',
+    "the download failed": b'{"error": "Repository not found"}',
+    "ONNX model as JSON": b'{"irVersion": "8", "graph": {"node": []}}',
+    "TensorFlow.js": b'{"format": "graph-model", "modelTopology": {}}',
+    "Keras as JSON": b'{"class_name": "Functional", "config": {}}',
+    "MXNet or TVM": b'{"nodes": [{"op": "null"}], "arg_nodes": [0], "heads": [[0, 0, 0]]}',
+    "index of files of weights": b'{"metadata": {}, "weight_map": {}}',
+    "configuration of a model of transformers": b'{"architectures": ["BertModel"], "model_type": "bert"}',
+    "no graph of nn-Meter": b'{"nodes": {"a": 1}}',
+    "Circle": b"\x1c\x00\x00\x00CIR0" + bytes(40),
+    "MATLAB": b"MATLAB 5.0 MAT-file, Platform: GLNXA64",
     "tar archive": bytes(257) + b"ustar\x0000" + bytes(248),
 }
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from nnmeter.errors import ModelError
 from nnmeter.graph.ir import Graph, TensorType
 from nnmeter.operators.cost import Cost, graph_cost
 from nnmeter.operators.flops_signal import transform_flops
@@ -123,6 +124,16 @@ def test_a_transform_counts_along_its_axis() -> None:
     padded = helper.make_node("DFT", ["x", "length", "axis"], ["y"], "dft")
     graph = graph_of([padded], {"x": (2, 400, 1)}, ["y"], {"length": np.array(512), "axis": np.array(1)}, opset=20)
     assert cost_of(graph).flops == 2 * transform_flops(512)
+
+
+@pytest.mark.parametrize(("parts", "inverse", "allowed"), [(1, 0, True), (2, 0, False), (2, 1, True)])
+def test_a_one_sided_transform_is_of_real_numbers(parts: int, inverse: int, allowed: bool) -> None:
+    node = helper.make_node("DFT", ["x"], ["y"], "dft", onesided=1, inverse=inverse)
+    if allowed:
+        assert graph_of([node], {"x": (1, 16, parts)}, ["y"]).types["y"].shape[0] == 1
+    else:
+        with pytest.raises(ModelError, match="a one-sided transform is of real numbers"):
+            graph_of([node], {"x": (1, 16, parts)}, ["y"])
 
 
 def test_frames_of_400_samples_are_no_power_of_two() -> None:

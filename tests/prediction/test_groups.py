@@ -46,6 +46,16 @@ def test_modules_are_a_tree(depth: int, lines: list[tuple[int, str, float]]) -> 
     assert found == lines
 
 
+def test_a_tree_in_the_order_of_the_run_tells_the_first_modules_of_each_apart() -> None:
+    tree = module_tree(KERNELS, 10.0, 2, rank=lambda group: 0, most=1)
+    assert [(level, group.name, group.latency_ms, group.kernels) for level, group in tree] == [
+        (0, "b1", 3.5, 3),
+        (1, "0", 1.0, 1),
+        (1, "1 more", 2.0, 1),
+        (0, "2 more", 6.5, 2),
+    ]
+
+
 def test_parameters_of_groups_and_of_the_whole_are_sums() -> None:
     from dataclasses import replace
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,78 @@ def network(blocks: Blocks, size: int = 16, declared: bool = False) -> onnx.Mode
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def renamed(model: onnx.ModelProto, number: int) -> onnx.ModelProto:
+    """The model with other names of its operators and tensors, in another order by name."""
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    names = {"": ""} | {value.name: value.name for value in (*model.graph.input, *model.graph.output)}
+
+    def other(name: str) -> str:
+        return names.setdefault(name, f"{'zyxw'[len(names) % 4]}{number}/{len(names)}")
+
+    for node in found.graph.node:
+        for given in (node.input, node.output):
+            changed = [other(name) for name in given]
+            del given[:]
+            given.extend(changed)
+        node.name = f"op{number}/{node.name}"
+    for value in (*found.graph.initializer, *found.graph.value_info):
+        value.name = other(value.name)
+    return found
+
+
+def encoder(layers: list[tuple[int, int]], width: int = 32, shared: bool = False) -> onnx.ModelProto:
+    """Layers of a transformer: heads and hidden width of each; `shared` ones read one scale."""
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+
+    def add(op_type: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op_type, inputs, [f"{name}:0"], name, **attributes))
+        return f"{name}:0"
+
+    def weight(name: str, *dims: int) -> str:
+        constants.append(TensorProto(name=name, data_type=1, dims=dims, data_location=TensorProto.EXTERNAL))
+        return name
+
+    def known(name: str, kind: int, dims: Sequence[int], values: Sequence[float]) -> str:
+        if all(one.name != name for one in constants):
+            constants.append(helper.make_tensor(name, kind, dims, values))
+        return name
+
+    x = add("Relu", ["x"], "stem")
+    for at, (heads, hidden) in enumerate(layers):
+        y = add("LayerNormalization", [x, weight(f"{at}.s", width), weight(f"{at}.t", width)], f"{at}.norm")
+        y = add("MatMul", [y, weight(f"{at}.w", width, 3 * width)], f"{at}.m")
+        y = add("Add", [y, weight(f"{at}.b", 3 * width)], f"{at}.qkv")
+        shape = [1, 20, 3, heads, width // heads]
+        y = add("Reshape", [y, known(f"{at}.shape", 7, [5], shape)], f"{at}.cut")
+        y = add("Transpose", [y], f"{at}.turn", perm=[2, 0, 3, 1, 4])
+        q, k, v = (
+            add("Squeeze", [add("Gather", [y, known(f"{at}.{n}", 7, [1], [n])], f"{at}.get{n}", axis=0),
+                            known(f"{at}.axis", 7, [1], [0])], f"{at}.squeeze{n}")
+            for n in range(3)
+        )  # fmt: skip
+        q = add("Mul", [q, known("scale" if shared else f"{at}.scale", 1, [], [0.5])], f"{at}.scaled")
+        y = add("Softmax", [add("MatMul", [q, add("Transpose", [k], f"{at}.kt", perm=[0, 1, 3, 2])], f"{at}.qk")],
+                f"{at}.soft", axis=-1)  # fmt: skip
+        y = add("Transpose", [add("MatMul", [y, v], f"{at}.qkv2")], f"{at}.back", perm=[0, 2, 1, 3])
+        y = add("Reshape", [y, known(f"{at}.joined", 7, [3], [1, 20, width])], f"{at}.join")
+        x = add("Add", [add("MatMul", [y, weight(f"{at}.p", width, width)], f"{at}.out"), x], f"{at}.sum")
+        y = add("LayerNormalization", [x, weight(f"{at}.s2", width), weight(f"{at}.t2", width)], f"{at}.norm2")
+        y = add("Add", [add("MatMul", [y, weight(f"{at}.w1", width, hidden)], f"{at}.m1"), weight(f"{at}.b1", hidden)],
+                f"{at}.up")  # fmt: skip
+        y = add("Mul", [y, add("Sigmoid", [y], f"{at}.gate")], f"{at}.act")
+        x = add("Add", [add("MatMul", [y, weight(f"{at}.w2", hidden, width)], f"{at}.m2"), x], f"{at}.sum2")
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 20, width])],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, 20, width])],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def drawn(count: int, seed: int = 0, sizes: tuple[int, ...] = (16, 32)) -> list[tuple[Blocks, int]]:
     random = np.random.default_rng(seed)
     options = [(32, 3, "Relu"), (48, 5, "HardSwish"), (50, 3, "Relu")]
@@ -115,6 +187,101 @@ def test_candidates_of_a_search_have_the_predictions_of_the_whole(
     assert sum(found[-20:]) > 10
     for model, prediction in list(zip(models, predictions, strict=True))[-20:]:
         assert prediction == in_full(model.SerializeToString())
+
+
+@pytest.mark.parametrize("device", ["epyc-genoa-onnxruntime1.32-1t", "cortexA76cpu_tflite21"])
+def test_names_that_were_never_seen_do_not_matter(found: list[bool], device: str) -> None:
+    """Of the second device it matters which name comes first."""
+    pack = load_pack(REPOSITORY / "predictors" / device)
+    pack.rules.remembered.clear()
+    predictor = LatencyPredictor(pack)
+    models = [renamed(network(blocks, size), at % 3) for at, (blocks, size) in enumerate(drawn(120, sizes=(16,)))]
+    models = [renamed(model, number) for number, model in enumerate(models)]
+    predictions = [predictor.predict(model.SerializeToString()) for model in models]
+    assert sum(found[-20:]) > 10
+    for model, prediction in list(zip(models, predictions, strict=True))[-20:]:
+        pack.rules.remembered.clear()
+        assert prediction == LatencyPredictor(pack).predict(model)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["each its own", "shared"])
+def test_layers_of_transformers_are_parts(found: list[bool], in_full: Callable[[Any], Any], shared: bool) -> None:
+    predictor = LatencyPredictor(load_pack(PACK))
+    random = np.random.default_rng(0)
+    layers = [[(int(random.choice((2, 4))), int(random.choice((64, 96)))) for _ in range(3)] for _ in range(30)]
+    models = [renamed(encoder(one, shared=shared), number) for number, one in enumerate(layers)]
+    predictions = [predictor.predict(model.SerializeToString()) for model in models]
+    assert (sum(found[-10:]) > 7) is not shared  # what two blocks read is looked at as a whole
+    for model, prediction in list(zip(models, predictions, strict=True))[-10:]:
+        assert prediction == in_full(model.SerializeToString())
+
+
+def constants_as_operators(model: onnx.ModelProto) -> None:
+    """Small constants as operators, as older exporters of PyTorch write them."""
+    small = [one for one in model.graph.initializer if one.data_location != TensorProto.EXTERNAL]
+    operators = [helper.make_node("Constant", [], [one.name], f"const/{one.name}", value=one) for one in small]
+    for operator in operators:
+        operator.attribute[0].t.name = "value"
+    nodes = [*operators, *model.graph.node]
+    kept = [one for one in model.graph.initializer if one.data_location == TensorProto.EXTERNAL]
+    for repeated, values in ((model.graph.node, nodes), (model.graph.initializer, kept)):
+        copies = [type(values[0]).FromString(value.SerializeToString()) for value in values]
+        del repeated[:]
+        repeated.extend(copies)
+
+
+def modules(model: onnx.ModelProto) -> None:
+    """Places in modules, as the exporter of PyTorch writes them."""
+    for node in model.graph.node:
+        layer, _, part = node.name.rpartition("/")[2].partition(".")
+        node.metadata_props.add(
+            key="pkg.torch.onnx.name_scopes", value=str(["", f"layers.{layer}", f"layers.{layer}.{part}"])
+        )
+
+
+def weights(model: onnx.ModelProto) -> None:
+    """Weights in the file, each with other numbers."""
+    random = np.random.default_rng(len(model.graph.node[0].name))
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            tensor.ClearField("data_location")
+            values = random.standard_normal(tuple(tensor.dims), np.float32)
+            tensor.raw_data = (values if len(tensor.dims) > 1 else np.zeros_like(values)).tobytes()  # vectors count
+
+
+def places_of_data(model: onnx.ModelProto) -> None:
+    """Weights in another file, one behind the other."""
+    for number, tensor in enumerate(model.graph.initializer):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            tensor.external_data.add(key="offset", value=str(number * len(model.graph.node[0].name)))
+
+
+@pytest.mark.parametrize("change", [constants_as_operators, modules, weights, places_of_data])
+def test_models_are_put_together_as_exporters_write_them(
+    found: list[bool], in_full: Callable[[Any], Any], change: Callable[[onnx.ModelProto], None]
+) -> None:
+    predictor = LatencyPredictor(load_pack(PACK))
+    model = encoder([(2, 160)] * 3, width=80)  # the values of smaller weights would count
+    others = [renamed(model, 10**number) for number in range(4)]
+    for other in others:
+        change(other)
+    predictions = [predictor.predict(other.SerializeToString()) for other in others]
+    assert found[-1]
+    assert predictions == [in_full(other.SerializeToString()) for other in others]
+
+
+@pytest.mark.parametrize("name", ["a~1", "", "long" * 40, "op1/0.norm"])
+def test_names_that_rules_would_change_are_left_to_them(
+    found: list[bool], in_full: Callable[[Any], Any], name: str
+) -> None:
+    predictor = LatencyPredictor(load_pack(PACK))
+    for number in range(3):
+        predictor.predict(renamed(encoder([(2, 64)] * 3), number))
+    assert found[-1]
+    model = renamed(encoder([(2, 64)] * 3), 1)
+    model.graph.node[4].name = name
+    assert predictor.predict(model) == in_full(model)
+    assert not found[-1]
 
 
 def test_a_file_and_an_object_are_put_together_as_their_bytes_are(found: list[bool], tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ def test_a_limit_that_is_not_known_is_none_and_is_kept(predictor: KernelPredicto
     assert gaps_of(older, gemm(64)) == ()
 
 
+@pytest.mark.parametrize(("low", "high", "rows"), [(log_size(8), inf, 1), (-inf, log_size(8), 64)])
+def test_a_range_of_which_one_limit_is_not_known_has_gaps_at_the_other(
+    predictor: KernelPredictor, low: float, high: float, rows: int
+) -> None:
+    known = predictor.vocabulary[GEMM]
+    half = replace(known, low=(*known.low[:4], low), high=(*known.high[:4], high))
+    (gap,) = gaps_of(replace(predictor, vocabulary={GEMM: half}), gemm(rows))
+    assert (gap.what, gap.value) == ("leading_size", rows)
+    assert (gap.low, gap.high) == ((8, 2**256) if high == inf else (0, 8))
+
+
 def test_another_element_type_is_told_apart_from_another_operator(predictor: KernelPredictor) -> None:
     (gap,) = gaps_of(predictor, gemm(8, "float16"))
     assert (gap.what, gap.sampled) == ("element_type", ("float32",))

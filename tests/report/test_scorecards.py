@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nnmeter.lab.evaluation.kernel_scores import KernelScore, KernelScores
+from nnmeter.lab.evaluation.kernel_scores import FarOff, KernelScore, KernelScores
 from nnmeter.lab.evaluation.scorecard import ScoredModel, score_models
 from nnmeter.report.registry import CORE
 
@@ -31,7 +31,8 @@ def make_scorecard() -> dict[str, Any]:
         for i, factor in enumerate((1.02, 0.96, 1.12, 1.31, 0.99))
     ]
     score = KernelScore(10, 5, 97.5, 12.3, -4.5, 12.0)
-    kernels = KernelScores(score, {"convolution": score}, {"nchwc.Conv+Relu": score})
+    far_off = [FarOff("net3", "Resize", 2, 7.25, 0.3, 0.9)]
+    kernels = KernelScores(score, {"convolution": score}, {"nchwc.Conv+Relu": score}, far_off)
     return score_models("cpu-1t", "by family", "rules", 0.9, rows, kernels, ["measured elsewhere"]).to_dict()
 
 
@@ -60,6 +61,9 @@ def test_all_figures_are_shown(scorecard: dict[str, Any], report_format: str) ->
         "all kernels",
         "-4.5 %",
         "measured elsewhere",
+        "kernels far off",
+        "Resize",
+        "7.2 %",
     ):
         assert part in text, part
 

@@ -89,11 +89,11 @@ class ModelCuts:
         wanted = set(nodes)
         return [i for i in self.working if self._nodes[i].name in wanted]
 
-    def whole(self, seed: int) -> onnx.ModelProto:
+    def whole(self) -> onnx.ModelProto:
         """The whole model with the sizes that it was bound to."""
-        return self._finish(range(len(self._nodes)), None, seed)
+        return self._finish(range(len(self._nodes)), None)
 
-    def around(self, position: int, generator: random.Random, seed: int) -> onnx.ModelProto:
+    def around(self, position: int, generator: random.Random) -> onnx.ModelProto:
         """A cut around the operator at `position` (rules 1 and 3).
 
         Raises:
@@ -106,12 +106,12 @@ class ModelCuts:
         if generator.random() < 0.5:
             change = _change(generator, self._batch)
             try:
-                return self._finish(stretch, change, seed)
+                return self._finish(stretch, change)
             except ModelError:
                 pass  # rule 3
-        return self._finish(stretch, None, seed)
+        return self._finish(stretch, None)
 
-    def _finish(self, stretch: range, change: Change | None, seed: int) -> onnx.ModelProto:
+    def _finish(self, stretch: range, change: Change | None) -> onnx.ModelProto:
         from onnx import ModelProto, helper, numpy_helper
 
         written = {name for i in stretch for name in self._nodes[i].output if name}
@@ -140,7 +140,6 @@ class ModelCuts:
             value.CopyFrom(helper.make_tensor_value_info(value.name, CODE_OF_DTYPE[kind.dtype], kind.shape))
         model = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
         model.metadata_props.add(key="nnmeter.family", value=f"{FAMILY}{self.name}")
-        fill_weights(model, seed)
         return model
 
     def _describe(self, name: str, change: Change | None) -> onnx.ValueInfoProto:
@@ -170,15 +169,21 @@ class CutNetworks:
         Raises:
             ModelError: none can be made.
         """
+        model = self.bare(seed)
+        fill_weights(model, seed)
+        return model
+
+    def bare(self, seed: int) -> onnx.ModelProto:
+        """The network of a seed, whose large weights are yet to be drawn (`fill_weights`)."""
         turn, which = divmod(seed, len(self._models))
         model, wanted = self._models[which], self._wanted[which]
         if turn % _WHOLE_EVERY == 0:
-            return model.whole(seed)
+            return model.whole()
         generator = random.Random(seed)
         for attempt in range(_ATTEMPTS):
             position = wanted[(turn + attempt) % len(wanted)]
             try:
-                return model.around(position, generator, seed)
+                return model.around(position, generator)
             except ModelError as fault:
                 reason = fault
         raise reason

@@ -8,7 +8,8 @@
 5. The parts of a campaign follow each other without gap or overlap, but that each of merged shards begins where it
    does, with plans of its own (`nnmeter.lab.campaign.shards`). Each seed of their ranges is a row or stands in
    `refused.jsonl`, not both; rows are in the order of their seeds, and each has the recipe that the plan has for it,
-   unless it was cut out of a model (`nnmeter.lab.campaign.cuts`).
+   unless it was cut out of a model (`nnmeter.lab.campaign.cuts`) or is in the place of a probe and like one: on a slow
+   machine a plan is made before all probes are measured.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnmeter.errors import MeasurementError
+from nnmeter.lab.campaign.bench import PROBES
 from nnmeter.lab.campaign.cuts import FAMILY
 from nnmeter.lab.campaign.directory import STATE_FILE, read_state, refused_seeds
 from nnmeter.lab.campaign.planning import Plan, plan_for, read_plans
+from nnmeter.lab.campaign.probes import probes
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import part_files, part_range, read_unchecked
@@ -112,9 +115,13 @@ class _CampaignRecord:
     def __init__(self, directory: Path) -> None:
         self.refused = refused_seeds(directory)
         self._plans: list[Plan] = read_plans(directory)
-        self._segments = _segments_of(directory)
+        self._first, self._segments = _seeds_of(directory)
         self._begin = 0  # of the segment that the parts are in
         self._expected: int | None = None
+
+    def _is_probe(self, seed: int, family: str) -> bool:
+        begin = self._begin or self._first
+        return seed - begin < PROBES and family in {recipe for _, recipe in probes()[:PROBES]}
 
     def faults_of_part(self, file: Path, rows: Sequence[Measurement]) -> Iterator[str]:
         """Rule 5."""
@@ -134,7 +141,7 @@ class _CampaignRecord:
                 continue
             found.append(int(number))
             plan = plan_for(plans, found[-1])
-            planned = plan is not None and not row.family.startswith(FAMILY)
+            planned = not row.family.startswith(FAMILY) and not self._is_probe(found[-1], row.family)
             if plan is not None and planned and plan.recipe_of(found[-1]) != row.family:
                 yield f"{row.id}: the plan has {plan.recipe_of(found[-1])} for it"
         if found != sorted(found):
@@ -147,11 +154,12 @@ class _CampaignRecord:
             yield f"seeds {_few(neither)} are neither measured nor refused"
 
 
-def _segments_of(directory: Path) -> frozenset[int]:
-    """First seeds of merged shards; none where the campaign is no merged one, or does not say."""
+def _seeds_of(directory: Path) -> tuple[int, frozenset[int]]:
+    """First seed of a campaign, and those of its shards, where it was merged; zero and none where it does not say."""
     if not (directory / STATE_FILE).exists():
-        return frozenset()
-    return frozenset(read_state(directory / STATE_FILE).get("segments", ()))
+        return 0, frozenset()
+    state = read_state(directory / STATE_FILE)
+    return state["seed"], frozenset(state.get("segments", ()))
 
 
 def _few(seeds: Sequence[int]) -> str:

@@ -10,13 +10,14 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.cli import wire
 from nnmeter.lab.report import LAB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nnmeter.graph.input_sizes import Session
-    from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.graph.input_sizes import InputSizes, Session
+    from nnmeter.lab.measuring.sitting import SittingResult
 
 
 INTERRUPTED = 130
@@ -28,9 +29,11 @@ INTERRUPTED = 130
 @options.dims_and_shapes
 @options.session
 @options.assume
+@click.option("--on", metavar="DEVICE",
+              help="Measure on this device instead: ssh://USER@BOARD[:PORT], or its name in devices.toml. "
+              "With --taken: the id or path of its pack.")  # fmt: skip
 @click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
               help="Record this time of MODEL, which you took on the device of --on.")  # fmt: skip
-@click.option("--on", "taken_on", metavar="ID_OR_PATH", help="With --taken: the pack of the device.")
 @click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write.")  # fmt: skip
 @click.option("--append", is_flag=True, help="Add to the measurements of the same device in FILE.")
@@ -43,8 +46,11 @@ INTERRUPTED = 130
 @click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read. Default: measure none.")
 @click.option("--report", "page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write a page, predicted beside measured, kernel by kernel, to FILE, too.")  # fmt: skip
+@click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write a timeline of the kernels, predicted beside measured, to FILE, too, as Perfetto and Chrome "
+              "read it.")  # fmt: skip
 @click.option("--device", metavar="ID_OR_PATH",
-              help="With --report: the pack that predicts. Default: the one nearest to this machine.")  # fmt: skip
+              help="With --report or --trace: the pack that predicts. Default: nearest to this machine.")  # fmt: skip
 @options.output_format(*LAB.formats("measurements"))
 def command(
     models: tuple[str, ...],
@@ -54,8 +60,8 @@ def command(
     shapes: dict[str, tuple[int, ...]],
     session_kind: Session | None,
     assume: dict[str, tuple[int, ...]],
+    on: str | None,
     taken_ms: float | None,
-    taken_on: str | None,
     output: Path,
     append: bool,
     families: Path | None,
@@ -63,10 +69,11 @@ def command(
     seconds: float,
     keep_going: bool,
     page: Path | None,
+    trace: Path | None,
     device: str | None,
     report_format: str,
 ) -> int:
-    """Time each MODEL on this machine, whole and kernel by kernel; a folder stands for the .onnx files in it.
+    """Time each MODEL, whole and kernel by kernel, here or by wire; a folder stands for the .onnx files in it.
 
     A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C what
     was measured until then is written. Free dimensions are bound before a model is loaded, unless --session free is
@@ -78,35 +85,38 @@ def command(
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.lab.measuring.sitting import measure_sitting
     from nnmeter.lab.report.measurements import Sitting
-    from nnmeter.lab.runtimes import load_runtime
+    from nnmeter.lab.wire.stands import open_stand
 
     check_directory(output, "--out")
     if output.exists() and not append:
         raise click.UsageError(f"--out {output}: exists already; add to it with --append, or give another file")
     paths, _ = options.expand_models(models)
-    if device is not None and page is None:
-        raise click.UsageError("--device is of --report; give that too")
-    if page is not None:
-        check_directory(page, "--report")
-    if (taken_ms is None) != (taken_on is None):
-        raise click.UsageError("--taken and --on belong together: a time, and the pack of the device it was taken on")
-    if taken_ms is not None and taken_on is not None:
-        if page is not None:
-            raise click.UsageError("--report is of what is measured here; leave it out with --taken")
-        return _take_down(paths, taken_on, taken_ms, dims, shapes, assume, _families(families), output)
+    beside = {option: place for option, place in (("--report", page), ("--trace", trace)) if place is not None}
+    if device is not None and not beside:
+        raise click.UsageError("--device is of --report and --trace; give one of them, too")
+    for option, place in beside.items():
+        check_directory(place, option)
+    if taken_ms is not None:
+        if on is None:
+            raise click.UsageError("--taken needs --on, the pack of the device on which the time was taken")
+        for option in beside:
+            raise click.UsageError(f"{option} is of what is measured; leave it out with --taken")
+        return _take_down(paths, on, taken_ms, dims, shapes, assume, _families(families), output)
+    if on is not None and device is None:
+        for option in beside:
+            raise click.UsageError(f"{option} of a device by wire needs --device, the pack that predicts it")
     if assume:
         raise click.UsageError("--assume is for --taken; what is measured here has the shapes of its data")
-    adapter = load_runtime(runtime, session_kind)
     refused: list[tuple[str, str]] = []
 
     def refuse(path: str, reason: NnmeterError) -> None:
         refused.append((path, str(reason)))
 
-    with StatusLine() as status:
+    board = None if on is None else wire.chosen_board(on)
+    with StatusLine() as status, open_stand(board, runtime, threads, session_kind) as stand:
         done = measure_sitting(
             paths,
-            adapter,
-            threads,
+            stand,
             InputSizes(dims, shapes),
             output,
             append,
@@ -127,8 +137,8 @@ def command(
             refused,
             done.interrupted,
         )
-        if page is not None:
-            _write_page(page, device, done.measurements)
+        if beside:
+            _write_beside(page, trace, device, done, InputSizes(dims, shapes, session=session_kind or "bound"))
         write_report(LAB.render("measurements", report, report_format, layout_for(None)), None)
     if done.interrupted:
         return INTERRUPTED
@@ -139,24 +149,25 @@ def command(
     return 0
 
 
-def _write_page(page: Path, device: str | None, measurements: Sequence[Measurement]) -> None:
-    """A page of what was measured, each model beside its prediction."""
+def _write_beside(
+    page: Path | None, trace: Path | None, device: str | None, done: SittingResult, sizes: InputSizes
+) -> None:
+    """A page and a trace of what was measured, each model beside its prediction."""
     from nnmeter.cli.output import choose_pack
     from nnmeter.files import write_output
-    from nnmeter.kernels.kernel import Kernel
+    from nnmeter.lab.evaluation.beside import predicted_beside
     from nnmeter.prediction.predict import LatencyPredictor
-    from nnmeter.report.page.content import Measured, Page, Subject
+    from nnmeter.report.page.content import Page
     from nnmeter.report.registry import CORE
+    from nnmeter.report.timeline import Timeline
 
     chosen = choose_pack(device)
-    predictor = LatencyPredictor(chosen.pack, chosen.machine)
-    subjects = []
-    for measurement in measurements:
-        kernels = [Kernel(f"kernel {n}", signature, ()) for n, signature in enumerate(measurement.kernels, 1)]
-        prediction = predictor.price(measurement.network, kernels)
-        measured = Measured(measurement.latency_ms, measurement.kernel_ms)
-        subjects.append(Subject(prediction, chosen.pack.predictor.roofline, measured=measured))
-    write_output(page, CORE.render("page", Page(subjects), "html").encode("utf-8", "replace"))
+    subjects = predicted_beside(done, LatencyPredictor(chosen.pack, chosen.machine), sizes)
+    if page is not None:
+        write_output(page, CORE.render("page", Page(subjects), "html").encode("utf-8", "replace"))
+    if trace is not None:
+        timelines = [Timeline(subject.prediction, measured=subject.measured) for subject in subjects]
+        write_output(trace, CORE.render("timeline", timelines, "json").encode("utf-8", "replace"))
 
 
 def _take_down(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from nnmeter.cli import options
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.cli.output import layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.lab.cli import wire
 from nnmeter.lab.cli.cluster import Cluster, cluster_options, profile_on_cluster
 from nnmeter.lab.cli.times import parse_budget, parse_error
 from nnmeter.lab.report import LAB
@@ -33,6 +35,7 @@ def _parse_shard(context: click.Context, parameter: click.Parameter, value: str 
 
 @click.command("profile")
 @options.runtime
+@wire.on
 @click.option("--budget", "budget_s", default="20m", show_default=True, callback=parse_budget, metavar="TIME",
               help="How long to measure: 20m, 1h30m, 90s.")  # fmt: skip
 @click.option("--until", callback=parse_error, metavar="ERROR",
@@ -57,6 +60,7 @@ def _parse_shard(context: click.Context, parameter: click.Parameter, value: str 
 def command(
     runtime: str,
     threads: int,
+    on: str | None,
     budget_s: float,
     until: float | None,
     output: Path | None,
@@ -72,7 +76,7 @@ def command(
     merged: tuple[Path, ...],
     verified: Path | None,
 ) -> None:
-    """Measure the kernels of random networks, or of models, on this machine, to train a predictor on.
+    """Measure the kernels of random networks, or of models, on this machine or by wire, to train a predictor on.
 
     The plan is made anew every couple of minutes, from the measurements so far. Measurements are on disk half a minute
     later at the latest; --resume continues an interrupted campaign.
@@ -99,19 +103,13 @@ def command(
     from nnmeter.lab.campaign.supervisor import run_supervised_campaign
     from nnmeter.lab.report.progress import last_line, progress_line
 
+    measure = partial(run_supervised_campaign, output, runtime, threads)
+    if on is not None:
+        from nnmeter.lab.wire.campaign import run_campaign_on
+
+        measure = partial(run_campaign_on, output, wire.chosen_board(on))
     with StatusLine() as status:
-        done = run_supervised_campaign(
-            output,
-            runtime,
-            threads,
-            budget_s,
-            seed,
-            lambda latest: status.show(progress_line(latest)),
-            resume,
-            until,
-            like,
-            shard,
-        )
+        done = measure(budget_s, seed, lambda latest: status.show(progress_line(latest)), resume, until, like, shard)
     click.echo(f"{output}: {last_line(done)}")
 
 

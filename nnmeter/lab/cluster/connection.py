@@ -26,6 +26,10 @@ def connect(cluster: str) -> Any:
     Raises:
         MeasurementError: Dask is not installed, the file says no scheduler, or none answers.
     """
+    if "://" not in cluster and not cluster.endswith((".json", ".yaml", ".yml")):
+        raise MeasurementError(
+            f"{cluster}: is no cluster; give tcp://HOST:PORT, a scheduler file (.json) or settings of Dask (.yaml)"
+        )
     try:
         import dask
         import distributed
@@ -35,10 +39,6 @@ def connect(cluster: str) -> Any:
         ) from fault
     address: Any = cluster
     if "://" not in cluster:
-        if not cluster.endswith((".json", ".yaml", ".yml")):
-            raise MeasurementError(
-                f"{cluster}: is no cluster; give tcp://HOST:PORT, a scheduler file (.json) or settings of Dask (.yaml)"
-            )
         content = _read(Path(cluster))
         if cluster.endswith(".json"):
             address = content.get("address")

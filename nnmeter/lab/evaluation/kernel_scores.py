@@ -9,6 +9,8 @@ Rules:
    per cent.
 3. `share` is the mean share of the models' time, in per cent. `share x error` is what a family adds to the mean error
    of a model as long as errors of kernels do not cancel: its `points`, by which the lists are sorted.
+4. `far_off` are the kernels that were called trained, took more than `FAR_SHARE` of their model's time and were priced
+   wrong by more than a factor of `FAR_FACTOR`: a good pack has none. Kernels of a model that are alike are one.
 """
 
 from __future__ import annotations
@@ -20,12 +22,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnmeter.lab.evaluation.kernel_times import unobserved_kernel_ms
+from nnmeter.predictor.trained_range import is_inside
 
 if TYPE_CHECKING:
+    from nnmeter.kernels.kernel import KernelSignature
     from nnmeter.lab.measuring.measurement import Measurement
     from nnmeter.predictor import KernelPredictor
+    from nnmeter.predictor.price import KernelPrice
 
 WORST_TYPES = 12
+FAR_SHARE, FAR_FACTOR = 0.05, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +60,37 @@ class KernelScore:
 
 
 @dataclass(frozen=True, slots=True)
+class FarOff:
+    """A kernel that takes much of its model's time and is priced badly although it is called trained (rule 4).
+
+    Attributes:
+        model: the model's name.
+        kernel: type of the kernel.
+        count: kernels of this signature in the model that are far off.
+        share: per cent of the model's time that one of them takes, the largest.
+        price_ms, kernel_ms: price and measured milliseconds of that one.
+    """
+
+    model: str
+    kernel: str
+    count: int
+    share: float
+    price_ms: float
+    kernel_ms: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, rounded to what a reader can use."""
+        return {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
 class KernelScores:
-    """All kernels, each kernel family, and the types that cost a model's prediction most (rule 3), worst first."""
+    """All kernels, each kernel family, the types that cost a model's prediction most (rule 3), and what is far off."""
 
     overall: KernelScore
     families: Mapping[str, KernelScore]
     types: Mapping[str, KernelScore]
+    far_off: Sequence[FarOff] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -67,6 +98,7 @@ class KernelScores:
             "overall": self.overall.to_dict(),
             "families": {name: score.to_dict() for name, score in self.families.items()},
             "worst_types": {name: score.to_dict() for name, score in self.types.items()},
+            "far_off": [kernel.to_dict() for kernel in self.far_off],
         }
 
 
@@ -109,6 +141,7 @@ def score_kernels(predictor: KernelPredictor, measurements: Sequence[Measurement
         None if no measurement has times of single kernels (rule 1).
     """
     overall, families, types = _Sum(), dict[str, _Sum](), dict[str, _Sum]()
+    far_off: list[FarOff] = []
     measured = 0
     for measurement in measurements:
         kernel_ms = unobserved_kernel_ms(measurement)
@@ -122,12 +155,30 @@ def score_kernels(predictor: KernelPredictor, measurements: Sequence[Measurement
             family = families.setdefault(price.kind.family, _Sum())
             for group in (overall, family, types.setdefault(signature.type, _Sum())):
                 group.add(measured, share, error)
+        far_off += _far_off(measurement, prices, kernel_ms)
         measured += 1
     if not measured:
         return None
     return KernelScores(
-        overall.score(measured), _sorted(families, measured), dict(list(_sorted(types, measured).items())[:WORST_TYPES])
+        overall.score(measured),
+        _sorted(families, measured),
+        dict(list(_sorted(types, measured).items())[:WORST_TYPES]),
+        tuple(sorted(far_off, key=lambda kernel: (-kernel.share, kernel.model, kernel.kernel))),
     )
+
+
+def _far_off(measurement: Measurement, prices: Sequence[KernelPrice], kernel_ms: np.ndarray) -> list[FarOff]:
+    """Rule 4, for one model."""
+    found: dict[KernelSignature, list[tuple[float, float]]] = {}
+    for signature, price, took_ms in zip(measurement.kernels, prices, kernel_ms.tolist(), strict=True):
+        low, high = sorted((price.latency_ms, took_ms))
+        if took_ms > FAR_SHARE * kernel_ms.sum() and high > FAR_FACTOR * low and is_inside(price):
+            found.setdefault(signature, []).append((took_ms, price.latency_ms))
+    total_ms = float(kernel_ms.sum())
+    return [
+        FarOff(measurement.network, signature.type, len(times), 100 * max(times)[0] / total_ms, *reversed(max(times)))
+        for signature, times in found.items()
+    ]
 
 
 def _sorted(sums: Mapping[str, _Sum], measured: int) -> dict[str, KernelScore]:

@@ -2,14 +2,15 @@
 
 Rules:
 
-1. The stages that begin the rule sets of all devices alike, under equal parameters, are applied to a network once; what
-   they leave is then rewritten by the rest of each.
+1. Rule sets that begin with the same stage, under equal parameters, are a group. The stages that begin all of a group
+   alike are applied to a network once; what they leave is then rewritten by the rest of each.
 2. Equal signatures are one object, so that a million kernels cost what their distinct signatures cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nnmeter.fusion.detect import detect_kernels, rewrite_graph
@@ -51,7 +52,7 @@ class Detection:
             self._place[device.name] = next(same, len(distinct))
             if self._place[device.name] == len(distinct):
                 distinct.append(loaded)
-        self._first, self._rest = _split_rules(distinct)
+        self._groups = [(places, *_split_rules([distinct[p] for p in places])) for places in _groups(distinct)]
         self._known: dict[KernelSignature, KernelSignature] = {}
 
     def fingerprint_fields(self, device: str) -> tuple[str, Mapping[str, Any]]:
@@ -60,26 +61,41 @@ class Detection:
 
     def kernels(self, graph: Graph) -> dict[str, tuple[KernelSignature, ...]]:
         """The kernels of a network on each device, by its name."""
-        settled = _settle(graph, rewrite_graph(graph, self._first)) if self._first else graph
-        found = [tuple([self.intern(k.signature) for k in detect_kernels(settled, rest)]) for rest in self._rest]
+        found = self.kernels_at(graph, set(self._place.values()))
         return {device: found[place] for device, place in self._place.items()}
 
     def place(self, device: str) -> int:
         """The number of a device's rules: devices of one number have the same kernels."""
         return self._place[device]
 
-    def kernels_on(self, graph: Graph, device: str) -> tuple[KernelSignature, ...]:
-        """The kernels of a network on one device, where the others need not know the network."""
-        settled = _settle(graph, rewrite_graph(graph, self._first)) if self._first else graph
-        return tuple([self.intern(k.signature) for k in detect_kernels(settled, self._rest[self._place[device]])])
+    def kernels_at(self, graph: Graph, wanted: Collection[int]) -> dict[int, tuple[KernelSignature, ...]]:
+        """The kernels of a network by the rules of some numbers."""
+        found = {}
+        for places, first, rests in self._groups:
+            own = [(place, rest) for place, rest in zip(places, rests, strict=True) if place in wanted]
+            settled = _settle(graph, rewrite_graph(graph, first)) if first and own else graph
+            for place, rest in own:
+                found[place] = tuple([self.intern(k.signature) for k in detect_kernels(settled, rest)])
+        return found
 
     def intern(self, signature: KernelSignature) -> KernelSignature:
         """The one object that stands for equal signatures (rule 2)."""
         return self._known.setdefault(signature, signature)
 
 
+def _groups(rules: Sequence[FusionRules]) -> list[list[int]]:
+    """Rule 1: the places of rule sets that begin with the same stage."""
+    found: dict[str, list[int]] = {}
+    for place, item in enumerate(rules):
+        stages = rules_to_dict(item)["stages"]
+        named = sorted(_parameters_in(stages[0])) if stages else []
+        key = json.dumps([stages[:1], [item.parameters.get(name) for name in named]], sort_keys=True, default=str)
+        found.setdefault(key, []).append(place)
+    return list(found.values())
+
+
 def _split_rules(rules: Sequence[FusionRules]) -> tuple[FusionRules | None, list[FusionRules]]:
-    """Rule 1: what the rule sets begin with alike, and what is left of each."""
+    """Rule 1: what the rule sets of a group begin with alike, and what is left of each."""
     sources = [rules_to_dict(item) for item in rules]
     count = 0
     for stages in zip(*[source["stages"] for source in sources], strict=False):

@@ -21,6 +21,7 @@
 8. Recorded: corrected latency; uncorrected minimum, median and 90th percentile; number of runs; and the corrected
    latencies of the even and the odd passes (of the even and odd runs, if there is one pass), whose difference is noise.
 9. Python's garbage collector rests while something is timed.
+10. After an interrupt, models that were timed in at least one pass count, as if the session had ended there.
 
 Seen on a shared 2-core virtual machine whose reference varied by 19 % (standard deviation; 44 models of 3 to 170 ms, 26
 interleaved passes of 3 units): between two random halves of the passes the uncorrected medians differ by 7.8 % (median
@@ -41,13 +42,16 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import NnmeterError
+from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.measuring.correction import correct
+from nnmeter.lab.measuring.interruption import MeasuringInterrupted
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.reference import reference_model
 from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
 
 Clock = Callable[[], float]
 Progress = Callable[[str, int, int], None]
+Executed = Callable[[Path, Sequence[Kernel]], None]
 
 WARM_UP_GROUP, WARM_UP_TOLERANCE, WARM_UP_RUNS, WARM_UP_SECONDS = 3, 0.03, 30, 1.5  # rule 4
 COLD_RUNS_PER_PASS, TIMED_RUNS_PER_PASS = 2, 5  # rule 6
@@ -152,11 +156,17 @@ class Stopwatch:
 class _Live:
     """A loaded model with what was seen of it so far."""
 
-    name: str
+    path: Path
     family: str
     model: CompiledModel
+
     kernel_ratios: np.ndarray[Any, Any] | None = None
     passes: list[np.ndarray[Any, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of the network."""
+        return self.path.stem
 
 
 def measure_models(
@@ -175,6 +185,7 @@ def measure_models(
     sitting: str = "",
     progress: Progress | None = None,
     refused: Callable[[str, NnmeterError], None] | None = None,
+    executed: Executed | None = None,
     clock: Clock = time.perf_counter,
 ) -> list[Measurement]:
     """Measures whole models by the protocol.
@@ -195,6 +206,8 @@ def measure_models(
         progress: called with a line of text, steps done and steps in all.
         refused: called with path and reason for a model that cannot be run, which is then left out; without it the
             error is raised.
+        executed: called with the path and the kernels of each measurement, in their order: a measurement itself has
+            only the signatures of its kernels, and not their names.
         clock: seconds, ever growing.
 
     Returns:
@@ -203,6 +216,7 @@ def measure_models(
     Raises:
         ModelError: a model cannot be read.
         MeasurementError: the runtime refuses a model.
+        MeasuringInterrupted: Ctrl-C; it has the measurements until then (rule 10).
     """
     paths = [Path(path) for path in models]
     sitting = sitting or time.strftime("%Y-%m-%dT%H:%M:%S")
@@ -212,43 +226,48 @@ def measure_models(
     stopwatch = Stopwatch(runtime, clock)
     finished: list[_Live] = []
     pending = list(paths)
+    interrupted = False
     with no_garbage_collection():
-        while pending:
+        while pending and not interrupted:
             group: list[_Live] = []
-            while pending and (not group or resident_bytes() < memory_limit_bytes):
-                path = pending.pop(0)
-                done += 1
-                tell(f"load {path.stem}", done, total)
-                try:
-                    model = runtime.compile(
-                        path, threads, dims=dims, shapes=shapes, profiled=profile_runs > 0 and runtime.has_profiler
-                    )
-                    live = _Live(path.stem, (families or {}).get(path.name, ""), model)
-                    stopwatch.warm_up(model.run)
-                    if profile_runs > 0 and runtime.has_profiler:
-                        live.kernel_ratios = profile_kernels(model, stopwatch, profile_runs)
-                    group.append(live)
-                except NnmeterError as fault:
-                    if refused is None:
-                        raise
-                    refused(str(path), fault)
-                    done += passes
-            for number in range(passes):
-                for live in group if number % 2 == 0 else reversed(group):
+            try:
+                while pending and (not group or resident_bytes() < memory_limit_bytes):
+                    path = pending.pop(0)
                     done += 1
-                    tell(f"pass {number + 1} of {passes}: {live.name}", done, total)
-                    for _ in range(COLD_RUNS_PER_PASS):
-                        live.model.run()
-                    live.passes.append(stopwatch.time_for(live.model.run, seconds_per_pass, TIMED_RUNS_PER_PASS))
-            for live in group:
+                    tell(f"load {path.stem}", done, total)
+                    try:
+                        model = runtime.compile(
+                            path, threads, dims=dims, shapes=shapes, profiled=profile_runs > 0 and runtime.has_profiler
+                        )
+                        live = _Live(path, (families or {}).get(path.name, ""), model)
+                        stopwatch.warm_up(model.run)
+                        if profile_runs > 0 and runtime.has_profiler:
+                            live.kernel_ratios = profile_kernels(model, stopwatch, profile_runs)
+                        group.append(live)
+                    except NnmeterError as fault:
+                        if refused is None:
+                            raise
+                        refused(str(path), fault)
+                        done += passes
+                for number in range(passes):
+                    for live in group if number % 2 == 0 else reversed(group):
+                        done += 1
+                        tell(f"pass {number + 1} of {passes}: {live.name}", done, total)
+                        for _ in range(COLD_RUNS_PER_PASS):
+                            live.model.run()
+                        live.passes.append(stopwatch.time_for(live.model.run, seconds_per_pass, TIMED_RUNS_PER_PASS))
+            except KeyboardInterrupt:
+                interrupted = True
+            timed = [live for live in group if live.passes]
+            for live in timed:
                 _ = live.model.kernels  # known before the session goes
-                finished.append(live)
+            finished += timed
             for live in group:
                 live.model.close()
             gc.collect()
     nominal_ms = reference_ms or stopwatch.nominal_ms()
     stopwatch.close()
-    return [
+    found = [
         summarize(
             f"model:{live.name}",
             "model",
@@ -263,6 +282,12 @@ def measure_models(
         )
         for live in finished
     ]
+    if executed is not None:
+        for live in finished:
+            executed(live.path, live.model.kernels)
+    if interrupted:
+        raise MeasuringInterrupted(found)
+    return found
 
 
 def profile_kernels(model: CompiledModel, stopwatch: Stopwatch, runs: int) -> np.ndarray[Any, Any]:

@@ -21,13 +21,12 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError, ModelError, NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import InputSizes
-from nnmeter.lab.measuring import protocol
+from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.measuring.append import append_measurements, check_appendable, describe_sitting
-from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.measuring.interruption import MeasuringInterrupted
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.protocol import Progress, Stopwatch
-from nnmeter.lab.runtimes.base import RuntimeAdapter
+from nnmeter.lab.measuring.protocol import Progress
+from nnmeter.lab.measuring.stand import Stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +38,19 @@ class SittingResult:
         own_reference_ms: the reference's own time, in milliseconds; that of earlier sessions may be another.
         fingerprint: of the machine and runtime that it was measured with.
         interrupted: whether it was ended before all models were measured.
+        executed: path and kernels of each of the measurements, which themselves have no names of kernels.
     """
 
     measurements: tuple[Measurement, ...]
     own_reference_ms: float
     interrupted: bool
     fingerprint: Mapping[str, Any]
+    executed: tuple[tuple[Path, tuple[Kernel, ...]], ...] = ()
 
 
 def measure_sitting(
     models: Sequence[str | os.PathLike[str]],
-    adapter: RuntimeAdapter,
-    threads: int,
+    stand: Stand,
     sizes: InputSizes,
     out: str | os.PathLike[str] | None = None,
     append: bool = False,
@@ -66,8 +66,7 @@ def measure_sitting(
 
     Args:
         models: paths of model files.
-        adapter: of the runtime.
-        threads: threads that execute one model.
+        stand: what times them.
         sizes: dimensions and shapes; what is measured has the shapes of its data, so that nothing can be assumed.
         out: measurement file; None to write none.
         append: add to a file that is there.
@@ -94,28 +93,27 @@ def measure_sitting(
         refused(path, fault)
 
     readable = _readable(models, sizes, refuse if keep_going else None)
-    fingerprint = take_fingerprint(adapter.name, adapter.version(), threads, adapter.device_settings(threads))
+    fingerprint = stand.fingerprint()
     if out is not None:
         if Path(out).exists() and not append:
             raise MeasurementError(
                 f"{os.fspath(out)}: exists already; add to it with append=True, or give another file"
             )
         nominal_ms = check_appendable(out, fingerprint)
-    own_ms = [_reference_ms(adapter)] if nominal_ms is not None else []
+    own_ms = [stand.reference_ms()] if nominal_ms is not None else []
     interrupted = False
+    executed: list[tuple[Path, tuple[Kernel, ...]]] = []
     try:
-        found: Sequence[Measurement] = protocol.measure_models(
+        found = stand.measure(
             readable,
-            adapter,
-            threads,
+            sizes,
+            families,
             passes,
             seconds_per_pass,
-            families=families,
-            dims=sizes.dims,  # type: ignore[arg-type]  # several sizes for one are refused where it is bound
-            shapes=sizes.shapes,  # type: ignore[arg-type]
-            reference_ms=nominal_ms,
-            progress=progress,
-            refused=refuse,
+            nominal_ms,
+            progress,
+            refuse,
+            lambda path, kernels: executed.append((path, tuple(kernels))),
         )
     except MeasuringInterrupted as stopped:
         found, interrupted = stopped.measurements, True
@@ -124,13 +122,13 @@ def measure_sitting(
     if not found:
         return SittingResult((), 0.0, interrupted, fingerprint)
     if own_ms and not interrupted:
-        own_ms.append(_reference_ms(adapter))
+        own_ms.append(stand.reference_ms())
     own_reference_ms = mean(own_ms) if own_ms else found[0].reference_ms
     if out is not None:
         fingerprint["reference_ms"] = found[0].reference_ms
         fingerprint["sittings"] = {found[0].sitting: describe_sitting(found, fingerprint["date"], own_reference_ms)}
         found = append_measurements(out, found, fingerprint)
-    return SittingResult(tuple(found), own_reference_ms, interrupted, fingerprint)
+    return SittingResult(tuple(found), own_reference_ms, interrupted, fingerprint, tuple(executed))
 
 
 def _readable(
@@ -147,12 +145,3 @@ def _readable(
                 raise
             refuse(os.fspath(path), fault if isinstance(fault, NnmeterError) else ModelError(str(fault)))
     return readable
-
-
-def _reference_ms(adapter: RuntimeAdapter) -> float:
-    """The reference's own time now, where the nominal time is that of an earlier session."""
-    stopwatch = Stopwatch(adapter)
-    try:
-        return stopwatch.nominal_ms()
-    finally:
-        stopwatch.close()

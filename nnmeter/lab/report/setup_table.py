@@ -37,7 +37,10 @@ def render(report: SetupReport, layout: Layout) -> str:
     if report.is_thin or report.restlessness > RESTLESS:
         why = "few networks were measured" if report.is_thin else "the machine was restless"
         lines.append(f"take it with care, {why}: let nothing else run, and say `nnmeter setup` again, which goes on")
-    lines.append("predictions take this pack from now on: nnmeter predict MODEL")
+    if report.by_wire:
+        lines.append(f"predictions for it: nnmeter predict MODEL --device {report.pack.id}")
+    else:
+        lines.append("predictions take this pack from now on: nnmeter predict MODEL")
     text = Text(layout.width, layout.colour)
     for line in lines:
         text.add(line)

@@ -179,7 +179,8 @@ def make_card(
     threads = int(fingerprint.get("threads", 1))
     precision = str(fingerprint.get("precision", "float32"))
     published = fingerprint.get("published")
-    together = f", {threads} thread{'s' if threads > 1 else ''}" if fingerprint.get("kind", "cpu") == "cpu" else ""
+    stated = fingerprint.get("kind", "cpu") == "cpu" and fingerprint.get("threads_stated", True)
+    together = f", {threads} thread{'s' if threads > 1 else ''}" if stated else ""
     limits = [
         f"one model at a time{together}; models that run together slow each other",
         limit_of_types(kinds, precision),

@@ -33,7 +33,7 @@ FREEDOM = 5.0
 _SHARE_OF_HARDWARE = 0.6  # of what devices of an engine differ by, the part that settings of one hardware share
 _ENGINE_WIDTH, _SORT_WIDTH = 1.0, 1.0  # deviations of `_start_covariance` by which engines and sorts of devices differ
 _PRIOR_DEVICES = 15.0
-_ROUNDS, _STEPS = 8, 8
+_ROUNDS, _STEPS, _FEW_STEPS = 8, 8, 3  # few where a round that follows goes on from what is found
 _LARGEST_STEP, _SETTLED = 2.0, 3e-3
 _LEAST_NOISE, _FIRST_NOISE = 0.01, 0.1
 
@@ -161,6 +161,7 @@ def fit_rates(
     noise: float,
     weight: Matrix | None = None,
     start: Matrix | None = None,
+    steps: int = _STEPS,
 ) -> DeviceRates:
     """The maximum a posteriori of a device's log rates (rule 5).
 
@@ -172,6 +173,7 @@ def fit_rates(
         noise: standard deviation of the log error of a network.
         weight: of each network, 1 if not given.
         start: where to begin; at the mean if not given.
+        steps: of Gauss-Newton, at most.
     """
     given = np.ones(len(log_ms)) if weight is None else weight
     active = np.flatnonzero((work > 0).any(axis=0))
@@ -181,7 +183,7 @@ def fit_rates(
     few = len(log_ms) < len(active)
     precision = np.zeros(0) if few else np.linalg.inv(prior)
     weights = given
-    for step in range(_STEPS):
+    for step in range(steps):
         parts = amounts * np.exp(theta)
         totals = np.maximum(parts.sum(axis=1), 1e-12)
         shares = parts / totals[:, None]
@@ -196,9 +198,9 @@ def fit_rates(
             break
     gain = _gain(shares, weights / noise**2, prior, precision) if len(log_ms) else np.zeros((len(active), 0))
     # What is known of the work that these networks do tells of the rest by the covariance.
-    across = covariance[:, active] @ np.linalg.inv(prior) if len(active) else np.zeros((len(mean), 0))
-    known = gain @ shares @ prior if len(log_ms) else np.zeros((len(active), len(active)))
-    posterior = covariance - across @ known @ across.T
+    own = covariance[active]
+    across = np.linalg.solve(prior, own).T if few else own.T @ precision
+    posterior = covariance - (across @ gain) @ (shares @ own) if len(log_ms) else covariance
     used = float(np.einsum("ij,ji->", shares, gain)) if len(log_ms) else 0.0
     return DeviceRates(mean + across @ (theta - centre), mean, posterior, noise, used)
 
@@ -233,12 +235,13 @@ def fit_population(
     for number in range(rounds):
         sorts, of_engine, misfits = _fit_engines(tables, engines, thetas, usual, start)
         hardware = _hardware(tables, thetas, of_engine)
+        steps = _STEPS if number == rounds - 1 else _FEW_STEPS
         found, spreads = [], {engine: np.zeros_like(covariance) for engine in engines}
         for place, table in enumerate(tables):
             shared[place] = of_engine[table.engine].theta + hardware[table.hardware]
             target = np.log(table.latency_ms) - misfits[place]
             own = covariances.get(table.engine, covariance)
-            rates = fit_rates(table.work, target, shared[place], own, float(noise[place]), None, thetas[place])
+            rates = fit_rates(table.work, target, shared[place], own, float(noise[place]), None, thetas[place], steps)
             found.append(rates)
             apart = rates.theta - of_engine[table.engine].theta
             spreads[table.engine] += np.outer(apart, apart) + rates.covariance
@@ -358,7 +361,7 @@ def _fit_with_noise(work: Matrix, target: Matrix, mean: Matrix, covariance: Matr
         scale = 1.4826 * float(np.median(np.abs(error)))
         robust = np.minimum(np.abs(error), 3.0 * max(scale, 1e-3))
         noise = max(float(np.sqrt(((robust**2).sum() + 2.0 * _FIRST_NOISE**2) / freedom)), _LEAST_NOISE)
-        rates = fit_rates(work, target, mean, covariance, noise, weight)
+        rates = fit_rates(work, target, mean, covariance, noise, weight, rates.theta, _FEW_STEPS)
     return rates
 
 

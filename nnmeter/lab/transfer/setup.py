@@ -25,10 +25,12 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,11 +46,13 @@ from nnmeter.lab.training.build import build_pack, default_id, mix_packs, mixtur
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.folds import interval_folds
 from nnmeter.lab.training.table import build_table
+from nnmeter.lab.wire.campaign import run_campaign_on
 
 if TYPE_CHECKING:
     from nnmeter.devices.card import Card
     from nnmeter.lab.campaign.campaign import CampaignProgress
     from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.lab.wire.board import Board
     from nnmeter.predictor import KernelPredictor
 
 LEAST_S, DEFAULT_S = 30.0, 60.0
@@ -79,6 +83,7 @@ class SetupReport:
         half_width: median half width of the 90 % interval of the measured networks, relative.
         foreseen: mean error of networks left out that a budget of so many seconds would bring, by seconds (rule 4).
         restlessness: relative spread of the reference kernel's latest runs; large where something else was running.
+        by_wire: whether it is of another machine than this one, which was measured by wire.
     """
 
     pack: DevicePack
@@ -92,6 +97,7 @@ class SetupReport:
     half_width: float
     foreseen: dict[float, float]
     restlessness: float = 0.0
+    by_wire: bool = False
 
     @property
     def is_thin(self) -> bool:
@@ -106,6 +112,7 @@ def setup_device(
     output: str | os.PathLike[str] | None = None,
     device_id: str | None = None,
     progress: Tell | None = None,
+    board: Board | None = None,
 ) -> SetupReport:
     """Measure this machine for a short time and make a device pack of it, which predictions take from then on.
 
@@ -116,6 +123,7 @@ def setup_device(
         output: directory of the pack; one in the user's data folder, where it is found by its id, if not given.
         device_id: name of the device; made from processor, runtime and threads if not given.
         progress: told what is being done, and the share of the budget that has passed.
+        board: a device by wire to measure in place of this machine, with its runtime and threads.
 
     Raises:
         MeasurementError: the budget is too short, the runtime is not installed or cannot be measured, or no pack of
@@ -129,21 +137,24 @@ def setup_device(
         if progress is not None:
             progress(what, min((time.monotonic() - began) / budget_s, 1.0))
 
-    here = take_fingerprint(runtime, runtime_version(runtime) or "", threads, {})
-    name = device_id or default_id(here)
-    priors = candidates(runtime, here)
     measuring_s = measuring_s_of(budget_s)
     tell("starting")
     _import_training()
-    campaign = user_directory() / "setup" / default_id(here)
-    measured = run_supervised_campaign(
-        campaign,
-        runtime,
-        threads,
-        measuring_s,
-        progress=lambda latest: tell(_measuring(latest)),
-    )
-    measurements, _ = read_all([campaign])
+    if board is None:
+        here: Mapping[str, Any] = take_fingerprint(runtime, runtime_version(runtime) or "", threads, {})
+        candidates(runtime, here)  # that there are any is known before a minute has gone into the measuring
+        campaign = user_directory() / "setup" / default_id(here)
+        measure = partial(run_supervised_campaign, campaign, runtime, threads)
+    else:
+        board = board.filled(runtime, threads)
+        runtime, threads = str(board.runtime), int(board.threads or threads)
+        candidates(runtime, {"threads": threads})
+        campaign = user_directory() / "setup" / _folder_of(board)
+        measure = partial(run_campaign_on, campaign, board)
+    measured = measure(measuring_s, progress=lambda latest: tell(_measuring(latest)))
+    measurements, here = read_all([campaign])
+    name = device_id or default_id(here)
+    priors = candidates(runtime, here)
     tell("choosing the packs to start from")
     packs = {device.id: load_pack(device.path) for device in priors}
     errors, best = choose_prior(measurements, list(packs.values()))
@@ -165,7 +176,15 @@ def setup_device(
         if len(measurements) >= ENOUGH
         else {},
         measured.restlessness,
+        board is not None,
     )
+
+
+def _folder_of(board: Board) -> str:
+    """Name of the folder of a device's campaign: two boards of one kind are two devices to measure."""
+    place = re.sub(r"[^A-Za-z0-9.-]+", "-", board.address)
+    cores = f"-cores{board.cores}" if board.cores else ""
+    return f"{place}-{board.runtime}-{board.threads}t{cores}"
 
 
 def _import_training() -> None:

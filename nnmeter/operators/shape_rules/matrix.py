@@ -163,6 +163,8 @@ def _fourier(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorTyp
     one_sided = node.attributes.get("onesided", 0)
     shape = list(x.shape)
     if one_sided:
+        if not inverse and shape[-1] != 1:
+            raise ShapeError("a one-sided transform is of real numbers, its last axis of size 1")
         size = size // 2 + 1 if not inverse else size if length else 2 * (size - 1)
     shape[axis] = size
     shape[-1] = 1 if one_sided and inverse else 2

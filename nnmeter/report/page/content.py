@@ -14,20 +14,7 @@ if TYPE_CHECKING:
     from nnmeter.memory.memory import MemoryPrediction
     from nnmeter.prediction.prediction import Prediction
     from nnmeter.predictor.roofline import Roofline
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured of a model.
-
-    Attributes:
-        latency_ms: time of a run.
-        kernel_ms: time of each kernel, in the order of the prediction, as the runtime's profiler saw it, whose own
-            cost is in it; empty where the runtime has no profiler.
-    """
-
-    latency_ms: float
-    kernel_ms: tuple[float, ...] = ()
+    from nnmeter.report.timeline import Measured
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from nnmeter.errors import MeasurementError
+from nnmeter.lab.campaign.bench import PROBES
 from nnmeter.lab.campaign.planning import prior_plan, write_plans
+from nnmeter.lab.campaign.probes import probes
 from nnmeter.lab.campaign.verification import verify_measurements
 from nnmeter.lab.measuring import store
 from tests.lab.campaign.test_planning import RECIPES, campaign
@@ -65,6 +67,18 @@ def test_row_that_cannot_be_is_named(folder, rows, change, complaint):
     assert problems
     assert all(problem.startswith("part-0000000-0000005.parquet: block:") for problem in problems)
     assert complaint in problems[0]
+
+
+@pytest.mark.parametrize(("first", "fine"), [(0, True), (-PROBES, False)])
+def test_probe_needs_no_plan(folder, rows, first, fine):
+    (folder / "campaign.json").write_text(
+        json.dumps({"schema_version": 1, "seed": first, "fingerprint": {"cpu": "x", "reference_ms": 1.0}})
+    )
+    recipe = probes()[0][1]
+    probe = dataclasses.replace(rows[4], family=recipe)
+    write(folder, 0, 5, [*rows[:4], probe])
+    problems = [problem for problem in verify_measurements(folder).problems if "the plan has" in problem]
+    assert (problems == []) is fine
 
 
 def test_time_of_a_kernel_that_is_negative_is_named(folder, rows):

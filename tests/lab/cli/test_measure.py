@@ -9,7 +9,6 @@ from pathlib import Path
 import onnx
 import pytest
 
-from nnmeter.lab.measuring.interruption import MeasuringInterrupted
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements
 from tests.conftest import make_small_model
@@ -68,15 +67,47 @@ def test_json_is_one_document(cli: Callable, models: Path, tmp_path: Path) -> No
     assert [m["model"] for m in document["models"]] == ["a", "b"]
 
 
-def test_a_page_has_what_was_predicted_beside_it(cli: Callable, models: Path, small_pack: Path, tmp_path: Path) -> None:
-    page, output = tmp_path / "page.html", tmp_path / "m.parquet"
-    outcome = cli("measure", models, "--out", output, "--report", page, "--device", small_pack, *QUICK)
+def test_a_page_and_a_trace_have_what_was_predicted_beside_it(
+    cli: Callable, models: Path, small_pack: Path, tmp_path: Path
+) -> None:
+    page, trace, output = tmp_path / "page.html", tmp_path / "trace.json", tmp_path / "m.parquet"
+    beside = ("--report", page, "--trace", trace, "--device", small_pack)
+    outcome = cli("measure", models, "--out", output, *beside, *QUICK)
     assert outcome.code == 0, outcome.err
     text = page.read_text(encoding="utf-8")
     assert text.count("predicted / measured</button>") == 2
     assert text.count("<p>Measured: <strong>") == 2
+    assert text.count(">measured</text>") == 2
+    assert '<th scope="col" class="n">measured ms</th>' in text
+    assert "<td>k0</td>" in text
+    rows, _ = read_measurements(output)
+    events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    for process, row in enumerate(rows, 1):
+        threads = {e["args"]["name"]: e["tid"] for e in events if e["pid"] == process and e["name"] == "thread_name"}
+        (predicted,) = (
+            e for e in events if e["ph"] == "X" and e["tid"] == threads["predicted"] and e["cat"] == "MatMul"
+        )
+        (measured,) = (e for e in events if e["ph"] == "X" and e["tid"] == threads["measured"])
+        assert measured["name"] == predicted["name"] == "k0"
+        assert measured["dur"] == pytest.approx(1000 * row.latency_ms, abs=1e-3)
+        assert measured["args"]["predicted_ms"] == pytest.approx(predicted["dur"] / 1000, abs=1e-6)
     refused = cli("measure", models, "--out", tmp_path / "n.parquet", "--device", small_pack, *QUICK)
-    assert "--device is of --report" in refused.error_line
+    assert "--device is of --report and --trace" in refused.error_line
+
+
+def test_without_a_profiler_a_run_stands_beside_the_kernels(
+    cli: Callable, models: Path, small_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.lab.campaign.conftest import FakeRuntime
+
+    monkeypatch.setattr(FakeRuntime, "has_profiler", False)
+    page, trace, output = tmp_path / "page.html", tmp_path / "trace.json", tmp_path / "m.parquet"
+    beside = ("--report", page, "--trace", trace, "--device", small_pack)
+    assert cli("measure", models / "a.onnx", "--out", output, *beside, *QUICK).code == 0
+    assert "runtime's profiler" not in page.read_text(encoding="utf-8")
+    ((row,), _) = read_measurements(output)
+    events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    assert {"name": "run", "dur": pytest.approx(1000 * row.latency_ms, abs=1e-3)}.items() <= events[-1].items()
 
 
 def test_a_file_that_is_there_is_kept_unless_it_is_to_be_added_to(cli: Callable, models: Path, tmp_path: Path) -> None:
@@ -104,7 +135,7 @@ def test_a_later_sitting_is_on_the_scale_of_the_first_and_tells_its_own_referenc
     output = tmp_path / "m.parquet"
     assert cli("measure", models / "a.onnx", "--out", output, *QUICK).code == 0
     clock.slowness = lambda now_s: 2.0
-    monkeypatch.setattr("nnmeter.lab.measuring.sitting._reference_ms", lambda _: 2.0)
+    monkeypatch.setattr("nnmeter.lab.measuring.stand.LocalStand.reference_ms", lambda _: 2.0)
     outcome = cli("measure", models / "a.onnx", "--out", output, "--append", *QUICK)
     assert outcome.code == 0, outcome.err
     (first, second), fingerprint = read_measurements(output)
@@ -158,30 +189,41 @@ def test_an_unreadable_model_stops_all_unless_the_rest_is_wanted(cli: Callable, 
     assert [m.network for m in read_measurements(output)[0]] == ["a", "b"]
 
 
-def test_what_was_measured_before_an_interruption_is_written(
-    cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """Press Ctrl-C when the progress line that starts with `at` is shown."""
     import nnmeter.lab.measuring.protocol as protocol
 
     measure = protocol.measure_models
 
-    def interrupted(*given: object, **named: object) -> list[Measurement]:
-        raise MeasuringInterrupted(measure(*given, **named)[:1])
+    def watched(*given: object, progress: Callable, **named: object) -> list[Measurement]:
+        def tell(text: str, *counts: int) -> None:
+            progress(text, *counts)
+            if text.startswith(at):
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(protocol, "measure_models", interrupted)
-    output = tmp_path / "m.parquet"
-    outcome = cli("measure", models, "--out", output, *QUICK)
+        return measure(*given, progress=tell, **named)
+
+    monkeypatch.setattr(protocol, "measure_models", watched)
+
+
+def test_what_was_measured_before_an_interruption_is_written(
+    cli: Callable, models: Path, small_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, "pass 1 of 2: b")
+    output, page = tmp_path / "m.parquet", tmp_path / "page.html"
+    outcome = cli("measure", models, "--out", output, "--report", page, "--device", small_pack, *QUICK)
     assert outcome.code == 130
     assert "interrupted" in outcome.out
-    assert [m.network for m in read_measurements(output)[0]] == ["a"]
+    ((row,), _) = read_measurements(output)
+    assert row.network == "a"
+    assert row.latency_ms > 0
+    assert page.read_text(encoding="utf-8").count("<p>Measured: <strong>") == 1
 
 
+@pytest.mark.parametrize("at", ["load a", "load b", "pass 1 of 2: a"])
 def test_an_interruption_before_anything_is_measured_writes_nothing(
-    cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    def interrupted(*given: object, **named: object) -> list[Measurement]:
-        raise MeasuringInterrupted([])
-
-    monkeypatch.setattr("nnmeter.lab.measuring.protocol.measure_models", interrupted)
+    interrupt(monkeypatch, at)
     assert cli("measure", models, "--out", tmp_path / "m.parquet", *QUICK).code == 130
     assert not (tmp_path / "m.parquet").exists()

@@ -54,6 +54,7 @@ profile --like pipe --out out
 profile --verify pipe
 profile --verify campaign
 profile --merge campaign --out out
+profile --cluster pipe --out out
 import nn-meter-26k pipe --out out
 import nn-meter-26k folder --out out
 import v100-tensorrt pipe --out out

@@ -17,17 +17,21 @@ from tests.predictor.conftest import addition, convolution, true_latency_ms
 class Price:
     latency_ms: float
     kind: Kind
+    source: str = "trained"
+    distance: float = 0.0
+    path: str = ""
 
 
 class WrongBy:
     """A predictor whose prices are the true times, times a factor by operator."""
 
-    def __init__(self, **factors: float) -> None:
-        self.factors = factors
+    def __init__(self, source: str = "trained", **factors: float) -> None:
+        self.factors, self.source = factors, source
 
     def price(self, signatures):
         return [
-            Price(self.factors.get(s.op_type, 1.0) * true_latency_ms(s), kernel_features(s).kind) for s in signatures
+            Price(self.factors.get(s.op_type, 1.0) * true_latency_ms(s), kernel_features(s).kind, self.source)
+            for s in signatures
         ]
 
 
@@ -64,3 +68,19 @@ def test_errors_that_cancel_count_but_have_no_bias(measure: Callable) -> None:
 
 def test_without_times_of_kernels_there_is_nothing_to_compare(measure: Callable) -> None:
     assert score_kernels(WrongBy(), [replace(measure("net", NETS[0]), kernel_ms=(), kernel_spread=())]) is None
+
+
+@pytest.mark.parametrize("source", ["trained", "fallback"])
+def test_trained_kernels_that_take_much_time_and_are_far_off_are_named(measure: Callable, source: str) -> None:
+    large, small = convolution(64, 64, 28), addition(1, 2, 2, 2)
+    scores = score_kernels(WrongBy(source, Conv=1.6, Add=9.0), [measure("net", [large, large, small])])
+    assert scores is not None
+    if source == "fallback":
+        assert not scores.far_off, "it is not called trained"
+        return
+    (found,) = scores.far_off
+    assert (found.model, found.kernel, found.count) == ("net", "Conv+Relu", 2), "the small one takes next to nothing"
+    assert found.price_ms / found.kernel_ms == pytest.approx(1.6, rel=0.01)
+    assert found.share == pytest.approx(50.0, abs=1.0)
+    close = score_kernels(WrongBy(Conv=1.4), [measure("net", [large])])
+    assert close is not None and not close.far_off

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from nnmeter.errors import MeasurementError
-from nnmeter.lab.importing.hat import composition, encoder
+from nnmeter.lab.importing.detection import Detection
+from nnmeter.lab.importing.hat import composition, devices, encoder, import_measurements
 from nnmeter.lab.importing.run import import_dataset
 from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.operators.cost import operator_cost
@@ -62,6 +63,21 @@ def test_every_row_is_imported_or_refused(table: Path, tmp_path: Path) -> None:
     assert fingerprint["published"]["name"] == "hat"
     names = {kernel.op_type for kernel in found[0].kernels}
     assert {"MatMul", "Softmax", "LayerNormalization"} <= names
+
+
+def test_rows_that_are_left_out_are_counted(table: Path) -> None:
+    chosen = devices(table)
+    imported = import_measurements(table, chosen, Detection(chosen), every=2)
+    assert sum(imported.rows.values()) == len(ROWS)
+    assert [m.latency_ms for own in imported.measurements.values() for m in own] == [250.5, 5.5]
+    assert sum(imported.refused["rpi4-pytorch-encoders"].values()) == 3
+
+
+def test_a_device_is_known_by_its_hardware_and_claims_no_threads(table: Path) -> None:
+    device = next(device for device in devices(table) if device.name == "rpi4-pytorch-encoders")
+    assert device.facts["table"]["device"] == "rpi4-cpu"
+    assert device.facts["threads_stated"] is False
+    assert (device.facts["place"], device.kind, device.rules) == ("board", "cpu", "framework")
 
 
 def test_what_is_no_table_is_an_error(tmp_path: Path) -> None:

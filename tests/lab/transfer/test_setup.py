@@ -23,6 +23,7 @@ from nnmeter.lab.measuring.store import part_path, write_measurements
 from nnmeter.lab.report import setup_json, setup_table
 from nnmeter.lab.training.build import build_pack
 from nnmeter.lab.transfer import setup
+from nnmeter.lab.wire.board import parse_address
 from nnmeter.report.registry import Layout
 from tests.lab.training.test_continued import UNSEEN, near_ms, on_near
 
@@ -70,6 +71,7 @@ def machine(
         return done
 
     monkeypatch.setattr(setup, "run_supervised_campaign", campaign)
+    monkeypatch.setattr(setup, "run_campaign_on", campaign)
     return lambda count: networks.update(count=count)
 
 
@@ -160,3 +162,14 @@ def test_a_mixture_of_two_machines_is_started_from_where_neither_is_far_behind(
     pack = build_pack([source], place, device_id="mixed", prior=[one.path for one in best])
     assert pack.card.trained_on["prior"] == " + ".join(mixture)
     assert [share.weight for share in pack.predictor.shares] == [0.5]
+
+
+def test_board_by_wire_is_a_device_with_a_campaign_of_its_own(machine: Callable[[int], None], tmp_path: Path) -> None:
+    board = parse_address("ssh://me@board:2222")
+    report = setup.setup_device(threads=2, board=board)
+    last = setup_table.render(report, Layout()).splitlines()[-1]
+    assert last == f"predictions for it: nnmeter predict MODEL --device {report.pack.id}"
+    assert report.pack.id in [device.id for device in list_devices()]
+    assert [place.name for place in (tmp_path / "home" / "nnmeter" / "setup").iterdir()] == [
+        "ssh-me-board-2222-onnxruntime-2t"
+    ]

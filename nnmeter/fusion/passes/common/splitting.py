@@ -128,7 +128,7 @@ def _replace(graph: WorkingGraph, tensor: str, pieces: list[_Piece], fields: Fie
     graph.add_node(fields["split"], pieces[0].node.name, inputs, outputs, {"axis": axis}, position, sources)
     for part, output in squeezed:
         axes = graph.add_constant("axes", np.array([axis], np.int64), "int64")
-        graph.add_node(fields["squeeze"], graph.fresh("squeeze"), [part, axes], [output], {}, position + 1e-6)
+        graph.add_node(fields["squeeze"], graph.fresh(f"{output}~squeeze"), [part, axes], [output], {}, position + 1e-6)
 
 
 PASSES = (

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from nnmeter.errors import ModelError
@@ -28,7 +28,7 @@ from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.public_networks.batches import FIRST, SECOND, are_alike, at_batch
 from nnmeter.lab.importing.public_networks.graphs import input_sizes, load
 from nnmeter.lab.importing.public_networks.runtimes import TYPES, fusion_of
-from nnmeter.lab.importing.public_networks.sources import PUBLISHED, UNKNOWN, device_words
+from nnmeter.lab.importing.public_networks.sources import device_words, repository_of
 from nnmeter.lab.importing.public_networks.stated_inputs import stated_input
 from nnmeter.lab.importing.public_networks.tables import Row, RowFault, read_table, table_files
 from nnmeter.lab.importing.public_networks.timm_names import architecture_of
@@ -66,7 +66,7 @@ def _device(row: Row) -> PublishedDevice:
     precision, parameter = TYPES.get(setting.precision, ("float32", ""))
     known = rule_sets()[fusion.rules].parameters
     place, kind = device_words(row.kind)
-    published = PUBLISHED.get(row.source, UNKNOWN)
+    published = repository_of(row.source, row.reference)
     return PublishedDevice(
         name=setting.id,
         hardware=row.chip,
@@ -79,7 +79,7 @@ def _device(row: Row) -> PublishedDevice:
         parameters={**fusion.parameters, **({parameter: True} if parameter in known else {})},
         facts={
             "place": place,
-            "threads_stated": bool(setting.threads),
+            "threads_stated": setting.threads.isdigit(),
             "quantity": setting.quantity,
             "table": {
                 "source": row.source,
@@ -91,23 +91,35 @@ def _device(row: Row) -> PublishedDevice:
                 "kind": row.kind,
             },
             "fusion": {"known": fusion.known, "source": fusion.source, "reason": fusion.reason},
-            **({"date": f"{published.year} (published)"} if published.year else {}),
+            "date": f"{published.year} (published)" if published.year else "unknown",
             "published": {
                 "name": f"{SOURCE.name}: {row.source}",
                 "title": f"the table {row.source}",
                 "url": published.url,
                 "license": published.license,
             },
+            "pitfalls": [*published.limits, *(published.cpu_limits if kind == "cpu" else ())],
         },
     )
 
 
 class NetworkKernels:
-    """The kernels of networks under the rules of several devices, each detected once (see `batches`)."""
+    """The kernels of networks under the rules of several devices, each detected once (see `batches`).
 
-    def __init__(self, chosen: Sequence[PublishedDevice], detection: Detection) -> None:
+    A network is bound once for all the rules that it is wanted under.
+
+    Args:
+        wanted: the rows whose kernels will be asked for, with the name of their device.
+        detection: the rules of these devices.
+    """
+
+    def __init__(self, wanted: Iterable[tuple[str, Row]], detection: Detection) -> None:
         self._detection = detection
-        self._rules = {device.name: detection.place(device.name) for device in chosen}
+        self._wanted: defaultdict[tuple[str, tuple[int, ...]], set[int]] = defaultdict(set)
+        for device, row in wanted:
+            network, shape = _architecture(row)
+            for own in _detected_shapes(shape):
+                self._wanted[network, own].add(detection.place(device))
         self._known: dict[tuple[str, tuple[int, ...], int], Kernels | str] = {}
 
     def of(self, row: Row, device: str) -> Kernels:
@@ -117,29 +129,41 @@ class NetworkKernels:
             RowFault: the network cannot be rebuilt, or has no such input.
         """
         network, shape = _architecture(row)
-        if shape and shape[0] > SECOND:
-            first, second = (self._at((size, *shape[1:]), network, device) for size in (FIRST, SECOND))
+        place = self._detection.place(device)
+        shapes = _detected_shapes(shape)
+        if len(shapes) > 1:
+            first, second = (self._at(network, own, place) for own in shapes)
             if are_alike(first, second):
-                key = (network, shape, self._rules[device])
+                key = (network, shape, place)
                 if key not in self._known:
                     self._known[key] = tuple(map(self._detection.intern, at_batch(first, second, shape[0])))
-        return self._at(shape, network, device)
+        return self._at(network, shape, place)
 
-    def _at(self, shape: tuple[int, ...], network: str, device: str) -> Kernels:
-        key = (network, shape, self._rules[device])
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = self._detect(network, shape, device)
+    def _at(self, network: str, shape: tuple[int, ...], place: int) -> Kernels:
+        key = (network, shape, place)
+        if key not in self._known:
+            places = self._wanted[network, shape] | {place}
+            for other, kernels in self._detect(network, shape, places).items():
+                self._known[network, shape, other] = kernels
+        found = self._known[key]
         if isinstance(found, str):
             raise RowFault(found)
         return found
 
-    def _detect(self, network: str, shape: tuple[int, ...], device: str) -> Kernels | str:
+    def _detect(self, network: str, shape: tuple[int, ...], places: set[int]) -> dict[int, Kernels] | dict[int, str]:
         try:
             graph = load(network, shape or None)
         except ModelError as fault:
-            return f"the network cannot be rebuilt: {str(fault).removeprefix(network + ': ')}"
-        return self._detection.kernels_on(graph, device)
+            reason = f"the network cannot be rebuilt: {str(fault).removeprefix(network + ': ')}"
+            return dict.fromkeys(places, reason)
+        return self._detection.kernels_at(graph, places)
+
+
+def _detected_shapes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """The shapes at which kernels are detected to tell those at `shape`."""
+    if shape and shape[0] > SECOND:
+        return ((FIRST, *shape[1:]), (SECOND, *shape[1:]))
+    return (shape,)
 
 
 def import_measurements(
@@ -164,10 +188,12 @@ def import_measurements(
     wanted = {device.name: device for device in chosen}
     fingerprints = {name: d.fingerprint(SOURCE, *detection.fingerprint_fields(name)) for name, d in wanted.items()}
     imported = Imported(SOURCE, fingerprints=fingerprints)
-    kernels = NetworkKernels(chosen, detection)
+    lines = {path: list(read_table(path, limit)) for path in table_files(source)}
+    rows = [(setting.id, row) for own in lines.values() for setting, row, _ in own if isinstance(row, Row)]
+    kernels = NetworkKernels([(device, row) for device, row in rows if device in wanted and row.network], detection)
     lost: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for path in table_files(source):
-        for number, (setting, row, called) in enumerate(read_table(path, limit)):
+    for path, own in lines.items():
+        for number, (setting, row, called) in enumerate(own):
             if progress:
                 progress(path.name, number)
             device = wanted.get(setting.id)
@@ -175,7 +201,7 @@ def import_measurements(
                 _import_row(imported, device, row, called, kernels)
             elif isinstance(row, RowFault):
                 lost[setting.id][str(row)] += 1
-    for device_id in lost.keys() - {device.name for device in devices(source)}:  # none of their rows is whole
+    for device_id in lost.keys() - {device for device, _ in rows}:  # none of their rows is whole
         for reason, count in lost[device_id].items():
             imported.passed_over[device_id or "no device"] = f"{count} rows: {reason}"
     return imported

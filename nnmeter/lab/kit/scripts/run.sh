@@ -2,6 +2,7 @@
 # Measures the networks of this kit. Needs a POSIX shell and the runtime's own program, nothing else.
 #   sh run.sh [SECONDS]     goes on where it was ended, by a key, a kill or a reboot
 # PROGRAM_PATH=/path/to/program names the program; MAX_CELSIUS=80 the temperature above which it waits.
+# LOCK=/path/to/folder is made while it runs, for several kits on one device; WHO=text is what others are told.
 set -u
 cd "$(dirname "$0")" || exit 2
 
@@ -24,26 +25,29 @@ if [ -z "$program" ]; then program=$(command -v "$PROGRAM") || program=; fi
 mkdir -p results/rows || exit 2
 
 # One script at a time: the folder is made by one of them. A lock whose process is gone was left by a kill or a reboot.
-if ! mkdir results/lock 2>/dev/null; then
-    owner=$(cat results/lock/pid 2>/dev/null)
-    boot=$(cat results/lock/boot 2>/dev/null)
+lock=${LOCK:-results/lock}
+if ! mkdir "$lock" 2>/dev/null; then
+    owner=$(cat "$lock"/pid 2>/dev/null)
+    boot=$(cat "$lock"/boot 2>/dev/null)
     if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null && [ "$boot" = "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ]; then
+        [ -z "${LOCK:-}" ] || { say "is held by $(cat "$lock/who" 2>/dev/null), process $owner"; exit 75; }
         fail "process $owner is running this kit already"
     fi
     # What a killed script was running must not run beside what is measured now.
-    orphan=$(cat results/lock/child 2>/dev/null)
+    orphan=$(cat "$lock"/child 2>/dev/null)
     [ -n "$orphan" ] && grep -q "$PROGRAM" "/proc/$orphan/cmdline" 2>/dev/null && kill -9 "$orphan" 2>/dev/null
-    rm -rf results/lock
-    mkdir results/lock 2>/dev/null || fail "another process has just begun this kit"
+    rm -rf "$lock"
+    mkdir "$lock" 2>/dev/null || fail "another process has just begun this kit"
 fi
-echo $$ >results/lock/pid
-cat /proc/sys/kernel/random/boot_id >results/lock/boot 2>/dev/null
+echo $$ >"$lock"/pid
+echo "${WHO:-}" >"$lock"/who
+cat /proc/sys/kernel/random/boot_id >"$lock"/boot 2>/dev/null
 
 child=
 finish() {
     trap - INT TERM HUP EXIT
     [ -n "$child" ] && kill "$child" 2>/dev/null
-    rm -rf results/lock results/rows/*.part
+    rm -rf "$lock" results/rows/*.part
     [ "${1:-0}" -ne 0 ] && rm -f results/in_hand
     exit "${1:-0}"
 }
@@ -99,7 +103,7 @@ run_program() {
     # shellcheck disable=SC2086
     $limit "$@" >"$folder/log" 2>&1 </dev/null &
     child=$!
-    echo "$child" >results/lock/child
+    echo "$child" >"$lock"/child
     wait "$child"
     code=$?
     child=

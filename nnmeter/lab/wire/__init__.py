@@ -1,0 +1,1 @@
+"""Measuring by wire: devices that this machine reaches over ssh or adb, planned and kept here, timed there."""
