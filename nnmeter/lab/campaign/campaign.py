@@ -9,7 +9,7 @@
    profiler ends and the same session is timed whole (rules 1 to 3, 8). Both share the nominal time of the reference,
    which the campaign fixes when it starts.
 3. A block of networks is written as one part file, whole or not at all. A campaign that is killed loses at most the
-   block in hand; what it lost is measured again on resuming.
+   block in hand; what it lost is measured again on resuming. Networks that ended the process before make blocks smaller.
 4. A network that cannot be built, compiled or matched is skipped, and its seed and reason are appended to
    `refused.jsonl`. The seed in hand is noted in `in_hand` while it runs: if the process dies with it, resuming skips
    it as `died`.
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import onnx
 
 BLOCK_NETWORKS, BLOCK_SECONDS = 100, 20.0
+_LEAST_BLOCK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def run_campaign(
     clock: Callable[[], float] = time.perf_counter,
     shard: Shard | None = None,
     works: Sequence[Work] | None = None,
+    spent_s: float = 0.0,
 ) -> CampaignProgress:
     """Measures random networks into `out_dir` until `budget_s` seconds have passed; the last network is finished.
 
@@ -121,6 +123,7 @@ def run_campaign(
         clock: seconds, ever growing.
         shard: which part of a campaign this is, where it is one (`nnmeter.lab.campaign.shards`).
         works: the networks, in the order of their seeds from `seed` on (rule 8).
+        spent_s: seconds of the campaign's budget that earlier processes have spent.
 
     Returns:
         What this call did.
@@ -148,6 +151,7 @@ def run_campaign(
         started=started,
         shard=shard,
         works=works,
+        spent_s=spent_s,
     )
 
 
@@ -165,6 +169,7 @@ def run_on_bench(
     started: float | None = None,
     shard: Shard | None = None,
     works: Sequence[Work] | None = None,
+    spent_s: float = 0.0,
 ) -> CampaignProgress:
     """`run_campaign` with what measures it: planned, written and resumed here, wherever it is measured.
 
@@ -181,6 +186,7 @@ def run_on_bench(
         started: when the budget began, on `clock`.
         shard: as there.
         works: as there.
+        spent_s: as there.
 
     Raises:
         MeasurementError: as there; and `BenchLost`, where the device cannot be reached any more.
@@ -195,7 +201,7 @@ def run_on_bench(
         state = directory.open_state(bench.fingerprint(), first, resume, bench.nominal_ms, pair)
         sitting = time.strftime("%Y-%m-%dT%H:%M:%S")
         prior = recipes.prior if works is None else {}
-        planner = Planner(directory.path, prior, not bench.has_profiler, started, budget_s, clock)
+        planner = Planner(directory.path, prior, not bench.has_profiler, started, spent_s + budget_s, clock)
         planner.add(directory.measurements())
         campaign = _Campaign(directory, recipes, planner, bench, sitting, state, started, budget_s, until, clock, works)
         tell = progress or (lambda latest: None)
@@ -246,6 +252,7 @@ class _Campaign:
         self._first = self._seed = next_seed(directory.path, state["seed"])  # of the block; the next one
         self._block: list[Measurement] = []
         self._block_started = started
+        self._block_s = max(BLOCK_SECONDS / (1 + directory.deaths()), _LEAST_BLOCK_SECONDS)
         self._networks = self._kernels = self._refused = 0
         self._latest = ""
 
@@ -290,7 +297,7 @@ class _Campaign:
 
     def block_is_full(self) -> bool:
         """Whether the block in hand is to be written."""
-        return len(self._block) >= BLOCK_NETWORKS or self._clock() - self._block_started >= BLOCK_SECONDS
+        return len(self._block) >= BLOCK_NETWORKS or self._clock() - self._block_started >= self._block_s
 
     def end_block(self) -> None:
         """Writes the block in hand, if anything is in it (rule 3); seeds that gave nothing go with the next one."""

@@ -35,6 +35,7 @@ from nnmeter.limits import MAX_JSON_BYTES
 STATE_FILE, REFUSED_FILE, IN_HAND_FILE = "campaign.json", "refused.jsonl", "in_hand"
 _SCHEMA_VERSION = 1
 _MOST_IN_HAND = 64  # bytes of a number
+_DIED = "died"
 
 
 class CampaignDirectory:
@@ -144,6 +145,10 @@ class CampaignDirectory:
         """The seeds that are not to be tried again."""
         return refused_seeds(self.path)
 
+    def deaths(self) -> int:
+        """How many networks have ended the process that measured them."""
+        return sum(str(e.get("reason", "")).startswith(_DIED) for e in refused_entries(self.path).values())
+
     def _skip_seed_in_hand(self) -> None:
         path = self.path / IN_HAND_FILE
         try:
@@ -151,7 +156,7 @@ class CampaignDirectory:
         except FileNotFoundError:
             return
         if text.isdigit() and int(text) not in self.refused_seeds():
-            self.log_refused(int(text), "died: the process ended while it was measured")
+            self.log_refused(int(text), f"{_DIED}: the process ended while it was measured")
         path.unlink()
 
 

@@ -5,15 +5,27 @@
    `PLANNING_SHARE` of them. What it takes is foreseen from the last one: so much a kernel. All that this module takes
    stays below that share of the budget.
 3. Time for one more cross-validation is kept at the end, so that the last word on the error includes all networks.
+4. A process that goes on with a campaign counts from its last plan, not from its own start: under a runtime that ends
+   the process every minute, plans would never be due.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from nnmeter.lab.campaign.cross_validation import LEAST_NETWORKS, cross_validate, load_learner
-from nnmeter.lab.campaign.planning import SMALL_SHARE, Plan, make_plan, plan_for, prior_plan, read_plans, write_plans
+from nnmeter.lab.campaign.planning import (
+    PLAN_FILE,
+    SMALL_SHARE,
+    Plan,
+    make_plan,
+    plan_for,
+    prior_plan,
+    read_plans,
+    write_plans,
+)
 from nnmeter.lab.campaign.samples import Samples
 from nnmeter.lab.measuring.measurement import Measurement
 
@@ -46,8 +58,8 @@ class Planner:
             directory: the campaign's.
             prior: weight of each recipe; empty if there is nothing to plan.
             small: whether small networks are preferred.
-            started: when the campaign began, on `clock`.
-            budget_s: seconds that it has.
+            started: when this process began with it, on `clock`.
+            budget_s: seconds that the campaign has, with those of earlier processes.
             clock: seconds.
 
         Raises:
@@ -58,7 +70,7 @@ class Planner:
         self._small_share = SMALL_SHARE if small else 0.0
         self._samples = Samples()
         self._plans: list[Plan] = read_plans(directory) if prior else []
-        self._last = started
+        self._last = started - (_age_s(directory / PLAN_FILE) if self._plans else 0.0)
         self._rate_s = _SECONDS_A_KERNEL
         self._judged = 0  # networks behind `error`
         self.error: float | None = self._plans[-1].error if self._plans else None
@@ -128,3 +140,8 @@ class Planner:
         self._last = self._clock()
         self.spent_s += self._last - begin
         self._rate_s = (self._last - loaded) / max(self._samples.kernel_count, 1)
+
+
+def _age_s(path: Path) -> float:
+    """Seconds since a file was written; none where the clock was set back since."""
+    return max(time.time() - path.stat().st_mtime, 0.0)

@@ -29,6 +29,7 @@ from nnmeter.lab.campaign.directory import IN_HAND_FILE
 from nnmeter.lab.campaign.shards import Shard
 from nnmeter.lab.campaign.worker import INTERRUPTED
 from nnmeter.lab.measuring.library_threads import VARIABLES
+from nnmeter.lab.measuring.store import count_stored
 
 INTERRUPT_PATIENCE_S = 5.0
 
@@ -72,6 +73,7 @@ def run_supervised_campaign(
     """
     started = time.monotonic()
     parts: list[CampaignProgress] = []
+    stored = count_stored(out_dir) if resume else (0, 0)
 
     def so_far(latest: CampaignProgress) -> CampaignProgress:
         return _together([*parts, latest], time.monotonic() - started, budget_s)
@@ -82,9 +84,13 @@ def run_supervised_campaign(
             "out_dir": os.fspath(out_dir), "runtime": runtime, "threads": threads, "budget_s": max(left_s, 0.0),
             "seed": seed, "resume": resume or bool(parts), "until": until, "like": like,
             "shard": [shard.number, shard.count] if shard else None, "works": works,
+            "spent_s": budget_s - max(left_s, 0.0),
         }  # fmt: skip
         before = _seed_in_hand(out_dir)
         latest, finished, code = _run_worker(job, lambda latest: progress(so_far(latest)) if progress else None)
+        if not finished:  # what it had not written is measured again
+            was, stored = stored, count_stored(out_dir)
+            latest = replace(latest, networks=stored[0] - was[0], kernels=stored[1] - was[1])
         done = so_far(latest)
         parts.append(latest)
         if not finished and code == INTERRUPTED:

@@ -89,6 +89,7 @@ def _measure(job: dict[str, Any]) -> None:
         memory_limit_bytes=limit_bytes,
         shard=Shard(*job["shard"]) if job.get("shard") else None,
         works=None if job.get("works") is None else [Work(*work) for work in job["works"]],
+        spent_s=job.get("spent_s", 0.0),
     )
     _say("done", dataclasses.asdict(done))
 

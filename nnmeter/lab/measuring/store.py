@@ -116,6 +116,24 @@ def consolidate(directory: str | os.PathLike[str], output: str | os.PathLike[str
     return len(rows)
 
 
+def count_stored(directory: str | os.PathLike[str]) -> tuple[int, int]:
+    """How many networks and kernels are in the parts of a directory; a part that cannot be read has none.
+
+    Raises:
+        MeasurementError: pyarrow is not installed.
+    """
+    _, parquet = _import_pyarrow()
+    networks = kernels = 0
+    for path in part_files(directory):
+        try:
+            timed = parquet.read_table(path, columns=["kernel_ms"]).column(0)
+        except (OSError, ValueError, KeyError):
+            continue  # who resumes sets it aside
+        networks += len(timed)
+        kernels += sum(map(len, timed.to_pylist()))
+    return networks, kernels
+
+
 def part_files(directory: str | os.PathLike[str]) -> list[Path]:
     """The part files of a directory in the order of their seeds; empty if there is no such directory."""
     place = Path(directory)

@@ -1,6 +1,8 @@
 """The campaign that plans, cross-validates, stops early and minds its memory, on the fake runtime."""
 
 import json
+import os
+import time
 
 import onnx
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign import bench, campaign, planner
 from nnmeter.lab.campaign.campaign import Recipes, run_campaign
-from nnmeter.lab.campaign.planning import read_plans
+from nnmeter.lab.campaign.planning import PLAN_FILE, read_plans
 from nnmeter.lab.campaign.shards import Shard
 from nnmeter.lab.campaign.verification import verify_measurements
 from nnmeter.lab.measuring import store
@@ -135,6 +137,18 @@ def test_planning_keeps_to_its_share_of_the_time(clock, runtime, tmp_path):
     clock.now_s += 50.0
     assert not slow.plan_if_due(60)
     assert slow.last_evaluation_s() == 0.0
+
+
+def test_a_process_that_goes_on_plans_when_the_last_plan_is_old(clock, runtime, tmp_path):
+    folder = tmp_path / "campaign"
+    measure(folder, runtime, clock, budget_s=6.0)
+    rows, due = store.read_measurements(folder)[0], []
+    for age_s in (0.0, 30.0):
+        os.utime(folder / PLAN_FILE, (time.time() - age_s, time.time() - age_s))
+        following = planner.Planner(folder, RECIPES.prior, False, 0.0, 1000.0, lambda: 0.5)
+        following.add(rows)
+        due.append(following.plan_if_due(500))
+    assert due == [False, True]
 
 
 def test_network_that_would_not_fit_is_refused_before_it_is_compiled(runtime, clock, tmp_path, monkeypatch):
