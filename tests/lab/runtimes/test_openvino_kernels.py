@@ -41,13 +41,35 @@ def test_kernels_come_in_order_of_execution_with_what_is_fused() -> None:
     assert types == ["ReorderInput", "Conv+Relu", "Conv+Add+Relu", "ReduceMean", "Gemm"]
 
 
-def test_kernels_are_exactly_what_the_profiler_says_was_executed() -> None:
-    compiled = compile_text(BLOCK, **WEIGHTS)
+SCATTERED = "agraph (float[4,8] x) => (float[4,8] y) { r=Relu(x) s=ScatterElements<axis=0>(r,i,u) y=Softmax(s) }"
+POINTS = "agraph (float[4,8] x) => (float[4,8] y) { r=Relu(x) s=ScatterND(r,i,u) y=Softmax(s) }"
+SCALED = "agraph (float[2,8,16] x) => (float[2,8,16] y) { r=Relu(x) s=LpNormalization<axis=1,p=2>(r) y=Softmax(s) }"
+DYNAMIC = (
+    "agraph (float[2,1,32] x) => (float[2,1,16] y) { q,s,z=DynamicQuantizeLinear(x) m=MatMulInteger(q,w,z) "
+    "f=Cast<to=1>(m) y=Mul(f,s) }"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "weights", "layer"),
+    [
+        (BLOCK, WEIGHTS, "Conv+Relu"),
+        (SCATTERED, {"i": np.array([[0] * 8, [2] * 8]), "u": (2, 8)}, "ScatterElements"),
+        (POINTS, {"i": np.array([[0], [2]]), "u": (2, 8)}, "ScatterND"),
+        (SCALED, {}, "LpNormalization"),
+        (DYNAMIC, {"w": np.ones((32, 16), np.int8)}, "ReorderInput"),
+    ],
+)
+def test_kernels_are_exactly_what_the_profiler_says_was_executed(
+    text: str, weights: dict[str, Any], layer: str
+) -> None:
+    compiled = compile_text(text, **weights)
     request = compiled.create_infer_request()
-    request.infer([np.ones((1, 3, 16, 16), np.float32)])
+    request.infer([np.ones(tuple(port.shape), np.float32) for port in compiled.inputs])
     executed = {info.node_name for info in request.get_profiling_info() if info.status == info.Status.EXECUTED}
-    kernels = kernels_of_runtime_model(compiled.get_runtime_model(), make_graph(BLOCK, **WEIGHTS))
+    kernels = kernels_of_runtime_model(compiled.get_runtime_model(), make_graph(text, **weights))
     assert {name for _, name in kernels} == executed
+    assert layer in [kernel.type for kernel, _ in kernels]
 
 
 def test_a_convolution_has_its_window_weights_bias_and_residual() -> None:
