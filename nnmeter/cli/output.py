@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nnmeter.devices.identity import Verdict
 from nnmeter.files import write_output
 from nnmeter.report.registry import Layout
 
@@ -33,7 +34,12 @@ class ChosenPack:
 
         It belongs to a report: on an error, stderr has the error's line alone.
         """
-        return None if self.machine.named else f"no --device given, taking {self.pack.id}: {self.machine.verdict.words}"
+        if self.machine.named:
+            return None
+        notice = f"no --device given, taking {self.pack.id}: {self.machine.verdict.words}"
+        if self.machine.verdict is Verdict.THIS_MACHINE:
+            notice += ", in the state that it was measured in (--here: in the present one)"
+        return notice
 
 
 def layout_for(

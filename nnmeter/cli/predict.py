@@ -110,7 +110,9 @@ def command(
             check_directory(place, name)
     state = None
     if here:
-        state = from_lab("present_state")(packs[0])
+        with StatusLine() as status:
+            status.show("measuring the state of this machine")
+            state = from_lab("present_state")(packs[0])
     predictors = [LatencyPredictor(c.pack, c.machine) for c in chosen]
     predictions: list[Prediction] = []
     timelines: list[Timeline] = []
@@ -120,7 +122,7 @@ def command(
             status.show_bar("predicting", done, len(paths))
             detectors = _ask_runtime(path, packs[0], sizes) if kernels_from == "runtime" else None
             found = list(predict_on(predictors, path, sizes, detectors=detectors, failed=failed))
-            found = [p if state is None else p.rescaled(state.factor, state.note) for p in found]
+            found = [p if state is None else state.rescale(p) for p in found]
             memory = _memory_of(found, packs, path, sizes) if with_memory else [None] * len(found)
             found = [p if m is None else m.beside(p) for p, m in zip(found, memory, strict=True)]
             timelines += map(Timeline, found, memory)

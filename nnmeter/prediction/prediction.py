@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -160,13 +160,28 @@ class Prediction:
 
         return as_html(str(self), self.kernels, self.latency_ms, self.overhead_ms, self.warnings)
 
-    def rescaled(self, factor: float, note: str) -> Prediction:
-        """The prediction with all times multiplied, and a warning that says why; shares stay."""
+    def rescaled(
+        self, factor: float, note: str, of_kernel: Callable[[PricedKernel], float] | None = None
+    ) -> Prediction:
+        """The prediction with all times multiplied, and a warning that says why.
+
+        Args:
+            factor: of the overhead, and of every kernel if nothing else is said.
+            note: the warning.
+            of_kernel: factor of a kernel. The interval then keeps its width relative to the whole.
+        """
+        kernels = tuple(
+            replace(k, latency_ms=k.latency_ms * (factor if of_kernel is None else of_kernel(k))) for k in self.kernels
+        )
+        whole = factor
+        if of_kernel is not None and self.latency_ms > 0:
+            gained_ms = sum(new.latency_ms - old.latency_ms for new, old in zip(kernels, self.kernels, strict=True))
+            whole = 1.0 + (gained_ms + self.overhead_ms * (factor - 1.0)) / self.latency_ms
         return replace(
             self,
-            latency_ms=self.latency_ms * factor,
-            interval_ms=self.interval_ms.scaled(factor),
-            kernels=tuple(replace(k, latency_ms=k.latency_ms * factor) for k in self.kernels),
+            latency_ms=self.latency_ms * whole,
+            interval_ms=self.interval_ms.scaled(whole),
+            kernels=kernels,
             overhead_ms=self.overhead_ms * factor,
             warnings=(*self.warnings, Note(note, "rescaled")),
         )

@@ -8,38 +8,33 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import nnmeter
 from nnmeter.devices import DevicePack, load_pack, save_pack
 from nnmeter.devices.machine import Machine
 from nnmeter.errors import DeviceError
 from nnmeter.fusion.loading import rules_to_dict
-from nnmeter.lab.measuring import here
+from nnmeter.lab.campaign.campaign import CampaignProgress
 from nnmeter.lab.measuring.correction import correct
-from nnmeter.lab.measuring.here import MachineState, present_state
+from nnmeter.lab.measuring.here import LEAST_NETWORKS, MachineState, present_state, state_of
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.store import part_path, write_measurements
 from tests.cli.test_predict import SCHEMA
 
+pytest.importorskip("pyarrow")
 MACHINE = Machine("Test CPU", "Test", "x86_64", "avx512", "25", "17")
 
 
-class StandingClock:
-    """A runtime whose every run of the reference takes two milliseconds, on a clock of its own."""
+NETWORKS = 12
 
-    name = "onnxruntime"
-    has_profiler = False
+
+class Runtime:
+    """Stands for the runtime of the pack, of which only the version counts here."""
 
     def __init__(self, version: str = "1.0.0") -> None:
-        self.now_s = 0.0
         self._version = version
 
     def version(self) -> str:
         return self._version
-
-    def compile(self, *_: object, **__: object) -> "StandingClock":
-        return self
-
-    def run(self) -> None:
-        self.now_s += 0.002
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -69,35 +64,81 @@ def on_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def slow_runtime(monkeypatch: pytest.MonkeyPatch, on_its_machine: None) -> StandingClock:
-    from nnmeter.lab.measuring.protocol import Stopwatch
+def slow_machine(
+    monkeypatch: pytest.MonkeyPatch, on_its_machine: None, own_pack: DevicePack, small_model: Path
+) -> None:
+    """A campaign here finds the reference at twice its time, products at three times and all else at half of theirs."""
+    rows = networks(own_pack, small_model, {"matmul": 3.0, "convolution": 3.0})
 
-    runtime = StandingClock()
-    monkeypatch.setattr("nnmeter.lab.measuring.protocol.Stopwatch", lambda r: Stopwatch(r, lambda: r.now_s))
-    monkeypatch.setattr("nnmeter.lab.runtimes.load_runtime", lambda _: runtime)
-    return runtime
+    def campaign(folder: str, *_: object) -> CampaignProgress:
+        write_measurements(part_path(folder, 0, NETWORKS), rows, {**own_pack.card.fingerprint, "reference_ms": 2.0})
+        return CampaignProgress(NETWORKS, 0, 0, 1.0, 1.0, "", 0.3)
+
+    monkeypatch.setattr("nnmeter.lab.campaign.supervisor.run_supervised_campaign", campaign)
+    monkeypatch.setattr("nnmeter.lab.runtimes.load_runtime", lambda _: Runtime())
 
 
-def test_times_are_multiplied_and_the_note_says_so(
-    cli: Callable, own_pack: DevicePack, slow_runtime: StandingClock, small_model: Path
+def networks(pack: DevicePack, model: Path, factors: dict[str, float], count: int = NETWORKS) -> list[Measurement]:
+    """One network, measured several times: kernels take what the pack says, times a factor of their family (or half)."""
+    kernels = [k for k in nnmeter.predict(model, pack).kernels if k.signature and k.price]
+    taken = tuple(k.price.latency_ms * factors.get(k.price.kind.family, 0.5) for k in kernels if k.price)
+    signatures = tuple(k.signature for k in kernels if k.signature)
+    return [
+        Measurement(
+            f"block:{n}", "block", f"n-{n}", "n", signatures, sum(taken), sum(taken), sum(taken), sum(taken),
+            half_ms=(sum(taken), sum(taken)), kernel_ms=taken, kernel_spread=(0.0,) * len(taken), reference_ms=2.0,
+            runs=5, threads=1, batch=1, kernel_runs=5, sitting="s",
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def test_each_family_is_rescaled_by_what_it_took(
+    cli: Callable, own_pack: DevicePack, slow_machine: None, small_model: Path
 ) -> None:
     arguments = ("predict", small_model, "--device", own_pack.path, "--format", "json")
     plain, scaled = json.loads(cli(*arguments).out), json.loads(cli(*arguments, "--here").out)
     jsonschema.validate(scaled, SCHEMA)
-    factor = correct(1.0, 1.0, 2.0)
-    assert factor > 1.5
-    assert scaled["latency_ms"] == pytest.approx(factor * plain["latency_ms"])
-    assert scaled["interval_ms"] == pytest.approx([factor * value for value in plain["interval_ms"]])
+    state = state_of(own_pack, networks(own_pack, small_model, {"matmul": 3.0, "convolution": 3.0}), 2.0, 0.3)
+    whole = 0.0
     for after, before in zip(scaled["kernels"], plain["kernels"], strict=True):
-        assert after["latency_ms"] == pytest.approx(factor * before["latency_ms"])
+        ratio = after["latency_ms"] / before["latency_ms"]
+        assert ratio == pytest.approx(3.0, rel=0.3) or ratio == pytest.approx(0.5, rel=0.7)
+        whole += after["latency_ms"]
+    assert scaled["overhead_ms"] == pytest.approx(plain["overhead_ms"] * correct(1.0, 1.0, 2.0))
+    assert scaled["latency_ms"] == pytest.approx(whole + scaled["overhead_ms"])
+    ratio = scaled["latency_ms"] / plain["latency_ms"]
+    assert scaled["interval_ms"] == pytest.approx([ratio * value for value in plain["interval_ms"]])
     assert scaled["coverage"] == plain["coverage"]
     assert scaled["warnings"][:-1] == plain["warnings"]
-    assert scaled["warnings"][-1].startswith(f"rescaled by {factor:.3f} to the present state of this machine")
+    assert scaled["warnings"][-1] == state.note
+    assert state.note.startswith(f"rescaled by {state.usual:.3f} to the present state of this machine")
+    assert f"; {NETWORKS} networks were measured, " in state.note
     assert "warning: rescaled by" in cli(*arguments[:-2], "--here").out
 
 
+def test_many_kernels_say_their_own_factor_and_few_that_of_all(own_pack: DevicePack, small_model: Path) -> None:
+    few, many = (
+        state_of(own_pack, networks(own_pack, small_model, {"convolution": 3.0}, count), 1.0) for count in (10, 1000)
+    )
+    assert many.families["convolution"] == pytest.approx(3.0, rel=0.01)
+    other = next(f for f in many.families if f != "convolution")
+    assert many.families[other] == pytest.approx(0.5, rel=0.05)
+    assert few.usual is not None
+    assert abs(few.families[other] - few.usual) < abs(many.families[other] - few.usual)
+
+
+def test_with_few_networks_the_reference_alone_counts(own_pack: DevicePack, small_model: Path) -> None:
+    state = state_of(own_pack, networks(own_pack, small_model, {}, LEAST_NETWORKS - 1), 2.0)
+    plain = nnmeter.predict(small_model, own_pack)
+    scaled = state.rescale(plain)
+    assert state.networks == 0
+    assert scaled.latency_ms == pytest.approx(correct(1.0, 1.0, 2.0) * plain.latency_ms)
+    assert scaled.warnings[-1].startswith(f"rescaled by {state.factor:.3f}")
+
+
 def test_another_machine_is_refused_in_one_line(
-    cli: Callable, own_pack: DevicePack, slow_runtime: StandingClock, small_model: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Callable, own_pack: DevicePack, slow_machine: None, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = replace(MACHINE, family="26")
     monkeypatch.setattr("nnmeter.devices.identity.this_machine", lambda: other)
@@ -108,25 +149,27 @@ def test_another_machine_is_refused_in_one_line(
     assert "nnmeter setup" in outcome.error_line
 
 
-def test_another_version_of_the_runtime_is_refused(own_pack: DevicePack, on_its_machine: None) -> None:
+def test_another_version_of_the_runtime_is_refused(
+    own_pack: DevicePack, on_its_machine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnmeter.lab.runtimes.load_runtime", lambda _: Runtime("2.0.0"))
     with pytest.raises(DeviceError, match=r"runtime version or threads \(onnxruntime 1\.0\.0 there, 2\.0\.0 here"):
-        present_state(own_pack, StandingClock("2.0.0"))  # type: ignore[arg-type]
+        present_state(own_pack)
 
 
 def test_a_pack_of_an_unknown_machine_is_refused(small_pack: Path, on_its_machine: None) -> None:
     pack = load_pack(small_pack)
     with pytest.raises(DeviceError, match="does not say how long the reference kernel took"):
-        present_state(pack, StandingClock())  # type: ignore[arg-type]
+        present_state(pack)
 
 
 def test_a_restless_machine_is_told() -> None:
     assert "restless" not in MachineState(1.1, 1.0, 0.02).note
     assert "and is restless now, varying by 30 %" in MachineState(1.1, 1.0, 0.3).note
-    assert here.SECONDS >= 0.5
 
 
 @pytest.mark.needs_onnxruntime((1, 22))
-def test_the_reference_runs_on_this_machine(own_pack: DevicePack) -> None:
+def test_networks_run_on_this_machine(own_pack: DevicePack) -> None:
     from nnmeter.devices.machine import this_machine
     from nnmeter.lab.runtimes import load_runtime
 
@@ -134,6 +177,7 @@ def test_the_reference_runs_on_this_machine(own_pack: DevicePack) -> None:
     own = {"cpu": machine.cpu, "vendor": machine.vendor, "architecture": machine.architecture, "isa": machine.isa,
            "cpu_family": machine.family, "cpu_model": machine.model}  # fmt: skip
     card = replace(own_pack.card, version=runtime.version(), fingerprint={**own_pack.card.fingerprint, **own})
-    state = present_state(replace(own_pack, card=card), runtime, seconds=0.05)
+    state = present_state(replace(own_pack, card=card), seconds=6.0)
     assert state.reference_ms > 0
     assert state.factor == pytest.approx(correct(1.0, 1.0, state.reference_ms))
+    assert all(value > 0 for value in state.families.values())

@@ -1,31 +1,49 @@
 """The state that this machine is in now, against the one that a device pack's prices are of.
 
-A shared machine is faster at one time and slower at another. What `nnmeter predict --here` does about it:
+A shared machine is faster at one time and slower at another, and not all of it alike: in one state of a server,
+products of matrices took 0.77 of their time in another one, reorders and pooling half of it. What `nnmeter predict
+--here` does about it:
 
 1. The pack must be of this machine by the verdict of `nnmeter.devices.identity`, with the version of its runtime. On
-   another one the reference tells how fast *it* is, not how a network's time changes with its state.
-2. The reference kernel (`nnmeter.lab.measuring.reference`) runs for a second in the pack's runtime, in the way of the
-   protocol; the median counts.
-3. It took a known time while the pack's device was measured. Times are brought from that state to the present one as
-   measurements are brought from theirs to the nominal one (`nnmeter.lab.measuring.correction`).
+   another one these times tell how fast *it* is, not how a network's time changes with its state.
+2. The networks that every campaign begins with (`nnmeter.lab.campaign.probes`) are measured for `SECONDS`, as a campaign
+   measures them, in a process of its own that may crash. The reference kernel runs beside each.
+3. What each family of kernels took now, by what the pack says of it, is its *factor*: the ratio of the two sums over
+   all kernels of the family that the pack was trained on. What the profiler adds is taken off
+   (`nnmeter.lab.evaluation.kernel_times`).
+4. A family of few kernels says little: its factor is drawn, as a logarithm, to that of all kernels, as if `_PRIOR`
+   kernels had said so. A family that was not met has that of all.
+5. The overhead of a run, which is of no family, goes with the reference, which took a known time while the pack's device
+   was measured (`nnmeter.lab.measuring.correction`). With fewer than `LEAST_NETWORKS` networks everything does.
+
+What it brings is measured in docs/machines.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnmeter.errors import DeviceError
+from nnmeter.lab.evaluation.kernel_times import unobserved_kernel_ms
 from nnmeter.lab.measuring.correction import correct
 
 if TYPE_CHECKING:
     from nnmeter.devices.pack import DevicePack
-    from nnmeter.lab.runtimes.base import RuntimeAdapter
+    from nnmeter.lab.measuring.measurement import Measurement
+    from nnmeter.prediction.prediction import Prediction
+    from nnmeter.prediction.priced_kernel import PricedKernel
 
-SECONDS = 1.0
+SECONDS = 20.0
+LEAST_NETWORKS = 10
+_PRIOR = 10.0  # rule 4
 _RESTLESS = 0.1  # half the distance of the quartiles of the reference's runs, relative to their median
+_APART = 0.15  # families that are further from the reference than this are told
+_TOLD = 4  # of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,62 +54,115 @@ class MachineState:
         reference_ms: time of the reference kernel now.
         trained_ms: its time in the state that the pack's prices are of.
         restlessness: half the distance of the quartiles of its runs, relative to their median.
+        families: what takes a millisecond in the pack's state takes so many now, by kernel family (rules 3 and 4).
+        networks: how many networks said so; 0 where only the reference did.
+        usual: the same of all kernels together; that of the reference if no network was measured.
     """
 
     reference_ms: float
     trained_ms: float
     restlessness: float
+    families: Mapping[str, float] = field(default_factory=dict)
+    networks: int = 0
+    usual: float | None = None
 
     @property
     def factor(self) -> float:
-        """What takes a millisecond in the pack's state takes so many now (rule 3)."""
+        """What takes a millisecond in the pack's state takes so many now, by the reference alone (rule 5)."""
         return correct(1.0, self.trained_ms, self.reference_ms)
 
     @property
     def note(self) -> str:
         """The rescaling in a sentence."""
+        by = self.usual if self.usual is not None else self.factor
         text = (
-            f"rescaled by {self.factor:.3f} to the present state of this machine: its reference kernel takes "
+            f"rescaled by {by:.3f} to the present state of this machine: its reference kernel takes "
             f"{self.reference_ms:.3f} ms now and took {self.trained_ms:.3f} ms when the pack was measured"
         )
+        if self.networks:
+            apart = sorted(self.families.items(), key=lambda item: -abs(np.log(item[1] / by)))
+            told = [f"{name} by {value:.2f}" for name, value in apart if abs(np.log(value / by)) > _APART][:_TOLD]
+            text += f"; {self.networks} networks were measured{', ' + ', '.join(told) if told else ''}"
         if self.restlessness > _RESTLESS:
             text += f", and is restless now, varying by {100 * self.restlessness:.0f} %"
         return text
 
+    def rescale(self, prediction: Prediction) -> Prediction:
+        """A prediction of the pack in the present state, with a warning that says what was done."""
+        usual = self.factor if self.usual is None else self.usual
 
-def present_state(pack: DevicePack, runtime: RuntimeAdapter | None = None, seconds: float = SECONDS) -> MachineState:
-    """Time the reference kernel on this machine, for the device of a pack.
+        def of_kernel(kernel: PricedKernel) -> float:
+            return usual if kernel.price is None else self.families.get(kernel.price.kind.family, usual)
+
+        return prediction.rescaled(self.factor, self.note, of_kernel if self.networks else None)
+
+
+def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
+    """Measure some networks on this machine, for the device of a pack.
 
     Args:
         pack: the device pack.
-        runtime: adapter of its runtime; loaded if not given.
-        seconds: how long to run the reference.
+        seconds: how long to measure.
 
     Raises:
         DeviceError: the pack is of another machine or version, or does not say how long its reference took.
-        MeasurementError: the runtime is not installed.
+        MeasurementError: the runtime is not installed, or cannot measure anything.
     """
-    from nnmeter.lab.measuring.protocol import Stopwatch, no_garbage_collection
+    from nnmeter.lab.campaign.supervisor import run_supervised_campaign
+    from nnmeter.lab.measuring.store import read_measurements
     from nnmeter.lab.runtimes import load_runtime
 
-    trained_ms = pack.card.reference_ms
-    if trained_ms is None:
+    if pack.card.reference_ms is None:
         raise DeviceError(
             f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; train it anew"
         )
-    adapter = runtime or load_runtime(pack.card.runtime)
-    check_same_machine(pack, adapter.version())
-    with no_garbage_collection():
-        stopwatch = Stopwatch(adapter)
-        try:
-            end = stopwatch.now() + seconds
-            runs_ms = [stopwatch.time_reference()]
-            while stopwatch.now() < end:
-                runs_ms.append(stopwatch.time_reference())
-            restlessness = stopwatch.restlessness()
-        finally:
-            stopwatch.close()
-    return MachineState(float(np.median(runs_ms)), trained_ms, restlessness)
+    check_same_machine(pack, load_runtime(pack.card.runtime).version())
+    with tempfile.TemporaryDirectory() as folder:
+        done = run_supervised_campaign(folder, pack.card.runtime, pack.card.threads, seconds)
+        rows, fingerprint = read_measurements(folder)
+    return state_of(pack, rows, fingerprint["reference_ms"], done.restlessness)
+
+
+def state_of(
+    pack: DevicePack, measurements: Iterable[Measurement], reference_ms: float, restlessness: float = 0.0
+) -> MachineState:
+    """The state in which networks were measured (rules 3 to 5).
+
+    Args:
+        pack: the device pack, of the machine that was measured.
+        measurements: networks with the times of their kernels.
+        reference_ms: the reference, in the state that the times are of.
+        restlessness: of its runs.
+
+    Raises:
+        DeviceError: the pack does not say how long its reference took.
+    """
+    if pack.card.reference_ms is None:
+        raise DeviceError(f"{pack.id}: does not say how long the reference kernel took; train it anew")
+    now: dict[str, float] = {}
+    then: dict[str, float] = {}
+    count: dict[str, int] = {}
+    networks = 0
+    for row in measurements:
+        kernel_ms = unobserved_kernel_ms(row)
+        if kernel_ms is None:
+            continue
+        networks += 1
+        for price, taken_ms in zip(pack.predictor.price(row.kernels), map(float, kernel_ms), strict=True):
+            if price.source == "trained":
+                family = price.kind.family
+                now[family] = now.get(family, 0.0) + taken_ms
+                then[family] = then.get(family, 0.0) + price.latency_ms
+                count[family] = count.get(family, 0) + 1
+    alone = MachineState(reference_ms, pack.card.reference_ms, restlessness)
+    if networks < LEAST_NETWORKS or not now:
+        return alone
+    usual = sum(now.values()) / sum(then.values())
+    families = {}
+    for family, taken_ms in now.items():
+        weight = count[family] / (count[family] + _PRIOR)
+        families[family] = float((taken_ms / then[family]) ** weight * usual ** (1 - weight))
+    return MachineState(reference_ms, pack.card.reference_ms, restlessness, families, networks, usual)
 
 
 def check_same_machine(pack: DevicePack, runtime_version: str) -> None:
