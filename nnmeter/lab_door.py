@@ -42,7 +42,7 @@ LAB_NAMES: dict[str, str] = {
 # What options of the core's verbs need -> module that has it.
 _SERVICES: dict[str, str] = {
     "ask_runtime": "nnmeter.lab.runtimes.detection",
-    "present_state": "nnmeter.lab.measuring.here",
+    "present_state": "nnmeter.lab.transfer.here",
 }
 
 

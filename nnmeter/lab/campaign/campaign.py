@@ -9,7 +9,7 @@
    profiler ends and the same session is timed whole (rules 1 to 3, 8). Both share the nominal time of the reference,
    which the campaign fixes when it starts.
 3. A block of networks is written as one part file, whole or not at all. A campaign that is killed loses at most the
-   block in hand; what it lost is measured again on resuming. Networks that ended the process before make blocks smaller.
+   block in hand; what it lost is measured again on resuming. Networks that ended the process make blocks smaller.
 4. A network that cannot be built, compiled or matched is skipped, and its seed and reason are appended to
    `refused.jsonl`. The seed in hand is noted in `in_hand` while it runs: if the process dies with it, resuming skips
    it as `died`.

@@ -114,7 +114,7 @@ def is_executed(node: RuntimeNode) -> bool:
 
 
 def _keeps_places(node: RuntimeNode) -> bool:
-    """Whether a reorder changes only the description of a tensor: its shape, or the order of dimensions of 1, and not its type."""
+    """Whether a reorder changes only how a tensor is described: its shape, or the order of dimensions of 1."""
     if node.inputs[0].shape != node.outputs[0].shape:
         return True
     if node.inputs[0].dtype != node.outputs[0].dtype:

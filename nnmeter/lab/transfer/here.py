@@ -1,20 +1,19 @@
 """The state that this machine is in now, against the one that a device pack's prices are of.
 
-A shared machine is faster at one time and slower at another, and not all of it alike: in one state of a server,
-products of matrices took 0.77 of their time in another one, reorders and pooling half of it. What `nnmeter predict
---here` does about it:
+A shared machine is faster at one time and slower at another, and not all of it alike: in one state of a server
+convolutions took 0.75 of their time in another one, and transposes 0.44. What `nnmeter predict --here` does about it:
 
 1. The pack must be of this machine by the verdict of `nnmeter.devices.identity`, with the version of its runtime. On
    another one these times tell how fast *it* is, not how a network's time changes with its state.
-2. The networks that every campaign begins with (`nnmeter.lab.campaign.probes`) are measured for `SECONDS`, as a campaign
-   measures them, in a process of its own that may crash. The reference kernel runs beside each.
+2. The networks that every campaign begins with (`nnmeter.lab.campaign.probes`) are measured for `SECONDS`, as a
+   campaign measures them, in a process of its own that may crash. The reference kernel runs beside each.
 3. What each family of kernels took now, by what the pack says of it, is its *factor*: the ratio of the two sums over
    all kernels of the family that the pack was trained on. What the profiler adds is taken off
    (`nnmeter.lab.evaluation.kernel_times`).
 4. A family of few kernels says little: its factor is drawn, as a logarithm, to that of all kernels, as if `_PRIOR`
    kernels had said so. A family that was not met has that of all.
-5. The overhead of a run, which is of no family, goes with the reference, which took a known time while the pack's device
-   was measured (`nnmeter.lab.measuring.correction`). With fewer than `LEAST_NETWORKS` networks everything does.
+5. The overhead of a run, which is of no family, goes with the reference, which took a known time while the pack's
+   device was measured (`nnmeter.lab.measuring.correction`). With fewer than `LEAST_NETWORKS` networks everything does.
 
 What it brings is measured in docs/machines.md.
 """
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnmeter.errors import DeviceError
+from nnmeter.errors import DeviceError, MeasurementError
 from nnmeter.lab.evaluation.kernel_times import unobserved_kernel_ms
 from nnmeter.lab.measuring.correction import correct
 
@@ -119,6 +118,10 @@ def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
     check_same_machine(pack, load_runtime(pack.card.runtime).version())
     with tempfile.TemporaryDirectory() as folder:
         done = run_supervised_campaign(folder, pack.card.runtime, pack.card.threads, seconds)
+        if not done.networks:
+            raise MeasurementError(
+                f"--here measured no network in {seconds:.0f} s; let nothing else run on this machine meanwhile"
+            )
         rows, fingerprint = read_measurements(folder)
     return state_of(pack, rows, fingerprint["reference_ms"], done.restlessness)
 
