@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,30 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 _SHOWN_CHARACTERS = 80  # of a model's name, where a prediction shows itself in a line
+
+
+class _Later:
+    """A field of a prediction that is made when it is asked for first: its slot has it, or a function that makes it."""
+
+    def __init__(self, slot: Any) -> None:
+        self.slot = slot
+
+    def __get__(self, prediction: Any, owner: Any = None) -> Any:
+        if prediction is None:
+            return self
+        found = self.slot.__get__(prediction, owner)
+        if callable(found):
+            found = found()
+            self.slot.__set__(prediction, found)
+        return found
+
+    def __set__(self, prediction: Any, value: Any) -> None:
+        self.slot.__set__(prediction, value)
+
+
+def later(kernels: Callable[[], tuple[PricedKernel, ...]]) -> tuple[PricedKernel, ...]:
+    """What to give a prediction for kernels that are only made when they are asked for."""
+    return kernels  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -160,13 +184,16 @@ class Prediction:
 
         return as_html(str(self), self.kernels, self.latency_ms, self.overhead_ms, self.warnings)
 
+    def changed(self, **changes: Any) -> Prediction:
+        """The prediction with other fields; kernels that nobody asked for are not made for it."""
+        return replace(self, **{"kernels": _KERNELS.slot.__get__(self), **changes})
+
     def rescaled(self, factor: float, note: str) -> Prediction:
         """The prediction with all times multiplied, and a warning that says why; shares stay."""
-        return replace(
-            self,
+        return self.changed(
             latency_ms=self.latency_ms * factor,
             interval_ms=self.interval_ms.scaled(factor),
-            kernels=tuple(replace(k, latency_ms=k.latency_ms * factor) for k in self.kernels),
+            kernels=later(lambda: tuple(replace(k, latency_ms=k.latency_ms * factor) for k in self.kernels)),
             overhead_ms=self.overhead_ms * factor,
             warnings=(*self.warnings, Note(note, "rescaled")),
         )
@@ -198,3 +225,7 @@ class Prediction:
             "kernels": [kernel.to_dict() for kernel in self.kernels],
             "warnings": list(self.warnings),
         }
+
+
+_KERNELS = _Later(vars(Prediction)["kernels"])
+setattr(Prediction, "kernels", _KERNELS)  # noqa: B010 - to type checkers it is the field that it was
