@@ -240,6 +240,16 @@ def test_names_that_were_seen_and_others_take_turns(
         assert prediction == LatencyPredictor(pack).predict(model)
 
 
+def test_names_that_never_come_again_are_not_kept(found: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: list[bool] = []
+    monkeypatch.setattr(KnownRuns, "learn", lambda *_: learned.append(True))
+    predictor = LatencyPredictor(load_pack(PACK))
+    for number in range(100):
+        predictor.predict(renamed(network([(32, 3, "Relu"), (48, 3, "Relu")]), number))
+    assert sum(found) > 90
+    assert len(learned) < 40
+
+
 def test_kernels_are_named_when_they_are_asked_for(found: list[bool]) -> None:
     pack = load_pack(PACK)
     pack.rules.remembered.clear()
