@@ -47,6 +47,7 @@ from nnmeter.sparsity.measured import (
 BLOCKS = ((1, 1), (1, 4), (4, 1), (4, 4), (1, 16), (16, 1), (8, 8), (16, 16), (32, 32), (32, 64), (64, 64), (64, 128))
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 DATA = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+KERNELS = ("dense", "csr", "bsr")
 FIELDS = (
     "rows", "columns", "data", "zeros", "block_rows", "block_columns", "kernel", "latency_ms", "half_ms",
     "other_half_ms", "passes",
@@ -73,12 +74,19 @@ def draws(seed: int) -> Iterator[Shape]:
         )
 
 
-def measure(out: Path, seconds: float, seed: int, count: int) -> None:
-    """Time products until the time is up, and add them to a file."""
+def measure(out: Path, seconds: float, seed: int, count: int, kernels: Sequence[str]) -> None:
+    """Time some kernels of products until the time is up, and add them to a file."""
     import torch
 
     torch.set_num_threads(1)
-    pool = [kernels_of(shape, number) for number, shape in zip(range(count), draws(seed), strict=False)]
+    pool: list[tuple[Shape, dict[str, Callable[[], Any]]]] = []
+    for number, shape in enumerate(draws(seed)):
+        exact, found = kernels_of(shape, number)
+        found = {name: run for name, run in found.items() if name in kernels}
+        if found:
+            pool.append((exact, found))
+        if len(pool) == count:
+            break
     random = np.random.default_rng(0)
     square = torch.from_numpy(random.standard_normal((_REFERENCE, _REFERENCE)).astype(np.float32))
     size, zeros, data = _SPARSE_REFERENCE
@@ -100,7 +108,7 @@ def measure(out: Path, seconds: float, seed: int, count: int) -> None:
         raise SystemExit(f"{passes} passes over {len(pool)} products are few; give more --seconds or fewer --products")
     state = np.median([row[1:] for rows in times.values() for row in rows], axis=0)
     share = {name: shares_of_states([np.log(rows) for (_, own), rows in times.items() if own == name])
-             for name in ("dense", "csr", "bsr")}  # fmt: skip
+             for name in kernels}  # fmt: skip
     print(
         "how far times go with the references (dense, sparse):", {k: np.round(v, 2).tolist() for k, v in share.items()}
     )
@@ -287,6 +295,7 @@ def main() -> None:
     measuring.add_argument("--seconds", type=float, default=300)
     measuring.add_argument("--seed", type=int, default=0, help="of the shapes that are drawn")
     measuring.add_argument("--products", type=int, default=250, help="how many of them are kept in memory")
+    measuring.add_argument("--kernel", choices=KERNELS, action="append", help="which are timed; default: all")
     fitting = verbs.add_parser("fit")
     fitting.add_argument("source", type=Path)
     fitting.add_argument("out", type=Path, help="folder of the pack")
@@ -297,7 +306,7 @@ def main() -> None:
     showing.add_argument("--table", type=Path, help="where the table of costs is written, as CSV")
     options = parser.parse_args()
     if options.verb == "measure":
-        measure(options.out, options.seconds, options.seed, options.products)
+        measure(options.out, options.seconds, options.seed, options.products, options.kernel or KERNELS)
     elif options.verb == "fit":
         fit(options.source, options.out, options.runtime, options.hardware)
     else:

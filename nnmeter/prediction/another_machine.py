@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nnmeter.devices.machine import VECTOR_BITS
@@ -20,7 +19,7 @@ def for_machine(prediction: Prediction, match: MachineMatch) -> Prediction:
     Rule 5 of `nnmeter.devices.transfer` says which intervals are widened.
     """
     if not match.needs_transfer:
-        return replace(prediction, machine=match)
+        return prediction.changed(machine=match)
     transfer = read_transfer()
     factor = transfer.factor(match)
     if factor != 1.0:
@@ -30,4 +29,4 @@ def for_machine(prediction: Prediction, match: MachineMatch) -> Prediction:
     low, high = prediction.interval_ms
     low, high = transfer.widen(prediction.latency_ms, low, high, prediction.confidence)
     interval = Interval(low, high, prediction.confidence)
-    return replace(prediction, machine=match, interval_ms=interval)
+    return prediction.changed(machine=match, interval_ms=interval)

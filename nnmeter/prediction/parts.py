@@ -1,68 +1,62 @@
 """Predictions put together from parts that were seen before: candidates of a search have most of their parts in common.
 
 Rules:
-1. A part is a block of `nnmeter.fusion.blocks`, known by the codes of its operators (`nnmeter.formats.outline`) and by
-   the type of the tensor that leads to it. A last part is known by what the model returns, too; and where the names of
-   tensors decide what becomes of a block, by the order of theirs.
+1. A part is a block of `nnmeter.fusion.blocks`, known by what its run of operators is made of but for names
+   (`nnmeter.formats.outline`) and by the type of the tensor that leads to it. A last part is known by what the model
+   returns, too; and where the names of tensors decide what becomes of a block, by the order of theirs.
 2. What a part became is known by what its block is known by there: by the part, the border before it, and the head of
    the part behind it. So its kernels are those that the whole model would be given, but for the names of operators and
-   tensors, which they get from the model at hand.
+   tensors, which they get from the model at hand when they are asked for.
 3. Parts are learned from models that were predicted in full, of which nothing was to be said, and whose every dimension
    is declared.
 4. A model is put together if it is made of known parts one behind the other, with nothing left over. Any other is
    predicted in full.
 5. Where the blocks of the rule set are closed (rule 5 there), nothing is put together any more.
+6. What has the names that it had before is known by its bytes (`nnmeter.prediction.runs`), which is looked up first.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Callable, Sequence
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnmeter.files import open_regular
-from nnmeter.formats.outline import LARGEST, Codes, Outline
+from nnmeter.formats.codes import Codes
+from nnmeter.formats.messages import LARGEST
+from nnmeter.formats.outline import Outline, text
 from nnmeter.fusion.blocks import HEAD
 from nnmeter.prediction.priced_kernel import PricedKernel
+from nnmeter.prediction.runs import Found, KnownRuns
+from nnmeter.prediction.templates import Became, Names, Part, became
+from nnmeter.predictor.price_columns import PriceColumns, joined
 
 if TYPE_CHECKING:
-    from nnmeter.fusion.blocks import Block, BlockKernel, BlockMemory
+    from nnmeter.fusion.blocks import Block, BlockMemory
     from nnmeter.fusion.engine.rules import FusionRules
     from nnmeter.graph.ir import Graph
 
 _MOST_RESULTS = 50_000
 _TRIED = 256  # models that parts are learned of at first
 _SELDOM = 16  # of so many more one, where no model was put together yet
-
-
-class _Part(NamedTuple):
-    """A part (rule 1): the number of the type of what it leads to, and of its head."""
-
-    number: int
-    exit_type: int
-    head: int
-
-
-class _Template(NamedTuple):
-    """A kernel of a part without the names of its model.
-
-    Attributes:
-        kernel: as it was in the model that it was learned from.
-        made: how it is named, and which operators of the block it absorbed.
-        at: the operator of the block whose name says where it is in the model; None where the file says so itself.
-    """
-
-    kernel: PricedKernel
-    made: BlockKernel
-    at: int | None
+_FIRST = 4  # operators by which lengths of parts are known
 
 
 class Whole(NamedTuple):
-    """A model that was put together: the name of its graph, and its kernels."""
+    """A model that was put together.
+
+    Attributes:
+        name: of its graph.
+        kernels: its kernels, with the names of the models that they were learned from.
+        prices: theirs.
+        named: makes the kernels with the names of this model.
+    """
 
     name: str
     kernels: tuple[PricedKernel, ...]
+    prices: PriceColumns
+    named: Callable[[], tuple[PricedKernel, ...]]
 
 
 def bytes_of(model: Any) -> bytes | None:
@@ -92,11 +86,12 @@ class KnownParts:
 
     def _forget(self) -> None:
         self._codes = Codes()
-        self._lengths: dict[int, list[int]] = {}  # of parts by their first code, the longest first
+        self._runs = KnownRuns()
+        self._lengths: dict[tuple[int, ...], list[int]] = {}  # of parts by their first codes, the longest first
         self._frames: dict[tuple[Any, ...], tuple[int, int]] = {}  # with the numbers of the type of the input
         self._numbers: dict[Any, int] = {}
-        self._parts: dict[tuple[Any, ...], _Part] = {}
-        self._results: dict[tuple[int, int, int], tuple[tuple[_Template, ...], int]] = {}
+        self._parts: dict[tuple[Any, ...], Part] = {}
+        self._results: dict[tuple[int, int, int], tuple[Became, int]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process begins with nothing."""
@@ -110,22 +105,45 @@ class KnownParts:
         memory = _memory_of(rules)
         if memory is None or memory is not self._memory or memory.closed:
             return None
+        found = self._runs.find(data) or self._find(data, memory.by_names)
+        if found is None:
+            return None
+        made: list[Became] = []
+        border = -1
+        for part, head in zip(found.parts, _heads(found.parts), strict=True):
+            result = self._results.get((part.number, border, head))
+            if result is None:
+                return None
+            made.append(result[0])
+            border = result[1]
+        self._used += 1
+
+        def named() -> tuple[PricedKernel, ...]:
+            names = found.names()
+            each = [one.named(names, start) for one, start in zip(made, found.starts, strict=True)]
+            return tuple(chain.from_iterable(each))
+
+        kernels = tuple(chain.from_iterable([one.kernels for one in made]))
+        return Whole(found.name or "model", kernels, joined([one.prices for one in made]), named)
+
+    def _find(self, data: bytes, by_names: bool) -> Found | None:
+        """The parts of a model, whatever its names; None where one is not known."""
         made = self._codes.outline(data, grow=False)
         frame = None if made is None else self._frames.get(made.frame)
         if made is None or frame is None:
             return None
-        codes, known, by_names = made.codes, self._parts, memory.by_names
+        codes, known = made.codes, self._parts
         number, entry_type = frame
-        parts: list[_Part] = []
+        parts: list[Part] = []
         starts: list[int] = []
         at, end = 0, len(codes)
         while at < end:
-            for length in self._lengths.get(codes[at], ()):
+            for length in self._lengths.get(tuple(codes[at : at + _FIRST]), ()):
                 stop = at + length
                 if stop > end:
                     continue
-                order = _order(made, at, stop) if by_names else ()
-                part = known.get((*codes[at:stop], order, entry_type, number if stop == end else 0))
+                order = made.order(at, stop) if by_names else ()
+                part = known.get((made.run(at, stop), order, entry_type, number if stop == end else 0))
                 if part is not None:
                     break
             else:
@@ -133,16 +151,9 @@ class KnownParts:
             parts.append(part)
             starts.append(at)
             at, entry_type = stop, part.exit_type
-        kernels: list[PricedKernel] = []
-        border = -1
-        for start, part, head in zip(starts, parts, _heads(parts), strict=True):
-            result = self._results.get((part.number, border, head))
-            if result is None:
-                return None
-            templates, border = result
-            kernels += [_named(template, made, start) for template in templates]
-        self._used += 1
-        return Whole(made.name or "model", tuple(kernels))
+        if self._runs.wants(data):
+            self._runs.learn(data, made, starts, parts, frame[1])
+        return Found(made.name, parts, starts, lambda: _names(made))
 
     def wants(self) -> bool:
         """Whether parts are to be learned of the next model: the first is none of a search, and some have none."""
@@ -164,8 +175,8 @@ class KnownParts:
         if memory is None or len(data) > LARGEST or len(graph.inputs) != 1:
             return
         blocks = memory.cut(graph)
-        became = None if blocks is None else memory.results(blocks)
-        if blocks is None or became is None or sum(len(made) for made, _ in became) != len(kernels):
+        learned = None if blocks is None else memory.results(blocks)
+        if blocks is None or learned is None or sum(len(made) for made, _ in learned) != len(kernels):
             return
         if len(self._results) > _MOST_RESULTS or self._codes.full or memory is not self._memory:
             self._forget()
@@ -175,53 +186,51 @@ class KnownParts:
             return
         last = blocks[-1]
         written = {name for node in graph.nodes[last.start : last.end] for name in node.outputs}
-        exits = [graph.nodes[block.end - 1].outputs[0] for block in blocks]
-        if "" in exits or not set(graph.outputs) <= written:
+        ends = [graph.nodes[block.end - 1].outputs for block in blocks]
+        if any(len(outputs) > 1 or not outputs[0] for outputs in ends) or not set(graph.outputs) <= written:
             return
-        templates, at = [], 0
-        for block, (parts, _) in zip(blocks, became, strict=True):
-            found = [
-                _template(kernel, part, graph, block.start)
-                for kernel, part in zip(kernels[at : at + len(parts)], parts, strict=True)
-            ]
-            at += len(parts)
-            templates.append(tuple([template for template in found if template is not None]))
-            if len(templates[-1]) != len(parts):
+        results: list[tuple[Became, int]] = []
+        at = 0
+        for block, (parts, border) in zip(blocks, learned, strict=True):
+            one = became(kernels[at : at + len(parts)], parts, graph, block.start)
+            if one is None:
                 return
-        self._note(made, graph, blocks, exits, templates, [border for _, border in became])
+            results.append((one, border))
+            at += len(parts)
+        self._note(data, made, graph, blocks, results)
 
     def _note(
         self,
+        data: bytes,
         made: Outline,
         graph: Graph,
         blocks: Sequence[Block],
-        exits: Sequence[str],
-        templates: Sequence[tuple[_Template, ...]],
-        borders: Sequence[int],
+        results: Sequence[tuple[Became, int]],
     ) -> None:
-        entry_type = self._type(graph, graph.inputs[0])
-        frame = self._frames.setdefault(made.frame, (next(self._counter), entry_type))[0]
         assert self._memory is not None
-        parts: list[_Part] = []
-        for block, leads_to in zip(blocks, exits, strict=True):
-            run = made.codes[block.start : block.end]
-            lengths = self._lengths.setdefault(run[0], [])
-            if len(run) not in lengths:
-                self._lengths[run[0]] = sorted([*lengths, len(run)], reverse=True)
-            order = _order(made, block.start, block.end) if self._memory.by_names else ()
-            last = frame if block is blocks[-1] else 0
-            place = (*run, order, entry_type, last)
+        entry_type = self._type(graph, graph.inputs[0])
+        number = self._frames.setdefault(made.frame, (next(self._counter), entry_type))[0]
+        parts: list[Part] = []
+        for block in blocks:
+            first = tuple(made.codes[block.start : block.start + _FIRST])
+            lengths = self._lengths.setdefault(first, [])
+            if block.end - block.start not in lengths:
+                self._lengths[first] = sorted([*lengths, block.end - block.start], reverse=True)
+            order = made.order(block.start, block.end) if self._memory.by_names else ()
+            last = number if block is blocks[-1] else 0
+            place = (made.run(block.start, block.end), order, entry_type, last)
             part = self._parts.get(place)
             if part is None:
-                head = self._number((*run[:HEAD], entry_type, last))
-                part = _Part(next(self._counter), self._type(graph, leads_to), head)
-                self._parts[place] = part
+                head = self._number((made.run(block.start, min(block.start + HEAD, block.end)), entry_type, last))
+                exit_type = self._type(graph, graph.nodes[block.end - 1].outputs[0])
+                part = self._parts[place] = Part(next(self._counter), exit_type, head)
             parts.append(part)
             entry_type = part.exit_type
         border = -1
-        for part, head, found, behind in zip(parts, _heads(parts), templates, borders, strict=True):
-            self._results[part.number, border, head] = (found, behind)
-            border = behind
+        for part, head, result in zip(parts, _heads(parts), results, strict=True):
+            self._results[part.number, border, head] = result
+            border = result[1]
+        self._runs.learn(data, made, [block.start for block in blocks], parts, self._type(graph, graph.inputs[0]))
 
     def _type(self, graph: Graph, name: str) -> int:
         kind = graph.types[name]
@@ -236,56 +245,25 @@ def _memory_of(rules: FusionRules) -> BlockMemory | None:
     return rules.remembered.get("blocks")
 
 
-def _heads(parts: Sequence[_Part]) -> list[int]:
+def _heads(parts: Sequence[Part]) -> list[int]:
     """The head behind each part; 0 behind the last."""
     return [*(part.head for part in parts[1:]), 0]
 
 
 def _is_of(made: Outline, graph: Graph) -> bool:
     """Whether an outline has the operators and tensors of a graph, one for one."""
-    nodes = graph.nodes
-    if made.called != [node.name for node in nodes] or [made.entry] != graph.inputs:
-        return False
-    edges = ((made.read, [node.inputs for node in nodes]), (made.written, [node.outputs for node in nodes]))
-    return all(
-        [name.decode() for name in ours] == list(theirs)
-        for all_ours, all_theirs in edges
-        for ours, theirs in zip(all_ours, all_theirs, strict=True)
+    names = _names(made)
+    return (
+        [names.entry] == graph.inputs
+        and names.called == [node.name for node in graph.nodes]
+        and names.written == [list(node.outputs) for node in graph.nodes]
+        and all(
+            [text(name) if name else "" for name in made.edges(at)[0]] == list(node.inputs)
+            for at, node in enumerate(graph.nodes)
+        )
     )
 
 
-def _order(made: Outline, start: int, end: int) -> tuple[int, ...]:
-    """Which of the tensors of a block comes first by name, second, and so on."""
-    places: dict[bytes, int] = {}
-    for read, written in zip(made.read[start:end], made.written[start:end], strict=True):
-        for name in (*read, *written):
-            places.setdefault(name, len(places))
-    return tuple([places[name] for name in sorted(places)])
-
-
-def _template(kernel: PricedKernel, made: BlockKernel, graph: Graph, start: int) -> _Template | None:
-    """A kernel without the names of its model; None where what it says of its place has other names in it."""
-    places = {graph.nodes[start + at].name: at for at in made.sources if not graph.nodes[start + at].scope}
-    if kernel.place in places:
-        return _Template(kernel, made, places[kernel.place])
-    scopes = {"", *[graph.nodes[start + at].scope for at in made.sources]}
-    return _Template(kernel, made, None) if kernel.place in scopes else None
-
-
-def _named(template: _Template, made: Outline, start: int) -> PricedKernel:
-    """A kernel of a part with the names of a model, in which the part begins at some operator."""
-    kernel, (_, named, sources), place = template
-    called = made.called
-    at = start + (named.at or 0)
-    if named.output is None and not named.suffix and named.at is not None:  # nearly always
-        name = called[at]
-    else:
-        name = named.of(made.entry, called[at], made.written[at][named.output or 0].decode())
-    nodes = tuple([called[start + source] for source in sources])
-    if name == kernel.name and nodes == kernel.nodes:
-        return kernel
-    return PricedKernel(
-        name, kernel.type, kernel.latency_ms, kernel.source, nodes, kernel.flops, kernel.bytes, kernel.outside,
-        kernel.gaps, kernel.operator, kernel.place if place is None else called[start + place], kernel.signature,
-        kernel.price, kernel.runs, kernel.parameters,
-    )  # fmt: skip
+def _names(made: Outline) -> Names:
+    written = [[text(name) if name else "" for name in made.edges(at)[1]] for at in range(len(made.codes))]
+    return Names(text(made.entry), [text(name) for name in made.called], written)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nnmeter.graph.notes import Note
     from nnmeter.graph.unbound import UnboundModel
     from nnmeter.prediction.priced_kernel import PricedKernel
+    from nnmeter.predictor.price_columns import PriceColumns
 
 Detect = Callable[["Graph"], list[Kernel]]
 
@@ -181,9 +182,11 @@ class LatencyPredictor:
         confidence: float = DEFAULT_CONFIDENCE,
         dims: Mapping[str, int] | None = None,
         path: str | None = None,
+        prices: PriceColumns | None = None,
+        named: Callable[[], tuple[PricedKernel, ...]] | None = None,
     ) -> Prediction:
         """The prediction for kernels that have prices; see `pricing.sum_up`."""
-        found = sum_up(self.pack, model, kernels, warnings, strict, confidence, dims, path)
+        found = sum_up(self.pack, model, kernels, warnings, strict, confidence, dims, path, prices, named)
         if self.machine is None:
             return found
         from nnmeter.prediction.another_machine import for_machine
@@ -301,7 +304,7 @@ def _put_together(
         if whole is None:
             return None
         called = name or path or whole.name
-        return predictor.sum_up(called, whole.kernels, (), strict, confidence, {}, path)
+        return predictor.sum_up(called, whole.kernels, (), strict, confidence, {}, path, whole.prices, whole.named)
 
 
 def _graphs(

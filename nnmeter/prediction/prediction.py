@@ -27,6 +27,30 @@ SCHEMA_VERSION = 1
 _SHOWN_CHARACTERS = 80  # of a model's name, where a prediction shows itself in a line
 
 
+class _Later:
+    """A field of a prediction that is made when it is asked for first: its slot has it, or a function that makes it."""
+
+    def __init__(self, slot: Any) -> None:
+        self.slot = slot
+
+    def __get__(self, prediction: Any, owner: Any = None) -> Any:
+        if prediction is None:
+            return self
+        found = self.slot.__get__(prediction, owner)
+        if callable(found):
+            found = found()
+            self.slot.__set__(prediction, found)
+        return found
+
+    def __set__(self, prediction: Any, value: Any) -> None:
+        self.slot.__set__(prediction, value)
+
+
+def later(kernels: Callable[[], tuple[PricedKernel, ...]]) -> tuple[PricedKernel, ...]:
+    """What to give a prediction for kernels that are only made when they are asked for."""
+    return kernels  # type: ignore[return-value]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """How long a model takes on a device, and why.
@@ -160,6 +184,10 @@ class Prediction:
 
         return as_html(str(self), self.kernels, self.latency_ms, self.overhead_ms, self.warnings)
 
+    def changed(self, **changes: Any) -> Prediction:
+        """The prediction with other fields; kernels that nobody asked for are not made for it."""
+        return replace(self, **{"kernels": _KERNELS.slot.__get__(self), **changes})
+
     def rescaled(
         self, factor: float, note: str, of_kernel: Callable[[PricedKernel], float] | None = None
     ) -> Prediction:
@@ -170,18 +198,21 @@ class Prediction:
             note: the warning.
             of_kernel: factor of a kernel. The interval then keeps its width relative to the whole.
         """
-        kernels = tuple(
-            replace(k, latency_ms=k.latency_ms * (factor if of_kernel is None else of_kernel(k))) for k in self.kernels
-        )
+
+        def scaled() -> tuple[PricedKernel, ...]:
+            return tuple(
+                replace(k, latency_ms=k.latency_ms * (factor if of_kernel is None else of_kernel(k)))
+                for k in self.kernels
+            )
+
         whole = factor
         if of_kernel is not None and self.latency_ms > 0:
-            gained_ms = sum(new.latency_ms - old.latency_ms for new, old in zip(kernels, self.kernels, strict=True))
+            gained_ms = sum(new.latency_ms - old.latency_ms for new, old in zip(scaled(), self.kernels, strict=True))
             whole = 1.0 + (gained_ms + self.overhead_ms * (factor - 1.0)) / self.latency_ms
-        return replace(
-            self,
+        return self.changed(
             latency_ms=self.latency_ms * whole,
             interval_ms=self.interval_ms.scaled(whole),
-            kernels=kernels,
+            kernels=later(scaled),
             overhead_ms=self.overhead_ms * factor,
             warnings=(*self.warnings, Note(note, "rescaled")),
         )
@@ -213,3 +244,7 @@ class Prediction:
             "kernels": [kernel.to_dict() for kernel in self.kernels],
             "warnings": list(self.warnings),
         }
+
+
+_KERNELS = _Later(vars(Prediction)["kernels"])
+setattr(Prediction, "kernels", _KERNELS)  # noqa: B010 - to type checkers it is the field that it was

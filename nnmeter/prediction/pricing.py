@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 from nnmeter.collector import paused_collector
@@ -10,9 +10,10 @@ from nnmeter.errors import CoverageError, NnmeterError
 from nnmeter.graph.notes import Note
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.interval import Coverage, Interval
-from nnmeter.prediction.prediction import Prediction
+from nnmeter.prediction.prediction import Prediction, later
 from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.element_types import PRECISIONS, precisions_of
+from nnmeter.predictor.price_columns import PriceColumns, columns_of
 from nnmeter.predictor.trained_range import Gap, find_gaps
 from nnmeter.wording import format_share
 
@@ -70,6 +71,8 @@ def sum_up(
     confidence: float = DEFAULT_CONFIDENCE,
     dims: Mapping[str, int] | None = None,
     path: str | None = None,
+    prices: PriceColumns | None = None,
+    named: Callable[[], tuple[PricedKernel, ...]] | None = None,
 ) -> Prediction:
     """The prediction for a model whose kernels have prices.
 
@@ -82,6 +85,8 @@ def sum_up(
         confidence: of the interval.
         dims: the sizes that were given, for the advice.
         path: its file, for the advice; None for a model in memory.
+        prices: of the kernels, where they are at hand.
+        named: makes the kernels as the prediction has them, where `priced` are those of other names.
 
     Raises:
         CoverageError: `strict`, and a kernel is outside of the trained range.
@@ -91,7 +96,8 @@ def sum_up(
     if confidence not in predictor.intervals.multipliers:
         known = ", ".join(str(c) for c in predictor.intervals.multipliers)
         raise NnmeterError(f"confidence {confidence} is not calibrated on '{pack.id}'; choose one of {known}")
-    prices = [k.price for k in priced if k.price is not None]
+    if prices is None:
+        prices = columns_of([k.price for k in priced if k.price is not None])
     kernel_ms = sum([k.latency_ms for k in priced])
     fallback_ms = sum([k.latency_ms for k in priced if k.source == "fallback"])
     fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
@@ -110,7 +116,7 @@ def sum_up(
         Interval(low, high, confidence),
         confidence,
         Coverage(1.0 - fallback, fallback),
-        priced,
+        later(named) if named is not None else priced,
         predictor.overhead_ms,
         (
             *warnings,
@@ -183,7 +189,7 @@ def _precision_notes(predictor: KernelPredictor, kernels: Sequence[PricedKernel]
     ]
 
 
-def _unlike_notes(predictor: KernelPredictor, prices: Sequence[KernelPrice]) -> list[Note]:
+def _unlike_notes(predictor: KernelPredictor, prices: PriceColumns) -> list[Note]:
     """A word where the network is unlike those of training, which widens its interval."""
     shift = predictor.intervals.shift
     if shift is None or shift.distance(prices) <= 1.0:

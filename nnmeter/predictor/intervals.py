@@ -29,14 +29,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from math import ceil, exp, hypot, inf, sqrt
+from math import ceil, exp, fsum, hypot, inf, sqrt
 from typing import Any
 
 import numpy as np
 
-from nnmeter.kernels.anchor import Kind
 from nnmeter.predictor.checks import count, damaged, mapping, member, number, positive
 from nnmeter.predictor.price import KernelPrice
+from nnmeter.predictor.price_columns import Prices, columns_of, numbered
 from nnmeter.predictor.shift import Shift
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
@@ -63,13 +63,16 @@ class IntervalModel:
     shift: Shift | None = None
     states: Mapping[str, float] = field(default_factory=dict)
 
-    def interval_ms(self, latency_ms: float, prices: Sequence[KernelPrice], confidence: float) -> tuple[float, float]:
+    def interval_ms(self, latency_ms: float, prices: Prices, confidence: float) -> tuple[float, float]:
         """Low and high end around a total; KeyError if there is no multiplier of the confidence."""
-        sampled = self.multipliers[confidence] * log_spread(prices, self.base, self.jitter_ms)
-        shift = 0.0 if self.shift is None else self.shift.half_width(prices, confidence)
+        columns = columns_of(prices)
+        sampled = self.multipliers[confidence] * log_spread(columns, self.base, self.jitter_ms)
+        shift = 0.0 if self.shift is None else self.shift.half_width(columns, confidence)
         z = normal_quantile(confidence)
-        half = min(hypot(sampled, z * unsampled_spread(prices), shift, z * state_spread(prices, self.states)), _WIDEST)
-        worst_ms = latency_ms + sum(max(p.worst_ms - p.latency_ms, 0.0) for p in prices)
+        half = min(
+            hypot(sampled, z * unsampled_spread(columns), shift, z * state_spread(columns, self.states)), _WIDEST
+        )
+        worst_ms = latency_ms + float(np.maximum(columns.worst_ms - columns.latency_ms, 0.0).sum())
         return latency_ms * exp(-half), max(latency_ms * exp(half), worst_ms)
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,14 +130,13 @@ def normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
-def log_spread(prices: Sequence[KernelPrice], base: float, jitter_ms: float = 0.0) -> float:
+def log_spread(prices: Prices, base: float, jitter_ms: float = 0.0) -> float:
     """The spread of a network's log error (rule 1)."""
-    total = sum(p.latency_ms for p in prices) or 1.0
-    by_kind: dict[Kind, float] = {}
-    for price in prices:
-        sigma = price.sigma - price.unsampled_sigma
-        by_kind[price.kind] = by_kind.get(price.kind, 0.0) + price.latency_ms * sigma
-    return sqrt(base * base + _short(jitter_ms, total) ** 2 + sum((value / total) ** 2 for value in by_kind.values()))
+    columns = columns_of(prices)
+    total = columns.total_ms
+    by_kind = np.bincount(columns.kind, columns.latency_ms * columns.sampled) / total
+    # Exactly rounded, so that it does not matter in which order kinds were numbered.
+    return sqrt(base * base + _short(jitter_ms, total) ** 2 + fsum((by_kind * by_kind).tolist()))
 
 
 def _short(jitter_ms: float, totals_ms: Any) -> Any:
@@ -142,19 +144,20 @@ def _short(jitter_ms: float, totals_ms: Any) -> Any:
     return jitter_ms / (totals_ms + jitter_ms)
 
 
-def unsampled_spread(prices: Sequence[KernelPrice]) -> float:
+def unsampled_spread(prices: Prices) -> float:
     """What was not sampled adds to the log error (rule 2)."""
-    total = sum(p.latency_ms for p in prices) or 1.0
-    return sum(p.latency_ms * p.unsampled_sigma for p in prices) / total
+    columns = columns_of(prices)
+    return float((columns.latency_ms * columns.unsampled).sum()) / columns.total_ms
 
 
-def state_spread(prices: Sequence[KernelPrice], states: Mapping[str, float]) -> float:
+def state_spread(prices: Prices, states: Mapping[str, float]) -> float:
     """What another state of the machine may add to the log error (rule 6)."""
     if not states:
         return 0.0
+    columns = columns_of(prices)
     other = states.get("", 0.0)
-    total = sum(p.latency_ms for p in prices) or 1.0
-    return sum(p.latency_ms * states.get(p.kind.family, other) for p in prices) / total
+    of_kinds = np.array([other if kind is None else states.get(kind.family, other) for kind in numbered()])
+    return float((columns.latency_ms * of_kinds[columns.kind]).sum()) / columns.total_ms
 
 
 def fit_intervals(log_errors: np.ndarray, networks: Sequence[Sequence[KernelPrice]]) -> IntervalModel:

@@ -24,7 +24,7 @@ import numpy as np
 
 from nnmeter.kernels.anchor import Kind
 from nnmeter.predictor.checks import damaged, mapping, member, number, positive, sequence, text
-from nnmeter.predictor.price import KernelPrice
+from nnmeter.predictor.price_columns import PROCESS, Prices, columns_of, numbered
 
 FLOOR = 0.01  # of the deviation of a cluster along any axis
 PRESENT = 0.005  # share of the time from which the sizes of a kind's kernels count in full
@@ -103,30 +103,38 @@ class Shift:
     near: float
     spreads: Mapping[float, float]
     families: int
-    _place: dict[Kind, int] = field(default_factory=dict, init=False, repr=False)
+    _by_number: list[tuple[object, np.ndarray]] = field(default_factory=list, init=False, repr=False)
     _nearest: list[Nearest] = field(default_factory=list, init=False, repr=False)
-    _last: list[tuple[Sequence[KernelPrice], float]] = field(default_factory=list, init=False, repr=False)
+    _last: list[tuple[Prices, float]] = field(default_factory=list, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Number the kinds."""
-        self._place.update((kind, i) for i, kind in enumerate(self.kinds))
-
-    def describe(self, prices: Sequence[KernelPrice]) -> np.ndarray | None:
+    def describe(self, prices: Prices) -> np.ndarray | None:
         """The description of a network [dimensions]; None where kernels that were sampled make less than `KNOWN`."""
-        total = sum(p.latency_ms for p in prices)
-        known = [(place, p) for p in prices if (place := self._place.get(p.kind)) is not None]
-        if not known or sum(p.latency_ms for _, p in known) < KNOWN * total:
+        columns = columns_of(prices)
+        place = self._places(columns.kind)
+        shares = columns.latency_ms / columns.total_ms
+        known = place >= 0
+        if not known.any() or float(shares[known].sum()) < KNOWN:
             return None
         return describe_networks(
-            np.array([place for place, _ in known]),
-            np.array([p.latency_ms / total for _, p in known]),
-            np.array([p.flops for _, p in known], dtype=float),
-            np.array([p.bytes for _, p in known], dtype=float),
-            np.zeros(len(known), dtype=np.intp),
+            place[known],
+            shares[known],
+            columns.flops[known],
+            columns.bytes[known],
+            np.zeros(int(known.sum()), dtype=np.intp),
             (1, len(self.kinds)),
         )[0]
 
-    def distance(self, prices: Sequence[KernelPrice]) -> float:
+    def _places(self, numbers: np.ndarray) -> np.ndarray:
+        """Where `kinds` has each kind, given their numbers [kernels]; -1 for one that it does not have."""
+        for process, places in self._by_number:
+            if process is PROCESS and (not len(numbers) or int(numbers.max()) < len(places)):
+                return np.asarray(places[numbers])
+        own = {kind: place for place, kind in enumerate(self.kinds)}
+        places = np.array([-1 if kind is None else own.get(kind, -1) for kind in numbered()], dtype=np.intp)
+        self._by_number[:] = [(PROCESS, places)]
+        return np.asarray(places[numbers])
+
+    def distance(self, prices: Prices) -> float:
         """How unlike a network is, as a multiple of `near`: up to 1 it is alike.
 
         One whose time kernels make that were not sampled is not judged: what was not sampled widens its interval
@@ -142,7 +150,7 @@ class Shift:
         self._last[:] = [(prices, found)]
         return found
 
-    def half_width(self, prices: Sequence[KernelPrice], confidence: float) -> float:
+    def half_width(self, prices: Prices, confidence: float) -> float:
         """What is added, in squares, to half the log interval of a network; KeyError for an unknown confidence."""
         return self.spreads[confidence] * float(growth(np.array([self.distance(prices)]))[0])
 

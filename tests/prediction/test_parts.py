@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from nnmeter.devices import load_pack
 from nnmeter.errors import ModelError
 from nnmeter.prediction.parts import KnownParts
 from nnmeter.prediction.predict import LatencyPredictor
+from nnmeter.prediction.runs import KnownRuns
 from tests.conftest import REPOSITORY
 
 PACK = REPOSITORY / "predictors" / "epyc-genoa-onnxruntime1.32-1t"
@@ -170,6 +172,21 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return results
 
 
+@pytest.fixture
+def by_bytes(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each model, whether its parts were known by their bytes."""
+    results: list[bool] = []
+    find = KnownRuns.find
+
+    def watched(self: KnownRuns, data: bytes) -> Any:
+        made = find(self, data)
+        results.append(made is not None)
+        return made
+
+    monkeypatch.setattr(KnownRuns, "find", watched)
+    return results
+
+
 def outcome(predictor: LatencyPredictor, model: Any) -> Any:
     try:
         return predictor.predict(model)
@@ -187,6 +204,68 @@ def test_candidates_of_a_search_have_the_predictions_of_the_whole(
     assert sum(found[-20:]) > 10
     for model, prediction in list(zip(models, predictions, strict=True))[-20:]:
         assert prediction == in_full(model.SerializeToString())
+
+
+def test_parts_that_are_named_by_their_place_are_known_by_their_bytes(
+    by_bytes: list[bool], in_full: Callable[[Any], Any]
+) -> None:
+    predictor = LatencyPredictor(load_pack(PACK))
+    models = [network(blocks, size) for blocks, size in drawn(90)]
+    predictions = [predictor.predict(model.SerializeToString()) for model in models]
+    assert sum(by_bytes[-20:]) > 10
+    for model, prediction in list(zip(models, predictions, strict=True))[-20:]:
+        assert prediction == in_full(model.SerializeToString())
+
+
+@pytest.mark.parametrize("device", ["epyc-genoa-onnxruntime1.32-1t", "cortexA76cpu_tflite21"])
+def test_names_that_were_seen_and_others_take_turns(
+    found: list[bool], by_bytes: list[bool], device: str, in_full: Callable[[Any], Any]
+) -> None:
+    pack = load_pack(REPOSITORY / "predictors" / device)
+    pack.rules.remembered.clear()
+    predictor = LatencyPredictor(pack)
+    random = np.random.default_rng(1)
+    models = [
+        encoder([(int(random.choice((2, 4))), int(random.choice((64, 96)))) for _ in range(random.integers(2, 4))])
+        if at % 3
+        else network(blocks, size)
+        for at, (blocks, size) in enumerate(drawn(150, seed=1, sizes=(16,)))
+    ]
+    models = [renamed(model, at) if at % 2 else model for at, model in enumerate(models)]
+    predictions = [predictor.predict(model.SerializeToString()) for model in models]
+    assert sum(found[-40:]) > 20
+    assert 5 < sum(by_bytes[-40:]) < sum(found[-40:])
+    for model, prediction in list(zip(models, predictions, strict=True))[-40:]:
+        pack.rules.remembered.clear()
+        assert prediction == LatencyPredictor(pack).predict(model)
+
+
+def test_names_that_never_come_again_are_not_kept(found: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: list[bool] = []
+    monkeypatch.setattr(KnownRuns, "learn", lambda *_: learned.append(True))
+    predictor = LatencyPredictor(load_pack(PACK))
+    for number in range(100):
+        predictor.predict(renamed(network([(32, 3, "Relu"), (48, 3, "Relu")]), number))
+    assert sum(found) > 90
+    assert len(learned) < 40
+
+
+def test_kernels_are_named_when_they_are_asked_for(found: list[bool]) -> None:
+    pack = load_pack(PACK)
+    pack.rules.remembered.clear()
+    predictor = LatencyPredictor(pack)
+    models = [renamed(network([(32, 3, "Relu"), (48, 3, "Relu")]), number) for number in range(4)]
+    for model in models[:3]:
+        predictor.predict(model)
+    made, same, other = (predictor.predict(models[3]) for _ in range(3))
+    assert found[-3:] == [True] * 3
+    changed = made.changed(model="other").rescaled(2.0, "twice").changed(confidence=0.8)
+    assert pickle.loads(pickle.dumps(same)) == same == copy.copy(other)
+    names = {node.name for node in models[3].graph.node}
+    assert {name for kernel in made.kernels for name in kernel.nodes} == names
+    assert [kernel.name for kernel in changed.kernels] == [kernel.name for kernel in made.kernels]
+    assert [kernel.latency_ms for kernel in changed.kernels] == [2 * kernel.latency_ms for kernel in made.kernels]
+    assert made.latency_ms == pytest.approx(sum(kernel.latency_ms for kernel in made.kernels) + made.overhead_ms)
 
 
 @pytest.mark.parametrize("device", ["epyc-genoa-onnxruntime1.32-1t", "cortexA76cpu_tflite21"])
@@ -297,6 +376,55 @@ def test_a_file_and_an_object_are_put_together_as_their_bytes_are(found: list[bo
     assert again[2] == whole[1]
     assert [p.model for p in again] == [str(path), "net of 2", "net of 2"]
     assert predictor.predict(model, name="other").model == "other"
+
+
+def unusual(middles: Sequence[int]) -> onnx.ModelProto:
+    """Operators with several results, with many inputs, and with one that is left out."""
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+
+    def add(op_type: str, inputs: list[str], name: str, count: int = 1, **attributes: Any) -> list[str]:
+        results = [f"{name}:{at}" for at in range(count)]
+        nodes.append(helper.make_node(op_type, inputs, results, name, **attributes))
+        return results
+
+    def conv(x: str, name: str, out: int, into: int) -> str:
+        constants.append(TensorProto(name=f"{name}.w", data_type=1, dims=[out, into, 1, 1], data_location=1))
+        return add("Conv", [x, f"{name}.w"], name)[0]
+
+    x = "x"
+    for at, middle in enumerate(middles):
+        (y,) = add(
+            "Clip", [conv(x, f"{at}.a", 32, 32), "", constant(constants, f"{at}.most", 1, [], [6.0])], f"{at}.clip"
+        )
+        parts = add("Split", [y, constant(constants, f"{at}.sizes", 7, [2], [16, 16])], f"{at}.split", 2, axis=1)
+        (y,) = add("Concat", [*parts, *parts, *parts, parts[0]], f"{at}.joined", axis=1)
+        y = conv(add("Relu", [conv(y, f"{at}.b", middle, 112)], f"{at}.relu")[0], f"{at}.c", 32, middle)
+        (x,) = add("Add", [y, x], f"{at}.sum")
+    graph = helper.make_graph(
+        nodes, "unusual",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 32, 16, 16])],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, 32, 16, 16])],
+        constants,
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def constant(
+    constants: list[onnx.TensorProto], name: str, kind: int, dims: Sequence[int], values: Sequence[float]
+) -> str:
+    constants.append(helper.make_tensor(name, kind, dims, values))
+    return name
+
+
+def test_operators_of_other_forms_are_parts(found: list[bool], in_full: Callable[[Any], Any]) -> None:
+    predictor = LatencyPredictor(load_pack(PACK))
+    random = np.random.default_rng(0)
+    models = [renamed(unusual(random.choice((16, 32), 3)), at // 2) for at in range(40)]
+    predictions = [predictor.predict(model.SerializeToString()) for model in models]
+    assert sum(found[-10:]) > 7
+    for model, prediction in list(zip(models, predictions, strict=True))[-10:]:
+        assert prediction == in_full(model.SerializeToString())
 
 
 def no_change(model: onnx.ModelProto) -> None:

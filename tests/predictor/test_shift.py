@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from nnmeter.errors import DeviceError
 from nnmeter.kernels.anchor import Kind
+from nnmeter.predictor import price_columns
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.price import KernelPrice
 from nnmeter.predictor.shift import FEATURES, GROWTH, RAMP, Cluster, Nearest, Shift, describe_networks, growth
@@ -63,6 +66,20 @@ def test_alike_networks_keep_their_interval_and_others_do_not(shift: Shift) -> N
     assert low < 4.0 * np.exp(-0.3)
     assert high > 4.0 * np.exp(0.3)
     assert plain.interval_ms(4.0, unlike, 0.9)[0] > low
+
+
+def test_another_process_that_numbers_kinds_otherwise_says_the_same(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlike = [price(3.0, 2**15, 2**12), price(1.0, kind=GEMM)]
+    expected = shift.distance(unlike)
+    sent = pickle.dumps(shift)
+    monkeypatch.setattr(price_columns, "_numbers", {GEMM: 0, Kind.parse("softmax:Softmax|float32"): 3})
+    monkeypatch.setattr(price_columns, "_counter", count(4))
+    process = object()
+    monkeypatch.setattr(price_columns, "PROCESS", process)
+    monkeypatch.setattr("nnmeter.predictor.shift.PROCESS", process)
+    assert pickle.loads(sent).distance(unlike) == expected
 
 
 def test_the_interval_grows_with_the_distance() -> None:
