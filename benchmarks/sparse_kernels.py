@@ -120,8 +120,8 @@ def measure(out: Path, seconds: float, seed: int, count: int, kernels: Sequence[
             taken = np.array(rows)
             corrected = taken[:, 0] * np.prod((state / taken[:, 1:]) ** share[name], axis=1)
             medians = [float(np.median(part)) for part in (corrected, corrected[::2], corrected[1::2])]
-            *shape, block = pool[number][0]
-            fields = (*shape, *block, name, *[f"{value:.6g}" for value in medians], passes)
+            *sizes, block = pool[number][0]
+            fields = (*sizes, *block, name, *[f"{value:.6g}" for value in medians], passes)
             writer.writerow(dict(zip(FIELDS, fields, strict=True)))
 
 
