@@ -203,9 +203,11 @@ class _Search:
         least = self.bench.latency_ms(narrow)
         if least is None or least > target:
             takes = "cannot be made" if least is None else f"takes {format_ms(least)} ms"
+            all_have = all(self.losses.prunes(group) for group in self.bench.groups)
+            entries = "" if all_have else f", or entries for more layers in {self.losses.source}"
             raise NnmeterError(
                 f"{self.bench.bench.name}: {format_ms(target)} ms cannot be kept; the narrowest that is tried {takes}; "
-                "give a larger budget, a smaller --narrowest, or fewer layers to keep"
+                f"give a larger budget, a smaller --narrowest, or fewer layers to keep{entries}"
             )
         best, point, wanted = narrow, self.bench.own, target
         for number in range(_ROUNDS):

@@ -99,6 +99,9 @@ def _of_csv(data: bytes, source: str) -> dict[str, Entry]:
 class Losses:
     """The loss of each group of a model at each width.
 
+    Attributes:
+        source: the file of the sensitivities; "" without one.
+
     Args:
         model: the model.
         sensitivity: of its layers; None for rule 4.
@@ -110,6 +113,7 @@ class Losses:
 
     def __init__(self, model: PrunableModel, sensitivity: Sensitivity | None) -> None:
         self._curves: dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] | None = None
+        self.source = "" if sensitivity is None else sensitivity.source
         if sensitivity is None:
             return
         if not sensitivity.entries:

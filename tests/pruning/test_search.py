@@ -86,6 +86,9 @@ def test_a_budget_that_is_kept_already_or_cannot_be(network: Path, predictor: La
     assert pruned.after is pruned.before
     with pytest.raises(NnmeterError, match="cannot be kept; the narrowest that is tried takes"):
         prune_to_budget(network, predictor, 0.01 * before)
+    few = Sensitivity({"conv1": {0.5: 1.0}}, "losses.json")
+    with pytest.raises(NnmeterError, match=r"fewer layers to keep, or entries for more layers in losses\.json$"):
+        prune_to_budget(network, predictor, 0.01 * before, few)
     with pytest.raises(NnmeterError, match="no layer whose channels may go"):
         prune_to_budget(network, predictor, 0.5 * before, keep=["conv1", "dw", "pw"])
 

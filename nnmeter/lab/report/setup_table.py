@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nnmeter.devices.catalog import packs_by_id
 from nnmeter.report.registry import Layout
 from nnmeter.report.text import Text
 
@@ -37,7 +38,9 @@ def render(report: SetupReport, layout: Layout) -> str:
     if report.is_thin or report.restlessness > RESTLESS:
         why = "few networks were measured" if report.is_thin else "the machine was restless"
         lines.append(f"take it with care, {why}: let nothing else run, and say `nnmeter setup` again, which goes on")
-    if report.by_wire:
+    if packs_by_id().get(report.pack.id) != report.pack.path.absolute():
+        lines.append(f"predictions for it: nnmeter predict MODEL --device {report.pack.path}")
+    elif report.by_wire:
         lines.append(f"predictions for it: nnmeter predict MODEL --device {report.pack.id}")
     else:
         lines.append("predictions take this pack from now on: nnmeter predict MODEL")

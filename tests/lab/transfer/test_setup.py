@@ -77,6 +77,7 @@ def machine(
 
 def test_predictions_take_the_pack_of_this_machine_from_then_on(machine: Callable[[int], None]) -> None:
     report = setup.setup_device()
+    assert "predictions take this pack from now on" in setup_table.render(report, Layout())
     assert report.prior == "other-1t"
     assert report.pack.card.trained_on["prior"] == "other-1t"
     assert report.pack.id in [device.id for device in list_devices()]
@@ -85,6 +86,13 @@ def test_predictions_take_the_pack_of_this_machine_from_then_on(machine: Callabl
     assert match.verdict is Verdict.THIS_MACHINE
     for signature, price in zip(UNSEEN, load_pack(report.pack.id).predictor.price(UNSEEN), strict=True):
         assert price.latency_ms == pytest.approx(near_ms(signature), rel=0.15)
+
+
+def test_a_pack_in_a_folder_of_its_own_is_named_by_that(machine: Callable[[int], None], tmp_path: Path) -> None:
+    report = setup.setup_device(output=tmp_path / "mine", device_id="mine")
+    assert report.pack.id not in [device.id for device in list_devices()]
+    last = setup_table.render(report, Layout()).splitlines()[-1]
+    assert last == f"predictions for it: nnmeter predict MODEL --device {tmp_path / 'mine'}"
 
 
 def test_a_second_setup_goes_on_with_what_was_measured(machine: Callable[[int], None]) -> None:
