@@ -3,7 +3,8 @@
 A shared machine is faster at one time and slower at another. What `nnmeter predict --here` does about it:
 
 1. The pack must be of this machine by the verdict of `nnmeter.devices.identity`, with the version of its runtime. On
-   another one the reference tells how fast *it* is, not how a network's time changes with its state.
+   another one the reference tells how fast *it* is, not how a network's time changes with its state. That is known
+   before the runtime is loaded, which a phone's is not here.
 2. The reference kernel (`nnmeter.lab.measuring.reference`) runs for a second in the pack's runtime, in the way of the
    protocol; the median counts.
 3. It took a known time while the pack's device was measured. Times are brought from that state to the present one as
@@ -21,6 +22,7 @@ from nnmeter.errors import DeviceError
 from nnmeter.lab.measuring.correction import correct
 
 if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
     from nnmeter.devices.pack import DevicePack
     from nnmeter.lab.runtimes.base import RuntimeAdapter
 
@@ -71,13 +73,18 @@ def present_state(pack: DevicePack, runtime: RuntimeAdapter | None = None, secon
         DeviceError: the pack is of another machine or version, or does not say how long its reference took.
         MeasurementError: the runtime is not installed.
     """
+    from nnmeter.devices.identity import SETUP, Verdict, match_this_machine
     from nnmeter.lab.measuring.protocol import Stopwatch, no_garbage_collection
     from nnmeter.lab.runtimes import load_runtime
 
+    match = match_this_machine(pack.card, named=True)
+    if match.verdict is Verdict.ANOTHER_MACHINE:
+        raise _other_machine(pack, match)
     trained_ms = pack.card.reference_ms
     if trained_ms is None:
         raise DeviceError(
-            f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; train it anew"
+            f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; leave --here out, "
+            f"or make a pack of this machine with `{SETUP}`"
         )
     adapter = runtime or load_runtime(pack.card.runtime)
     check_same_machine(pack, adapter.version())
@@ -100,11 +107,17 @@ def check_same_machine(pack: DevicePack, runtime_version: str) -> None:
     Raises:
         DeviceError: it is not; the message says in what they differ.
     """
-    from nnmeter.devices.identity import SETUP, match_this_machine
+    from nnmeter.devices.identity import match_this_machine
 
     match = match_this_machine(pack.card, named=True, version=runtime_version)
     if not match.same_reference:
-        raise DeviceError(
-            f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
-            f"out, or make a pack of this machine with `{SETUP}`"
-        )
+        raise _other_machine(pack, match)
+
+
+def _other_machine(pack: DevicePack, match: MachineMatch) -> DeviceError:
+    from nnmeter.devices.identity import SETUP
+
+    return DeviceError(
+        f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
+        f"out, or make a pack of this machine with `{SETUP}`"
+    )
