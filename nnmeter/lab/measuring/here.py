@@ -83,8 +83,8 @@ def present_state(pack: DevicePack, runtime: RuntimeAdapter | None = None, secon
     trained_ms = pack.card.reference_ms
     if trained_ms is None:
         raise DeviceError(
-            f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; leave --here out, "
-            f"or make a pack of this machine with `{SETUP}`"
+            f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; leave --here "
+            f"out, or make a pack of this machine with `{SETUP}`"
         )
     adapter = runtime or load_runtime(pack.card.runtime)
     check_same_machine(pack, adapter.version())
