@@ -4,7 +4,8 @@ A shared machine is faster at one time and slower at another, and not all of it 
 convolutions took 0.75 of their time in another one, and transposes 0.44. What `nnmeter predict --here` does about it:
 
 1. The pack must be of this machine by the verdict of `nnmeter.devices.identity`, with the version of its runtime. On
-   another one these times tell how fast *it* is, not how a network's time changes with its state.
+   another one these times tell how fast *it* is, not how a network's time changes with its state. That is known before
+   the runtime is loaded, which a phone's is not here.
 2. The networks that every campaign begins with (`nnmeter.lab.campaign.probes`) are measured for `SECONDS`, as a
    campaign measures them, in a process of its own that may crash. The reference kernel runs beside each.
 3. What each family of kernels took now, by what the pack says of it, is its *factor*: the ratio of the two sums over
@@ -32,6 +33,7 @@ from nnmeter.lab.evaluation.kernel_times import unobserved_kernel_ms
 from nnmeter.lab.measuring.correction import correct
 
 if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
     from nnmeter.devices.pack import DevicePack
     from nnmeter.lab.measuring.measurement import Measurement
     from nnmeter.prediction.prediction import Prediction
@@ -107,13 +109,18 @@ def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
         DeviceError: the pack is of another machine or version, or does not say how long its reference took.
         MeasurementError: the runtime is not installed, or cannot measure anything.
     """
+    from nnmeter.devices.identity import SETUP, Verdict, match_this_machine
     from nnmeter.lab.campaign.supervisor import run_supervised_campaign
     from nnmeter.lab.measuring.store import read_measurements
     from nnmeter.lab.runtimes import load_runtime
 
+    match = match_this_machine(pack.card, named=True)
+    if match.verdict is Verdict.ANOTHER_MACHINE:
+        raise _other_machine(pack, match)
     if pack.card.reference_ms is None:
         raise DeviceError(
-            f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; train it anew"
+            f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; leave --here "
+            f"out, or make a pack of this machine with `{SETUP}`"
         )
     check_same_machine(pack, load_runtime(pack.card.runtime).version())
     with tempfile.TemporaryDirectory() as folder:
@@ -174,11 +181,17 @@ def check_same_machine(pack: DevicePack, runtime_version: str) -> None:
     Raises:
         DeviceError: it is not; the message says in what they differ.
     """
-    from nnmeter.devices.identity import SETUP, match_this_machine
+    from nnmeter.devices.identity import match_this_machine
 
     match = match_this_machine(pack.card, named=True, version=runtime_version)
     if not match.same_reference:
-        raise DeviceError(
-            f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
-            f"out, or make a pack of this machine with `{SETUP}`"
-        )
+        raise _other_machine(pack, match)
+
+
+def _other_machine(pack: DevicePack, match: MachineMatch) -> DeviceError:
+    from nnmeter.devices.identity import SETUP
+
+    return DeviceError(
+        f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
+        f"out, or make a pack of this machine with `{SETUP}`"
+    )
