@@ -14,6 +14,7 @@ from nnmeter.fusion.passes.mobile import (
     plain_attributes,
     quantized_operators,
 )
+from nnmeter.fusion.passes.mnn import regions
 from nnmeter.fusion.passes.onnxruntime import (
     blocks,
     casts,
@@ -64,6 +65,7 @@ _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     linking.PASSES,
     plain_attributes.PASSES,
     quantized_operators.PASSES,
+    regions.PASSES,
 )
 
 
