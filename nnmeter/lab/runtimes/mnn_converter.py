@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from nnmeter.errors import MeasurementError
 
 PATIENCE_S = 300.0
 _SCRIPT = "import _tools\n_tools.mnnconvert(sys.argv[1:])"
-_CHATTER = ("Start to ", "inputTensors", "outputTensors", "The device ", "[", "Converted Success", "main,", "CPU Group")
+_PLACE = re.compile(r"^\[[0-9:]+\] [^ ]*:\d+: ")
+_CHATTER = ("Start to ", "inputTensors", "outputTensors", "The device ", "ONNX Model ", "Converted Success", "Converted Failed", "main,", "CPU Group")
 
 
 def convert(source: Path, target: Path, name: str) -> None:
@@ -57,7 +59,8 @@ def convert(source: Path, target: Path, name: str) -> None:
 
 
 def _reason(output: str) -> str:
-    """The last line that says something of the model."""
-    lines = [line.strip() for line in output.splitlines()]
+    """The line that says most of why, without the place in the converter's sources where it was noticed."""
+    lines = [_PLACE.sub("", line.strip()) for line in output.splitlines()]
     told = [line for line in lines if line and not line.startswith(_CHATTER)]
-    return (told or [""])[-1][:200]
+    unsupported = [line for line in told if "Not Support" in line]
+    return " ".join((unsupported or told[-1:]) or [""])[:200].strip()

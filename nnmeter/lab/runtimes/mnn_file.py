@@ -18,12 +18,15 @@ _LONGEST_NAME = 4096
 # Places of fields in their tables.
 _NET_OPERATORS, _NET_TENSORS = 3, 7
 _OP_INPUTS, _OP_PARAMETERS, _OP_NAME, _OP_OUTPUTS, _OP_TYPE = 0, 2, 3, 4, 5
-_COMMON, _RELU, _RELU6 = 0, 12, 13
+_COMMON = 0
+_ACTIVATIONS = {False: (12, 13), True: (7, 8)}  # relu and relu6, by whether the convolution is one of three dimensions
 _CONVERSION_GOAL = 1
 
 CONSTANT, INPUT, CONVERT = 11, 34, 129
-CONVOLUTIONS = frozenset({12, 13, 17, 18})
+CONVOLUTION_3D = 113
+CONVOLUTIONS = frozenset({12, 13, 17, 18, CONVOLUTION_3D})
 JOINS = frozenset({10, 44})  # operators all of whose inputs are data: Concat, Pack
+UNARY = frozenset({9, 23, 69, 70, 78, 81, 95, 101})  # Cast, ELU, ReLU, ReLU6, Selu, Sigmoid, TanH, UnaryOp
 _PACKED = 2  # MNN_DATA_FORMAT_NC4HW4
 
 
@@ -73,7 +76,8 @@ def _operator(table: Table, tensors: list[str]) -> MnnOperator:
     if parameters is not None and code in CONVOLUTIONS:
         common = parameters.table(_COMMON)
         if common is not None:
-            activation = "Relu" if common.number(_RELU, "B") else "Clip" if common.number(_RELU6, "B") else ""
+            relu, relu6 = _ACTIVATIONS[code == CONVOLUTION_3D]
+            activation = "Relu" if common.number(relu, "B") else "Clip" if common.number(relu6, "B") else ""
     elif parameters is not None and code == CONVERT:
         packs = parameters.number(_CONVERSION_GOAL, "b") == _PACKED
     return MnnOperator(

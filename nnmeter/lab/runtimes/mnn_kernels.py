@@ -26,13 +26,15 @@ from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.kernels.moving import FROM_BLOCKS, MOVING, TO_BLOCKS, VIEWS, moving_kernel
 from nnmeter.kernels.naming import elementwise_name, kernel_signature
-from nnmeter.lab.runtimes.mnn_file import CONSTANT, CONVERT, CONVOLUTIONS, INPUT, JOINS, MnnOperator
+from nnmeter.lab.runtimes.mnn_file import CONSTANT, CONVERT, CONVOLUTIONS, INPUT, JOINS, UNARY, MnnOperator
 
 RASTER = "Raster"
 RANDOM = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"})
 _MADE_UP = re.compile(r"(.*)_raster_\d+", re.DOTALL)
-INTO_WEIGHTS = frozenset({"Add", "Sub", "Mul", "Div", "BatchNormalization"})
+OF_A_RESULT = "__before_tr"  # behind the name of a result before it is reordered
+OF_A_PRODUCT = "__matmul_converted"  # behind the name of a product that became a convolution
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_COMMANDS_OF_ACTIVATIONS = {"ReLU": "Relu", "ReLU6": "Clip"}
 _ACTIVATIONS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"Mul", "Erf"}), "Gelu"),
     (frozenset({"Mul", "Tanh", "Pow"}), "Gelu"),
@@ -101,6 +103,11 @@ class _Reader:
         self.moved: set[str] = set()  # tensors of the converted model that a raster has made
         convolutions = [op for op in operators if op.code in CONVOLUTIONS and op.name in self.real]
         parts = Counter(self._end(op) for op in convolutions)
+        self.activation = {self._end(op): op.activation for op in convolutions}
+        for op, command in zip(self.owners, commands, strict=True):  # of convolutions that were taken apart
+            if command.type in _COMMANDS_OF_ACTIVATIONS and parts[self._end(op)] > 1:
+                self.activation[self._end(op)] = _COMMANDS_OF_ACTIVATIONS[command.type]
+        self.absorbed: set[str] = set()  # activations that are part of the kernel before them
         self.in_groups = {op.name for op in convolutions if parts[self._end(op)] > 1}
 
     def read(self) -> ExecutedKernels:
@@ -109,7 +116,9 @@ class _Reader:
         for op, positions in self._runs_of_operators():
             working = [position for position in positions if self.commands[position].type != RASTER]
             rasters = [position for position in positions if self.commands[position].type == RASTER]
-            read = [] if op.name in self.in_groups else self._regions_of(op)
+            end = self._end(op)
+            inner = op.name in self.in_groups or (op.name in self.real and end in own)
+            read = [] if inner else self._regions_of(op)
             if read:
                 for index, tensor in enumerate(read):
                     share = rasters[index:] if index + 1 == len(read) else rasters[index : index + 1]
@@ -119,7 +128,6 @@ class _Reader:
                 working += rasters
             if not working:
                 continue
-            end = self._end(op)
             if end in own:
                 for position in working:
                     found.of_command[position] = own[end]
@@ -242,26 +250,29 @@ class _Reader:
     # What computes (rules 2 and 4).
 
     def _end(self, op: MnnOperator) -> str:
-        """The tensor of the ONNX model that an operator's results lead to first."""
+        """The tensor of the ONNX model that an operator writes: by its results, its own name, or what is behind it."""
+        types = self.graph.types
+        written = [tensor.removesuffix(OF_A_RESULT) for tensor in op.outputs]
+        own = [op.name, op.name.removesuffix(OF_A_PRODUCT)]
+        # Operators of one input may have been moved before a view, whose name their result has then.
+        names = [*own, *written] if op.code in UNARY else [*written, *own]
+        known = next((name for name in names if name in types), "")
         pending, seen = [op], {op.name}
-        while pending:
+        while pending and not known:
             step = pending.pop(0)
-            for tensor in step.outputs:
-                if tensor in self.graph.types:
-                    return tensor
-            for tensor in step.outputs:
-                for reader in self.readers.get(tensor, ()):
-                    if reader.name not in seen:
-                        seen.add(reader.name)
-                        pending.append(reader)
-        return op.name
+            for reader in (reader for tensor in step.outputs for reader in self.readers.get(tensor, ())):
+                known = known or next((tensor for tensor in reader.outputs if tensor in types), "")
+                if reader.name not in seen:
+                    seen.add(reader.name)
+                    pending.append(reader)
+        return known or op.name
 
     def _group(self, end: str) -> list[Node]:
         """The ONNX operators between kept tensors and one that is written."""
         pending, found = [end], {}
         while pending:
             node = self.producer.get(pending.pop())
-            if node is None or node.name in found:
+            if node is None or node.name in found or node.name in self.absorbed:
                 continue
             found[node.name] = node
             pending += [t for t in node.inputs if t and t not in self.kept and t not in self.graph.initializers]
@@ -269,17 +280,24 @@ class _Reader:
 
     def _kernel(self, op: MnnOperator, command: Command, end: str) -> Kernel:
         nodes = self._group(end)
+        activation = self.activation.get(end, "") if op.code in CONVOLUTIONS else ""
+        readers = [node for node in self.graph.nodes if end in node.inputs] if activation else []
+        if len(readers) == 1 and readers[0].op_type == activation:
+            nodes.append(readers[0])
+            self.absorbed.add(readers[0].name)
         signature = self._signature(op, command, end, nodes)
         return Kernel(op.name, signature, tuple(node.name for node in nodes))
 
     def _signature(self, op: MnnOperator, command: Command, end: str, nodes: Sequence[Node]) -> KernelSignature:
+        activation = self.activation.get(end, "")
+        nodes = [node for node in nodes if node.op_type != activation] if op.code in CONVOLUTIONS else list(nodes)
         working = [node for node in nodes if not self._is_still(node)] or list(nodes)
         if not working:
             written = [self.graph.types[end]] if end in self.graph.types else []
             return kernel_signature(command.type, "", {}, [], [], written)
         main = next((node for node in working if node.op_type in _PRODUCTS), None)
-        if main is not None and main.inputs[1] in self.graph.types and main.inputs[1] in self.constant:
-            return self._product(op, main, end, working)
+        if op.code in CONVOLUTIONS and main is not None and main.inputs[1] in self.graph.types and main.inputs[1] in self.constant:
+            return self._product(main, end)
         if len(working) == 1:
             return self._alone(working[0])
         return self._fused(command, working, end)
@@ -288,7 +306,7 @@ class _Reader:
         """Whether an operator does nothing in the run."""
         return node.op_type in VIEWS or all(tensor in self.constant for tensor in node.inputs if tensor)
 
-    def _product(self, op: MnnOperator, main: Node, end: str, nodes: Sequence[Node]) -> KernelSignature:
+    def _product(self, main: Node, end: str) -> KernelSignature:
         types = self.graph.types
         data, weight, result = types[main.inputs[0]], types[main.inputs[1]], types[end]
         attributes: dict[str, Any]
@@ -300,8 +318,7 @@ class _Reader:
             kind, attributes = "Gemm", {"transB": 1}
             channels = types[main.outputs[0]].shape[-1]
             weight = TensorType(weight.dtype, (channels, weight.elements // max(channels, 1)))
-        behind = [node.op_type for node in nodes[nodes.index(main) + 1 :]]
-        attributes["fused"] = op.activation or "+".join(kind for kind in behind if kind not in INTO_WEIGHTS)
+        attributes["fused"] = self.activation.get(end, "")
         inputs = [data, weight, TensorType(weight.dtype, (channels,))]
         return kernel_signature(kind, "", attributes, inputs, [False, True, True], [result])
 

@@ -4,21 +4,26 @@ Fields of a `regions` pass: `blocked` (operators that read and write blocks of c
 as pointwise convolutions, with a view of their data before them and one of their result behind them), `following`
 (operators that take the layout of their first input), `joining` (operators whose inputs and results have one layout),
 `moving` (operators that describe regions, in `nnmeter.kernels.moving`), `gathers` (those of them that do so where their
-index is known only), `grouped` (convolutions).
+index is known only), `grouped` (convolutions), `passing` (operators of single elements), `decomposed`
+(operators that the converter takes apart).
 
 1. Inputs of the model lie in the order of their dimensions. An operator of `joining` works in blocks where most of its
-   inputs lie so, constants included, which do not, but numbers alone left out; one that is in no list works in the order of dimensions.
+   inputs lie so; constants count and do not, but for single numbers; one that is in no list works in the order of dimensions.
 2. What an operator of `moving` gives is a region. So is what an operator of `products` gives.
 3. Where an operator that is none of `moving` reads a region, or a tensor of another layout than its own, or is one of
    `products`, all of the chain before it is moved by one kernel (`nnmeter.kernels.moving`), once for each layout. So
    are results of the model, which lie in the order of their dimensions.
 4. A convolution of `grouped` in several groups of several channels runs group by group: it takes its data apart itself,
    and its result is a region of what the groups give.
-5. Operators of `moving` whose results nobody reads any more are dropped.
+5. An operator of `passing` that alone reads the result of one of `products` runs before the view behind it.
+6. An operator of `decomposed` runs as several, in whatever layout its data have; its result lies in the order of its
+   dimensions.
+7. Operators of `moving` whose results nobody reads any more are dropped.
 """
 
 from __future__ import annotations
 
+from nnmeter.fusion.engine.neighbours import only_reader
 from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.kernels.moving import FROM_BLOCKS, TO_BLOCKS, moving_kernel
@@ -43,6 +48,9 @@ class _Regions:
         self.moving = frozenset(fields["moving"])
         self.gathers = frozenset(fields["gathers"])
         self.grouped = frozenset(fields["grouped"])
+        self.passing = frozenset(fields["passing"])
+        self.decomposed = frozenset(fields["decomposed"])
+        self.tails: set[WorkNode] = set()
         self.in_blocks: set[str] = set()
         self.made: dict[tuple[str, bool, bool], str] = {}  # by tensor, layout, and whether it is for a product
 
@@ -51,10 +59,12 @@ class _Regions:
         before = graph.version
         nodes = list(graph.ordered())
         for node in nodes:
+            if self._runs_before_the_view(node):
+                self.tails.add(node)
             if self._works_in_blocks(node):
                 self.in_blocks.update(tensor for tensor in node.outputs if tensor)
         for node in nodes:
-            if not self._is_moving(node):
+            if not self._is_moving(node) and node not in self.tails and node.kind not in self.decomposed:
                 self._feed(node)
         self._results(max((node.position for node in nodes), default=0.0))
         graph.prune(node for node in reversed(nodes) if node.alive and self._is_moving(node))
@@ -65,11 +75,18 @@ class _Regions:
             return False
         return node.kind not in self.gathers or all(tensor in self.graph.constants for tensor in node.inputs[1:2])
 
+    def _runs_before_the_view(self, node: WorkNode) -> bool:
+        """Rule 5."""
+        if node.kind not in self.passing or only_reader(self.graph, node.inputs[0]) is None:
+            return False
+        writer = self.graph.producer.get(node.inputs[0])
+        return writer is not None and (writer.kind in self.products or writer in self.tails)
+
     def _works_in_blocks(self, node: WorkNode) -> bool:
         """Rule 1."""
         if node.kind in self.blocked:
             return True
-        if node.kind in self.following:
+        if node.kind in self.following and node not in self.tails:
             return node.inputs[0] in self.in_blocks
         if node.kind in self.joining:
             types, constants = self.graph.types, self.graph.constants
@@ -80,7 +97,12 @@ class _Regions:
     def _is_region(self, tensor: str) -> bool:
         """Rule 2."""
         node = self.graph.producer.get(tensor)
-        return node is not None and (self._is_moving(node) or node.kind in self.products or self._is_in_groups(node))
+        if node is None:
+            return False
+        return self._is_moving(node) or self._gives_a_view(node) or self._is_in_groups(node)
+
+    def _gives_a_view(self, node: WorkNode) -> bool:
+        return node.kind in self.products or node in self.tails
 
     def _is_in_groups(self, node: WorkNode) -> bool:
         """Rule 4."""
@@ -173,7 +195,7 @@ class _Regions:
             if (tensor in self.in_blocks) != blocks:
                 return TO_BLOCKS if blocks else FROM_BLOCKS
             node = graph.producer.get(tensor)
-            if node is not None and node.kind in self.products:
+            if node is not None and self._gives_a_view(node):
                 return FROM_BLOCKS
             if node is None or not self._is_moving(node):
                 return ""
@@ -197,6 +219,8 @@ PASSES = (
             "moving": Field(texts),
             "gathers": Field(texts, ()),
             "grouped": Field(texts, ()),
+            "passing": Field(texts, ()),
+            "decomposed": Field(texts, ()),
         },
     ),
 )

@@ -27,7 +27,7 @@ REGIONS = Procedure(
     fields={
         "blocked": (
             *("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize"),
-            *("PRelu", "LRN", "BatchNormalization", "InstanceNormalization", "GridSample"),
+            *("LRN", "BatchNormalization", "InstanceNormalization", "GridSample"),
         ),
         "products": ("Gemm",),
         "following": (
@@ -38,6 +38,8 @@ REGIONS = Procedure(
         "moving": MOVING,
         "gathers": ("Gather",),
         "grouped": ("Conv",),
+        "passing": _UNARY,
+        "decomposed": ("PRelu",),
     },
     why="Operators that only move data are regions of memory until another operator reads them; convolutions and pools "
     "work on blocks of channels, and data is reordered where readers want another layout.",

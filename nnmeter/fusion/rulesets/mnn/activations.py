@@ -21,6 +21,23 @@ def _swish() -> Rule:
     )
 
 
+def _gelu() -> Rule:
+    x, root, one, half = tensors("x root one half")
+    scaled = Op("Div", x, root, name="scaled")
+    erf = Op("Erf", scaled)
+    plus_one = Op("Add", erf, one, commutative=True, name="plus_one")
+    product = Op("Mul", x, plus_one, commutative=True, name="product")
+    last = Op("Mul", product, half, commutative=True, name="last")
+    return Rule(
+        "Gelu",
+        [last, product, plus_one, erf, scaled],
+        where=[root.is_constant, one.scalar == 1, half.scalar == 0.5],
+        replace=Create("Gelu", x, into=last),
+        why="Gelu by Erf becomes one operator where its half is multiplied last.",
+        source=merge("FuseGeLu.cpp"),
+    )
+
+
 def _hard_swish(half: bool) -> Rule:
     x, three, lo, hi, sixth = tensors("x three lo hi sixth")
     add = Op("Add", x, three, commutative=True)
@@ -64,7 +81,7 @@ def _rectifier() -> Rule:
 
 ACTIVATIONS = Rewrite(
     "activations",
-    [_swish(), _hard_swish(True), _hard_swish(False)],
+    [_swish(), _gelu(), _hard_swish(True), _hard_swish(False)],
 )
 
 BOUNDS = Rewrite("bounds of Clip", [_rectifier()])

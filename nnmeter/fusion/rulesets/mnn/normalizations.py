@@ -40,7 +40,7 @@ def _decomposed(by_power: bool, scaled: bool) -> Rule:
     if scaled:
         product = Op("Mul", normalized, g, name="product")
         into = Op("Add", product, b, name="shifted")
-        match = [into, product, *match]
+        match = [*match, product, into]
         inputs += [g, b]
         where += [g.is_constant, b.is_constant]
     return Rule(
@@ -53,11 +53,45 @@ def _decomposed(by_power: bool, scaled: bool) -> Rule:
     )
 
 
+def _root_mean_square(form: str, scaled: bool) -> Rule:
+    """`form`: how x is divided by the root: by a "quotient", times its "reciprocal", or times a "quotient of one"."""
+    x, two, eps, one, g = tensors("x two eps one g")
+    square = Op("Pow", x, two, name="square")
+    mean = Op("ReduceMean", square, ..., name="mean")
+    plus_eps = Op("Add", mean, eps, name="plus_eps")
+    root = Op("Sqrt", plus_eps, name="root")
+    if form == "quotient":
+        last = [Op("Div", x, root, name="normalized")]
+    else:
+        inverse = Op("Reciprocal", root, name="inverse") if form == "reciprocal" else Op("Div", one, root, name="inverse")
+        last = [Op("Mul", x, inverse, name="normalized"), inverse]
+    match = [*last, root, plus_eps, mean, square]
+    into, inputs = last[0], [x]
+    where = [eps.is_constant, two.scalar == 2, mean.dim(-1) == 1]
+    if scaled:
+        into = Op("Mul", last[0], g, commutative=True, name="scaled")
+        match, inputs = [*match, into], [x, g]
+        where.append(g.is_constant)
+    return Rule(
+        f"root mean square by {form}{' with scale' if scaled else ''}",
+        match,
+        where=where,
+        replace=Create("LayerNormalization", *inputs, attributes={"axis": -1}, into=into),
+        why="x / sqrt(mean of squares + eps), perhaps times a scale, becomes one operator.",
+        source=merge("FuseLayerNormRMS.cpp"),
+    )
+
+
 NORMALIZATIONS = Rewrite(
     "normalizations",
     [
         _into_convolution("Conv"),
         _into_convolution("ConvTranspose"),
         *(_decomposed(by_power, scaled) for scaled in (True, False) for by_power in (True, False)),
+        *(
+            _root_mean_square(form, scaled)
+            for scaled in (True, False)
+            for form in ("quotient", "reciprocal", "quotient of one")
+        ),
     ],
 )
