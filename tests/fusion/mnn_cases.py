@@ -65,10 +65,10 @@ MNN_CASES: tuple[Case, ...] = (
     ),
     case(
         "a convolution in groups takes its data apart itself",
-        "ReorderInput MaxPool Conv ReorderOutput",
+        "ReorderInput Conv Conv Reshape Conv ReorderOutput",
         f"{MAP} x", f"{MAP} y",
-        "a=MaxPool<kernel_shape=[1,1]>(x) y=Conv<kernel_shape=[3,3],pads=[1,1,1,1],group=2>(a,w)",
-        w=(16, 8, 3, 3),
+        f"a={CONV}(x,u) b=Conv<kernel_shape=[3,3],pads=[1,1,1,1],group=2>(a,w) y={CONV}(b,v)",
+        u=(16, 16, 3, 3), w=(16, 8, 3, 3), v=(16, 16, 3, 3),
     ),
     case(
         "decomposed normalization",

@@ -1,7 +1,8 @@
 """MNN on CPUs: models converted from ONNX, the runtime's own account of what it runs, and times of single operators.
 
 1. A model is converted by MNN's converter, in a process of its own (`nnmeter.lab.runtimes.mnn_converter`).
-2. A run is one call of `runSession`. Inputs are set once; outputs stay in the session's own memory, uncopied.
+2. A run is one call of `runSession`, the inputs copied before it: a session uses their memory for other tensors once
+   they were read. Outputs stay in the session's own memory, uncopied.
 3. Kernels are what runs between the calls before and after every command (`runSessionWithCallBackInfo`), put together
    by the operators of the converted model that they do the work of (`nnmeter.lab.runtimes.mnn_kernels`).
 4. The calls into Python cost 1.3 microseconds a command, which are taken off: what a command on one element takes
@@ -178,7 +179,7 @@ class _Session:
                 self._interpreter = MNN.Interpreter(path)
                 self._session = self._interpreter.createSession(_settings(threads))
                 self._give(feeds)
-                ended = self._interpreter.runSession(self._session)
+                ended = self._start()
         except (RuntimeError, ValueError, TypeError, LookupError) as fault:
             raise MeasurementError(f"{name}: MNN {version('MNN')} refuses it ({_line(fault)})") from fault
         if ended != _NO_ERROR:
@@ -195,11 +196,17 @@ class _Session:
                 resized = True
         if resized:
             self._interpreter.resizeSession(self._session)
-        for key, tensor in inputs.items():
-            _set(tensor, _value_for(key, feeds))
+        self._values = {key: _plain(_value_for(key, feeds)) for key in inputs}  # which host tensors look at
+        self._inputs = [(tensor, _host(self._values[key])) for key, tensor in inputs.items()]
+
+    def _start(self) -> int:
+        """Sets the inputs and runs once (rule 2); MNN's error code."""
+        for tensor, host in self._inputs:
+            tensor.copyFrom(host)
+        return int(self._interpreter.runSession(self._session))
 
     def run(self) -> None:
-        if self._interpreter.runSession(self._session) != _NO_ERROR:
+        if self._start() != _NO_ERROR:
             raise MeasurementError(f"{self._name}: MNN cannot run it")
 
     def run_observed(self) -> tuple[list[Command], list[float]]:
@@ -219,6 +226,8 @@ class _Session:
             seconds.append(clock() - begun)
             return True
 
+        for tensor, host in self._inputs:
+            tensor.copyFrom(host)
         if self._interpreter.runSessionWithCallBackInfo(self._session, before, after) != _NO_ERROR:
             raise MeasurementError(f"{self._name}: MNN cannot run it")
         return commands, seconds
@@ -255,18 +264,18 @@ def _value_for(name: str, feeds: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarr
     return feeds[name]
 
 
-def _set(tensor: Any, value: np.ndarray[Any, Any]) -> None:
+def _plain(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The value of an input in an element type that MNN has."""
     kind = _HALIDE.get(value.dtype.name)
     if kind is None:
         raise ValueError(f"an input of type {value.dtype} cannot be given")
-    types = {
-        "float32": MNN.Halide_Type_Float,
-        "int32": MNN.Halide_Type_Int,
-        "uint8": MNN.Halide_Type_Uint8,
-    }
-    plain = np.ascontiguousarray(value, kind)
-    host = MNN.Tensor(tuple(value.shape), types[kind], plain, MNN.Tensor_DimensionType_Caffe)
-    tensor.copyFrom(host)
+    return np.ascontiguousarray(value, kind)
+
+
+def _host(value: np.ndarray[Any, Any]) -> Any:
+    """A tensor of MNN that looks at an array."""
+    types = {"float32": MNN.Halide_Type_Float, "int32": MNN.Halide_Type_Int, "uint8": MNN.Halide_Type_Uint8}
+    return MNN.Tensor(tuple(value.shape), types[value.dtype.name], value, MNN.Tensor_DimensionType_Caffe)
 
 
 def _read(tensor: Any) -> np.ndarray[Any, Any]:

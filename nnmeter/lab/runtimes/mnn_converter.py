@@ -20,7 +20,17 @@ from nnmeter.errors import MeasurementError
 PATIENCE_S = 300.0
 _SCRIPT = "import _tools\n_tools.mnnconvert(sys.argv[1:])"
 _PLACE = re.compile(r"^\[[0-9:]+\] [^ ]*:\d+: ")
-_CHATTER = ("Start to ", "inputTensors", "outputTensors", "The device ", "ONNX Model ", "Converted Success", "Converted Failed", "main,", "CPU Group")
+_CHATTER = (
+    "Start to ",
+    "inputTensors",
+    "outputTensors",
+    "The device ",
+    "ONNX Model ",
+    "Converted Success",
+    "Converted Failed",
+    "main,",
+    "CPU Group",
+)
 
 
 def convert(source: Path, target: Path, name: str) -> None:

@@ -29,7 +29,9 @@ from nnmeter.kernels.naming import elementwise_name, kernel_signature
 from nnmeter.lab.runtimes.mnn_file import CONSTANT, CONVERT, CONVOLUTIONS, INPUT, JOINS, UNARY, MnnOperator
 
 RASTER = "Raster"
-RANDOM = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"})
+RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
 _MADE_UP = re.compile(r"(.*)_raster_\d+", re.DOTALL)
 OF_A_RESULT = "__before_tr"  # behind the name of a result before it is reordered
 OF_A_PRODUCT = "__matmul_converted"  # behind the name of a product that became a convolution
@@ -89,9 +91,7 @@ class _Reader:
         self.producer = {tensor: node for node in graph.nodes for tensor in node.outputs if tensor}
         self.place = {node.name: index for index, node in enumerate(graph.nodes)}
         self.owners = [self._owner(command) for command in commands]
-        self.real = {
-            op.name for op, command in zip(self.owners, commands, strict=True) if command.type != RASTER
-        }
+        self.real = {op.name for op, command in zip(self.owners, commands, strict=True) if command.type != RASTER}
         self.constant = {t for op in operators if op.code == CONSTANT for t in op.outputs} | graph.initializers
         for op in operators:  # in an order of the run
             if op.inputs and op.name not in self.real and all(tensor in self.constant for tensor in op.inputs):
@@ -172,8 +172,11 @@ class _Reader:
 
     def _is_region(self, tensor: str) -> bool:
         op = self.writer.get(tensor)
-        return op is not None and op.code not in (INPUT, CONSTANT) and op.name not in self.real and (
-            tensor not in self.constant
+        return (
+            op is not None
+            and op.code not in (INPUT, CONSTANT)
+            and op.name not in self.real
+            and (tensor not in self.constant)
         )
 
     def _sources(self, tensor: str) -> list[str]:
@@ -296,7 +299,12 @@ class _Reader:
             written = [self.graph.types[end]] if end in self.graph.types else []
             return kernel_signature(command.type, "", {}, [], [], written)
         main = next((node for node in working if node.op_type in _PRODUCTS), None)
-        if op.code in CONVOLUTIONS and main is not None and main.inputs[1] in self.graph.types and main.inputs[1] in self.constant:
+        if (
+            op.code in CONVOLUTIONS
+            and main is not None
+            and main.inputs[1] in self.graph.types
+            and main.inputs[1] in self.constant
+        ):
             return self._product(main, end)
         if len(working) == 1:
             return self._alone(working[0])

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-flatbuffers = pytest.importorskip("flatbuffers")
-
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.runtimes.mnn_file import read_mnn_file
+
+flatbuffers = pytest.importorskip("flatbuffers")
 
 
 def ints(builder, values):
@@ -72,7 +72,7 @@ def test_operators_have_their_tensors_by_name() -> None:
 
 def test_a_damaged_file_is_refused_or_read_and_nothing_else() -> None:
     whole, numbers = example(), random.Random(0)
-    refused = 0
+    refused = set()
     for _ in range(2000):
         data = bytearray(whole)
         for _ in range(numbers.randint(1, 4)):
@@ -80,6 +80,5 @@ def test_a_damaged_file_is_refused_or_read_and_nothing_else() -> None:
         try:
             read_mnn_file(bytes(data[: numbers.randint(4, len(data))]), "model")
         except MeasurementError as fault:
-            assert "model: MNN's converter wrote a file that cannot be read" in str(fault)
-            refused += 1
-    assert refused > 500
+            refused.add(str(fault).partition(" (")[0])
+    assert refused == {"model: MNN's converter wrote a file that cannot be read"}

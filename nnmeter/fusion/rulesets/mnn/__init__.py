@@ -12,7 +12,21 @@ from nnmeter.fusion.rulesets.shared import VIEWS
 from nnmeter.kernels.moving import MOVING
 
 _UNARY = (
-    *("Relu", "mnn.Clip", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "Elu", "Selu", "Abs", "Neg", "Floor", "Ceil", "Round"),
+    *(
+        "Relu",
+        "mnn.Clip",
+        "LeakyRelu",
+        "Sigmoid",
+        "Tanh",
+        "Clip",
+        "Elu",
+        "Selu",
+        "Abs",
+        "Neg",
+        "Floor",
+        "Ceil",
+        "Round",
+    ),
     *("Sqrt", "Exp", "Log", "Erf", "Sin", "Cos", "Reciprocal", "Sign", "Gelu", "Swish", "HardSwish", "Softplus"),
     *("HardSigmoid", "Cast", "Acos", "Asin", "Atan", "Tan", "Cosh", "Sinh", "Acosh", "Asinh", "Atanh", "Mish"),
 )

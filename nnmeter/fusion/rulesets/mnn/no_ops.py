@@ -52,7 +52,11 @@ NO_OPS = Rewrite(
     "no-ops",
     [
         _rule(Op("Identity", x, ..., outputs=[y, ...]), "Identity does nothing."),
-        _rule(Op("Dropout", x, ..., outputs=[y, ...]), "Dropout does nothing in inference.", source=after("RemoveDropout.cpp")),
+        _rule(
+            Op("Dropout", x, ..., outputs=[y, ...]),
+            "Dropout does nothing in inference.",
+            source=after("RemoveDropout.cpp"),
+        ),
         _rule(
             Op("Cast", x, ..., outputs=[y, ...]),
             "Cast to the element type that a tensor has already does nothing.",

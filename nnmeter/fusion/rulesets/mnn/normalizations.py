@@ -27,9 +27,7 @@ def _decomposed(by_power: bool, scaled: bool) -> Rule:
     x, two, eps, g, b = tensors("x two eps g b")
     mean = Op("ReduceMean", x, ..., name="mean")
     difference = Op("Sub", x, mean, name="difference")
-    square = (
-        Op("Pow", difference, two, name="square") if by_power else Op("Mul", difference, difference, name="square")
-    )
+    square = Op("Pow", difference, two, name="square") if by_power else Op("Mul", difference, difference, name="square")
     variance = Op("ReduceMean", square, ..., name="variance")
     plus_eps = Op("Add", variance, eps, name="plus_eps")
     root = Op("Sqrt", plus_eps, name="root")
@@ -63,7 +61,9 @@ def _root_mean_square(form: str, scaled: bool) -> Rule:
     if form == "quotient":
         last = [Op("Div", x, root, name="normalized")]
     else:
-        inverse = Op("Reciprocal", root, name="inverse") if form == "reciprocal" else Op("Div", one, root, name="inverse")
+        inverse = (
+            Op("Reciprocal", root, name="inverse") if form == "reciprocal" else Op("Div", one, root, name="inverse")
+        )
         last = [Op("Mul", x, inverse, name="normalized"), inverse]
     match = [*last, root, plus_eps, mean, square]
     into, inputs = last[0], [x]

@@ -24,7 +24,9 @@ def test_gelu_is_one_where_its_half_is_multiplied_last() -> None:
 
 @pytest.mark.parametrize("body", ["c=Mul(x,b) y=Div(c,six)", "c=Div(b,six) y=Mul(x,c)"])
 def test_hard_swish(body: str) -> None:
-    assert applied(ACTIVATIONS, f"{MAP} x", f"{MAP} y", f"a=Add(x,three) b=Clip(a,lo,hi) {body}", **SWISH) == "HardSwish"
+    assert (
+        applied(ACTIVATIONS, f"{MAP} x", f"{MAP} y", f"a=Add(x,three) b=Clip(a,lo,hi) {body}", **SWISH) == "HardSwish"
+    )
 
 
 def test_activations_run_inside_of_convolutions_and_sums() -> None:

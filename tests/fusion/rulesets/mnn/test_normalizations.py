@@ -20,7 +20,9 @@ def test_a_normalization_becomes_part_of_a_convolution_that_nobody_else_reads() 
     assert both == "Conv BatchNormalization Relu"
 
 
-@pytest.mark.parametrize(("body", "weights"), [("y=Div(d,r)", {}), ("n=Div(d,r) s=Mul(n,g) y=Add(s,b)", {"g": (16,), "b": (16,)})])
+@pytest.mark.parametrize(
+    ("body", "weights"), [("y=Div(d,r)", {}), ("n=Div(d,r) s=Mul(n,g) y=Add(s,b)", {"g": (16,), "b": (16,)})]
+)
 def test_a_decomposed_normalization_is_one_operator(body: str, weights: dict[str, tuple[int, ...]]) -> None:
     kinds = applied(NORMALIZATIONS, f"{ROWS} x", f"{ROWS} y", NORMALIZED + body, **NUMBERS, **weights)
     assert kinds == "LayerNormalization"
