@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nnmeter.fusion.engine.passes import PassKind
 from nnmeter.fusion.passes.common import deduplication, folding, retyping, rewrite_rules, splitting
+from nnmeter.fusion.passes.mnn import regions
 from nnmeter.fusion.passes.mobile import (
     free_operators,
     integer_groups,
@@ -14,7 +15,6 @@ from nnmeter.fusion.passes.mobile import (
     plain_attributes,
     quantized_operators,
 )
-from nnmeter.fusion.passes.mnn import regions
 from nnmeter.fusion.passes.onnxruntime import (
     blocks,
     casts,

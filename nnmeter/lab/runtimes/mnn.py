@@ -241,7 +241,6 @@ class _Session:
 @cache
 def _call_seconds() -> float:
     """Seconds that the calls around a command take: the least of commands on one element."""
-    import onnx
     from onnx import TensorProto, helper
 
     nodes = [helper.make_node("Neg", [f"t{index}"], [f"t{index + 1}"]) for index in range(_CALLS)]

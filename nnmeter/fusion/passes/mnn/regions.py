@@ -8,7 +8,8 @@ index is known only), `grouped` (convolutions), `passing` (operators of single e
 (operators that the converter takes apart).
 
 1. Inputs of the model lie in the order of their dimensions. An operator of `joining` works in blocks where most of its
-   inputs lie so; constants count and do not, but for single numbers; one that is in no list works in the order of dimensions.
+   inputs lie so; constants, which do not, count but for single numbers. One that is in no list works in the order of
+   dimensions.
 2. What an operator of `moving` gives is a region. So is what an operator of `products` gives.
 3. Where an operator that is none of `moving` reads a region, or a tensor of another layout than its own, or is one of
    `products`, all of the chain before it is moved by one kernel (`nnmeter.kernels.moving`), once for each layout. So
