@@ -85,6 +85,20 @@ class Table:
             raise WireError(f"a name has {count} bytes, more than {most}")
         return self._buffer[start : start + count].decode("utf-8", "replace")
 
+    def texts(self, field: int, most: int, longest: int) -> list[str]:
+        """The texts of a vector of them, `most` at most, none of them longer than `longest` bytes."""
+        start, count = self._vector(field, 4)
+        if count > most:
+            raise WireError(f"a list has {count} elements, more than {most}")
+        buffer, found = self._buffer, []
+        for index in range(count):
+            place = _follow(buffer, start + 4 * index)
+            size = int(_number(buffer, place, "I"))
+            if size > longest or place + 4 + size > len(buffer):
+                raise WireError(f"a name has {size} bytes, more than {longest} or than there are")
+            found.append(bytes(buffer[place + 4 : place + 4 + size]).decode("utf-8", "replace"))
+        return found
+
     def span(self, field: int) -> tuple[int, int]:
         """Where the bytes of a vector of bytes begin, and how many there are; they are not read."""
         return self._vector(field, 1)

@@ -19,7 +19,7 @@ from nnmeter.graph.ir import Graph, Node, TensorType
 from tests.fusion.models import make_graph
 from tests.fusion.random_graphs import WEIGHTS, random_texts
 
-RULES = {name: load_rules(name) for name in ("onnxruntime_cpu", "openvino_cpu")}
+RULES = {name: load_rules(name) for name in ("onnxruntime_cpu", "openvino_cpu", "mnn_cpu")}
 KIND = TensorType("float32", (1, 8, 4, 4))
 
 

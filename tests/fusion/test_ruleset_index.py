@@ -40,6 +40,7 @@ def test_the_hash_is_of_the_parameters_too() -> None:
     [
         ("onnxruntime", "onnxruntime_cpu", "server", "cpu"),
         ("openvino", "openvino_cpu", "server", "cpu"),
+        ("mnn", "mnn_cpu", "server", "cpu"),
         ("tensorrt", "tensorrt_cuda", "server", "gpu"),
         ("tflite", "tflite21_cpu", "phone", "cpu"),
         ("tflite-gpu", "tflite_gpu", "phone", "gpu"),

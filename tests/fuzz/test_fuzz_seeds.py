@@ -30,7 +30,7 @@ from nnmeter.prediction.predict import LatencyPredictor
 from tests.conftest import REPOSITORY
 
 LONGEST = 65_536
-RULES = [load_rules(name) for name in ("onnxruntime_cpu", "openvino_cpu")]
+RULES = [load_rules(name) for name in ("onnxruntime_cpu", "openvino_cpu", "mnn_cpu")]
 FUZZ = REPOSITORY / "benchmarks" / "fuzz"
 
 

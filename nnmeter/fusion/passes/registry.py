@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nnmeter.fusion.engine.passes import PassKind
 from nnmeter.fusion.passes.common import deduplication, folding, retyping, rewrite_rules, splitting
+from nnmeter.fusion.passes.mnn import regions
 from nnmeter.fusion.passes.mobile import (
     free_operators,
     integer_groups,
@@ -64,6 +65,7 @@ _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     linking.PASSES,
     plain_attributes.PASSES,
     quantized_operators.PASSES,
+    regions.PASSES,
 )
 
 

@@ -26,6 +26,7 @@ class Shipped:
 RULE_SETS: dict[str, Shipped] = {
     "onnxruntime_cpu": Shipped("ONNX Runtime on CPUs", "nnmeter.fusion.rulesets.onnxruntime:RULE_SET"),
     "openvino_cpu": Shipped("OpenVINO on CPUs", "nnmeter.fusion.rulesets.openvino:RULE_SET"),
+    "mnn_cpu": Shipped("MNN on CPUs", "nnmeter.fusion.rulesets.mnn:RULE_SET"),
     "plain_network": Shipped(
         "what the rule sets of phones and accelerators begin with",
         "nnmeter.fusion.rulesets.mobile.plain_network:RULE_SET",

@@ -21,6 +21,7 @@ _SUFFIXES = frozenset({".py", ".json"})
 _ENTRY_POINTS = """[nnmeter.runtimes]
 onnxruntime = nnmeter.lab.runtimes.onnxruntime:OnnxRuntimeAdapter
 openvino = nnmeter.lab.runtimes.openvino:OpenVinoAdapter
+mnn = nnmeter.lab.runtimes.mnn:MnnAdapter
 """
 
 
