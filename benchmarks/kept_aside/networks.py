@@ -3,6 +3,10 @@
 The model of all devices, the scorecards and the choice of what ships are of the other networks; the packs that ship
 are then asked for those that were kept aside. Scorecards leave out fewer parts than those of the packs that ship, to
 save time: what ships is chosen by somewhat worse figures.
+
+A fifth of all networks is kept aside at a time. One fifth is some five networks of most devices, of which one more or
+less decides what share is near; with several fifths, one after the other, a device is judged by all of its networks in
+them, each predicted by the pack that was made without its fifth, where that ships.
 """
 
 from __future__ import annotations
@@ -22,9 +26,11 @@ from nnmeter.lab.training.population import Matrix, fit_population
 from nnmeter.lab.training.population_folds import fold_of, leave_out
 from nnmeter.lab.training.public_packs import LEAST_LEARNED, PublicDevice, make_packs
 
-_KEPT_PARTS = 5  # of all networks, one is kept aside
+KEPT_PARTS = 5  # of all networks, one is kept aside at a time
 _LEAST_JUDGED = 5
 _FOLDS, _FAMILY_FOLDS = 6, 4
+
+Found = dict[str, list[NetworkRow]]  # by device
 
 
 @dataclass(frozen=True)
@@ -53,32 +59,46 @@ class _Judged:
         )
 
 
-def judge(devices: Sequence[PublicDevice], jobs: int, folder: Path | None, say: Tell) -> None:
-    """Keep a fifth of all networks aside; print how the packs that ship do on them."""
+def judge(
+    devices: Sequence[PublicDevice], jobs: int, folder: Path | None, say: Tell, parts: Sequence[int] = (0,)
+) -> None:
+    """Keep fifths of all networks aside, one after the other; print how the packs that ship do on them."""
+    file, together, made = Rows(folder, "networks", NetworkRow), defaultdict(list), []
+    for part in parts:
+        ships, found = _judge_part(devices, part, jobs, say)
+        made.append(ships)
+        for name, rows in found.items():
+            file.add(rows)
+            together[name] += rows
+        _print_all(f"fifth {part}: {ships} devices ship", found)
+        if len(made) > 1:
+            _print_all(f"{len(made)} fifths, {', '.join(map(str, made))} devices ship", together)
+
+
+def _judge_part(devices: Sequence[PublicDevice], part: int, jobs: int, say: Tell) -> tuple[int, Found]:
+    """How many devices ship without a fifth of the networks, and what they say of it."""
     names = {name for device in devices for name in device.table.networks}
-    is_kept = {name: fold_of(f"kept aside {name}", _KEPT_PARTS) == 0 for name in names}
+    is_kept = {name: fold_of(f"kept aside {name}", KEPT_PARTS) == part for name in names}
     rest = [taken(device, ~_of(device, is_kept)) for device in devices]
     tables = [device.table for device in rest if device.networks >= LEAST_LEARNED]
     population = fit_population(tables)
-    say("learned from the rest")
-    left_out = leave_out(tables, jobs, say, _FOLDS, _FAMILY_FOLDS)
-    file, found = Rows(folder, "networks", NetworkRow), defaultdict(list)
+    say(f"fifth {part}: learned from the rest")
+    left_out = leave_out(tables, jobs, None, _FOLDS, _FAMILY_FOLDS)
+    found: Found = {}
     with tempfile.TemporaryDirectory() as packs:
         outcomes = make_packs(rest, population, left_out, Path(packs))
         ships = {outcome.id for outcome in outcomes if not outcome.reasons}
-        say(f"{len(ships)} devices ship")
+        say(f"fifth {part}: {len(ships)} devices ship")
         for device in devices:
             kept = np.flatnonzero(_of(device, is_kept))
             if device.id in ships and len(kept):
-                own = list(predicted_rows(load_pack(Path(packs) / device.id).predictor, device, kept))
-                file.add(own)
-                found[device.id] = own
-    _print_all(found, len(ships))
+                found[device.id] = list(predicted_rows(load_pack(Path(packs) / device.id).predictor, device, kept))
+    return len(ships), found
 
 
-def _print_all(found: dict[str, list[NetworkRow]], ships: int) -> None:
+def _print_all(title: str, found: Found) -> None:
     judged = [_Judged.of(rows) for rows in found.values() if len(rows) >= _LEAST_JUDGED]
-    print(f"\nnetworks kept aside: {ships} devices ship, {len(judged)} of them with {_LEAST_JUDGED} rows or more")
+    print(f"\nnetworks kept aside, {title}, {len(judged)} of them with {_LEAST_JUDGED} rows or more")
     if not judged:
         return
     everything = [row for rows in found.values() for row in rows]
@@ -98,8 +118,9 @@ def _print(name: str, judged: Sequence[_Judged]) -> None:
     better = [np.mean([one.metrics.mape < other for one, other in zip(judged, others, strict=True)])
               for others in ([one.flops for one in judged], [one.roofline for one in judged])]  # fmt: skip
     print(
-        f"  {name:24s} devices {len(judged):4d}  MAPE median {np.median(mape):5.1f} %  near {100 * near:3.0f} %  "
-        f"tau median {np.median(tau):.3f}  intervals hold {np.average(coverage, weights=rows):.1f} %, "
+        f"  {name:24s} devices {len(judged):4d}  rows median {np.median(rows):.0f}  "
+        f"MAPE median {np.median(mape):5.1f} %  near {100 * near:3.0f} %  tau median {np.median(tau):.3f}  "
+        f"intervals hold {np.average(coverage, weights=rows):.1f} %, "
         f">= 75 % on {100 * np.mean(coverage >= 75):.0f} % of devices, worst {coverage.min():.0f} %  "
         f"better than FLOPs {100 * better[0]:.0f} %, roofline {100 * better[1]:.0f} %",
         flush=True,

@@ -2,10 +2,11 @@
 
     pip install torch timm transformers pytorchcv && pip install --no-deps torchvision
     python benchmarks/public_networks/graphs_extract.py record TABLES WORK [--seconds 100] [--names a,b]
-    python benchmarks/public_networks/graphs_extract.py pack TABLES WORK data/public-networks
+    python benchmarks/public_networks/graphs_extract.py pack TABLES WORK data/public-networks [--keep]
 
 TABLES is the directory of the tables (networks.csv, *.csv.gz, ncnn-param.tar.gz). `record` writes one file a network
-and size to WORK and goes on where it was stopped: those first that most devices outside of timm's table have.
+and size to WORK and goes on where it was stopped: those first that most devices outside of timm's table have; then
+networks that people time most (`graphs_common`). With --keep networks stay that the output has and WORK has not.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from graphs_common import common_networks
 
 from nnmeter.lab.importing.public_networks.stated_inputs import stated_inputs
 from nnmeter.lab.importing.public_networks.timm_names import architecture_of
@@ -43,6 +46,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, nargs="?")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after about so long")
     parser.add_argument("--names", default="", help="only these, separated by commas")
+    parser.add_argument("--keep", action="store_true", help="keep what the output has and WORK has not")
     parser.add_argument("--again", action="store_true", help="also those that failed before")
     arguments = parser.parse_args()
     networks = wanted(arguments.tables)
@@ -56,11 +60,11 @@ def main() -> None:
     else:
         from graphs_pack import pack
 
-        pack(networks, arguments.tables, arguments.work, arguments.output)
+        pack(networks, arguments.tables, arguments.work, arguments.output, arguments.keep)
 
 
 def wanted(tables: Path) -> list[Wanted]:
-    """All networks and sizes of the tables that a call can rebuild, those of most devices first."""
+    """All networks and sizes of the tables that a call can rebuild, those of most devices first; then common ones."""
     with (tables / "networks.csv").open() as file:
         calls = {row["network"]: row["rebuild"] for row in csv.DictReader(file)}
     devices: dict[Any, set[str]] = defaultdict(set)
@@ -89,6 +93,9 @@ def wanted(tables: Path) -> list[Wanted]:
         rows[stated.network, stated.input_shape[1:]] += 1
         devices[stated.network].add(stated.network)
         calls.setdefault(stated.network, "transformers")
+    for name, size, call in common_networks():
+        rows[name, size] += 0
+        calls.setdefault(name, call)
     found = []
     for key in rows:
         name, size = key

@@ -6,6 +6,7 @@ Rules:
    of batch 1, but for constants.
 2. Sizes of one network whose nodes are the same share a line.
 3. Lines are sorted by name, so that relatives stand together, and cut into files of about `SHARD` bytes of text.
+4. Networks that were packed before, and are not among the recorded ones, stay where that is asked for.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 SHARD = 6_000_000
 
 
-def pack(networks: list[Wanted], tables: Path, work: Path, output: Path) -> None:
-    """Write index.json.xz and graphs-*.jsonl.xz."""
+def pack(networks: list[Wanted], tables: Path, work: Path, output: Path, keep: bool = False) -> None:
+    """Write index.json.xz and graphs-*.jsonl.xz; `keep` what is there and was not recorded (rule 4)."""
     from graphs_extract import fault_of, refusals, target
 
     lines: dict[str, list[dict[str, Any]]] = {}  # by network
@@ -58,7 +59,27 @@ def pack(networks: list[Wanted], tables: Path, work: Path, output: Path) -> None
         if not alike:
             lines[w.name].append(entry)
         entry["sizes"][text(w.size)] = line["inputs"]
-    write(lines, refused, output)
+    if keep:
+        packed, known = packed_before(output)
+        lines |= {name: entries for name, entries in packed.items() if name not in lines}
+        refused = {name: why for name, why in {**known, **refused}.items() if name.partition("@")[0] not in lines}
+    write(dict(sorted(lines.items())), refused, output)
+
+
+def packed_before(output: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """The lines of each network that is packed, with their sizes, and why others are refused."""
+    index = json.loads(lzma.decompress((output / "index.json.xz").read_bytes()))
+    shards = [
+        lzma.decompress(path.read_bytes()).decode().split("\n") for path in sorted(output.glob("graphs-*.jsonl.xz"))
+    ]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, sizes in index["networks"].items():
+        places: dict[tuple[int, int], dict[str, Any]] = {}
+        for stated, (shard, number, inputs) in sizes.items():
+            line = {"line": json.loads(shards[shard][number]), "sizes": {}}
+            places.setdefault((shard, number), line)["sizes"][stated] = inputs
+        found[name] = list(places.values())
+    return found, index["refused"]
 
 
 def text(size: tuple[int, ...]) -> str:

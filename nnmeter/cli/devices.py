@@ -43,10 +43,11 @@ def command(context: click.Context, search: str | None, report_format: str, outp
 def _find(search: str, report_format: str, output: Path | None) -> None:
     from nnmeter.devices import list_devices
     from nnmeter.devices.search import find_packs
+    from nnmeter.devices.unshipped import unshipped_devices
 
     if not search.strip():
         raise click.UsageError("--search needs a name, such as 'pixel 4', jetson or rk3588")
-    result = find_packs(search, list_devices(public=True))
+    result = find_packs(search, list_devices(public=True), unshipped_devices())
     write_report(CORE.render("found", result, report_format, layout_for(output)), output)
 
 

@@ -9,6 +9,7 @@ Rules:
    reason: the three nearest of each kind that are of the same line, else the nearest. Where it is part of the names of
    several, these are told; where it is part of none, those that are spelt nearly so.
 4. A pack that matches only because its chip is in the product that was asked for says so.
+5. What the published tables have and no pack was made of is named with the reason (`nnmeter.devices.unshipped`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from nnmeter.devices.card import Card
 from nnmeter.devices.catalog import DeviceInfo, in_groups
 from nnmeter.devices.chips import Chip, known_chips, plain
 from nnmeter.devices.relatives import ANOTHER_LINE, chip_in, chip_of_card, kinship, product_in, without_maker
+from nnmeter.devices.unshipped import Unshipped, find_unshipped
 
 KINDS = ("cpu", "gpu", "npu", "vpu", "fpga")
 _NEAREST = 3  # of a kind
@@ -49,6 +51,7 @@ class SearchResult:
         matches: packs that match, in groups.
         relatives: where none matches, packs of near relatives, nearest first in each kind.
         candidates: where it names none, chips and products whose names have all of its words.
+        unshipped: devices of published tables that it names and that have no pack.
     """
 
     query: str
@@ -57,14 +60,16 @@ class SearchResult:
     matches: tuple[FoundPack, ...]
     relatives: tuple[FoundPack, ...] = ()
     candidates: tuple[str, ...] = ()
+    unshipped: tuple[Unshipped, ...] = ()
 
 
-def find_packs(query: str, devices: Sequence[DeviceInfo]) -> SearchResult:
+def find_packs(query: str, devices: Sequence[DeviceInfo], without_pack: Sequence[Unshipped] = ()) -> SearchResult:
     """The packs that a query names, or the nearest relatives of what it names.
 
     Args:
         query: words, such as `jetson`, `pixel 4 gpu`, `rk3588`.
         devices: packs to search, as `list_devices` returns them.
+        without_pack: devices that have none, as `unshipped_devices` returns them.
     """
     spoken = " ".join(_SPOKEN.get(word, word) for word in query.lower().split())
     words = [word for word in spoken.split() if plain(word)]
@@ -79,9 +84,11 @@ def find_packs(query: str, devices: Sequence[DeviceInfo]) -> SearchResult:
         if reason is not None:
             matches.append(FoundPack(device, reason))
     own_first = tuple(sorted(matches, key=lambda found: bool(found.because)))
+    lacking = find_unshipped(names, kinds, chip, without_pack)
     if own_first or chip is None:
-        return SearchResult(query, chip, product, own_first, candidates=() if own_first else _candidates(names))
-    return SearchResult(query, chip, product, (), _relatives(chip, of_kind))
+        candidates = () if own_first else _candidates(names)
+        return SearchResult(query, chip, product, own_first, candidates=candidates, unshipped=lacking)
+    return SearchResult(query, chip, product, (), _relatives(chip, of_kind), unshipped=lacking)
 
 
 def _candidates(names: Sequence[str]) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ Rules:
 6. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
 7. One that rests on several machines takes the prices of the others in by their shares (`nnmeter.predictor.shares`).
 8. One that was learned from few whole networks has rates by sorts of work (`nnmeter.predictor.work`). What they say
-   takes the place of the roofline, and is their ensembles' to correct; a kernel that was not sampled is a fallback all
-   the same, with the standard deviation that they tell of it.
+   takes the place of the roofline, and is their ensembles' to correct; a kernel that was not sampled, or does work of a
+   group that was not, is a fallback all the same, with the standard deviation that they tell of it.
 """
 
 from __future__ import annotations
@@ -138,6 +138,8 @@ class KernelPredictor:
         for signature in signatures:
             features = self.describe(signature)
             sampled = self.sampled(features.kind)
+            if self.work is not None and not self.work.has_sampled(signature):
+                sampled = None
             name = FALLBACK if sampled is None else features.family
             groups.setdefault(name, []).append((signature, features, sampled))
         for name, members in groups.items():

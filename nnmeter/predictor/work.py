@@ -16,6 +16,8 @@ Rules:
    over its work as shares do.
 5. The names in `SORTS` are the schema. A pack stores those that it has rates of; another version's may be others, and
    such a pack is refused.
+6. A group that no network of the device had was not sampled, whatever the operator: the last layer of a classifier is a
+   product with a vector, and says nothing of products of matrices. A pack names the groups that were (`groups`).
 """
 
 from __future__ import annotations
@@ -69,6 +71,7 @@ def _names() -> tuple[str, ...]:
 
 
 SORTS = _names()
+GROUPS = (*_SIZED, *_PLAIN)
 _PLACE = {name: place for place, name in enumerate(SORTS)}
 _LARGEST_RATE, _LARGEST_SIGMA, _LARGEST_AMOUNT = 1e9, 1e3, 1e30
 _LEAST_MS = 1e-9
@@ -83,10 +86,12 @@ class WorkRates:
     Attributes:
         rates: by sort [sorts], in the order of `SORTS`.
         sigmas: standard deviation of their logarithms [sorts] (rule 4).
+        groups: that were sampled (rule 6); None where the pack does not tell.
     """
 
     rates: np.ndarray
     sigmas: np.ndarray
+    groups: frozenset[str] | None = None
     _known: dict[KernelSignature, tuple[float, float]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -100,13 +105,20 @@ class WorkRates:
             spread += (part * float(self.sigmas[place])) ** 2
         return max(total, _LEAST_MS), spread**0.5 / max(total, _LEAST_MS)
 
+    def has_sampled(self, signature: KernelSignature) -> bool:
+        """Whether the group of a kernel was sampled (rule 6)."""
+        return self.groups is None or _group(signature)[0] in self.groups
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {
+        found: dict[str, Any] = {
             "sorts": list(SORTS),
             "log_rates": [round(float(value), 4) for value in np.log(self.rates)],
             "sigmas": [round(float(value), 4) for value in self.sigmas],
         }
+        if self.groups is not None:
+            found["groups"] = [group for group in GROUPS if group in self.groups]
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WorkRates:
@@ -116,9 +128,15 @@ class WorkRates:
             raise damaged("its rates are of other sorts of work than this nnmeter's")
         rates = sequence(member(data, "log_rates"), "log_rates", len(SORTS))
         sigmas = sequence(member(data, "sigmas"), "sigmas", len(SORTS))
+        groups = (
+            [text(name, "a group of work") for name in sequence(data["groups"], "groups")] if "groups" in data else None
+        )
+        if not set(groups or ()) <= set(GROUPS):
+            raise damaged("it names groups of work that this nnmeter does not know")
         return cls(
             np.exp([number(value, "a rate", -50.0, 20.0) for value in rates]),
             np.array([number(value, "the deviation of a rate", 0.0, _LARGEST_SIGMA) for value in sigmas]),
+            None if groups is None else frozenset(groups),
         )
 
 

@@ -23,6 +23,9 @@ def render(result: SearchResult, layout: Layout) -> str:
             "matches": [_pack(found) for found in result.matches],
             "candidates": list(result.candidates),
             "relatives": [_pack(found) for found in result.relatives],
+            "without_pack": [
+                {"id": device.id, "networks": device.networks, "reason": device.reason} for device in result.unshipped
+            ],
         }
     )
 

@@ -12,27 +12,34 @@ from nnmeter.report.text import Text
 
 _HEADINGS = ("device", "of", "runtime", "±10 %", "MAPE")
 _CANDIDATES = 8
+_LACKING = 3  # devices without a pack that are named with their reason
 _PLACES = (2, 3)  # of `figures`: within ±10 %, MAPE
 
 
 def render(result: SearchResult, layout: Layout) -> str:
-    """The packs that match; else why there is none, and the nearest relatives with reasons."""
+    """The packs that match; else why there is none, and the nearest relatives with reasons; what has no pack."""
     text = Text(layout.width, layout.colour)
+    _add_found(text, result)
+    _add_unshipped(text, result)
+    return str(text)
+
+
+def _add_found(text: Text, result: SearchResult) -> None:
     if result.matches:
         _add_packs(text, result.matches)
-        return str(text)
+        return
     asked = result.product or (result.chip.name if result.chip else "")
     if result.candidates:
         more = len(result.candidates) - _CANDIDATES
         named = ", ".join(result.candidates[:_CANDIDATES]) + (f" and {more} more" if more > 0 else "")
         text.add_wrapped(f"no device is called {result.query!r}; name one for its relatives: {named}")
-        return str(text)
+        return
     if result.chip is None:
         text.add_wrapped(
             f"no device is called {result.query!r}, and no chip or product of that name is known; `nnmeter devices` "
             "lists all, and `nnmeter setup` or `nnmeter calibrate` make one of yours"
         )
-        return str(text)
+        return
     text.add_wrapped(f"no {asked} ({result.chip.words}); nearest:" if result.relatives else
                      f"no {asked} ({result.chip.words}), and none that is like it")  # fmt: skip
     if result.relatives:
@@ -41,7 +48,18 @@ def render(result: SearchResult, layout: Layout) -> str:
             "a relative tells what is fast and what is slow, not milliseconds of another device; times of some of your "
             "networks make it a pack of yours: nnmeter calibrate"
         )
-    return str(text)
+
+
+def _add_unshipped(text: Text, result: SearchResult) -> None:
+    """What the published tables have of it that makes no pack."""
+    lacking = result.unshipped
+    if not lacking:
+        return
+    many = f"{len(lacking)} settings" if len(lacking) > 1 else "one setting"
+    such = f", of which {_LACKING}" if len(lacking) > _LACKING else ""
+    text.add_wrapped(f"published tables have {many} of it without a pack{such}:")
+    for device in lacking[:_LACKING]:
+        text.add_wrapped(f"{device.id}: {device.reason}")
 
 
 def _add_packs(text: Text, packs: Sequence[FoundPack]) -> None:

@@ -65,4 +65,4 @@ def test_a_transformer_on_a_device_of_convolutions_has_a_price_and_a_wide_interv
     convolutions = predictor.predict(ZOO / "mobilenet_v2-224.onnx")
     assert transformer.coverage.fallback > 0.5
     widths = [p.interval_ms[1] / p.interval_ms[0] for p in (transformer, convolutions)]
-    assert widths[1] < widths[0] < 50
+    assert widths[1] < 3 < 20 < widths[0] < 2000, "all of it is work that no device of the runtime was seen with"

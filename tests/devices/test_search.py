@@ -7,6 +7,7 @@ from nnmeter.devices import DeviceInfo, find_device
 from nnmeter.devices.chips import GENERATIONS, known_chips, places, plain
 from nnmeter.devices.relatives import chip_in, kinship, units
 from nnmeter.devices.search import find_packs
+from nnmeter.devices.unshipped import Unshipped, unshipped_devices
 from nnmeter.errors import DeviceError
 
 from .conftest import CARD
@@ -150,3 +151,29 @@ def test_every_chip_of_the_table_can_be_found_and_compared() -> None:
 def test_a_cpu_is_no_relative_of_a_graphics_card() -> None:
     assert kinship(PIXEL4.card, chip_in("rtx 4090")) is None
     assert find_packs("rtx 4090 cpu", ALL).relatives == ()
+
+
+HAILO_TABLE = [
+    Unshipped("hailo8-hailort-int8-fps-inverse", 37, 61.0, "mean error 61.0 % of networks left out"),
+    Unshipped("hailo8l-hailort-int8-fps-inverse", 30, 48.0, "mean error 48.0 % of networks left out"),
+    Unshipped("jetson-nano-gpu-tensorrt-fp16", 6, None, "6 networks are fewer than 10"),
+    Unshipped("rpi5-gpu-ncnn-vulkan-1t", 20, 30.0, "mean error 30.0 % of networks left out"),
+]
+
+
+def test_what_the_tables_have_without_a_pack_is_named_with_the_reason() -> None:
+    def named(query: str, packs: list[DeviceInfo]) -> list[str]:
+        return [device.id for device in find_packs(query, packs, HAILO_TABLE).unshipped]
+
+    assert named("hailo", []) == ["hailo8l-hailort-int8-fps-inverse", "hailo8-hailort-int8-fps-inverse"]
+    assert named("jetson nano", ALL) == ["jetson-nano-gpu-tensorrt-fp16"]
+    assert named("raspberry pi 5", ALL) == ["rpi5-gpu-ncnn-vulkan-1t"], "by the chip of the product"
+    assert named("raspberry pi 5 cpu", ALL) == [], "that is its graphics"
+    assert named("npu", ALL) == []
+
+
+def test_every_device_of_the_list_that_ships_no_pack_has_a_reason() -> None:
+    devices = unshipped_devices()
+    assert len(devices) > 500
+    assert all(device.reason for device in devices)
+    assert find_packs("hailo-8", [], devices).unshipped

@@ -107,10 +107,19 @@ def test_what_was_sampled_is_priced_by_its_rates_too() -> None:
     assert (price.source, price.latency_ms) == ("trained", pytest.approx(RATES.price(known)[0]))
 
 
+def test_a_kind_that_was_sampled_by_work_of_another_group_is_a_fallback() -> None:
+    kernel = convolution(16, 32, 14, 3)
+    for groups, source in ((("conv3x3",), "trained"), (("conv1x1",), "fallback")):
+        predictor = replace(by_work(), work=replace(RATES, groups=frozenset(groups)))
+        (price,) = predictor.price([kernel])
+        assert (price.source, price.latency_ms) == (source, pytest.approx(RATES.price(kernel)[0]))
+
+
 def test_rates_are_stored_and_read(tmp_path: Path) -> None:
-    write_predictor(by_work(), tmp_path)
+    write_predictor(replace(by_work(), work=replace(RATES, groups=frozenset({"conv3x3"}))), tmp_path)
     found = read_predictor_of(tmp_path)
     assert found.work is not None
+    assert found.work.groups == {"conv3x3"}
     kernel = convolution(16, 32, 14, 3)
     assert found.work.price(kernel) == pytest.approx(RATES.price(kernel), rel=1e-3)
 
@@ -121,6 +130,7 @@ def test_rates_are_stored_and_read(tmp_path: Path) -> None:
         ({"sorts": ["conv1x1.flops00"]}, "other sorts of work"),
         ({"log_rates": [0.0]}, "log_rates has the wrong length"),
         ({"sigmas": None}, "sigmas is no list"),
+        ({"groups": ["telepathy"]}, "groups of work"),
     ],
 )
 def test_rates_that_are_damaged_are_refused(tmp_path: Path, change: dict[str, object], fault: str) -> None:

@@ -22,7 +22,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -89,6 +89,8 @@ class DeviceRates:
         covariance: of theta, a posteriori [columns, columns].
         noise: standard deviation of the log error of a network.
         used: degrees of freedom that its networks were fitted with.
+        doubt: variance of the log rates of its engine and of its sort themselves [columns], which `covariance` is
+            without; None where they are part of it.
     """
 
     theta: Matrix
@@ -96,6 +98,7 @@ class DeviceRates:
     covariance: Matrix
     noise: float
     used: float
+    doubt: Matrix | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class Population:
         misfits: standard deviation of what the usual rates of an engine leave of a network, by engine.
         noise: usual standard deviation of the log error of a network on a device, beside that.
         devices: what is known of each device that was learned from, by id.
+        doubts: variance of the usual log rates of an engine and of its sort [columns], by engine.
     """
 
     covariance: Matrix
@@ -121,6 +125,7 @@ class Population:
     misfits: Mapping[str, float]
     noise: float
     devices: Mapping[str, DeviceRates] = field(default_factory=dict)
+    doubts: Mapping[str, Matrix] = field(default_factory=dict)
 
     def prior(self, sort: str, engine: str, hardware: str) -> tuple[Matrix, Matrix]:
         """Mean and covariance of the log rates of a device, before its networks are looked at."""
@@ -144,7 +149,8 @@ class Population:
     def fit(self, table: DeviceTable) -> DeviceRates:
         """The rates of a device that is new, or known by other networks."""
         mean, covariance = self.prior(table.sort, table.engine, table.hardware)
-        return fit_rates(table.work, np.log(table.latency_ms), mean, covariance, self.noise_of(table.engine))
+        rates = fit_rates(table.work, np.log(table.latency_ms), mean, covariance, self.noise_of(table.engine))
+        return replace(rates, doubt=self.doubts.get(table.engine))
 
 
 def predict_log_ms(theta: Matrix, work: Matrix) -> Matrix:
@@ -255,6 +261,10 @@ def fit_population(
         noise = _noises(tables, found, misfits)
         if tell:
             tell(f"round {number + 1} of {rounds}: noise {np.median(noise):.4f}")
+    doubts = {
+        engine: np.diag(of_engine[engine].covariance) + np.diag(sorts[tables[members[0]].sort].covariance)
+        for engine, members in engines.items()
+    }
     return Population(
         covariance,
         usual,
@@ -263,7 +273,8 @@ def fit_population(
         hardware,
         {name: rates.noise for name, rates in of_engine.items()},
         float(np.median(noise)),
-        {table.id: rates for table, rates in zip(tables, found, strict=True)},
+        {table.id: replace(rates, doubt=doubts[table.engine]) for table, rates in zip(tables, found, strict=True)},
+        doubts,
     )
 
 

@@ -23,7 +23,7 @@ from nnmeter.lab.training.population import COLUMNS, Matrix, Population
 
 POPULATION = "population.npz"
 _MOST_BYTES = 1 << 25
-_NAMED = ("sorts", "engines", "hardware")
+_NAMED = ("sorts", "engines", "hardware", "doubts")
 
 
 def write_population(population: Population, path: Path) -> None:
@@ -67,6 +67,7 @@ def read_population(path: Path) -> Population:
             named["hardware"],
             {str(k): float(v) for k, v in names["misfits"].items()},
             float(names["noise"]),
+            doubts=named["doubts"],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as fault:
         raise DeviceError(f"{path}: cannot be read ({fault!r:.100}); restore it from the repository") from fault

@@ -10,7 +10,9 @@ Rules:
 3. It ships if its mean error is no larger than `MOST_MAPE`, and below `MARGIN` of that of FLOPs alone and of the
    roofline: with a dozen networks a smaller lead is luck. Its intervals of 90 %, each of a network by the others alone,
    must hold `LEAST_COVERAGE` or more.
-4. Whether rows are right is not decided here: a row that is broken is an outlier of the fit, and an error of the
+4. Of a hundred devices with the same twenty networks some lead by luck. So of an engine with `LEAST_OF_ENGINE` devices
+   that have a scorecard none ships, unless they err less than the roofline in the median.
+5. Whether rows are right is not decided here: a row that is broken is an outlier of the fit, and an error of the
    scorecard.
 """
 
@@ -48,6 +50,7 @@ from nnmeter.predictor.kernel_predictor import KernelPredictor
 
 LEAST_NETWORKS, LEAST_LEARNED = 10, 8
 LEAST_COVERAGE, MOST_MAPE, MARGIN = 80.0, 12.0, 0.8
+LEAST_OF_ENGINE = 10
 CONFIDENCE = 0.9
 SPLIT = "networks left out of training on all devices, in {parts} parts; intervals of each by the other networks"
 _MOST_ROWS = 120  # of a scorecard; of more networks only the metrics are kept
@@ -136,24 +139,46 @@ def make_packs(
     output: Path,
     tell: Callable[[str], None] | None = None,
 ) -> list[Outcome]:
-    """Write the pack of every device that ships into a directory; what became of each (rules 1 to 3)."""
+    """Write the pack of every device that ships into a directory; what became of each (rules 1 to 4)."""
     say = tell or (lambda _: None)
+    made = [_make_pack(device, population, left_out) for device in devices]
+    leads = engine_leads([(device.table.engine, outcome) for device, (outcome, _) in zip(devices, made, strict=True)])
     found = []
-    for device in devices:
-        outcome = _make_pack(device, population, left_out, output)
+    for device, (outcome, pack) in zip(devices, made, strict=True):
+        lead = leads.get(device.table.engine, 0.0)
+        if pack is not None and lead >= 1.0:
+            reason = f"devices of its engine err {lead:.2f} times as much as the roofline in the median"
+            outcome = replace(outcome, reasons=(*outcome.reasons, reason))
+        if pack is not None and not outcome.reasons:
+            save_pack(output / device.id, *pack)
         found.append(outcome)
         say(f"{outcome.id}: {'; '.join(outcome.reasons) or 'made'}")
     return found
 
 
-def _make_pack(device: PublicDevice, population: Population, left_out: LeftOut, output: Path) -> Outcome:
+def engine_leads(outcomes: Sequence[tuple[str, Outcome]]) -> dict[str, float]:
+    """Error over that of the roofline, the median of the devices of each engine that has enough of them (rule 4)."""
+    ratios: dict[str, list[float]] = {}
+    for engine, outcome in outcomes:
+        scores = outcome.networks_out
+        roofline = scores.baselines.get("roofline") if scores else None
+        if scores and roofline:
+            ratios.setdefault(engine, []).append(scores.metrics.mape / max(roofline.mape, 1e-9))
+    return {engine: float(np.median(own)) for engine, own in ratios.items() if len(own) >= LEAST_OF_ENGINE}
+
+
+def _make_pack(
+    device: PublicDevice, population: Population, left_out: LeftOut
+) -> tuple[Outcome, tuple[Card, dict[str, Any], KernelPredictor, dict[str, Any]] | None]:
+    """What a device's scorecard says of it, and its pack; none where that is not good enough (rules 1 and 3)."""
     if device.networks < LEAST_NETWORKS:
-        return Outcome(device.id, device.networks, (f"{device.networks} networks are fewer than {LEAST_NETWORKS}",))
+        reason = f"{device.networks} networks are fewer than {LEAST_NETWORKS}"
+        return Outcome(device.id, device.networks, (reason,)), None
     table = device.table
     measured = np.log(table.latency_ms)
     errors = Errors(measured - left_out.by_network[device.id], measured - left_out.by_family[device.id])
     rates = population.devices[device.id]
-    predictor = make_predictor(rates, device.works, table.latency_ms, errors)
+    predictor = make_predictor(rates, device.works, table.latency_ms, errors, str(device.fingerprint.get("kind")))
     explained = explained_spreads(rates, device.works, kind_sigmas(rates, device.works))
     halves = _half_widths(errors, explained)
     baselines = left_out_baselines(device.works, table.latency_ms, left_out.parts(table))
@@ -164,17 +189,17 @@ def _make_pack(device: PublicDevice, population: Population, left_out: LeftOut, 
         halves,
         left_out_baselines(device.works, table.latency_ms, left_out.family_parts(table)),
     )
-    reasons = tuple(_reasons(networks_out))
-    if not reasons:
-        rows = _rows(device, left_out.by_network[device.id], halves, baselines)
-        split = SPLIT.format(parts=left_out.folds)
-        scorecard = score_models(device.id, split, "rules", CONFIDENCE, rows, notes=_notes(device)).to_dict()
-        document = {**scorecard, "families_left_out": families_out.to_dict()}
-        document["overall"] = {**scorecard["overall"], "within_20": round(networks_out.within_20, 4)}
-        if len(rows) > _MOST_ROWS:
-            document["models"] = []
-        save_pack(output / device.id, _card(device, predictor), _rules(device), predictor, document)
-    return Outcome(device.id, device.networks, reasons, networks_out, families_out)
+    outcome = Outcome(device.id, device.networks, tuple(_reasons(networks_out)), networks_out, families_out)
+    if outcome.reasons:
+        return outcome, None
+    rows = _rows(device, left_out.by_network[device.id], halves, baselines)
+    split = SPLIT.format(parts=left_out.folds)
+    scorecard = score_models(device.id, split, "rules", CONFIDENCE, rows, notes=_notes(device)).to_dict()
+    document = {**scorecard, "families_left_out": families_out.to_dict()}
+    document["overall"] = {**scorecard["overall"], "within_20": round(networks_out.within_20, 4)}
+    if len(rows) > _MOST_ROWS:
+        document["models"] = []
+    return outcome, (_card(device, predictor), _rules(device), predictor, document)
 
 
 def _scores(errors: Matrix, latency_ms: Matrix, halves: Matrix, baselines: dict[str, Matrix]) -> LeftOutScores:
@@ -252,7 +277,7 @@ def _card(device: PublicDevice, predictor: KernelPredictor) -> Card:
         "batches": sorted({m.batch for m in device.measurements}),
     }
     card = make_card(device.measurements, fingerprint, findings, device.id, predictor.vocabulary)
-    return replace(card, limits=(*_limits(fingerprint), *card.limits), noise_floor=_noise(device))
+    return replace(card, limits=(*_limits(fingerprint), *card.limits), noise_floor=noise_floor(device))
 
 
 def _limits(fingerprint: dict[str, Any]) -> list[str]:
@@ -272,15 +297,17 @@ def _limits(fingerprint: dict[str, Any]) -> list[str]:
     return found
 
 
-def _noise(device: PublicDevice) -> dict[str, Any]:
-    """How far rows that repeat a network differ; nothing where none does."""
-    first: dict[tuple[str, int], float] = {}
+def noise_floor(device: PublicDevice) -> dict[str, Any]:
+    """How far rows that repeat a network differ; nothing where none does.
+
+    A network is repeated by the same kernels: rows of one name may be of several sizes, or padded in another way.
+    """
+    last: dict[NetworkWork, float] = {}
     pairs = []
-    for m in device.measurements:
-        key = (m.network, m.batch)
-        if key in first:
-            pairs.append((first[key], m.latency_ms))
-        first[key] = m.latency_ms
+    for m, work in zip(device.measurements, device.works, strict=True):
+        if work in last:
+            pairs.append((last[work], m.latency_ms))
+        last[work] = m.latency_ms
     if not pairs:
         return {}
     metrics = compute_metrics([a for a, _ in pairs], [b for _, b in pairs]).to_dict()

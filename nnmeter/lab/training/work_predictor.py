@@ -4,7 +4,8 @@ Rules:
 
 1. A kind of kernel is sampled where a network that the device was measured with has it. The standard deviation of its
    price is that of its work in these networks, by the covariance of the rates; that of any other kernel is told by the
-   deviations of its rates alone (`nnmeter.predictor.work`).
+   deviations of its rates alone (`nnmeter.predictor.work`). Rates of work that none of its networks does are told by
+   its relatives and its roofline (`unseen_work`).
 2. Intervals are conformal over networks that were left out on all devices. Families that were left out count with the
    weight `FAMILY_WEIGHT`: a user's network is mostly, not always, of a family that the table has.
 3. With `n` networks the quantile of confidence `c` is the `c (1 + 1 / n)` one: fewer networks, wider intervals.
@@ -20,6 +21,7 @@ import numpy as np
 from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.training.network_work import NetworkWork, sampled_kinds
 from nnmeter.lab.training.population import DeviceRates, Matrix
+from nnmeter.lab.training.unseen_work import complete_rates, seen_groups
 from nnmeter.predictor.baselines import Baselines, fit_baselines, network_totals
 from nnmeter.predictor.intervals import CONFIDENCES, IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
@@ -44,14 +46,8 @@ class Errors:
     families: Matrix
 
 
-def work_rates(rates: DeviceRates) -> WorkRates:
-    """What a pack keeps of a device's rates."""
-    deviations = np.sqrt(np.maximum(np.diag(rates.covariance)[:-1], 0.0))
-    return WorkRates(np.exp(rates.theta[:-1]), deviations)
-
-
 def make_predictor(
-    rates: DeviceRates, networks: Sequence[NetworkWork], latency_ms: Matrix, errors: Errors
+    rates: DeviceRates, networks: Sequence[NetworkWork], latency_ms: Matrix, errors: Errors, kind: str = "cpu"
 ) -> KernelPredictor:
     """The predictor of a device.
 
@@ -60,6 +56,7 @@ def make_predictor(
         networks: that it was measured with.
         latency_ms: their times.
         errors: of the same networks, left out.
+        kind: of the device: cpu, gpu, npu, ...
     """
     sigmas = kind_sigmas(rates, networks)
     vocabulary = {
@@ -67,9 +64,10 @@ def make_predictor(
         for kind, (count, low, high, paths) in sampled_kinds(networks).items()
     }
     roofline, baselines = fit_rooflines(networks, latency_ms)
-    launch_ms = float(np.exp(rates.theta[_LAUNCHES]).min())
+    known, deviations = complete_rates(rates, networks, roofline, kind)
+    launch_ms = float(np.exp(known.theta[_LAUNCHES]).min())
     nothing = _no_trees()
-    work = work_rates(rates)
+    work = WorkRates(np.exp(known.theta[:-1]), deviations, frozenset(seen_groups(networks)))
     return KernelPredictor(
         replace(roofline, launch_ms=max(min(roofline.launch_ms, launch_ms), 1e-8)),
         vocabulary,

@@ -127,10 +127,12 @@ def calibrate_by_work(
     curve = _curve(starts, amounts, log_ms, noise, repeats, seed, say) if repeats else []
     say("calibrating")
     rates = fit_near_rates(starts, amounts[used], log_ms[used], noise)
+    rates = replace(rates, doubt=population.doubts.get(traits_of(fingerprint)[1]))
     errors = _left_out(starts, amounts[used], log_ms[used], noise)
     own = [work for work, taken in zip(works, used, strict=True) if taken]
     taken = [m for m, was in zip(rows, used, strict=True) if was]
-    predictor = _predictor(rates, own, np.exp(log_ms[used]), errors, noise)
+    kind = str(fingerprint.get("kind") or "cpu")
+    predictor = _predictor(rates, own, np.exp(log_ms[used]), errors, noise, kind)
     facts = {
         "calibrated_from": prior.id,
         "networks": len(taken),
@@ -164,10 +166,10 @@ def _left_out(starts: Sequence[Start], work: Matrix, log_ms: Matrix, noise: floa
 
 
 def _predictor(
-    rates: DeviceRates, works: Sequence[NetworkWork], latency_ms: Matrix, errors: Matrix, noise: float
+    rates: DeviceRates, works: Sequence[NetworkWork], latency_ms: Matrix, errors: Matrix, noise: float, kind: str
 ) -> KernelPredictor:
     """The predictor with intervals of rule 2: normal, of a scale that few networks do not decide alone."""
-    predictor = make_predictor(rates, works, latency_ms, Errors(errors, np.full(len(errors), np.nan)))
+    predictor = make_predictor(rates, works, latency_ms, Errors(errors, np.full(len(errors), np.nan)), kind)
     explained = explained_spreads(rates, works, kind_sigmas(rates, works))
     spreads = np.hypot(explained, noise)
     squares = float(((errors / spreads) ** 2).sum())
