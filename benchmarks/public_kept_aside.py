@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def main() -> int:
 
     found, _ = public_devices(arguments.tables, arguments.only)
     say(f"{len(found)} devices")
-    judges = {
+    judges: dict[str, Callable[..., None]] = {
         "networks": partial(networks.judge, parts=arguments.fifth or (0,)),
         "devices": devices.judge,
         "transformers": transformers.judge,
