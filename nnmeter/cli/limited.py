@@ -11,8 +11,9 @@ Rules:
 4. The time counts from the start of the child, whose imports take some tenths of a second of it.
 5. The memory is that of the child's own data (RLIMIT_DATA, on Linux): a model is mapped, and its weights do not count.
    Libraries get one thread each, since every thread of theirs reserves memory that it may never use.
-6. Where this process is ended, so is the child: by SIGTERM and SIGHUP at once; if it is killed, the child sees its
-   standard input end. The child imports nothing from the working directory (`nnmeter.children`).
+6. Where this process is interrupted or asked to end (`nnmeter.cli.ending`), the child is killed at once; if this
+   process is killed, the child sees its standard input end. The child imports nothing from the working directory
+   (`nnmeter.children`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,19 +107,18 @@ def run_limited(
     limit = (memory_mib or MEMORY_MIB) if _can_limit_memory() else 0
     command = python_command(_SCRIPT, str(limit), *without_options(arguments, _OWN_OPTIONS))
     columns = str((report_width() if output is None else None) or 0)  # 0: as wide as it is
-    with _ended_with_us():
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=child_environment(COLUMNS=columns, **_ONE_THREAD),
-            start_new_session=os.name == "posix",
-        )
-        try:
-            report, complaint = _listen(child, seconds)
-        finally:
-            _end(child)
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=child_environment(COLUMNS=columns, **_ONE_THREAD),
+        start_new_session=os.name == "posix",
+    )
+    try:
+        report, complaint = _listen(child, seconds)
+    finally:
+        _end(child)
     code = child.returncode
     if code < 0:
         name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else str(-code)
@@ -147,25 +147,6 @@ def _listen(child: subprocess.Popen[bytes], seconds: float | None) -> tuple[byte
         _kill(child)
         if stdin is not None:
             stdin.close()
-
-
-@contextlib.contextmanager
-def _ended_with_us() -> Iterator[None]:
-    """Turn the signals that ask this process to end into an exit that cleans up (rule 6)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, frame: object) -> None:
-        sys.exit(128 + number)
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run_child() -> None:

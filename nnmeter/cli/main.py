@@ -6,7 +6,8 @@ Exit codes:
 - 1: a check failed, or `--strict` found a kernel without a trained price.
 - 2: bad input or usage; one line on stderr names the thing, the fault and the remedy, and nothing was written.
 - 3: a fault of nnmeter itself; the line says how to report it, and NNMETER_TRACEBACK=1 shows where it is.
-- 130: interrupted. 141: the reader of the output went away, as for any program in a pipe.
+- 130: interrupted; 143 or 129: asked to end by SIGTERM or SIGHUP, as for any program. What was measured is written.
+- 141: the reader of the output went away, as for any program in a pipe.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import click
 
 from nnmeter._version import __version__
+from nnmeter.cli.ending import INTERRUPTED, as_interrupts
 from nnmeter.cli.examples import epilog_of
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.errors import CoverageError, NnmeterError, brief
@@ -123,6 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code (see the module)."""
     _open_closed_streams()
+    with as_interrupts() as ending:
+        code = _run(arguments)
+    return ending.code(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         code = nnmeter.main(args=given, prog_name="nnmeter", standalone_mode=False, obj=tuple(given))
@@ -144,7 +152,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)
     except (KeyboardInterrupt, click.Abort):
-        return 130
+        return INTERRUPTED
     except Exception as error:
         if os.environ.get("NNMETER_TRACEBACK"):
             raise

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from nnmeter.collector import paused_collector
+
 # Formats in the order in which a help text names them; others follow by name.
 _USUAL_ORDER = ("table", "json", "csv", "md")
 
@@ -93,7 +95,9 @@ class Registry:
             report_format: one of `formats(document)`.
             layout: how to lay it out.
         """
-        return self.renderer(document, report_format)(content, layout or Layout())
+        renderer = self.renderer(document, report_format)
+        with paused_collector():
+            return renderer(content, layout or Layout())
 
 
 CORE = Registry("nnmeter.report")

@@ -160,8 +160,25 @@ def test_another_version_of_the_runtime_is_refused(
 
 def test_a_pack_of_an_unknown_machine_is_refused(small_pack: Path, on_its_machine: None) -> None:
     pack = load_pack(small_pack)
-    with pytest.raises(DeviceError, match="does not say how long the reference kernel took"):
+    with pytest.raises(DeviceError, match="the pack is of another machine"):
         present_state(pack)
+
+
+def test_a_pack_without_a_reference_cannot_be_rescaled(own_pack: DevicePack, on_its_machine: None) -> None:
+    pack = replace(own_pack, card=replace(own_pack.card, reference_ms=None))
+    with pytest.raises(DeviceError, match=r"does not say how long the reference kernel took.*`nnmeter setup`"):
+        present_state(pack)
+
+
+@pytest.mark.parametrize(
+    ("device", "place"),
+    [("cortexA76cpu_tflite21", "a phone CPU"), ("adreno640gpu_tflite21", "a phone GPU"), ("v100_tensorrt_fp32", "GPU")],
+)
+def test_a_pack_of_a_phone_is_never_of_this_machine(cli: Callable, small_model: Path, device: str, place: str) -> None:
+    """Nothing that could be trained anew here would be of it."""
+    outcome = cli("predict", small_model, "--device", device, "--here")
+    assert outcome.code == 2
+    assert f"{place}); leave --here out, or make a pack of this machine with `nnmeter setup`" in outcome.error_line
 
 
 def test_a_restless_machine_is_told() -> None:

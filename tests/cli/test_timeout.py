@@ -17,8 +17,10 @@ import pytest
 from onnx import helper
 
 from nnmeter.children import child_environment, python_command
+from nnmeter.cli.ending import as_interrupts
 from nnmeter.cli.limited import run_limited, without_options
 from nnmeter.errors import ModelError
+from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize("verb", ["predict", "kernels"])
@@ -107,20 +109,49 @@ def test_a_model_that_needs_more_memory_than_it_is_given_is_one_line(
     assert (outcome.out, os.listdir()) == ("", [])
 
 
-def test_a_terminated_parent_ends_its_child(tmp_path: Path) -> None:
+def _usual_signals() -> None:
+    """Signals as a terminal leaves them: who started the tests may ignore some."""
+    for name in ("SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_parent_that_is_asked_to_end_ends_its_child(
+    tmp_path: Path, small_model: Path, small_pack: Path, name: str
+) -> None:
     """The child waits for ever, in a script that the test puts in the place of the verb."""
     waiting = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     script = (
-        f"import nnmeter.cli.limited as limited; limited._SCRIPT = {waiting!r}; "
-        "limited.run_limited(['predict', 'x.onnx'], 600, None)"
+        f"import sys, nnmeter.cli.limited as limited; limited._SCRIPT = {waiting!r}; "
+        "from nnmeter.cli.main import main; main(sys.argv[1:])"
     )
-    parent = subprocess.Popen([sys.executable, "-c", script])
+    given = ["predict", str(small_model), "--device", str(small_pack), "--timeout", "600", "--memory", "1000"]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, *given], cwd=REPOSITORY, stderr=subprocess.PIPE, preexec_fn=_usual_signals
+    )
     while parent.poll() is None and not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
         time.sleep(0.02)
-    parent.terminate()
-    assert parent.wait(60) == 128 + signal.SIGTERM
+    parent.send_signal(getattr(signal, name))
+    _, complaint = parent.communicate(timeout=60)
+    assert (parent.returncode, complaint.strip()) == (128 + getattr(signal, name), b"")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_what_nohup_starts_outlives_its_terminal() -> None:
+    """A signal that is ignored when we begin stays so."""
+    before = [signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.signal(signal.SIGTERM, signal.SIG_DFL)]
+    try:
+        with as_interrupts() as ending:
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    assert ending.number is None
 
 
 def test_a_child_whose_parent_was_killed_ends() -> None:

@@ -8,14 +8,17 @@ runtime really executes other kernels, `python -m tests.devices.test_shipped_pac
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from nnmeter.devices import list_devices, load_pack
-from nnmeter.devices.catalog import is_shipped
+from nnmeter.devices.catalog import is_public, is_shipped
 from nnmeter.prediction.many import predict_many
 from nnmeter.prediction.predict import LatencyPredictor
+from nnmeter.predictor.element_types import PRECISIONS
+from nnmeter.report.registry import CORE, Layout
 from tests.conftest import REPOSITORY
 
 TABLE = Path(__file__).with_name("shipped_coverage.json")
@@ -71,6 +74,23 @@ def test_a_pack_that_ships_refers_to_the_rules_that_it_was_seen_to_work_with(pac
     rules = load_pack(pack).rules_source
     assert rules.is_reference
     assert not rules.changed, f"the rules {rules.name} have changed: nnmeter devices refresh {pack}"
+
+
+def test_a_pack_that_ships_says_which_types_it_was_trained_in() -> None:
+    """The list of packs, the page of each, and the limits on its card, by the kernels that its predictor knows."""
+    devices = [device for device in list_devices(public=True) if is_shipped(device.path) or is_public(device.path)]
+    assert len(devices) > len(SHIPPED)
+    for device in devices:
+        pack = load_pack(device.path)
+        trained = {kind.anchor.element_type.partition("*")[0] for kind in pack.predictor.vocabulary}
+        assert set(device.precisions) == trained & set(PRECISIONS)
+        (limit,) = [limit for limit in pack.card.limits if limit.startswith("trained on kernels in ")]
+        assert set(limit.partition(";")[0].removeprefix("trained on kernels in ").split(", ")) == set(device.precisions)
+        shown = json.loads(CORE.render("pack", pack, "json", Layout()))["trained_operators"]
+        assert set(shown) == trained
+        table = CORE.render("pack", pack, "table", Layout())
+        for name, operators in shown.items():
+            assert re.search(rf"^(trained in)? +{name}: {len(operators)} operators?: {operators[0]}", table, re.MULTILINE)
 
 
 def write_table() -> None:

@@ -51,7 +51,7 @@ class Samples:
     def _add(self, measurement: Measurement) -> None:
         number = len(self._networks)
         latency_ms, half_a, half_b = _as_stored([measurement.latency_ms, *measurement.half_ms]).tolist()
-        noise = abs(np.log(half_a / half_b)) / 2
+        noise = abs(np.log(half_a / half_b)) / 2 if half_a > 0 and half_b > 0 else 0.0  # halves of 0 are unknown
         self._networks.append((latency_ms, float(noise), len(measurement.kernels)))
         self.recipes.append(measurement.family)
         self.kernel_count += len(measurement.kernels)

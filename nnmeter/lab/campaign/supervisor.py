@@ -4,13 +4,12 @@
    its seed in hand (`nnmeter.lab.campaign.directory`); the next one skips it and goes on for the rest of the
    budget.
 2. A worker that dies before it has begun a network is not followed by another one, which would only die as well.
-3. Interrupting reaches both processes. If this one is killed, the worker notices that it is alone, writes what it has,
-   and ends.
+3. Interrupting reaches both processes, or this one alone: then, or if this one is killed, the worker notices that it is
+   alone. It writes what it has, and ends.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -30,8 +29,6 @@ from nnmeter.lab.campaign.shards import Shard
 from nnmeter.lab.campaign.worker import INTERRUPTED
 from nnmeter.lab.measuring.library_threads import VARIABLES
 from nnmeter.lab.measuring.store import count_stored
-
-INTERRUPT_PATIENCE_S = 5.0
 
 Tell = Callable[[CampaignProgress], None]
 
@@ -127,13 +124,8 @@ def _run_worker(job: dict[str, Any], tell: Tell) -> tuple[CampaignProgress, bool
     latest = CampaignProgress(0, 0, 0, 0.0, job["budget_s"], "")
     try:
         latest, finished = _listen(worker.stdout, latest, tell)
-    except KeyboardInterrupt:
-        # It writes its block now, unless the interrupt met this process alone.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(INTERRUPT_PATIENCE_S)
-        raise
     finally:
-        worker.stdin.close()
+        worker.stdin.close()  # of this the worker writes its block, if it has not ended
         code = worker.wait()
     return latest, finished, code
 

@@ -7,7 +7,8 @@ It is given its job as JSON in its first argument, and writes lines of JSON to i
 - `{"error": "..."}`: why it cannot measure, in one line.
 
 Its standard input is held open by the supervisor. When that ends, however it ends, the worker stops as if interrupted:
-what it has measured is written.
+what it has measured is written. The same does SIGTERM, which a batch system sends to all processes of a job. An
+interrupt that follows another one at once is the same wish told twice, and does not cut the writing short.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import _thread
 import dataclasses
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
 
 TELL_SECONDS = 2.0
 INTERRUPTED = 130
+_SAME_WISH_SECONDS = 5.0  # many times what writing a block takes
 
 
 def main() -> None:
     """Measures, and ends the process: never by a traceback beside the line that says why."""
+    _listen_to_signals()
     try:
         _measure_or_say_why(json.loads(sys.argv[1]))
     except BrokenPipeError:
@@ -92,6 +96,20 @@ def _measure(job: dict[str, Any]) -> None:
         spent_s=job.get("spent_s", 0.0),
     )
     _say("done", dataclasses.asdict(done))
+
+
+def _listen_to_signals() -> None:
+    """Let Ctrl-C, SIGTERM and the end of the supervisor interrupt what is measured, once."""
+    told = -_SAME_WISH_SECONDS
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _SAME_WISH_SECONDS:
+            told = time.monotonic()
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _leave(code: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.ending import INTERRUPTED
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.cli import wire
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from nnmeter.graph.input_sizes import InputSizes, Session
     from nnmeter.lab.measuring.sitting import SittingResult
-
-
-INTERRUPTED = 130
 
 
 @click.command("measure")
@@ -75,8 +73,8 @@ def command(
 ) -> int:
     """Time each MODEL, whole and kernel by kernel, here or by wire; a folder stands for the .onnx files in it.
 
-    A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C what
-    was measured until then is written. Free dimensions are bound before a model is loaded, unless --session free is
+    A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C or
+    SIGTERM what was measured until then is written. Free dimensions are bound before a model is loaded, unless --session free is
     given.
     """
     from nnmeter.cli.failures import CheckFailed

@@ -21,7 +21,7 @@
 8. Recorded: corrected latency; uncorrected minimum, median and 90th percentile; number of runs; and the corrected
    latencies of the even and the odd passes (of the even and odd runs, if there is one pass), whose difference is noise.
 9. Python's garbage collector rests while something is timed.
-10. After an interrupt, models that were timed in at least one pass count, as if the session had ended there.
+10. After an interrupt (Ctrl-C, SIGTERM), models that were timed in at least one pass count, as if the session had ended there.
 
 Seen on a shared 2-core virtual machine whose reference varied by 19 % (standard deviation; 44 models of 3 to 170 ms, 26
 interleaved passes of 3 units): between two random halves of the passes the uncorrected medians differ by 7.8 % (median
@@ -319,6 +319,21 @@ def trimmed_mean(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(np.sort(values, axis=0)[cut : len(values) - cut].mean(axis=0))
 
 
+def relative_spread(kernel_runs: np.ndarray[Any, Any]) -> tuple[float, ...]:
+    """Half the distance of the quartiles of each kernel's times, relative to its time.
+
+    Args:
+        kernel_runs: of shape (runs, kernels).
+
+    Returns:
+        NaN for a kernel that takes no time: it is shorter than what the profiler tells apart.
+    """
+    means = trimmed_mean(kernel_runs)
+    low, high = np.percentile(kernel_runs, [25, 75], axis=0)
+    relative = np.divide((high - low) / 2, means, out=np.full_like(means, np.nan), where=means > 0)
+    return tuple(map(float, np.round(relative, 4)))
+
+
 def summarize(
     identifier: str,
     granularity: str,
@@ -354,10 +369,8 @@ def summarize(
     kernel_ms: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
     if kernel_ratios is not None:
-        means = trimmed_mean(kernel_ratios)
-        low, high = np.percentile(kernel_ratios, [25, 75], axis=0)
-        kernel_ms = tuple(map(float, correct(means, 1.0, nominal_ms)))
-        spread = tuple(map(float, np.round((high - low) / 2 / means, 4)))
+        kernel_ms = tuple(map(float, correct(trimmed_mean(kernel_ratios), 1.0, nominal_ms)))
+        spread = relative_spread(kernel_ratios)
     return Measurement(
         id=identifier,
         granularity=granularity,

@@ -32,6 +32,7 @@ from nnmeter.lab.evaluation.kernel_times import unobserved_kernel_ms
 from nnmeter.lab.measuring.correction import correct
 
 if TYPE_CHECKING:
+    from nnmeter.devices.identity import MachineMatch
     from nnmeter.devices.pack import DevicePack
     from nnmeter.lab.measuring.measurement import Measurement
     from nnmeter.prediction.prediction import Prediction
@@ -107,13 +108,18 @@ def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
         DeviceError: the pack is of another machine or version, or does not say how long its reference took.
         MeasurementError: the runtime is not installed, or cannot measure anything.
     """
+    from nnmeter.devices.identity import SETUP, Verdict, match_this_machine
     from nnmeter.lab.campaign.supervisor import run_supervised_campaign
     from nnmeter.lab.measuring.store import read_measurements
     from nnmeter.lab.runtimes import load_runtime
 
+    match = match_this_machine(pack.card, named=True)
+    if match.verdict is Verdict.ANOTHER_MACHINE:  # known before its runtime is loaded, which a phone's is not here
+        raise _other_machine(pack, match)
     if pack.card.reference_ms is None:
         raise DeviceError(
-            f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; train it anew"
+            f"{pack.id}: does not say how long the reference kernel took, so --here cannot rescale it; leave --here "
+            f"out, or make a pack of this machine with `{SETUP}`"
         )
     check_same_machine(pack, load_runtime(pack.card.runtime).version())
     with tempfile.TemporaryDirectory() as folder:
@@ -174,11 +180,17 @@ def check_same_machine(pack: DevicePack, runtime_version: str) -> None:
     Raises:
         DeviceError: it is not; the message says in what they differ.
     """
-    from nnmeter.devices.identity import SETUP, match_this_machine
+    from nnmeter.devices.identity import match_this_machine
 
     match = match_this_machine(pack.card, named=True, version=runtime_version)
     if not match.same_reference:
-        raise DeviceError(
-            f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
-            f"out, or make a pack of this machine with `{SETUP}`"
-        )
+        raise _other_machine(pack, match)
+
+
+def _other_machine(pack: DevicePack, match: MachineMatch) -> DeviceError:
+    from nnmeter.devices.identity import SETUP
+
+    return DeviceError(
+        f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
+        f"out, or make a pack of this machine with `{SETUP}`"
+    )

@@ -102,6 +102,28 @@ def test_worker_that_is_left_alone_writes_what_it_has_and_ends(installed, tmp_pa
     assert verify_measurements(campaign).problems == ()
 
 
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_campaign_that_is_asked_to_end_writes_what_it_has(installed, tmp_path, whole_group):
+    """By SIGTERM to the process that was started, as `kill` does, or to all of them, as batch systems do."""
+    campaign = tmp_path / "campaign"
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; from nnmeter.cli.main import main; "
+        f"main(['profile', '--out', {str(campaign)!r}, '--runtime', 'fragile', '--budget', '1h', '--seed', '10'])"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stderr=subprocess.PIPE)
+    _wait_for(lambda: (campaign / "plan.json").exists())
+    time.sleep(0.3)
+    written = len(seeds_in(campaign))
+    (os.killpg if whole_group else os.kill)(parent.pid, signal.SIGTERM)
+    _, complaint = parent.communicate(timeout=300)
+    assert parent.returncode == 128 + signal.SIGTERM
+    assert b"Traceback" not in complaint
+    assert seeds_in(campaign)[0] == 10
+    assert len(seeds_in(campaign)) >= written
+    assert not (campaign / "in-hand").exists()
+    assert verify_measurements(campaign).problems == ()
+
+
 def _wait_for(condition):
     end = time.monotonic() + 300
     while time.monotonic() < end:

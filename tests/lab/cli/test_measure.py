@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
@@ -15,6 +16,8 @@ from tests.conftest import make_small_model
 from tests.lab.campaign.conftest import FakeClock
 
 pytest.importorskip("pyarrow")
+
+_HANG_UP = getattr(signal, "SIGHUP", signal.SIGTERM)  # not everywhere
 
 QUICK = ("--runtime", "fake", "--passes", 2, "--seconds", 1e-9)
 
@@ -189,8 +192,8 @@ def test_an_unreadable_model_stops_all_unless_the_rest_is_wanted(cli: Callable, 
     assert [m.network for m in read_measurements(output)[0]] == ["a", "b"]
 
 
-def interrupt(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
-    """Press Ctrl-C when the progress line that starts with `at` is shown."""
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: str, number: int = signal.SIGINT) -> None:
+    """Get a signal, that of Ctrl-C by default, when the progress line that starts with `at` is shown."""
     import nnmeter.lab.measuring.protocol as protocol
 
     measure = protocol.measure_models
@@ -199,20 +202,43 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
         def tell(text: str, *counts: int) -> None:
             progress(text, *counts)
             if text.startswith(at):
-                raise KeyboardInterrupt
+                signal.raise_signal(number)
 
         return measure(*given, progress=tell, **named)
 
     monkeypatch.setattr(protocol, "measure_models", watched)
 
 
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """Signals as a terminal leaves them: who started the tests may ignore some."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, _HANG_UP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (_HANG_UP, 128 + _HANG_UP)],
+)
 def test_what_was_measured_before_an_interruption_is_written(
-    cli: Callable, models: Path, small_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Callable,
+    models: Path,
+    small_pack: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    code: int,
 ) -> None:
-    interrupt(monkeypatch, "pass 1 of 2: b")
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, _HANG_UP)]
+    interrupt(monkeypatch, "pass 1 of 2: b", number)
     output, page = tmp_path / "m.parquet", tmp_path / "page.html"
     outcome = cli("measure", models, "--out", output, "--report", page, "--device", small_pack, *QUICK)
-    assert outcome.code == 130
+    assert outcome.code == code
+    assert handlers == [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, _HANG_UP)]
     assert "interrupted" in outcome.out
     ((row,), _) = read_measurements(output)
     assert row.network == "a"
@@ -220,6 +246,7 @@ def test_what_was_measured_before_an_interruption_is_written(
     assert page.read_text(encoding="utf-8").count("<p>Measured: <strong>") == 1
 
 
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize("at", ["load a", "load b", "pass 1 of 2: a"])
 def test_an_interruption_before_anything_is_measured_writes_nothing(
     cli: Callable, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nnmeter.errors import MeasurementError
-from nnmeter.lab.measuring.protocol import Stopwatch, measure_models, trimmed_mean
+from nnmeter.lab.measuring.protocol import Stopwatch, measure_models, relative_spread, trimmed_mean
 
 
 def write_model(folder, name, kernel_ms):
@@ -25,6 +25,21 @@ def test_latency_on_a_quiet_machine_is_the_time_of_a_run(runtime, clock, tmp_pat
     assert m.kernel_ms == pytest.approx((3.0, 0.5))
     assert [k.type for k in m.kernels] == ["Conv", "Relu"]
     assert m.runs >= 2 * 5
+
+
+def test_kernel_below_the_resolution_of_the_profiler_has_a_time_and_no_spread(runtime, clock, tmp_path):
+    path = write_model(tmp_path, "small", [["Conv", 3.0], ["Reshape", 0.0]])
+    [m] = measure_models([path], runtime, passes=2, seconds_per_pass=0.1, clock=clock)
+    assert m.kernel_ms == pytest.approx((3.0, 0.0))
+    assert m.kernel_spread[0] == pytest.approx(0.0)
+    assert np.isnan(m.kernel_spread[1])
+
+
+def test_spread_of_a_kernel_is_relative_to_its_time():
+    runs = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 0.0, 0.0], [3.0, 0.0, 8.0]])
+    spread = relative_spread(runs)
+    assert spread[0] == pytest.approx(0.5)  # quartiles of 1 and 3 around a mean of 2
+    assert np.isnan(spread[1:]).all()
 
 
 def test_slow_phases_of_the_machine_are_corrected_by_the_reference(runtime, clock, tmp_path):

@@ -18,7 +18,7 @@ import numpy as np
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.protocol import trimmed_mean
+from nnmeter.lab.measuring.protocol import relative_spread, trimmed_mean
 
 NOMINAL_REFERENCE_MS = 1.0
 _LEAST_RUNS_OF_HALVES = 4
@@ -77,10 +77,8 @@ def measured(
     spread: tuple[float, ...] = ()
     if kernel_runs_ms is not None:
         corrected = np.asarray(correct(kernel_runs_ms, around_ms, reference_ms))
-        means = trimmed_mean(corrected)
-        low, high = np.percentile(corrected, [25, 75], axis=0)
-        kernel_ms = tuple(map(float, means))
-        spread = tuple(map(float, np.round((high - low) / 2 / np.maximum(means, 1e-9), 4)))
+        kernel_ms = tuple(map(float, trimmed_mean(corrected)))
+        spread = relative_spread(corrected)
     granularity = network.granularity
     if part:
         granularity = "kernel" if len(kernels) == 1 else "block"
