@@ -90,7 +90,9 @@ def test_a_pack_that_ships_says_which_types_it_was_trained_in() -> None:
         assert set(shown) == trained
         table = CORE.render("pack", pack, "table", Layout())
         for name, operators in shown.items():
-            assert re.search(rf"^(trained in)? +{name}: {len(operators)} operators?: {operators[0]}", table, re.MULTILINE)
+            assert re.search(
+                rf"^(trained in)? +{name}: {len(operators)} operators?: {operators[0]}", table, re.MULTILINE
+            )
 
 
 def write_table() -> None:

@@ -74,8 +74,8 @@ def command(
     """Time each MODEL, whole and kernel by kernel, here or by wire; a folder stands for the .onnx files in it.
 
     A model that the runtime refuses is named and the others are measured; the exit code is then 1. After Ctrl-C or
-    SIGTERM what was measured until then is written. Free dimensions are bound before a model is loaded, unless --session free is
-    given.
+    SIGTERM what was measured until then is written. Free dimensions are bound before a model is loaded, unless
+    --session free is given.
     """
     from nnmeter.cli.failures import CheckFailed
     from nnmeter.devices.identity import describe_setting

@@ -21,7 +21,8 @@
 8. Recorded: corrected latency; uncorrected minimum, median and 90th percentile; number of runs; and the corrected
    latencies of the even and the odd passes (of the even and odd runs, if there is one pass), whose difference is noise.
 9. Python's garbage collector rests while something is timed.
-10. After an interrupt (Ctrl-C, SIGTERM), models that were timed in at least one pass count, as if the session had ended there.
+10. After an interrupt (Ctrl-C, SIGTERM), models that were timed in at least one pass count, as if the session had ended
+   there.
 
 Seen on a shared 2-core virtual machine whose reference varied by 19 % (standard deviation; 44 models of 3 to 170 ms, 26
 interleaved passes of 3 units): between two random halves of the passes the uncorrected medians differ by 7.8 % (median
