@@ -15,8 +15,11 @@ class NnmeterError(ValueError):
 
 
 def brief(fault: object, most: int = 400) -> str:
-    """The text of a fault, without its middle where it is long: names of a file may be, and the remedy has to show."""
-    text = str(fault)
+    """The text of a fault, without its middle where it is long: names of a file may be, and the remedy has to show.
+
+    Of what the operating system says, the words alone: the message that they stand in names the file.
+    """
+    text = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 

@@ -57,6 +57,29 @@ def write_output(path: str | os.PathLike[str], content: str | bytes) -> None:
         stream.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+def why_unwritable(path: str | os.PathLike[str]) -> str | None:
+    """Why `path` cannot be written, in a phrase; None where it seems that it can.
+
+    It is tried: permissions do not tell of file systems that take no files.
+    """
+    if os.path.isdir(path):
+        return "is a directory"
+    if _is_special(path):
+        return None if os.access(path, os.W_OK) else "permission denied"
+    return why_not_made(os.path.dirname(os.path.realpath(path)))
+
+
+def why_not_made(directory: str | os.PathLike[str]) -> str | None:
+    """Why nothing can be made in a directory, in a phrase; None where it can. It is tried (`why_unwritable`)."""
+    probe = os.path.join(directory, f".nnmeter.{os.getpid()}")
+    try:
+        os.mkdir(probe)
+        os.rmdir(probe)
+    except OSError as fault:
+        return (fault.strerror or str(fault)).lower()
+    return None
+
+
 def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
     import tempfile  # here, for half of what it imports is of no use to a prediction
 

@@ -125,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code (see the module)."""
     _open_closed_streams()
+    _buffer_output()
     with as_interrupts() as ending:
         code = _run(arguments)
     return ending.code(code)
@@ -197,6 +198,14 @@ def _open_closed_streams() -> None:
         sys.stdout = _ClosedStream()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays open as long as we run
+
+
+def _buffer_output() -> None:
+    """Write whole texts: without a buffer (PYTHONUNBUFFERED), Python drops in silence what a pipe does not take."""
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):
+        buffer = io.BufferedWriter(raw)
+        sys.stdout = io.TextIOWrapper(buffer, sys.stdout.encoding, sys.stdout.errors, line_buffering=True)
 
 
 def _extra_of(package: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nnmeter.devices.identity import Verdict
-from nnmeter.files import write_output
+from nnmeter.files import why_unwritable, write_output
 from nnmeter.report.registry import Layout
 
 if TYPE_CHECKING:
@@ -81,9 +81,12 @@ def write_report(text: str, output: Path | None, notice: str | None = None) -> N
 
 
 def check_directory(output: Path, option: str) -> None:
-    """Refuse an output file whose directory does not exist; verbs that take long ask before they begin."""
+    """Refuse an output file that cannot be written where it is; verbs that take long ask before they begin."""
     if not output.parent.is_dir():
         raise click.UsageError(f"{option} {output}: there is no directory {output.parent}; make it first")
+    why = why_unwritable(output)
+    if why is not None:
+        raise click.UsageError(f"{option} {output}: cannot be written ({why}); give another place")
 
 
 def choose_packs(devices: Sequence[str]) -> list[ChosenPack]:

@@ -15,6 +15,7 @@ from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, parse_json, read_manifest, read_verified, verify_files, write_manifest
 from nnmeter.devices.pack_rules import REFERENCE, TRAINED_WITH, PackRules, embedded_rules, parse_pack_rules
 from nnmeter.errors import DeviceError
+from nnmeter.files import why_not_made
 from nnmeter.graph.notes import Note
 
 if TYPE_CHECKING:
@@ -250,8 +251,9 @@ def check_place(directory: str | os.PathLike[str]) -> None:
     if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise DeviceError(f"{target}: exists and is no device pack; give another place for the pack")
     above = next(place for place in target.parents if place.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise DeviceError(f"{target}: cannot be made in {above}; give another place for the pack")
+    why = why_not_made(above)
+    if why is not None:
+        raise DeviceError(f"{target}: cannot be made in {above} ({why}); give another place for the pack")
 
 
 def _write_pack(

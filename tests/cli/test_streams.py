@@ -17,10 +17,12 @@ _COMMAND = [sys.executable, "-c", "from nnmeter.cli.main import main; main()"]
 _ROOT = Path(nnmeter.__file__).parent.parent
 
 
-def run_shell(redirection: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_shell(
+    redirection: str, *arguments: object, before: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     quoted = " ".join(f"'{part}'" for part in map(str, [*_COMMAND, *arguments]))
     return subprocess.run(
-        ["bash", "-c", f"{quoted} {redirection}"],
+        ["bash", "-c", f"{before}{quoted} {redirection}"],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), **environment},
         capture_output=True,
         text=True,
@@ -47,11 +49,27 @@ def test_closed_streams_of_any_kind_do_no_harm(small_model: Path, small_pack: Pa
     assert run_shell("<&- >&- 2>&-", "predict", small_model, "--device", small_pack).returncode == 2
 
 
-def test_a_reader_that_goes_away_is_141(small_model: Path, small_pack: Path) -> None:
+@pytest.mark.parametrize("reader", ["true", "head -c 10 >/dev/null"])
+@pytest.mark.parametrize("environment", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+def test_a_reader_that_goes_away_is_141(
+    small_model: Path, small_pack: Path, reader: str, environment: dict[str, str]
+) -> None:
     """Of much output: more than a pipe and the buffers before it hold."""
     many = [str(small_model)] * 1500
-    done = run_shell("| true; exit ${PIPESTATUS[0]}", "predict", *many, "--device", small_pack, "--format", "json")
+    arguments = ("predict", *many, "--device", small_pack, "--format", "json")
+    done = run_shell(f"| {reader}; exit ${{PIPESTATUS[0]}}", *arguments, **environment)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_without_a_buffer_all_is_written(small_model: Path, small_pack: Path, tmp_path: Path) -> None:
+    """A write of which the system takes a part, here for the limit of a file's size, is not taken for the whole."""
+    many = [str(small_model)] * 100
+    arguments = ("predict", *many, "--device", small_pack, "--format", "json")
+    whole = run_shell("", *arguments).stdout
+    assert run_shell("| cat", *arguments, PYTHONUNBUFFERED="1").stdout == whole
+    cut = run_shell(f"> {tmp_path / 'out'}", *arguments, PYTHONUNBUFFERED="1", before="ulimit -f 64; ")
+    assert cut.returncode == 2
+    assert "File too large" in cut.stderr
 
 
 def test_without_a_home_there_are_the_packs_that_ship(small_model: Path) -> None:

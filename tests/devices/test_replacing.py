@@ -69,3 +69,14 @@ def test_a_wrong_place_is_refused_before_anything_is_done(tmp_path: Path) -> Non
         with pytest.raises(DeviceError, match="give another place"):
             check_place(tmp_path / place)
     check_place(tmp_path / "new" / "pack")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that takes no files from anybody")
+def test_a_place_that_takes_no_files_is_refused_whoever_asks(
+    capsys: pytest.CaptureFixture[str], small_model: Path, small_pack: Path
+) -> None:
+    """Permissions do not tell: the superuser has them all."""
+    with pytest.raises(DeviceError, match=r"/proc/pack: cannot be made in /proc \(.*\); give another place"):
+        check_place("/proc/pack")
+    assert run(["predict", str(small_model), "--device", str(small_pack), "--output", "/proc/report"]) == 2
+    assert "--output /proc/report: cannot be written (" in capsys.readouterr().err

@@ -210,7 +210,7 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         state = parse_json(read_limited(path, MAX_JSON_BYTES))
     except (OSError, ValueError) as fault:
-        raise _damaged(path, str(fault)) from fault
+        raise _damaged(path, brief(fault)) from fault
     if not isinstance(state, dict):
         raise _damaged(path, "it is no object")
     if state.get("schema_version") != _SCHEMA_VERSION:

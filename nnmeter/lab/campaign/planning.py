@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.campaign.coverage import Cell, Coverage, describe
 from nnmeter.lab.campaign.cross_validation import CrossValidation, cross_validate
@@ -209,7 +209,7 @@ def read_plans(directory: Path) -> list[Plan]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         if isinstance(fault, MeasurementError):
             raise
-        raise MeasurementError(f"{path}: damaged ({fault}); restore it, or begin in a new directory") from fault
+        raise MeasurementError(f"{path}: damaged ({brief(fault)}); restore it, or begin in a new directory") from fault
 
 
 def write_plans(directory: Path, plans: list[Plan]) -> None:

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from nnmeter.binding.assembly import Assembly
 from nnmeter.binding.bind import bind_shapes
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, brief
 from nnmeter.graph.ir import Graph
 from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.published import Imported, PublishedDevice, Source, published_measurement
@@ -198,7 +198,7 @@ def _rows(source: Path) -> list[dict[str, str]]:
         with gzip.open(path, "rt", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as fault:
-        raise MeasurementError(f"{path}: cannot be read ({fault}); give hat.csv.gz or its directory") from fault
+        raise MeasurementError(f"{path}: cannot be read ({brief(fault)}); give hat.csv.gz or its directory") from fault
     if not rows or not {"device", "task", "encoder_ms"} <= set(rows[0]):
         raise MeasurementError(f"{path}: is no table of encoders; give hat.csv.gz or its directory")
     return rows

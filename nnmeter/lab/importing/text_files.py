@@ -11,7 +11,7 @@ from csv import Error as CsvError
 from pathlib import Path
 from typing import IO
 
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import open_regular
 
 
@@ -31,4 +31,4 @@ def open_text(path: Path, what: str) -> Iterator[IO[str]]:
             data: IO[bytes] = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream  # type: ignore[assignment]
             yield io.TextIOWrapper(data, encoding="utf-8")
     except (OSError, EOFError, UnicodeDecodeError, CsvError, zlib.error) as fault:
-        raise MeasurementError(f"{path}: cannot be read as {what} ({fault}); restore the file") from fault
+        raise MeasurementError(f"{path}: cannot be read as {what} ({brief(fault)}); restore the file") from fault

@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
@@ -201,7 +201,7 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     except (pa.ArrowException, OSError, MemoryError, ValueError) as fault:  # of bytes that are no Parquet file
         if isinstance(fault, MeasurementError):
             raise
-        raise _damaged(path, str(fault)) from fault
+        raise _damaged(path, brief(fault)) from fault
     metadata = table.schema.metadata or {}
     version = metadata.get(_VERSION_KEY)
     if version is None:
@@ -225,7 +225,7 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     try:
         return _rows(columns), fingerprint
     except (ValueError, pa.ArrowException) as fault:
-        raise _damaged(path, str(fault)) from fault
+        raise _damaged(path, brief(fault)) from fault
 
 
 def _damaged(path: Path, reason: str) -> MeasurementError:

@@ -39,6 +39,7 @@ from nnmeter.devices import DevicePack, list_devices, load_pack
 from nnmeter.devices.catalog import DeviceInfo, user_directory
 from nnmeter.devices.identity import Verdict, match_measurements
 from nnmeter.devices.machine import runtime_version
+from nnmeter.devices.pack import check_place
 from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign.supervisor import run_supervised_campaign
 from nnmeter.lab.measuring.fingerprint import take_fingerprint
@@ -128,6 +129,7 @@ def setup_device(
     Raises:
         MeasurementError: the budget is too short, the runtime is not installed or cannot be measured, or no pack of
             the runtime is there to start from.
+        DeviceError: no pack can be written to `output`; that is known before anything is measured.
     """
     began = time.monotonic()
     if budget_s < LEAST_S:
@@ -137,6 +139,8 @@ def setup_device(
         if progress is not None:
             progress(what, min((time.monotonic() - began) / budget_s, 1.0))
 
+    if output is not None:
+        check_place(output)
     measuring_s = measuring_s_of(budget_s)
     tell("starting")
     _import_training()

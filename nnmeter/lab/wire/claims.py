@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import parse_json, read_limited, write_whole
 
 STATE_FILE = "wire.json"
@@ -60,7 +60,7 @@ def claim_of_campaign(directory: Path) -> Claim:
         if not isinstance(token, str) or not isinstance(machine, str | None):
             raise ValueError("it is of another version")
     except (OSError, ValueError, LookupError, TypeError) as fault:
-        raise MeasurementError(f"{path}: damaged ({fault}); begin in a new directory") from fault
+        raise MeasurementError(f"{path}: damaged ({brief(fault)}); begin in a new directory") from fault
     return Claim(token, fresh.who, machine)
 
 

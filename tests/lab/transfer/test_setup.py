@@ -15,7 +15,7 @@ import pytest
 from nnmeter.devices import DevicePack, list_devices, load_pack, nearest_device
 from nnmeter.devices.catalog import DeviceInfo
 from nnmeter.devices.identity import Verdict
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import DeviceError, MeasurementError
 from nnmeter.lab.campaign.campaign import CampaignProgress
 from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.measuring.measurement import Measurement
@@ -112,6 +112,15 @@ def test_thin_measurements_are_said_to_be_thin_and_many_are_looked_ahead_from(ma
 def test_too_short_a_budget_is_refused_before_anything_is_measured(machine: Callable[[int], None]) -> None:
     with pytest.raises(MeasurementError, match="needs 30 seconds or more, not 10"):
         setup.setup_device(10.0)
+
+
+def test_a_wrong_place_is_refused_before_anything_is_measured(
+    machine: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "run_supervised_campaign", lambda *_, **__: pytest.fail("it was measured"))
+    (tmp_path / "file").touch()
+    with pytest.raises(DeviceError, match="exists and is no device pack; give another place"):
+        setup.setup_device(output=tmp_path / "file")
 
 
 HERE = take_fingerprint("onnxruntime", "1.32.0", 1, {})

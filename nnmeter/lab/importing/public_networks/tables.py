@@ -35,7 +35,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import read_limited
 
 QUANTITIES = ("latency", "fps-inverse", "e2e")
@@ -244,4 +244,4 @@ def _read(path: Path, header_only: bool = False) -> tuple[list[str], list[list[s
         header = [name.strip() for name in next(reader, [])]
         return header, [] if header_only else [line for line in reader if line]
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as fault:
-        raise MeasurementError(f"{path}: cannot be read as a table ({fault}); restore it") from fault
+        raise MeasurementError(f"{path}: cannot be read as a table ({brief(fault)}); restore it") from fault
