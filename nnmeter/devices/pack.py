@@ -271,6 +271,7 @@ def _write_pack(
         fill(fresh)
         write_manifest(fresh)
         written = read_pack(fresh)
+        _ = written.rules, written.predictor  # what could not be read again is not written
         if check is not None:
             check(written)
         _replace_directory(fresh, target, work / "previous")

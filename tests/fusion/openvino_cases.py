@@ -18,6 +18,40 @@ OPENVINO_CASES: tuple[Case, ...] = (
         w=(16, 16, 3, 3),
     ),
     case(
+        "what a residual was added to is copied before a sum writes over it",
+        "ReorderInput Conv+Relu Conv Conv+Add+Relu ReorderInput Conv+Relu Add Conv ReorderOutput",
+        f"{MAP} x", f"{MAP} y",
+        f"o={CONV}(x,w) r=Relu(o) a={CONV}(r,w1) b={CONV}(r,w2) s=Add(a,b) t=Relu(s) c={CONV}(r,w3) d=Relu(c) "
+        f"e=Add(t,d) y={CONV}(e,w4)",
+        **{name: (16, 16, 3, 3) for name in ("w", "w1", "w2", "w3", "w4")},
+    ),
+    case(
+        "a sum that writes over its other input copies nothing",
+        "ReorderInput Conv+Relu Conv Conv+Add+Relu Conv+Relu Add Conv ReorderOutput",
+        f"{MAP} x", f"{MAP} y",
+        f"o={CONV}(x,w) r=Relu(o) a={CONV}(r,w1) b={CONV}(r,w2) s=Add(a,b) t=Relu(s) c={CONV}(r,w3) d=Relu(c) "
+        f"e=Add(d,t) y={CONV}(e,w4)",
+        **{name: (16, 16, 3, 3) for name in ("w", "w1", "w2", "w3", "w4")},
+    ),
+    case(
+        "a factor a place before a window as large as the map",
+        "ReorderInput Conv",
+        "float[1,16,3,3] x", "float[1,8,1,1] y", "a=Div(x,c) y=Conv<kernel_shape=[3,3]>(a,w)",
+        c=(3, 3), w=(8, 16, 3, 3),
+    ),
+    case(
+        "a factor a place before a smaller window stays outside",
+        "Mul ReorderInput Conv ReorderOutput",
+        f"{MAP} x", f"{MAP} y", f"a=Mul(x,c) y={CONV}(a,w)",
+        c=(8, 8), w=(16, 16, 3, 3),
+    ),
+    case(
+        "a quotient by channel before a convolution",
+        "ReorderInput Conv ReorderOutput",
+        f"{MAP} x", f"{MAP} y", f"a=Div(x,c) y={CONV}(a,w)",
+        c=(16, 1, 1), w=(16, 16, 3, 3),
+    ),
+    case(
         "bias and BatchNormalization are part of a convolution",
         "ReorderInput Conv+Swish ReorderOutput",
         f"{MAP} x", f"{MAP} y",

@@ -3,8 +3,8 @@
 Rules:
 
 1. Columns have the types that a writer gives them, and no value is missing.
-2. A latency and a reference time are finite and above 0; so are the other times of a run, which may be unknown (NaN)
-   where the row has no runs, as times that others published. Halves and times of kernels may be 0.
+2. A latency and a reference time are finite and not below `SHORTEST_MS`; so are the other times of a run, which may be
+   unknown (NaN) where the row has no runs, as times that others published. Halves and times of kernels may be 0.
 3. A row has kernels, and of profiled ones a time and a spread each (one of a kernel that takes no time may be no
    number); counts are not negative, threads and batch above 0.
 4. A kernel's signature has known element types, sizes of 0 and more, and attributes that are numbers, words or lists of
@@ -33,7 +33,7 @@ from nnmeter.kernels.features import signature_cost
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import GRANULARITIES, Measurement
 
-LONGEST_MS = 1e9  # eleven days
+SHORTEST_MS, LONGEST_MS = 1e-6, 1e9  # a nanosecond, in which nothing is launched; eleven days
 _MOST_COUNT = 2**31 - 1
 _RUNTIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _START_MS, _OPERATIONS, _BYTES = 1e-3, 1e8, 1e7  # rule 8: of a kernel; a millisecond
@@ -99,7 +99,7 @@ def faults_of_row(row: Measurement) -> Iterator[str]:
     for name, time_ms in (("minimum", row.min_ms), ("median", row.median_ms), ("90th percentile", row.p90_ms)):
         if not (_is_time(time_ms) or (unknown and math.isnan(time_ms))):
             yield f"its {name} is {time_ms} ms"
-    if not all(_is_time(time_ms) or time_ms == 0 for time_ms in (*row.half_ms, *row.kernel_ms)):
+    if not all(0 <= time_ms < LONGEST_MS for time_ms in (*row.half_ms, *row.kernel_ms)):
         yield "the time of a half or of a kernel is negative or not finite"
     if any(spread < 0 for spread in row.kernel_spread):
         yield "the spread of a kernel is negative"
@@ -113,7 +113,7 @@ def faults_of_row(row: Measurement) -> Iterator[str]:
 
 
 def _is_time(value: float) -> bool:
-    return 0 < value < LONGEST_MS
+    return SHORTEST_MS <= value < LONGEST_MS
 
 
 def read_signature(text: str) -> KernelSignature:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnmeter.errors import MeasurementError
 from nnmeter.lab.training.folds import FOLDS
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable
 
@@ -34,6 +35,9 @@ def fit_unobserved(table: KernelTable, price_ms: np.ndarray) -> Unobserved:
     Args:
         table: all measurements; where too few networks are both, those that were only timed whole count.
         price_ms: out-of-fold price of each row, for rows that have no time of their own [rows].
+
+    Raises:
+        MeasurementError: whole networks do not take longer where their kernels do.
     """
     timed = table.timed
     wholes = [i for i, n in enumerate(table.networks) if not n.alone and len(n.rows) > MOST_OF_A_GROUP]
@@ -49,6 +53,11 @@ def fit_unobserved(table: KernelTable, price_ms: np.ndarray) -> Unobserved:
     solution = _robust(design, [0, 1, 2])
     if solution[2] < 0:  # an overhead of the inference below zero is dropped
         solution = _robust(design, [0, 1])
+    if not solution[0] > 0:
+        raise MeasurementError(
+            "the times of whole networks do not grow with those of their kernels, so one of the two is wrong; measure "
+            "again, or leave the times of kernels out"
+        )
     return Unobserved(*(float(v) for v in solution))
 
 

@@ -11,6 +11,7 @@ from nnmeter.lab.campaign.planning import prior_plan, write_plans
 from nnmeter.lab.campaign.probes import probes
 from nnmeter.lab.campaign.verification import verify_measurements
 from nnmeter.lab.measuring import store
+from nnmeter.lab.measuring.append import append_measurements
 from tests.lab.campaign.test_planning import RECIPES, campaign
 
 pytest.importorskip("pyarrow")
@@ -47,10 +48,19 @@ def test_single_file_is_checked_as_well(folder, tmp_path):
     assert verify_measurements(tmp_path / "all.parquet").problems == ()
 
 
+def test_file_that_was_added_to_is_sound(tmp_path, rows):
+    for sitting in ("2026-01-01T00:00:00", "2026-01-02T00:00:00", "2026-01-02T00:00:00"):
+        again = [dataclasses.replace(row, sitting=sitting) for row in rows[:3]]
+        append_measurements(tmp_path / "all.parquet", again, {"cpu": "x"})
+    report = verify_measurements(tmp_path / "all.parquet")
+    assert (report.measurements, report.problems) == (9, ())
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"latency_ms": math.nan}, "its latency is nan ms"),
+        ({"latency_ms": 1e-30}, "e-30 ms, that of the reference"),
         ({"min_ms": 0.0}, "its minimum is 0.0 ms"),
         ({"half_ms": (1.0, -1.0)}, "the time of a half or of a kernel is negative"),
         ({"p90_ms": 1e-3}, "out of order"),

@@ -120,6 +120,14 @@ def test_kernels_and_wholes_that_were_timed_apart_tell_one_from_the_other(measur
     assert overhead_ms == pytest.approx(0.02, abs=0.02)
 
 
+def test_networks_that_take_the_longer_the_less_their_kernels_do_are_an_error(measurements: list[Measurement]) -> None:
+    """A predictor that were made of them had a negative price for a kernel, and could not be read again."""
+    slow_for_small = [replace(m, latency_ms=1.0 / m.latency_ms) for m in measurements]
+    table = build_table(slow_for_small)
+    with pytest.raises(MeasurementError, match="do not grow with those of their kernels"):
+        fit_unobserved(table, np.zeros(len(table.kernel)))
+
+
 def test_folds_keep_families_together() -> None:
     families = [f"f{i % 12}" for i in range(300)]
     folds = assign_folds(families, seed=0)

@@ -2,8 +2,9 @@
 
 Fields of an `in_place` pass: `views` (operators that are always free), `concats`, `splits` and `gathers` (operators
 that are free where what they join or cut lies in one piece), `overwriting` (operators that write over their first
-input), `copied_after` (operators whose results such operators never write over), `copy` (the operator that copies),
-`moved` (attributes of nodes whose data or result do not lie in the order of their dimensions).
+input), `copied_after` (operators whose results such operators never write over), `sums` (operators that a residual is
+added in), `copy` (the operator that copies), `moved` (attributes of nodes whose data or result do not lie in the order
+of their dimensions).
 
 1. A view is free.
 2. A split is free if all dimensions before its axis are 1, a gather if, besides, it takes one index that is known.
@@ -13,7 +14,8 @@ input), `copied_after` (operators whose results such operators never write over)
 5. A node of `overwriting` does so if its first input and its result have one shape and are no input of the graph, and
    if each node that writes one of its inputs is read once. Where that first input is a view of a tensor that others
    read, that tensor is copied before the view; where it is a piece of a free split or gather, the piece is copied; and
-   so is the result of an operator of `copied_after` that has the shape of its own first input.
+   so is the result of an operator of `copied_after` that has the shape of its own first input, and that of an operator
+   of `sums` with a residual, which it is written over itself.
 6. What is free is dropped; its results keep their types, so that kernels see the shapes that they work on.
 """
 
@@ -24,6 +26,7 @@ import math
 from nnmeter.fusion.engine.neighbours import computed_inputs, only_reader
 from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
+from nnmeter.fusion.passes.openvino.post_operators import FIRST_EXTRA_INPUT
 
 
 def drop_in_place(graph: WorkingGraph, fields: Fields) -> bool:
@@ -42,6 +45,7 @@ class _InPlace:
         self.concats = frozenset(fields["concats"])
         self.overwriting = frozenset(fields["overwriting"])
         self.copied_after = frozenset(fields["copied_after"])
+        self.sums = frozenset(fields["sums"])
         self.copy = fields["copy"]
         self.moved = frozenset(fields["moved"])
         self.free: set[WorkNode] = set()
@@ -108,6 +112,9 @@ class _InPlace:
             if graph.types[before.inputs[0]].shape == graph.types[tensor].shape:
                 self._add_copy(tensor, node.position)
             return
+        if before is not None and before.kind in self.sums and len(before.inputs) > FIRST_EXTRA_INPUT:
+            self._add_copy(tensor, node.position)
+            return
         while (writer := graph.producer.get(tensor)) is not None and writer in self.free:
             if self._cuts(writer):
                 self._add_copy(node.inputs[0], node.position)
@@ -136,6 +143,7 @@ PASSES = (
             "gathers": Field(texts),
             "overwriting": Field(texts),
             "copied_after": Field(texts),
+            "sums": Field(texts, ()),
             "copy": Field(text),
             "moved": Field(texts),
         },

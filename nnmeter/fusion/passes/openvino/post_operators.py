@@ -44,7 +44,7 @@ from nnmeter.fusion.engine.passes import (
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
 
 MOST_FUSED = 256
-_FIRST_EXTRA_INPUT = 3
+FIRST_EXTRA_INPUT = 3
 
 
 class PostOperators:
@@ -159,7 +159,7 @@ class PostOperators:
         graph.remove_node(child)
         graph.set_output(anchor, 0, child.outputs[0])
         if extra:
-            anchor.inputs += [""] * (_FIRST_EXTRA_INPUT - len(anchor.inputs)) + [""]
+            anchor.inputs += [""] * (FIRST_EXTRA_INPUT - len(anchor.inputs)) + [""]
             graph.set_input(anchor, len(anchor.inputs) - 1, extra)
 
     @staticmethod

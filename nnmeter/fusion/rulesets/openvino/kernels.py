@@ -175,6 +175,7 @@ IN_PLACE = Procedure(
         "gathers": ("Gather",),
         "overwriting": (*ELEMENT_WISE, *NOT_IN_LOOPS, "Attention", "MVN"),
         "copied_after": ("RotaryEmbedding",),
+        "sums": ("Conv",),
         "copy": "ReorderInput",
         "moved": ("layout", "moves"),
     },

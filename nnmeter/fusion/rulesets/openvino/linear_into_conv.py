@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, tensors, weight
+from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, broadcast, concat, tensors, weight
 from nnmeter.fusion.rulesets.openvino.shared import (
     CONVOLUTIONS,
     SWAPPED,
@@ -64,15 +64,24 @@ def _sum_behind(swapped: bool, second: bool) -> Rule:
 
 def _product_before(swapped: bool, with_bias: bool) -> Rule:
     x, w, b, c = tensors("x w b c")
-    product = Op("Mul", *ordered(swapped, x, c))
+    product = binary("Mul", "Div", swapped, x, c)
+    window = concat([1, x.dim(1)], w.shape[2:])
     biases = [b] if with_bias else []
     conv = Op("Conv", product, w, *biases)
     return Rule(
         named("product before Conv" + (" with a bias" if with_bias else ""), swapped),
         [conv, product],
-        where=[w.is_constant, c.is_constant, product.uses == 1, scalar_or_by_channel(c, x)],
+        where=[
+            w.is_constant,
+            c.is_constant,
+            product.uses == 1,
+            c.rank <= x.rank,
+            c.shape != x.shape,
+            broadcast(c.shape, window) == window,
+        ],
         replace=Create("Conv", x, weight(like=w, name="scaled"), *biases, attributes=conv.attributes(), into=conv),
-        why="A factor, one or one a channel, before a convolution goes into its weights.",
+        why="A factor before a convolution goes into its weights where it fits their shape: one, one a channel, and one "
+        "a place of a window as large as the map.",
         source=common("mul_conv_fusion.cpp"),
     )
 
