@@ -23,7 +23,7 @@ OPENVINO_CASES: tuple[Case, ...] = (
         f"{MAP} x", f"{MAP} y",
         f"o={CONV}(x,w) r=Relu(o) a={CONV}(r,w1) b={CONV}(r,w2) s=Add(a,b) t=Relu(s) c={CONV}(r,w3) d=Relu(c) "
         f"e=Add(t,d) y={CONV}(e,w4)",
-        **{name: (16, 16, 3, 3) for name in ("w", "w1", "w2", "w3", "w4")},
+        **dict.fromkeys(("w", "w1", "w2", "w3", "w4"), (16, 16, 3, 3)),
     ),
     case(
         "a sum that writes over its other input copies nothing",
@@ -31,7 +31,7 @@ OPENVINO_CASES: tuple[Case, ...] = (
         f"{MAP} x", f"{MAP} y",
         f"o={CONV}(x,w) r=Relu(o) a={CONV}(r,w1) b={CONV}(r,w2) s=Add(a,b) t=Relu(s) c={CONV}(r,w3) d=Relu(c) "
         f"e=Add(d,t) y={CONV}(e,w4)",
-        **{name: (16, 16, 3, 3) for name in ("w", "w1", "w2", "w3", "w4")},
+        **dict.fromkeys(("w", "w1", "w2", "w3", "w4"), (16, 16, 3, 3)),
     ),
     case(
         "a factor a place before a window as large as the map",
