@@ -80,8 +80,8 @@ def _product_before(swapped: bool, with_bias: bool) -> Rule:
             broadcast(c.shape, window) == window,
         ],
         replace=Create("Conv", x, weight(like=w, name="scaled"), *biases, attributes=conv.attributes(), into=conv),
-        why="A factor before a convolution goes into its weights where it fits their shape: one, one a channel, or one a "
-        "place of a window as large as the map.",
+        why="A factor before a convolution goes into its weights where it fits their shape: one, one a channel, or one "
+        "a place of a window as large as the map.",
         source=common("mul_conv_fusion.cpp"),
     )
 
