@@ -63,7 +63,8 @@ def judge(
     devices: Sequence[PublicDevice], jobs: int, folder: Path | None, say: Tell, parts: Sequence[int] = (0,)
 ) -> None:
     """Keep fifths of all networks aside, one after the other; print how the packs that ship do on them."""
-    file, together, made = Rows(folder, "networks", NetworkRow), defaultdict(list), []
+    file, made = Rows(folder, "networks", NetworkRow), []
+    together: dict[str, list[NetworkRow]] = defaultdict(list)
     for part in parts:
         ships, found = _judge_part(devices, part, jobs, say)
         made.append(ships)

@@ -4,6 +4,7 @@ import pytest
 
 from nnmeter.devices import Card, DevicePack, save_pack
 from nnmeter.devices.catalog import pack_directories
+from nnmeter.fusion.loading import load_rules, rules_to_dict
 from tests.conftest import make_small_predictor
 
 CARD = Card(
@@ -21,11 +22,12 @@ CARD = Card(
     trained_on={"kernels": 10},
     limits=("batch sizes above 64",),
 )
+RULES = rules_to_dict(load_rules("onnxruntime_cpu"))
 
 
 @pytest.fixture
 def pack(tmp_path: Path) -> DevicePack:
-    return save_pack(tmp_path / "packs" / CARD.id, CARD, {"rules": []}, make_small_predictor(), {"within_10": 90.0})
+    return save_pack(tmp_path / "packs" / CARD.id, CARD, RULES, make_small_predictor(), {"within_10": 90.0})
 
 
 @pytest.fixture

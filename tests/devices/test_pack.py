@@ -12,7 +12,7 @@ from nnmeter.files import sha256_of
 from nnmeter.predictor import KernelPredictor
 from tests.conftest import make_small_predictor
 
-from .conftest import CARD
+from .conftest import CARD, RULES
 
 
 def test_a_saved_pack_loads_as_it_was(pack: DevicePack) -> None:
@@ -99,7 +99,7 @@ def test_a_card_without_a_required_field_is_refused(pack: DevicePack) -> None:
 
 
 def test_a_pack_is_replaced_whole(pack: DevicePack) -> None:
-    newer = save_pack(pack.path, replace(CARD, date="2026-02-02"), {"rules": []}, make_small_predictor())
+    newer = save_pack(pack.path, replace(CARD, date="2026-02-02"), RULES, make_small_predictor())
     assert newer.card.date == "2026-02-02"
     assert newer.scorecard is None
     assert os.listdir(pack.path.parent) == [CARD.id]
@@ -112,7 +112,7 @@ def test_a_failing_save_leaves_the_old_pack_and_no_litter(pack: DevicePack, monk
 
     monkeypatch.setattr("nnmeter.predictor.write_predictor", fail)
     with pytest.raises(OSError, match="disk full"):
-        save_pack(pack.path, replace(CARD, date="2026-02-02"), {"rules": []}, make_small_predictor())
+        save_pack(pack.path, replace(CARD, date="2026-02-02"), RULES, make_small_predictor())
     assert load_pack(pack.path).card.date == CARD.date
     assert os.listdir(pack.path.parent) == [CARD.id]
 
@@ -121,7 +121,7 @@ def test_a_pack_never_replaces_something_else(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
     with pytest.raises(DeviceError, match="exists and is no device pack"):
-        save_pack(tmp_path / "thesis", CARD, {"rules": []}, make_small_predictor())
+        save_pack(tmp_path / "thesis", CARD, RULES, make_small_predictor())
     assert (tmp_path / "thesis" / "thesis.tex").exists()
 
 

@@ -87,6 +87,9 @@ def einsum_shape(equation: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int,
     terms = left.split(",")
     if len(terms) != len(shapes):
         raise ShapeError(f"equation '{equation}' does not fit {len(shapes)} inputs")
+    strange = next((c for c in f"{left}{right}" if not (c.isascii() and c.isalpha()) and c not in ",."), None)
+    if strange is not None:
+        raise ShapeError(f"equation '{equation}' has {strange!r}, which is no letter")
     sizes: dict[str, int] = {}
     rest: tuple[int, ...] = ()
     for term, shape in zip(terms, shapes, strict=True):
@@ -102,6 +105,11 @@ def einsum_shape(equation: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int,
         single = sorted(label for label in sizes if left.count(label) == 1)
         right = ("..." if "..." in left else "") + "".join(single)
     head, dots, tail = right.partition("...")
+    for label in head + tail:
+        if label not in sizes:
+            raise ShapeError(f"equation '{equation}' has '{label}' in its result and in no input")
+    if len(set(head + tail)) != len(head + tail):
+        raise ShapeError(f"equation '{equation}' has a label twice in its result")
     middle = rest if dots else ()
     return tuple([sizes[c] for c in head]) + middle + tuple([sizes[c] for c in tail])
 
