@@ -12,12 +12,13 @@ Exit codes:
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -125,8 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code (see the module)."""
     _open_closed_streams()
-    _buffer_output()
-    with as_interrupts() as ending:
+    with as_interrupts() as ending, _whole_output():
         code = _run(arguments)
     return ending.code(code)
 
@@ -200,12 +200,26 @@ def _open_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays open as long as we run
 
 
-def _buffer_output() -> None:
+@contextlib.contextmanager
+def _whole_output() -> Iterator[None]:
     """Write whole texts: without a buffer (PYTHONUNBUFFERED), Python drops in silence what a pipe does not take."""
-    raw = getattr(sys.stdout, "buffer", None)
-    if isinstance(raw, io.RawIOBase):
-        buffer = io.BufferedWriter(raw)
-        sys.stdout = io.TextIOWrapper(buffer, sys.stdout.encoding, sys.stdout.errors, line_buffering=True)
+    plain, raw = sys.stdout, getattr(sys.stdout, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
+        yield
+        return
+    buffer = io.BufferedWriter(raw)
+    text = io.TextIOWrapper(buffer, plain.encoding, plain.errors, line_buffering=True)
+    sys.stdout = text
+    try:
+        yield
+    finally:
+        if sys.stdout is text:
+            sys.stdout = plain
+        try:
+            text.detach()
+            buffer.detach()  # its end would close what it writes to
+        except BrokenPipeError:  # of a last line that was not flushed; the exit code has been told
+            os.dup2(os.open(os.devnull, os.O_WRONLY), plain.fileno())
 
 
 def _extra_of(package: str) -> str:

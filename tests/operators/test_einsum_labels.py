@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnmeter.errors import ShapeError
+from nnmeter.operators.shape_rules.common import ShapeError
 from nnmeter.operators.shape_rules.matrix import einsum_shape
 
 
