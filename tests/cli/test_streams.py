@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import nnmeter
-from nnmeter.cli.main import VERBS
+from nnmeter.cli.main import VERBS, run
 
 _COMMAND = [sys.executable, "-c", "from nnmeter.cli.main import main; main()"]
 _ROOT = Path(nnmeter.__file__).parent.parent
@@ -151,3 +152,15 @@ def test_too_little_memory_is_code_2(
     outcome = cli("predict", small_model, "--device", small_pack)
     assert outcome.code == 2
     assert "not enough memory" in outcome.error_line
+
+
+def test_a_stdout_without_a_buffer_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who calls the command line in a process of his own goes on writing."""
+    with open(tmp_path / "out", "wb", buffering=0) as raw:
+        stream = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)  # type: ignore[arg-type]
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert run(["--version"]) == 0
+        assert sys.stdout is stream
+        print("behind it")
+        stream.detach()
+    assert (tmp_path / "out").read_text().splitlines() == [f"nnmeter, version {nnmeter.__version__}", "behind it"]
