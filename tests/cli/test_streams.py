@@ -163,4 +163,4 @@ def test_a_stdout_without_a_buffer_stays_open(tmp_path: Path, monkeypatch: pytes
         assert sys.stdout is stream
         print("behind it")
         stream.detach()
-    assert (tmp_path / "out").read_text().splitlines() == [f"nnmeter, version {nnmeter.__version__}", "behind it"]
+    assert (tmp_path / "out").read_text().splitlines() == [f"nnmeter {nnmeter.__version__}", "behind it"]

@@ -157,14 +157,21 @@ class Holder:
         if "open" in request:
             self._end_worker()
             self._start_worker(request["open"])
-        elif self._worker is None or self._worker.poll() is not None:
+        elif not self._hand_on(request):
             self._end_worker()
             self._answer({"gone": 1})
-        else:
-            assert self._worker.stdin
-            with contextlib.suppress(BrokenPipeError):  # its end is noticed where its answers are read
-                self._worker.stdin.write(json.dumps(request).encode() + b"\n")
-                self._worker.stdin.flush()
+
+    def _hand_on(self, request: Message) -> bool:
+        """Gives a request to the process that measures; False where there is none, or it ended before it had it."""
+        if self._worker is None or self._worker.poll() is not None:
+            return False
+        assert self._worker.stdin
+        try:
+            self._worker.stdin.write(json.dumps(request).encode() + b"\n")
+            self._worker.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return True
 
     def _answer(self, said: Message) -> None:
         """Keeps and tells a part of the answer to the request in hand (rule 3)."""
