@@ -76,10 +76,15 @@ def judge(
             _print_all(f"{len(made)} fifths, {', '.join(map(str, made))} devices ship", together)
 
 
+def kept_part(network: str) -> int:
+    """The fifth that a network is in."""
+    return fold_of(f"kept aside {network}", KEPT_PARTS)
+
+
 def _judge_part(devices: Sequence[PublicDevice], part: int, jobs: int, say: Tell) -> tuple[int, Found]:
     """How many devices ship without a fifth of the networks, and what they say of it."""
     names = {name for device in devices for name in device.table.networks}
-    is_kept = {name: fold_of(f"kept aside {name}", KEPT_PARTS) == part for name in names}
+    is_kept = {name: kept_part(name) == part for name in names}
     rest = [taken(device, ~_of(device, is_kept)) for device in devices]
     tables = [device.table for device in rest if device.networks >= LEAST_LEARNED]
     population = fit_population(tables)

@@ -7,7 +7,9 @@ Rules:
 2. The words cpu, gpu, npu, vpu and fpga choose packs of that kind.
 3. Where none matches and the query names a chip or product of the table, its nearest relatives are told, with the
    reason: the three nearest of each kind that are of the same line, else the nearest. Where it is part of the names of
-   several, these are told; where it is part of none, those that are spelt nearly so.
+   several, these are told; where it is part of none, those that are spelt nearly so. Where there are none of these,
+   words that no pack, chip or product has are put right by the nearest that one has, and what is found then is asked
+   back (`meant`).
 4. A pack that matches only because its chip is in the product that was asked for says so.
 5. What the published tables have and no pack was made of is named with the reason (`nnmeter.devices.unshipped`).
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from nnmeter.devices.card import Card
@@ -28,8 +30,10 @@ from nnmeter.devices.unshipped import Unshipped, find_unshipped
 KINDS = ("cpu", "gpu", "npu", "vpu", "fpga")
 _NEAREST = 3  # of a kind
 _SPELT_ALIKE = 0.75  # of 1, by what `difflib` finds in common
+_LONGEST_WORD = 40  # that is compared with others
 _SPOKEN = {"raspi": "raspberry pi"}
 _NUMBERS = re.compile(r"\d+")
+_WORDS = re.compile(r"[a-z]{3,}")  # that can be spelt wrong: a number cannot, and in two letters nothing is alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class SearchResult:
         relatives: where none matches, packs of near relatives, nearest first in each kind.
         candidates: where it names none, chips and products whose names have all of its words.
         unshipped: devices of published tables that it names and that have no pack.
+        meant: where all of these are empty, the query with its words put right, if that finds something; else "".
     """
 
     query: str
@@ -61,6 +66,12 @@ class SearchResult:
     relatives: tuple[FoundPack, ...] = ()
     candidates: tuple[str, ...] = ()
     unshipped: tuple[Unshipped, ...] = ()
+    meant: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the query found nothing of any sort."""
+        return self.chip is None and not (self.matches or self.relatives or self.candidates or self.unshipped)
 
 
 def find_packs(query: str, devices: Sequence[DeviceInfo], without_pack: Sequence[Unshipped] = ()) -> SearchResult:
@@ -71,6 +82,15 @@ def find_packs(query: str, devices: Sequence[DeviceInfo], without_pack: Sequence
         devices: packs to search, as `list_devices` returns them.
         without_pack: devices that have none, as `unshipped_devices` returns them.
     """
+    found = _find(query, devices, without_pack)
+    if found.is_empty:
+        meant = _put_right(query.lower(), devices, without_pack)
+        if meant != query.lower() and not _find(meant, devices, without_pack).is_empty:
+            return replace(found, meant=meant)
+    return found
+
+
+def _find(query: str, devices: Sequence[DeviceInfo], without_pack: Sequence[Unshipped]) -> SearchResult:
     spoken = " ".join(_SPOKEN.get(word, word) for word in query.lower().split())
     words = [word for word in spoken.split() if plain(word)]
     kinds = [word for word in words if word in KINDS]
@@ -103,6 +123,22 @@ def _candidates(names: Sequence[str]) -> tuple[str, ...]:
     near = [spelt[text] for text in get_close_matches(wanted, spelt, n=5 * _NEAREST, cutoff=_SPELT_ALIKE)]
     # A wrong letter is a slip; a wrong number is another device.
     return tuple(dict.fromkeys(name for name in near if _NUMBERS.findall(plain(name)) == numbers))[:_NEAREST]
+
+
+def _put_right(query: str, devices: Sequence[DeviceInfo], without_pack: Sequence[Unshipped]) -> str:
+    """A query with the words that nothing has replaced by the nearest that something has (rule 3)."""
+    called = [name for chip in known_chips() for name in (chip.name, *chip.aliases, *chip.products)]
+    called += [text for device in devices for text in (device.id, device.card.hardware, device.card.runtime)]
+    called += [device.id for device in without_pack]
+    known = sorted({word for text in called for word in _WORDS.findall(text.lower())})
+
+    def right(match: re.Match[str]) -> str:
+        word = match[0]
+        if len(word) > _LONGEST_WORD or any(word in other for other in known):
+            return word
+        return next(iter(get_close_matches(word, known, n=1, cutoff=_SPELT_ALIKE)), word)
+
+    return _WORDS.sub(right, query)
 
 
 def _reason(card: Card, names: Sequence[str], chip: Chip | None, product: str) -> str | None:

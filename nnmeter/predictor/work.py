@@ -12,8 +12,8 @@ Rules:
 3. FLOPs of convolutions and products are of up to nine sorts, by how many channels they have and how many results: a
    kernel between two of them does a part of each, by hats over the logarithms that add up to one, so that a price has
    no edge.
-4. A rate is known with the standard deviation that `sigmas` tells, of its logarithm. That of a kernel's price adds up
-   over its work as shares do.
+4. A rate is known with the standard deviation that `sigmas` tells, of its logarithm. Those of one kernel's work are
+   independent of each other; but for a group that was not sampled (rule 6), whose rates err together.
 5. The names in `SORTS` are the schema. A pack stores those that it has rates of; another version's may be others, and
    such a pack is refused.
 6. A group that no network of the device had was not sampled, whatever the operator: the last layer of a classifier is a
@@ -98,12 +98,14 @@ class WorkRates:
 
     def price(self, signature: KernelSignature) -> tuple[float, float]:
         """Milliseconds of a kernel, and the standard deviation of their logarithm."""
-        total = spread = 0.0
+        total = together = squares = 0.0
         for place, amount in work_of(signature):
             part = amount * float(self.rates[place])
             total += part
-            spread += (part * float(self.sigmas[place])) ** 2
-        return max(total, _LEAST_MS), spread**0.5 / max(total, _LEAST_MS)
+            together += part * float(self.sigmas[place])
+            squares += (part * float(self.sigmas[place])) ** 2
+        spread = squares**0.5 if self.has_sampled(signature) else together
+        return max(total, _LEAST_MS), spread / max(total, _LEAST_MS)
 
     def has_sampled(self, signature: KernelSignature) -> bool:
         """Whether the group of a kernel was sampled (rule 6)."""

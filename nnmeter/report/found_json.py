@@ -22,6 +22,7 @@ def render(result: SearchResult, layout: Layout) -> str:
             "product": result.product or None,
             "matches": [_pack(found) for found in result.matches],
             "candidates": list(result.candidates),
+            "meant": result.meant or None,
             "relatives": [_pack(found) for found in result.relatives],
             "without_pack": [
                 {"id": device.id, "networks": device.networks, "reason": device.reason} for device in result.unshipped

@@ -34,6 +34,10 @@ def _add_found(text: Text, result: SearchResult) -> None:
         named = ", ".join(result.candidates[:_CANDIDATES]) + (f" and {more} more" if more > 0 else "")
         text.add_wrapped(f"no device is called {result.query!r}; name one for its relatives: {named}")
         return
+    if result.meant:
+        text.add_wrapped(f"no device is called {result.query!r}; did you mean `nnmeter devices --search "
+                         f"'{result.meant}'`?")  # fmt: skip
+        return
     if result.chip is None:
         text.add_wrapped(
             f"no device is called {result.query!r}, and no chip or product of that name is known; `nnmeter devices` "

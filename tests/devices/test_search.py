@@ -120,6 +120,30 @@ def test_another_number_is_another_device_and_no_slip() -> None:
     assert all("9" in name for name in find_packs("rasberry pi 9", ALL).candidates)
 
 
+@pytest.mark.parametrize(
+    ("query", "meant", "found"),
+    [
+        ("jetsn", "jetson", {ORIN.id, NANO.id}),
+        ("tensort", "tensorrt", {ORIN.id, NANO.id}),
+        ("tfltie cpu", "tflite cpu", {PIXEL4.id, BY_CHIP.id}),
+        ("Pytroch", "pytorch", {RTX3090.id}),
+    ],
+)
+def test_a_word_that_is_spelt_wrong_is_put_right(query: str, meant: str, found: set[str]) -> None:
+    result = find_packs(query, ALL)
+    assert (result.meant, result.matches, result.relatives) == (meant, (), ())
+    assert found <= set(ids(find_packs(meant, ALL).matches))
+
+
+def test_a_slip_in_what_has_no_pack_is_put_right_too() -> None:
+    assert find_packs("hialort", [], HAILO_TABLE).meant == "hailort"
+
+
+@pytest.mark.parametrize("query", ["toaster", "rasberry pi 9", "jetson", "rk3588"])
+def test_what_is_like_nothing_or_found_is_not_put_right(query: str) -> None:
+    assert find_packs(query, ALL).meant == ""
+
+
 def test_the_longest_name_counts() -> None:
     assert chip_in("snapdragon 855+").name == "Snapdragon 855+"
     assert chip_in("Snapdragon 8 Elite Gen 5 QRD").name == "Snapdragon 8 Elite Gen 5"

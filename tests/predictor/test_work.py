@@ -82,6 +82,10 @@ def test_a_price_is_the_sum_over_work_and_is_as_uncertain_as_its_parts() -> None
     price, sigma = RATES.price(kernel)
     assert price == pytest.approx(0.5 * sum(amount for _, amount in work_of(kernel)))
     assert 0 < sigma < 0.2, "parts err independently"
+    known = replace(RATES, groups=frozenset({"conv3x3"}))
+    assert known.price(kernel) == (pytest.approx(price), pytest.approx(sigma))
+    new = replace(RATES, groups=frozenset({"conv1x1"}))
+    assert new.price(kernel) == (pytest.approx(price), pytest.approx(0.2)), "what was never sampled errs together"
 
 
 def by_work(**changes: object) -> KernelPredictor:
