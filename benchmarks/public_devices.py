@@ -22,7 +22,7 @@ from nnmeter.lab.training.population import fit_population
 from nnmeter.lab.training.population_file import POPULATION, write_population
 from nnmeter.lab.training.population_folds import leave_out
 from nnmeter.lab.training.public_baselines import NEAREST
-from nnmeter.lab.training.public_packs import LEAST_LEARNED, LeftOutScores, Outcome, make_packs
+from nnmeter.lab.training.public_packs import LEAST_LEARNED, LeftOutScores, Outcome, make_packs, sums_of
 
 _FIGURES = (
     *("within_5", "within_10", "within_20", "mape", "tau", "coverage"),
@@ -50,7 +50,7 @@ def main() -> int:
     population = fit_population(tables)
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_population(population, arguments.out / POPULATION)
-    left_out = leave_out(tables, arguments.jobs, say)
+    left_out = leave_out(tables, arguments.jobs, say, sums=sums_of(devices))
     outcomes = make_packs(devices, population, left_out, arguments.out)
     write_outcomes(outcomes, arguments.out / "devices.csv")
     say(f"{sum(not o.reasons for o in outcomes)} of {len(outcomes)} devices ship")

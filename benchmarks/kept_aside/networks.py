@@ -24,7 +24,7 @@ from nnmeter.devices.catalog import load_pack
 from nnmeter.lab.evaluation.metrics import Metrics, compute_metrics
 from nnmeter.lab.training.population import Matrix, fit_population
 from nnmeter.lab.training.population_folds import fold_of, leave_out
-from nnmeter.lab.training.public_packs import LEAST_LEARNED, PublicDevice, make_packs
+from nnmeter.lab.training.public_packs import LEAST_LEARNED, PublicDevice, make_packs, sums_of
 
 KEPT_PARTS = 5  # of all networks, one is kept aside at a time
 _LEAST_JUDGED = 5
@@ -89,7 +89,7 @@ def _judge_part(devices: Sequence[PublicDevice], part: int, jobs: int, say: Tell
     tables = [device.table for device in rest if device.networks >= LEAST_LEARNED]
     population = fit_population(tables)
     say(f"fifth {part}: learned from the rest")
-    left_out = leave_out(tables, jobs, None, _FOLDS, _FAMILY_FOLDS)
+    left_out = leave_out(tables, jobs, None, _FOLDS, _FAMILY_FOLDS, sums_of(rest))
     found: Found = {}
     with tempfile.TemporaryDirectory() as packs:
         outcomes = make_packs(rest, population, left_out, Path(packs))

@@ -12,7 +12,8 @@ Rules:
    must hold `LEAST_COVERAGE` or more.
 4. Of a hundred devices with the same twenty networks some lead by luck. So of an engine with `LEAST_OF_ENGINE` devices
    that have a scorecard none ships, unless they err less than the roofline in the median.
-5. Whether rows are right is not decided here: a row that is broken is an outlier of the fit, and an error of the
+5. Devices that trees over their rates help (`population_folds`, rule 4) have them, in scorecard and pack.
+6. Whether rows are right is not decided here: a row that is broken is an outlier of the fit, and an error of the
    scorecard.
 """
 
@@ -46,6 +47,7 @@ from nnmeter.lab.training.work_predictor import (
     kind_sigmas,
     make_predictor,
 )
+from nnmeter.lab.training.work_trees import LEAST_BOOSTED, KernelSums, describe_sums, fit_trees
 from nnmeter.predictor.kernel_predictor import KernelPredictor
 
 LEAST_NETWORKS, LEAST_LEARNED = 10, 8
@@ -132,6 +134,11 @@ def describe_devices(imported: Imported) -> list[PublicDevice]:
     return found
 
 
+def sums_of(devices: Sequence[PublicDevice]) -> dict[str, KernelSums]:
+    """The kernels of the devices that may have trees over their rates (rule 5), by id; `leave_out` takes them."""
+    return {device.id: describe_sums(device.measurements) for device in devices if device.networks >= LEAST_BOOSTED}
+
+
 def make_packs(
     devices: Sequence[PublicDevice],
     population: Population,
@@ -178,7 +185,6 @@ def _make_pack(
     measured = np.log(table.latency_ms)
     errors = Errors(measured - left_out.by_network[device.id], measured - left_out.by_family[device.id])
     rates = population.devices[device.id]
-    predictor = make_predictor(rates, device.works, table.latency_ms, errors, str(device.fingerprint.get("kind")))
     explained = explained_spreads(rates, device.works, kind_sigmas(rates, device.works))
     halves = _half_widths(errors, explained)
     baselines = left_out_baselines(device.works, table.latency_ms, left_out.parts(table))
@@ -192,6 +198,9 @@ def _make_pack(
     outcome = Outcome(device.id, device.networks, tuple(_reasons(networks_out)), networks_out, families_out)
     if outcome.reasons:
         return outcome, None
+    trees = fit_trees(left_out.sums[device.id], rates.theta) if device.id in left_out.sums else None
+    kind = str(device.fingerprint.get("kind"))
+    predictor = make_predictor(rates, device.works, table.latency_ms, errors, kind, trees)
     rows = _rows(device, left_out.by_network[device.id], halves, baselines)
     split = SPLIT.format(parts=left_out.folds)
     scorecard = score_models(device.id, split, "rules", CONFIDENCE, rows, notes=_notes(device)).to_dict()
@@ -199,7 +208,7 @@ def _make_pack(
     document["overall"] = {**scorecard["overall"], "within_20": round(networks_out.within_20, 4)}
     if len(rows) > _MOST_ROWS:
         document["models"] = []
-    return outcome, (_card(device, predictor), _rules(device), predictor, document)
+    return outcome, (_card(device, predictor, trees is not None), _rules(device), predictor, document)
 
 
 def _scores(errors: Matrix, latency_ms: Matrix, halves: Matrix, baselines: dict[str, Matrix]) -> LeftOutScores:
@@ -269,11 +278,12 @@ def _rules(device: PublicDevice) -> dict[str, Any]:
     return referenced_rules(name, own, info.hash_of(own))
 
 
-def _card(device: PublicDevice, predictor: KernelPredictor) -> Card:
+def _card(device: PublicDevice, predictor: KernelPredictor, has_trees: bool) -> Card:
     fingerprint = device.fingerprint
     findings = {
         "networks": device.networks,
-        "method": "rates by sorts of work, one model of all devices of published tables",
+        "method": "rates by sorts of work, one model of all devices of published tables"
+        + (", and trees over those of this device" if has_trees else ""),
         "batches": sorted({m.batch for m in device.measurements}),
     }
     card = make_card(device.measurements, fingerprint, findings, device.id, predictor.vocabulary)

@@ -8,7 +8,8 @@ Rules:
    its relatives and its roofline (`unseen_work`).
 2. Intervals are conformal over networks that were left out on all devices. Families that were left out count with the
    weight `FAMILY_WEIGHT`: a user's network is mostly, not always, of a family that the table has.
-3. With `n` networks the quantile of confidence `c` is the `c (1 + 1 / n)` one: fewer networks, wider intervals.
+3. A device of many networks may have trees over its rates (`work_trees`), by which prices are multiplied.
+4. With `n` networks the quantile of confidence `c` is the `c (1 + 1 / n)` one: fewer networks, wider intervals.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.training.network_work import NetworkWork, sampled_kinds
 from nnmeter.lab.training.population import DeviceRates, Matrix
 from nnmeter.lab.training.unseen_work import complete_rates, seen_groups
+from nnmeter.lab.training.work_trees import Trees
 from nnmeter.predictor.baselines import Baselines, fit_baselines, network_totals
 from nnmeter.predictor.intervals import CONFIDENCES, IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
@@ -47,7 +49,12 @@ class Errors:
 
 
 def make_predictor(
-    rates: DeviceRates, networks: Sequence[NetworkWork], latency_ms: Matrix, errors: Errors, kind: str = "cpu"
+    rates: DeviceRates,
+    networks: Sequence[NetworkWork],
+    latency_ms: Matrix,
+    errors: Errors,
+    kind: str = "cpu",
+    trees: Trees | None = None,
 ) -> KernelPredictor:
     """The predictor of a device.
 
@@ -57,10 +64,12 @@ def make_predictor(
         latency_ms: their times.
         errors: of the same networks, left out.
         kind: of the device: cpu, gpu, npu, ...
+        trees: over its rates (rule 3).
     """
     sigmas = kind_sigmas(rates, networks)
+    codes = {} if trees is None else trees.codes
     vocabulary = {
-        kind: Sampled(0.0, count, sigmas[kind], tuple(low.tolist()), tuple(high.tolist()), paths=paths)
+        kind: Sampled(codes.get(kind, 0.0), count, sigmas[kind], tuple(low.tolist()), tuple(high.tolist()), paths=paths)
         for kind, (count, low, high, paths) in sampled_kinds(networks).items()
     }
     roofline, baselines = fit_rooflines(networks, latency_ms)
@@ -71,11 +80,15 @@ def make_predictor(
     return KernelPredictor(
         replace(roofline, launch_ms=max(min(roofline.launch_ms, launch_ms), 1e-8)),
         vocabulary,
-        {FALLBACK: nothing, **{kind.family: nothing for kind in vocabulary}},
+        {
+            FALLBACK: nothing,
+            **{kind.family: nothing for kind in vocabulary},
+            **({} if trees is None else trees.ensembles),
+        },
         float(np.median(work.sigmas)),
         fit_work_intervals(errors, explained_spreads(rates, networks, sigmas)),
         baselines,
-        overhead_ms=float(np.exp(rates.theta[-1])),
+        overhead_ms=float(np.exp(rates.theta[-1])) if trees is None else trees.overhead_ms,
         work=work,
     )
 
