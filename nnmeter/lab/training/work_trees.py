@@ -29,7 +29,7 @@ from nnmeter.predictor.trees import TreeEnsemble
 from nnmeter.predictor.work import SORTS, work_of
 
 LEAST_BOOSTED = 50
-PRESET = AdditivePreset(rounds=200, leaves=8, learning_rate=0.1)
+PRESET = AdditivePreset(rounds=200, leaves=8, learning_rate=0.2)
 
 
 @dataclass(frozen=True, slots=True)
