@@ -2,8 +2,9 @@
 
     python benchmarks/fuzz/fuzz_sweep.py KIND [--first 0] [--count 20000]
 
-Kinds: models, graphs (of nn-Meter), packs, measurements. Input number n is a seed (`fuzz_seeds.py`), changed one to
-six times in a way that n decides (`fuzz_mutations.py`): any of them can be had again with `--first n --count 1`.
+Kinds: models, graphs (of nn-Meter), packs, measurements, imports (tables and profiles). Input number n is a seed
+(`fuzz_seeds.py`), changed one to six times in a way that n decides (`fuzz_mutations.py`): any of them can be had again
+with `--first n --count 1`.
 
 A find is an exception that is no `NnmeterError`, an input of less than 1 MB that takes more than 5 s of the processor
 or 1 GB, or the end of the process. Finds are printed with their number; exit code 1 if there are any. The process that
@@ -24,6 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from fuzz_imports import import_files, mutate_import
 from fuzz_mutations import change_bytes, mutate_measurements, mutate_model, mutate_part
 from fuzz_seeds import PARTS, measurement_files, models, pack_parts
 from fuzz_targets import TARGETS
@@ -43,6 +45,8 @@ def prepared(kind: str, directory: Path) -> tuple[list[bytes], Mutator]:
     if kind == "packs":
         trees = PARTS.index("trees.npz")
         return list(pack_parts(directory)), lambda data, n: mutate_part(data, LONGEST, n, change_bytes, trees)
+    if kind == "imports":
+        return list(import_files()), lambda data, n: mutate_import(data, n, change_bytes)
     if kind == "measurements":
         return list(measurement_files(directory)), lambda data, n: mutate_measurements(data, LONGEST, n, change_bytes)
     seeds = [data for data in models() if (data[:1] == b"{") == (kind == "graphs")]

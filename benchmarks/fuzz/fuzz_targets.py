@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fuzz_imports import import_target
 from fuzz_seeds import PARTS, models, write_pack
 
 import nnmeter.binding.onnx_inference
@@ -123,4 +124,5 @@ def _check_price(prediction: Any) -> None:
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "models": model_target, "graphs": model_target, "packs": pack_target, "measurements": measurement_target,
+    "imports": import_target,
 }  # fmt: skip

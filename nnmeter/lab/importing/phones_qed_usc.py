@@ -149,7 +149,7 @@ def _import_whole(
     line: Mapping[str, str],
     detection: Detection,
 ) -> None:
-    name = line["model"]
+    name = line["model"] or ""
     mine = [device for device in chosen if _column(device, "mean") in header]
     try:
         kernels = detection.kernels(bind_shapes(read_network(name)))
