@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,7 +107,7 @@ def mutate_import(data: bytes, seed: int, mutate_bytes: Callable[[bytes, int], b
     return data[:1] + "\n".join(lines).encode("utf-8", "replace")
 
 
-def import_target(directory: Path) -> Callable[[bytes], None]:
+def import_target(directory: Path) -> Callable[[bytes], bool]:
     """An input of a reader: imported, and what is written read again by the check of every verb."""
     from nnmeter.lab.importing.profiles.run import import_profiles
     from nnmeter.lab.importing.profiles.setting import MeasuredDevice
@@ -125,23 +126,25 @@ def import_target(directory: Path) -> Callable[[bytes], None]:
     output = directory / "out.parquet"
     layout = Layout(False, 100)
 
-    def run(data: bytes) -> None:
+    def run(data: bytes) -> bool:
         number = data[0] % len(READERS)
         path = folders[number] / READERS[number]
         path.write_bytes(data[1:])
         output.unlink(missing_ok=True)
+        shutil.rmtree(directory / "devices", ignore_errors=True)
         try:
             if number < len(_DATASETS):
-                report = import_dataset(_DATASETS[number], path, output)
+                report = import_dataset(_DATASETS[number], path, directory / "devices")
                 LAB.render("imported", report, "table", layout)
             else:
                 device = MeasuredDevice(name="board", runtime="tract" if READERS[number] == "times.csv" else "")
                 report = import_profiles([folders[number]], output, device)
                 LAB.render("profiles", report, "table", layout)
         except NnmeterError:
-            return
+            return False
         for name, written in report["files"].items() if number < len(_DATASETS) else [("", str(output))]:
             if not read_measurements(written)[0]:
                 raise RuntimeError(f"nothing in what was imported of {name}")
+        return True
 
     return run

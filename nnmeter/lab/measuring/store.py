@@ -202,7 +202,7 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     except (pa.ArrowException, OSError, MemoryError, ValueError) as fault:  # of bytes that are no Parquet file
         if isinstance(fault, MeasurementError):
             raise
-        raise _damaged(path, brief(fault)) from fault
+        raise _damaged(path, brief(fault) or "there is not enough memory to read it") from fault
     metadata = table.schema.metadata or {}
     version = metadata.get(_VERSION_KEY)
     if version is None:

@@ -9,13 +9,14 @@ Rules:
 3. A row has kernels, and of profiled ones a time, a spread (one of a kernel that takes no time may be no number) and
    runs; counts are not negative, threads and batch above 0.
 4. A kernel's signature has known element types, sizes of 0 and more, and attributes that are finite numbers, words or
-   lists of them.
+   lists of them; what is learned from is what its operator takes, so that it has features.
 5. Texts have no control characters.
 6. Ids are unique.
 7. A fingerprint is as `nnmeter.devices.fingerprint_fields` has it.
 8. A row whose time is `_ABSURD` times more or less than that of the other rows for a like amount of work is not that of
    its kernels (`split_outliers`). The amount is what a plain machine would take: a start, operations and bytes. Nor can
-   a row be of the same machine whose reference takes `_OTHER_REFERENCE` times more or less than that of the others.
+   a row be of the same machine whose reference takes `_OTHER_REFERENCE` times more or less than that of the others, nor
+   whole whose kernels take `_MORE_THAN_WHOLE` times as long as itself and what a profiler adds to each.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from nnmeter.devices.fingerprint_fields import LONGEST_MS, is_time
 from nnmeter.files import is_number
 from nnmeter.graph.dtypes import CODE_OF_DTYPE
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
-from nnmeter.kernels.features import signature_cost
+from nnmeter.kernels.features import kernel_features, signature_cost
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import GRANULARITIES, Measurement
 
@@ -40,6 +41,7 @@ _MOST_COUNT = 2**31 - 1
 _START_MS, _OPERATIONS, _BYTES = 1e-3, 1e8, 1e7  # rule 8: of a kernel; a millisecond
 _ABSURD = 300.0  # in the data that ship, the largest factor is 33
 _OTHER_REFERENCE = 10.0  # states of one server differ by a factor of 1.5
+_MORE_THAN_WHOLE, _PROFILER_MS = 10.0, 0.1
 _FEWEST = 8  # rows that tell what is usual
 
 
@@ -94,7 +96,14 @@ def read_signature(text: str) -> KernelSignature:
         raise ValueError("a kernel is nested too deep") from None
     if not isinstance(parts, list) or len(parts) != 7 or not _is_signature(*parts):
         raise ValueError(f"a kernel is {text:.80}")
-    return KernelSignature.from_json(text)
+    signature = KernelSignature.from_json(text)
+    try:
+        features = kernel_features(signature)
+    except (ValueError, TypeError, LookupError, ArithmeticError):  # of sizes and attributes that its operator has not
+        raise ValueError(f"a kernel is not what its operator takes: {text:.80}") from None
+    if not all(map(math.isfinite, features.values)):
+        raise ValueError(f"a kernel has no size: {text:.80}")
+    return signature
 
 
 def _is_signature(kind: Any, op: Any, domain: Any, inputs: Any, constants: Any, outputs: Any, attributes: Any) -> bool:
@@ -136,7 +145,10 @@ def split_outliers(rows: Sequence[Measurement]) -> tuple[list[Measurement], list
         return list(rows), []
     logs = [math.log(row.latency_ms / _plain_ms(row)) for row in rows]
     references = [math.log(row.reference_ms) for row in rows]
-    far = [one or other for one, other in zip(_far(logs, _ABSURD), _far(references, _OTHER_REFERENCE), strict=True)]
+    far = [
+        one or other or _is_more_than_whole(row)
+        for row, one, other in zip(rows, _far(logs, _ABSURD), _far(references, _OTHER_REFERENCE), strict=True)
+    ]
     return (
         [row for row, is_far in zip(rows, far, strict=True) if not is_far],
         [row for row, is_far in zip(rows, far, strict=True) if is_far],
@@ -146,6 +158,10 @@ def split_outliers(rows: Sequence[Measurement]) -> tuple[list[Measurement], list
 def _far(logs: Sequence[float], factor: float) -> list[bool]:
     usual = median(logs)
     return [abs(value - usual) > math.log(factor) for value in logs]
+
+
+def _is_more_than_whole(row: Measurement) -> bool:
+    return sum(row.kernel_ms) > _MORE_THAN_WHOLE * row.latency_ms + _PROFILER_MS * len(row.kernel_ms)
 
 
 def _plain_ms(row: Measurement) -> float:
