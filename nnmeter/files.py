@@ -16,8 +16,9 @@ import json
 import os
 import re
 import stat
+import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 from nnmeter.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
 
@@ -25,6 +26,7 @@ _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _DESCRIPTOR = re.compile(r"/dev/fd/\d+|/proc/\w+(/task/\d+)?/fd/\d+")
 _LARGE_EXPONENT = re.compile(rb"\d[eE]\+?\d{3}")  # of what may be too large for a float
+_LARGEST = sys.float_info.max  # whole numbers may be larger, and no float then
 _MOST_LINKS = 40  # as Linux has it
 
 
@@ -179,6 +181,11 @@ def parse_json(data: bytes, finite: bool = False) -> Any:
         return json.loads(data, parse_constant=_no_number, parse_float=_finite if large else None)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of JSON or TOML is a number that a float can hold; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
 def _no_number(text: str) -> Any:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import nnmeter
 from nnmeter.children import child_environment, python_command, safe_path
 from nnmeter.cli.main import run
 
-_NAMES = ("click", "numpy", "onnx", "linecache", "sitecustomize", "usercustomize", "json", "resource", "pyarrow")
+_NAMES = ("click", "numpy", "onnx", "linecache", "sitecustomize", "usercustomize", "json", "resource", "pyarrow",
+          "multiprocessing", "pickle", "selectors", "base64", "onnxruntime", "lightgbm", "_tools")  # fmt: skip
 
 
 @pytest.fixture
@@ -71,8 +73,6 @@ def test_the_worker_of_a_campaign_is_not_trapped(hostile: Path, tmp_path: Path) 
 
 def test_a_package_in_the_working_directory_is_loaded_by_its_place_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a checkout: the package is found, and its neighbours are not."""
-    import nnmeter
-
     checkout = Path(nnmeter.__file__).parent.parent
     monkeypatch.chdir(checkout)
     script = f"import nnmeter.cli.main, sys; print(nnmeter.__file__, {str(checkout)!r} in sys.path)"
@@ -84,3 +84,32 @@ def test_where_python_lies_stays_on_the_path(monkeypatch: pytest.MonkeyPatch) ->
     library = next(entry for entry in sys.path if entry.endswith("site-packages"))
     monkeypatch.chdir(library)
     assert safe_path(["", ".", library]) == [library]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="older Pythons know no PYTHONSAFEPATH")
+def test_processes_that_are_spawned_are_not_trapped(
+    hostile: Path, small_model: Path, small_pack: Path, tmp_path: Path
+) -> None:
+    """With another thread, those that predict beside each other are spawned in place of forked."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import threading, nnmeter\n"
+        "if __name__ == '__main__':\n"
+        "    end = threading.Event()\n"
+        "    threading.Thread(target=end.wait, daemon=True).start()\n"
+        f"    found = nnmeter.predict_many([{str(small_model)!r}] * 40, [{str(small_pack)!r}], workers=2)\n"
+        "    import os; print(len(found), 'PYTHONSAFEPATH' in os.environ)\n"
+    )
+    root = str(Path(nnmeter.__file__).parent.parent)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([root, *sys.path[1:]])}
+    done = subprocess.run([sys.executable, "-P", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, trapped(hostile)) == (0, "40 False\n", False), done.stderr
+
+
+def test_the_converter_of_mnn_is_not_trapped(hostile: Path, small_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("MNN")
+    from nnmeter.lab.runtimes.mnn_converter import convert
+
+    convert(small_model, tmp_path / "small.mnn", "small")
+    assert (tmp_path / "small.mnn").is_file()
+    assert not trapped(hostile)

@@ -46,7 +46,9 @@ _NUMBERS = (
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-30, 1e30, float("inf"), float("-inf"), float("nan"))
 _TEXTS = ("", "x", "y", "n", "axis", "axes", "../../etc/passwd", "/etc/passwd", "\x00", "\x1b[31m", "é" * 40, "a" * 300)
 _OPERATORS = sorted({schema.name for schema in defs.get_all_schemas()} | {"FusedConv", "MatMulNBits", "SkipLayerNorm"})
-_JSON_VALUES: tuple[Any, ...] = (None, True, False, [], {}, "", "x", [[]], *_NUMBERS, *_FLOATS, [1] * 70, {"a": {}})
+_JSON_VALUES: tuple[Any, ...] = (
+    None, True, False, [], {}, "", "x", [[]], *_NUMBERS, *_FLOATS, 10**400, [1] * 70, {"a": {}}, {"rules": 1},
+)  # fmt: skip
 
 Mutate = Callable[[bytes, int], bytes]
 

@@ -21,9 +21,10 @@ with atheris.instrument_imports(include=["nnmeter"]):
 def main() -> None:
     """Hand over to libFuzzer."""
     with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
+        target = pack_target(Path(directory))
         atheris.Setup(
             sys.argv,
-            pack_target(Path(directory)),
+            lambda data: target(data) and None,
             custom_mutator=lambda data, most, seed: mutate_part(
                 data, most, seed, atheris.Mutate, PARTS.index("trees.npz")
             ),

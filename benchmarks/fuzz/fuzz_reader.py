@@ -20,9 +20,10 @@ with atheris.instrument_imports(include=["nnmeter"]):
 def main() -> None:
     """Hand over to libFuzzer."""
     with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
+        target = model_target(Path(directory))
         atheris.Setup(
             sys.argv,
-            model_target(Path(directory)),
+            lambda data: target(data) and None,
             custom_mutator=lambda data, most, seed: mutate_model(data, most, seed, atheris.Mutate),
         )
         atheris.Fuzz()

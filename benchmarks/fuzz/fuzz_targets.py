@@ -1,4 +1,7 @@
-"""What is done with one input of each kind; whatever comes out of it that is no `NnmeterError` is a find."""
+"""What is done with one input of each kind; whatever comes out of it that is no `NnmeterError` is a find.
+
+A target says whether it took the input: one that refuses all of them tries nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fuzz_imports import import_target
 from fuzz_seeds import PARTS, models, write_pack
 
 import nnmeter.binding.onnx_inference
@@ -27,7 +31,7 @@ from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.report import render
 from nnmeter.report.registry import CORE, Layout
 
-Target = Callable[[bytes], None]
+Target = Callable[[bytes], bool]
 
 _RULES = ("onnxruntime_cpu", "openvino_cpu", "tflite21_cpu")
 _SIZE = 2  # of every free dimension
@@ -41,7 +45,7 @@ def model_target(directory: Path) -> Target:
     predictor = LatencyPredictor(read_pack(write_pack(directory)))
     predictor.pack.predictor.price([])  # reads it while it is there
 
-    def run(data: bytes) -> None:
+    def run(data: bytes) -> bool:
         try:
             model = read_model(data)
             shapes = {
@@ -53,10 +57,11 @@ def model_target(directory: Path) -> Target:
             kernels = detect_kernels(graph, rules[len(data) % len(rules)])
             prediction = predictor.price("model", kernels, graph.warnings)
         except NnmeterError:
-            return
+            return False
         _check_price(prediction)
         render([prediction], "json", _LAYOUT)
         render([prediction], "table", _LAYOUT)
+        return True
 
     return run
 
@@ -67,7 +72,7 @@ def pack_target(directory: Path) -> Target:
     pack = write_pack(directory)
     whole = {name: (pack / name).read_bytes() for name in PARTS}
 
-    def run(data: bytes) -> None:
+    def run(data: bytes) -> bool:
         part = PARTS[data[0] % len(PARTS)] if data else MANIFEST
         for name, content in whole.items():
             (pack / name).write_bytes(content)
@@ -83,7 +88,8 @@ def pack_target(directory: Path) -> Target:
             CORE.render("pack", loaded, "table", _LAYOUT)
             CORE.render("pack", loaded, "json", _LAYOUT)
         except NnmeterError:
-            return
+            return False
+        return True
 
     return run
 
@@ -99,7 +105,7 @@ def measurement_target(directory: Path) -> Target:
 
     path = directory / "measurements.parquet"
 
-    def run(data: bytes) -> None:
+    def run(data: bytes) -> bool:
         path.write_bytes(data)
         try:
             rows, fingerprint = read_measurements(path)
@@ -110,7 +116,8 @@ def measurement_target(directory: Path) -> Target:
             if rows and sum(data) % _TRAINED == 0:
                 build_pack([path], directory / "trained", device_id="fuzzed")
         except NnmeterError:
-            return
+            return False
+        return True
 
     return run
 
@@ -123,4 +130,5 @@ def _check_price(prediction: Any) -> None:
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "models": model_target, "graphs": model_target, "packs": pack_target, "measurements": measurement_target,
+    "imports": import_target,
 }  # fmt: skip

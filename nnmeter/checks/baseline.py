@@ -105,7 +105,7 @@ def read_baseline(path: str | os.PathLike[str]) -> dict[Key, Entry]:
         return {
             Key(str(e["model"]), str(e["device"]), str(e["sizes"])): _entry(e["kernels"]) for e in document["entries"]
         }
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as fault:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as fault:
         raise BudgetError(f"{path}: the baseline is damaged: {brief(fault, 200)}; {_ANEW}") from None
 
 
@@ -113,6 +113,8 @@ def _entry(lines: Sequence[Any]) -> Entry:
     kernels, places = [], []
     for name, place, runs, nodes, signature in lines:
         text = json.dumps(signature, separators=(",", ":"))
-        kernels.append(Kernel(str(name), KernelSignature.from_json(text), tuple(map(str, nodes)), int(runs)))
+        kernel = KernelSignature.from_json(text)
+        hash(kernel)  # fails where an attribute is no number, word or list of these
+        kernels.append(Kernel(str(name), kernel, tuple(map(str, nodes)), int(runs)))
         places.append(str(place))
     return Entry(tuple(kernels), tuple(places))

@@ -25,12 +25,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path, PurePath
 from typing import Any
 
 from nnmeter.errors import BudgetError, brief
-from nnmeter.files import read_limited
+from nnmeter.files import is_number, read_limited
 from nnmeter.graph.input_sizes import InputSizes
 
 if sys.version_info >= (3, 11):
@@ -209,7 +208,7 @@ def _size(value: Any, where: str) -> int:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if not is_number(value):
         raise BudgetError(f"{where} is no number: {brief(repr(value), 80)}")
     return float(value)
 

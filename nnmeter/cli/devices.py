@@ -42,13 +42,22 @@ def command(context: click.Context, search: str | None, report_format: str, outp
 
 def _find(search: str, report_format: str, output: Path | None) -> None:
     from nnmeter.devices import list_devices
+    from nnmeter.devices.catalog import damaged_devices
     from nnmeter.devices.search import find_packs
-    from nnmeter.devices.unshipped import unshipped_devices
+    from nnmeter.devices.unshipped import Unshipped, unshipped_devices
+    from nnmeter.errors import DeviceError
 
     if not search.strip():
         raise click.UsageError("--search needs a name, such as 'pixel 4', jetson or rk3588")
-    result = find_packs(search, list_devices(public=True), unshipped_devices())
-    write_report(CORE.render("found", result, report_format, layout_for(output)), output)
+    faults = list(damaged_devices().values())
+    without_pack: list[Unshipped] = []
+    try:
+        without_pack = unshipped_devices()
+    except DeviceError as fault:
+        faults.append(fault)
+    result = find_packs(search, list_devices(public=True), without_pack)
+    notice = "; ".join(f"left out: {fault}" for fault in faults)
+    write_report(CORE.render("found", result, report_format, layout_for(output)), output, notice)
 
 
 @command.command("show")

@@ -29,6 +29,7 @@ from nnmeter.cli.examples import epilog_of
 from nnmeter.cli.failures import CheckFailed
 from nnmeter.errors import CoverageError, NnmeterError, brief
 from nnmeter.lab_door import LAB_VERBS
+from nnmeter.wording import printable
 
 # verb -> (module that holds the command of that name, what it does). A verb's module is imported when it is used: the
 # next line is all that `nnmeter --help` needs of it.
@@ -236,5 +237,5 @@ def _text_of(error: NnmeterError | click.ClickException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"nnmeter: {' '.join(message.split())}", err=True)
+    click.echo(f"nnmeter: {printable(' '.join(message.split()))}", err=True)
     return code

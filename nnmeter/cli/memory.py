@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.devices
 @options.input_sizes(several=True)
 @options.top("Show the N largest tensors that are held at the peak.")
-@click.option("--max-mib", type=click.FloatRange(0, min_open=True), metavar="MIB",
+@click.option("--max-mib", type=options.FiniteRange(0, min_open=True), metavar="MIB",
               help="Exit with code 1, after the report, if a model takes more.")  # fmt: skip
 @options.output_format(*CORE.formats("memory"))
 @options.output_file

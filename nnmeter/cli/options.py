@@ -20,6 +20,17 @@ _MOST_DIGITS = 20  # Python refuses to read a number of some thousands
 _MOST_THREADS = 4096
 
 
+class FiniteRange(click.FloatRange):
+    """Numbers of a range; click would take NaN for a member of any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r:.40} is no number.", param, ctx)
+        return number
+
+
 def dims_and_shapes(function: F) -> F:
     """Add `--dim` (as `dims`) and `--shape` (as `shapes`), each a dict."""
     dim = click.option(

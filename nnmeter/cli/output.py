@@ -15,6 +15,7 @@ import click
 from nnmeter.devices.identity import Verdict
 from nnmeter.files import why_unwritable, write_output
 from nnmeter.report.registry import Layout
+from nnmeter.wording import printable
 
 if TYPE_CHECKING:
     from nnmeter.devices import DevicePack
@@ -73,11 +74,16 @@ def write_report(text: str, output: Path | None, notice: str | None = None) -> N
         check_directory(output, "--output")
         write_output(output, text.encode("utf-8", "replace"))
     if notice:
-        click.echo(f"nnmeter: {notice}", err=True)
+        tell(notice)
     if output is None:
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()  # a reader that is gone is seen here, before an error line
+
+
+def tell(line: str) -> None:
+    """Say something beside a report, on stderr."""
+    click.echo(f"nnmeter: {printable(line)}", err=True)
 
 
 def check_directory(output: Path, option: str) -> None:

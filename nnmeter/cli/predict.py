@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,9 +49,9 @@ _TABLES = ("table", "md")
               help="With --by module: how many levels of modules. Default: 2.")  # fmt: skip
 @options.sort(ORDERS)
 @options.top("Show the first N kernels, with --by N groups, or with several models N rows.")
-@click.option("--max-ms", type=click.FloatRange(0, min_open=True), metavar="MS",
+@click.option("--max-ms", type=options.FiniteRange(0, min_open=True), metavar="MS",
               help="Exit with code 1, after the report, if a model takes longer.")  # fmt: skip
-@click.option("--probability", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="P",
+@click.option("--probability", type=options.FiniteRange(0, 1, min_open=True, max_open=True), metavar="P",
               help="With --max-ms: the probability that it does not, as measured; for instance 0.9.")  # fmt: skip
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write a timeline of the kernels to FILE, too, as Perfetto and Chrome read it.")  # fmt: skip
@@ -95,8 +94,6 @@ def command(
     packs = [c.pack for c in chosen]
     if depth is not None and by != "module":
         raise click.UsageError("--depth is of --by module; give that too")
-    if max_ms is not None and not isfinite(max_ms):
-        raise click.UsageError(f"--max-ms {max_ms} is no number of milliseconds")
     if probability is not None and max_ms is None:
         raise click.UsageError("--probability is of --max-ms; give that too")
     if (sort or top) and report_format not in _TABLES:

@@ -1,4 +1,7 @@
-"""Progress on stderr, only where a person watches and only when it takes long."""
+"""Progress on stderr, only where a person watches and only when it takes long.
+
+What is shown may have names of files, which control no terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import shutil
 import sys
 import time
 from types import TracebackType
+
+from nnmeter.wording import printable
 
 _DELAY_S = 2.0
 _BAR = 24
@@ -28,7 +33,7 @@ class StatusLine:
         if not self._watched or time.monotonic() - self._start < _DELAY_S:
             return
         self._shown = True
-        sys.stderr.write(_ERASE + text[: shutil.get_terminal_size().columns - 1])
+        sys.stderr.write(_ERASE + printable(text)[: shutil.get_terminal_size().columns - 1])
         sys.stderr.flush()
 
     def show_bar(self, label: str, done: int, total: int) -> None:
@@ -43,7 +48,7 @@ class StatusLine:
         """A line of its own that stays, above the one that is replaced."""
         if self._shown:
             sys.stderr.write(_ERASE)
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()
 
     def __enter__(self) -> StatusLine:

@@ -59,14 +59,14 @@ def _shares(context: click.Context, parameter: click.Parameter, values: Sequence
 @click.option("--budget", callback=_budget, metavar="TIME",
               help="Find the channels that should go so that MODEL takes at most TIME: 10ms, 1.5s, or 60% of now."
               )  # fmt: skip
-@click.option("--probability", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="P",
+@click.option("--probability", type=options.FiniteRange(0, 1, min_open=True, max_open=True), metavar="P",
               help="With --budget: the probability that the measured time keeps it, for instance 0.9.")  # fmt: skip
 @click.option("--sensitivity", type=click.Path(path_type=Path), metavar="FILE",
               help="With --budget: what layers lose where channels go, as JSON, or NNI's table as CSV. Only layers in "
               "it are pruned. Default: every layer counts the same.")  # fmt: skip
 @click.option("--keep", multiple=True, metavar="LAYER",
               help="With --budget: a layer that keeps its channels. Repeatable.")  # fmt: skip
-@click.option("--narrowest", type=click.FloatRange(0, 1, min_open=True), default=0.25, show_default=True,
+@click.option("--narrowest", type=options.FiniteRange(0, 1, min_open=True), default=0.25, show_default=True,
               metavar="SHARE", help="With --budget: share of each layer's channels that stays at least.")  # fmt: skip
 @click.option("--multiple", type=click.IntRange(1, 4096), default=8, show_default=True, metavar="N",
               help="With --budget: widths are multiples of N, where blocks allow.")  # fmt: skip

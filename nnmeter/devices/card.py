@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from nnmeter.devices.fingerprint_fields import faults_of_fingerprint
 from nnmeter.errors import DeviceError
 from nnmeter.fusion.ruleset_index import find_rule_set
 
@@ -97,6 +98,9 @@ class Card:
             expected, is_valid = _RULES[name]
             if not is_valid(value):
                 raise DeviceError(f"{where}: field {name!r} must be {expected}, not {value!r:.60}; rebuild the pack")
+        wrong = next(faults_of_fingerprint(content.get("fingerprint", {})), None)
+        if wrong is not None:
+            raise DeviceError(f"{where}: {wrong}; rebuild the pack")
         return cls(**{**content, "limits": tuple(content.get("limits", ()))})
 
 

@@ -54,7 +54,7 @@ class Machine:
             stepping=str(fingerprint.get("stepping") or ""),
             caches=_sizes(fingerprint.get("caches")),
             sharing=_numbers(fingerprint.get("cache_sharing")),
-            cores=int(fingerprint.get("cores") or 0),
+            cores=cores if isinstance(cores := fingerprint.get("cores"), int) else 0,
             virtual=virtual if isinstance(virtual, bool) else None,
         )
 

@@ -11,15 +11,20 @@ Rules:
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnmeter.devices.catalog import public_directories
 from nnmeter.devices.chips import Chip, plain
 from nnmeter.devices.relatives import chip_in
+from nnmeter.errors import DeviceError, brief
+from nnmeter.files import read_limited
 
 OUTCOMES = "devices.csv"
+_MOST_BYTES = 8 << 20  # that which ships has a fifth of a megabyte
 _KINDS = frozenset({"cpu", "gpu", "npu", "vpu", "fpga"})
 
 
@@ -41,7 +46,11 @@ class Unshipped:
 
 
 def unshipped_devices() -> list[Unshipped]:
-    """The devices without a pack; none where the list is missing or is of another version."""
+    """The devices without a pack; none where there is no such list.
+
+    Raises:
+        DeviceError: a list is damaged, or cannot be read.
+    """
     return [found for place in public_directories() for found in _read(place / OUTCOMES)]
 
 
@@ -76,13 +85,33 @@ def _same(one: Chip | None, other: Chip) -> bool:
 
 def _read(path: Path) -> list[Unshipped]:
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            return [
-                Unshipped(
-                    row["device"], int(row["networks"]), float(row["mape"]) if row["mape"] else None, row["reason"]
-                )
-                for row in csv.DictReader(stream)
-                if row["ships"] == "no"
-            ]
-    except (OSError, KeyError, ValueError, TypeError, csv.Error):
+        text = read_limited(path, _MOST_BYTES).decode("utf-8")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        lacking = {"device", "networks", "ships", "mape", "reason"}.difference(reader.fieldnames or ())
+        if lacking:
+            raise ValueError(f"no column {', '.join(sorted(lacking))}")
+        return [_device(row) for row in reader if _ships(row) == "no"]
+    except FileNotFoundError:
         return []
+    except (OSError, ValueError, TypeError, csv.Error) as fault:
+        raise _damaged(path, brief(fault)) from fault
+
+
+def _ships(row: Mapping[str, str]) -> str:
+    if row["ships"] not in ("yes", "no"):
+        raise ValueError(f"column 'ships' says {row['ships']!r:.40}")
+    return row["ships"]
+
+
+def _device(row: Mapping[str, str]) -> Unshipped:
+    mape = float(row["mape"]) if row["mape"] else None
+    found = Unshipped(row["device"], int(row["networks"]), mape, row["reason"])
+    if not found.id or not found.reason or not f"{found.id}{found.reason}".isprintable():
+        raise ValueError(f"a device {found.id!r:.80} without name or reason")
+    if found.networks < 0 or (mape is not None and not 0 <= mape < math.inf):
+        raise ValueError(f"{found.networks} networks and a mean error of {mape} % of {found.id:.80}")
+    return found
+
+
+def _damaged(path: Path, reason: str) -> DeviceError:
+    return DeviceError(f"{path}: the list of devices without a pack is damaged ({reason}); install nnmeter anew")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -56,7 +55,7 @@ def rules_to_dict(rules: FusionRules) -> dict[str, Any]:
     return dict(rules.source)
 
 
-def with_parameters(rules: FusionRules, **parameters: Any) -> FusionRules:
+def with_parameters(rules: FusionRules, /, **parameters: Any) -> FusionRules:
     """The same rules with other parameters (`block=8` for a machine without AVX-512).
 
     Raises:
@@ -109,7 +108,7 @@ def _parameters(data: Any) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         raise RuleFault(f"'parameters' is {data!r:.60}, not an object")
     for name, value in data.items():
-        if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > MAX_PARAMETER:
+        if not isinstance(value, int | float) or not -MAX_PARAMETER <= value <= MAX_PARAMETER:
             raise RuleFault(f"parameter {name!r:.60} is {value!r:.60}, not a number up to {MAX_PARAMETER}")
     return dict(data)
 

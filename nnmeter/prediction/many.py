@@ -22,6 +22,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from itertools import islice
 from typing import Any, Literal, overload
 
+from nnmeter.children import safe_spawning
 from nnmeter.errors import NnmeterError
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.prediction.predict import LatencyPredictor, predictors_for
@@ -155,7 +156,7 @@ def _in_processes(
     # A fork has everything at once; with other threads it may stop for ever at a lock that one of them held.
     fork = sys.platform == "linux" and threading.active_count() == 1
     context = multiprocessing.get_context("fork" if fork else "spawn")
-    with ProcessPoolExecutor(workers, context, start, (predictors,)) as pool:
+    with safe_spawning(), ProcessPoolExecutor(workers, context, start, (predictors,)) as pool:
         yield from _in_order(pool, models, task, None, workers)
 
 

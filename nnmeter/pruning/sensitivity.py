@@ -73,7 +73,7 @@ def _of_json(data: bytes, source: str) -> dict[str, Entry]:
                 found[layer] = {float(share): float(loss) for share, loss in entry.items()}
             else:
                 found[layer] = [float(importance) for importance in entry]
-        except (TypeError, ValueError) as fault:
+        except (TypeError, ValueError, OverflowError) as fault:
             raise NnmeterError(
                 f"{source}: the entry of '{brief(layer, 80)}' is not read ({brief(fault)}); {_FORMS}"
             ) from fault

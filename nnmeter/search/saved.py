@@ -13,13 +13,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnmeter.errors import NnmeterError, brief
-from nnmeter.files import parse_json, read_limited, write_whole
+from nnmeter.files import is_number, parse_json, read_limited, write_whole
 from nnmeter.limits import MAX_JSON_BYTES
 from nnmeter.search.space import Space
 from nnmeter.search.terms import Step, Term, Verified
@@ -106,7 +105,7 @@ def _table(document: dict[str, Any]) -> Saved:
 
 
 def _number(value: Any) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if not is_number(value):
         raise NnmeterError(f"{value!r:.40} is no number")
     return value
 

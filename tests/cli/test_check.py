@@ -214,7 +214,13 @@ def test_a_file_that_is_missing_or_empty_says_how_to_begin(cli: Callable, reposi
                                      ' "device": "test-onnxruntime-1t", "kernels": [["n", "", 1, [], ["C", "C", "",'
                                      ' [["float77", 1]], [0], [], {}]]]}]}',
                                      '{"schema_version": 1, "entries": [{"model": "a", "device": "b", "sizes": "",'
-                                     ' "kernels": [[1, 2]]}]}'])  # fmt: skip
+                                     ' "kernels": [[1, 2]]}]}',
+                                     '{"schema_version": 1, "entries": [{"model": "a", "device": "b", "sizes": "",'
+                                     ' "kernels": [["n", "", 1e999, [], ["Add", "Add", "", [["float32", 1]], [0], [],'
+                                     ' {}]]]}]}',
+                                     '{"schema_version": 1, "entries": [{"model": "a", "device": "b", "sizes": "",'
+                                     ' "kernels": [["n", "", 1, [], ["Add", "Add", "", [["float32", 1]], [0], [],'
+                                     ' {"a": {"b": 1}}]]]}]}'])  # fmt: skip
 def test_a_damaged_baseline_is_one_line(cli: Callable, repository: Callable, content: str) -> None:
     repository("max_growth_percent = 5")
     Path("nnmeter-baseline.json").write_text(content)

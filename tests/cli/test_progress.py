@@ -64,3 +64,14 @@ def test_a_note_stays_above_the_line_that_is_replaced(now: list[float], monkeypa
         status.show("working")
         status.note("second")
     assert terminal.getvalue() == "first\n\r\x1b[Kworking\r\x1b[Ksecond\n\r\x1b[K"
+
+
+def test_names_of_files_control_no_terminal(now: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with StatusLine() as status:
+        now[0] = 9.0
+        status.show("measuring a\x1b]0;owned\x07.onnx")
+        status.note("left out b\x9b2J.onnx\r")
+    shown = terminal.getvalue().replace("\r\x1b[K", "").rstrip("\n")
+    assert shown.isprintable(), shown
+    assert "left out b" in shown

@@ -164,3 +164,52 @@ def test_a_stdout_without_a_buffer_stays_open(tmp_path: Path, monkeypatch: pytes
         print("behind it")
         stream.detach()
     assert (tmp_path / "out").read_text().splitlines() == [f"nnmeter {nnmeter.__version__}", "behind it"]
+
+
+def test_a_path_in_an_error_controls_no_terminal(cli: Callable, small_model: Path, small_pack: Path) -> None:
+    outcome = cli("predict", small_model, "--device", small_pack, "--output", "no\x1b[2J/where.txt")
+    assert outcome.code == 2
+    assert outcome.error_line.isprintable()
+    outcome = cli("profile", "--out", small_model / "below\x1b[2J", "--budget", "1s")
+    assert outcome.code == 2
+    assert outcome.error_line.isprintable()
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("predict", "--max-ms"),
+        ("predict", "--max-ms", "1", "--probability"),
+        ("memory", "--max-mib"),
+        ("prune", "--probability"),
+        ("measure", "--out", "m.parquet", "--seconds"),
+        ("measure", "--out", "m.parquet", "--on", "pack", "--taken"),
+        ("evaluate", "--measurements", "m.parquet", "--at-least"),
+    ],
+    ids=lambda option: option[0] + option[-1],
+)
+def test_what_is_no_number_is_none_to_an_option(
+    cli: Callable, small_model: Path, option: tuple[str, ...], number: str
+) -> None:
+    """NaN is in no range: a check against it would pass whatever is measured."""
+    outcome = cli(option[0], small_model, *option[1:], number)
+    assert outcome.code == 2
+    assert option[-1] in outcome.error_line
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("kit", "--runtime", "onnxruntime", "--out", "kit"),
+        ("jobs", "slurm", "--shards", "2", "--folder", "/shared", "--out", "job.sh"),
+        ("profile", "--out", "campaign"),
+        ("setup",),
+    ],
+    ids=lambda verb: verb[0],
+)
+def test_a_budget_of_thousands_of_digits_is_one_line(cli: Callable, verb: tuple[str, ...]) -> None:
+    outcome = cli(*verb, "--budget", "9" * 5000 + "h")
+    assert outcome.code == 2
+    assert "is more than ten years" in outcome.error_line
+    assert len(outcome.error_line) < 300

@@ -5,7 +5,10 @@ import pytest
 from nnmeter.devices import Card, DevicePack, save_pack
 from nnmeter.devices.catalog import pack_directories
 from nnmeter.fusion.loading import load_rules, rules_to_dict
+from tests.cli.conftest import cli
 from tests.conftest import make_small_predictor
+
+__all__ = ["CARD", "RULES", "cli", "pack"]
 
 CARD = Card(
     id="test-cpu-1t",

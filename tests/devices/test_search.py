@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,3 +202,41 @@ def test_every_device_of_the_list_that_ships_no_pack_has_a_reason() -> None:
     assert len(devices) > 500
     assert all(device.reason for device in devices)
     assert find_packs("hailo-8", [], devices).unshipped
+
+
+HEADER = "device,networks,ships,mape,reason"
+LINE = "hailo8,37,no,61.0,mean error 61.0 %"
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("", "no column device, mape, networks, reason, ships"),
+        (f"{HEADER.replace(',mape', '')}\n", "no column mape"),
+        (f"{HEADER}\n{LINE}\nhailo8l,30,n", "says 'n'"),
+        (f"{HEADER}\n{LINE}\nhailo8l,30,no,48.0", "without name or reason"),
+        (f"{HEADER}\n{LINE.replace('37', 'many')}\n", "many"),
+        (f"{HEADER}\n{LINE.replace('61.0', 'nan')}\n", "a mean error of nan %"),
+        (f"{HEADER}\n{LINE.replace('61.0', '-1')}\n", "a mean error of -1.0 %"),
+        (f"{HEADER}\n{LINE.replace('hailo8', 'hai' + chr(27))}\n", "without name or reason"),
+        (f'{HEADER}\n{LINE}\n"hailo8l,30', "unexpected end of data"),
+        (f"{HEADER}\n{LINE}\n".encode()[:-9] + b"\xff\xfe", "codec can't decode"),
+    ],
+)
+def test_a_damaged_list_is_no_empty_one(
+    content: str | bytes, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable
+) -> None:
+    (tmp_path / "devices.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setattr("nnmeter.devices.unshipped.public_directories", lambda: [tmp_path])
+    with pytest.raises(DeviceError, match=r"devices\.csv: the list of devices without a pack is damaged \(") as raised:
+        unshipped_devices()
+    assert fault in str(raised.value)
+    outcome = cli("devices", "--search", "pixel 4")
+    assert outcome.code == 0, "the packs are found in spite of it"
+    assert "left out" in outcome.error_line
+    assert fault in outcome.error_line
+
+
+def test_without_a_list_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnmeter.devices.unshipped.public_directories", lambda: [tmp_path])
+    assert unshipped_devices() == []

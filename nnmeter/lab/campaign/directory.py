@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from nnmeter.devices.fingerprint_fields import faults_of_fingerprint
 from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.measuring.fingerprint import identity
@@ -227,8 +227,9 @@ def read_state(path: Path) -> dict[str, Any]:
             raise _damaged(path, f"its {name} is {numbers!r:.40}")
     if len(state.get("shard", [])) > 2:
         raise _damaged(path, "its shard has more than two numbers")
-    if not isinstance(nominal_ms, int | float) or not 0 < nominal_ms < math.inf:
-        raise _damaged(path, "its fingerprint has no reference_ms")
+    wrong = next(faults_of_fingerprint(fingerprint), None)
+    if wrong is not None or nominal_ms is None:
+        raise _damaged(path, wrong or "its fingerprint has no reference_ms")
     return state
 
 

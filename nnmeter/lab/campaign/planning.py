@@ -206,7 +206,7 @@ def read_plans(directory: Path) -> list[Plan]:
         return [_plan_of(entry) for entry in content["plans"]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as fault:
         if isinstance(fault, MeasurementError):
             raise
         raise MeasurementError(f"{path}: damaged ({brief(fault)}); restore it, or begin in a new directory") from fault

@@ -1,10 +1,11 @@
 """The check of what a campaign, or a session of models, left on disk.
 
 1. Every file can be read, is of this schema, and all are of one device.
-2. Ids are unique, and agree with granularity and network.
-3. Rows are what every verb asks of them (`nnmeter.lab.measuring.validation`).
-4. Here they were taken, too: there are runs, both halves have a time, and the minimum, median and 90th percentile are
-   in order.
+2. Ids are unique, and in a campaign agree with granularity and network.
+3. Rows are what every verb asks of them (`nnmeter.lab.measuring.validation`). Those whose time is absurd for their
+   kernels, which other verbs leave out, are told and are no problem.
+4. In a campaign they were taken, too: there are runs, and both halves have a time. Times that others took and published
+   have neither.
 5. The parts of a campaign follow each other without gap or overlap, but that each of merged shards begins where it
    does, with plans of its own (`nnmeter.lab.campaign.shards`). Each seed of their ranges is a row or stands in
    `refused.jsonl`, not both; rows are in the order of their seeds, and each has the recipe that the plan has for it,
@@ -29,7 +30,7 @@ from nnmeter.lab.campaign.probes import probes
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import part_files, part_range, read_unchecked
-from nnmeter.lab.measuring.validation import faults_of_row
+from nnmeter.lab.measuring.validation import faults_of_row, split_outliers
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class VerificationReport:
         kernels: number of kernels of all rows.
         refused: number of seeds that gave no row.
         problems: what is wrong, one line each; empty if nothing is.
+        left_out: ids of rows that other verbs leave out, for no machine takes such a time for their kernels.
     """
 
     path: str
@@ -51,6 +53,7 @@ class VerificationReport:
     kernels: int
     refused: int
     problems: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def found(self) -> str:
@@ -75,6 +78,7 @@ def verify_measurements(path: str | os.PathLike[str]) -> VerificationReport:
     ids: Counter[str] = Counter()
     kernels = 0
     devices = set()
+    sound: list[Measurement] = []
     for file in files:
         try:
             rows, fingerprint = read_unchecked(file)
@@ -85,7 +89,11 @@ def verify_measurements(path: str | os.PathLike[str]) -> VerificationReport:
             devices.add(identity(fingerprint))
         ids.update(row.id for row in rows)
         kernels += sum(len(row.kernels) for row in rows)
-        problems += [f"{file.name}: {row.id}: {fault}" for row in rows for fault in _faults_of_row(row)]
+        for row in rows:
+            faults = [*faults_of_row(row), *(_faults_in_a_campaign(row) if campaign else ())]
+            problems += [f"{file.name}: {row.id}: {fault}" for fault in faults]
+            if not faults:
+                sound.append(row)
         if campaign:
             problems += [f"{file.name}: {fault}" for fault in campaign.faults_of_part(file, rows)]
     if len(devices) > 1:
@@ -93,21 +101,17 @@ def verify_measurements(path: str | os.PathLike[str]) -> VerificationReport:
     problems += [f"{name}: stands {count} times" for name, count in ids.items() if count > 1]
     refused = len(campaign.refused) if campaign else 0
     lines = tuple(["".join(c if c.isprintable() else " " for c in problem) for problem in problems])
-    return VerificationReport(str(place), len(files), ids.total(), kernels, refused, lines)
+    left_out = tuple(row.id for row in split_outliers(sound)[1])
+    return VerificationReport(str(place), len(files), ids.total(), kernels, refused, lines, left_out)
 
 
-def _faults_of_row(row: Measurement) -> Iterator[str]:
-    """Rules 2 to 4."""
+def _faults_in_a_campaign(row: Measurement) -> Iterator[str]:
+    """Rules 2 and 4."""
     own = f"{row.granularity}:{row.network}"
     if row.id != own and not row.id.startswith(f"{own}@"):  # what was measured again has its sitting behind it
         yield f"is of the network {row.network!r}"
-    yield from faults_of_row(row)
     if row.runs < 1 or not all(time > 0 for time in row.half_ms):
         yield f"it has {row.runs} runs and halves of {row.half_ms[0]} and {row.half_ms[1]} ms"
-    if not row.min_ms <= row.median_ms <= row.p90_ms:
-        yield "minimum, median and 90th percentile are out of order"
-    if (row.kernel_runs > 0) != bool(row.kernel_ms):
-        yield f"{row.kernel_runs} profiled runs with {len(row.kernel_ms)} times of kernels"
 
 
 class _CampaignRecord:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nnmeter.cli import options
-from nnmeter.cli.output import check_directory, layout_for, write_report
+from nnmeter.cli.output import check_directory, layout_for, tell, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.report import LAB
 
@@ -63,6 +63,7 @@ def command(
 
     if output is not None:
         check_directory(output, "--output")
+    told: list[str] = []
     with StatusLine() as status:
         pack, report = calibrate_pack(
             load_pack(device),
@@ -79,6 +80,9 @@ def command(
             shapes=shapes,
             progress=status.show,
             mix=[load_pack(one) for one in mix],
+            notice=told.append,
         )
+    for line in told:
+        tell(line)
     text = LAB.render("calibration", report.to_dict(), report_format, layout_for(output))
     write_report(text, output, f"wrote {pack.path}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nnmeter.cli import options
-from nnmeter.cli.output import check_directory, layout_for, write_report
+from nnmeter.cli.output import check_directory, layout_for, tell, write_report
 from nnmeter.cli.progress import StatusLine
 from nnmeter.report.registry import CORE
 
@@ -30,7 +30,7 @@ from nnmeter.report.registry import CORE
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png|FILE.svg",
               help="Draw predicted against measured, errors by family, and their distribution.")  # fmt: skip
 @click.option("--save", is_flag=True, help="Store the scorecard in the pack.")
-@click.option("--at-least", type=click.FloatRange(0, 100), metavar="PERCENT",
+@click.option("--at-least", type=options.FiniteRange(0, 100), metavar="PERCENT",
               help="Exit with code 1 if fewer models than this lie within ±10 %.")  # fmt: skip
 @options.output_format(*CORE.formats("scorecard"))
 @options.output_file
@@ -61,7 +61,8 @@ def command(
         check_plot_file(plot)
         check_directory(plot, "--plot")
     pack = load_pack(device)
-    rows, fingerprint = read_all(measurements, lambda line: click.echo(f"nnmeter: {line}", err=True))
+    rows, fingerprint = read_all(measurements, tell)
+    trained_on = read_all(training, tell)[0] if training else None
     of_model = read_families(families) if families is not None else None
     with StatusLine() as status:
         card = evaluate_pack(
@@ -71,7 +72,7 @@ def command(
             models,
             split=split or SPLIT,
             progress=status.show,
-            training=read_all(training)[0] if training else None,
+            training=trained_on,
             fingerprint=fingerprint,
             dims=dims,
             shapes=shapes,

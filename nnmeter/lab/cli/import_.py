@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from nnmeter.cli import options
 from nnmeter.cli.output import check_directory, layout_for, write_report
 from nnmeter.cli.progress import StatusLine
+from nnmeter.files import parse_json
 from nnmeter.lab.cli.import_profile import profile
 from nnmeter.lab.report import LAB
 
@@ -31,7 +31,7 @@ def _parse_parameters(context: click.Context, parameter: click.Parameter, values
         if not name or not text:
             raise click.BadParameter(f"{value!r} is not NAME=VALUE", context, parameter)
         try:
-            found[name] = json.loads(text)
+            found[name] = parse_json(text.encode())
         except ValueError:
             raise click.BadParameter(f"{text!r} is neither true, false nor a number", context, parameter) from None
     return found

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nnmeter.cli import options
+from nnmeter.cli.output import tell
 from nnmeter.cli.progress import StatusLine
 from nnmeter.lab.cli.times import parse_budget
 
@@ -58,7 +59,7 @@ def command(
             threads=threads,
             seed=seed,
             models=[] if no_models else paths or None,
-            after=read_all(after)[0] if after else (),
+            after=read_all(after, tell)[0] if after else (),
             most_mib=max_mib,
             progress=lambda name, done, total: status.show_bar("drawing networks", done, total),
         )

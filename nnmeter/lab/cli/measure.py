@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--on", metavar="DEVICE",
               help="Measure on this device instead: ssh://USER@BOARD[:PORT], or its name in devices.toml. "
               "With --taken: the id or path of its pack.")  # fmt: skip
-@click.option("--taken", "taken_ms", type=click.FloatRange(0, min_open=True), metavar="MILLISECONDS",
+@click.option("--taken", "taken_ms", type=options.FiniteRange(0, min_open=True), metavar="MILLISECONDS",
               help="Record this time of MODEL, which you took on the device of --on.")  # fmt: skip
 @click.option("--out", "output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE",
               help="Parquet file to write.")  # fmt: skip
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "--families", type=click.Path(path_type=Path), metavar="CSV", help="CSV file with the columns model and family."
 )
 @click.option("--passes", type=click.IntRange(1), default=6, show_default=True, help="Passes over all models.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.4, show_default=True,
+@click.option("--seconds", type=options.FiniteRange(0, min_open=True), default=0.4, show_default=True,
               help="Time for one model in one pass.")  # fmt: skip
 @click.option("--keep-going", is_flag=True, help="Leave out models that cannot be read. Default: measure none.")
 @click.option("--report", "page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",

@@ -20,9 +20,7 @@ Rules:
 from __future__ import annotations
 
 import csv
-import gzip
 import math
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement
@@ -30,10 +28,11 @@ from pathlib import Path
 
 from nnmeter.binding.assembly import Assembly
 from nnmeter.binding.bind import bind_shapes
-from nnmeter.errors import MeasurementError, brief
+from nnmeter.errors import MeasurementError
 from nnmeter.graph.ir import Graph
 from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.published import Imported, PublishedDevice, Source, published_measurement
+from nnmeter.lab.importing.text_files import open_text
 
 SOURCE = Source(
     name="hat",
@@ -46,6 +45,7 @@ SOURCE = Source(
 _FILE = "hat.csv.gz"
 _LAYERS = 6
 _PROJECTION = 512
+_WIDEST = 1 << 16  # embedding that is believed
 _WIDTHS, _HEADS = (512, 1024, 2048, 3072), (2, 4, 8)
 _TOKENS = {"iwslt14deen": 23, "wmt14ende": 30, "wmt14enfr": 30, "wmt19ende": 30}
 _VOCABULARY = 32768  # of no effect: a pass reads the rows of its tokens
@@ -122,10 +122,10 @@ def _import_row(imported: Imported, device: PublishedDevice, detection: Detectio
         widths = composition(float(row["encoder_ffn_embed_dim_avg"]), _WIDTHS)
         heads = composition(float(row["encoder_self_attention_heads_avg"]), _HEADS)
         latency = float(row["encoder_ms"])
-        if int(row["encoder_layer_num"]) != _LAYERS or embedding < 1 or not 0 < latency < math.inf:
+        if int(row["encoder_layer_num"]) != _LAYERS or not 0 < embedding <= _WIDEST or not 0 < latency < math.inf:
             raise ValueError(latency)
-    except (KeyError, ValueError):
-        imported.refuse(device.name, "not an encoder of the search space with a time", row.get("row_ref", ""))
+    except (KeyError, ValueError, TypeError, OverflowError):
+        imported.refuse(device.name, "not an encoder of the search space with a time", row.get("row_ref") or "")
         return
     shape = f"{tokens}-{embedding}-{'.'.join(map(str, widths))}-{'.'.join(map(str, heads))}"
     kernels = detection.kernels(encoder(tokens, embedding, widths, heads))[device.name]
@@ -194,11 +194,8 @@ def _normalized(a: Assembly, x: str, width: int) -> str:
 
 def _rows(source: Path) -> list[dict[str, str]]:
     path = source / _FILE if source.is_dir() else source
-    try:
-        with gzip.open(path, "rt", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as fault:
-        raise MeasurementError(f"{path}: cannot be read ({brief(fault)}); give hat.csv.gz or its directory") from fault
-    if not rows or not {"device", "task", "encoder_ms"} <= set(rows[0]):
+    with open_text(path, "a table of encoders") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"device", "task", "encoder_ms", "row_ref"} <= set(rows[0]):
         raise MeasurementError(f"{path}: is no table of encoders; give hat.csv.gz or its directory")
     return rows

@@ -115,7 +115,7 @@ def _import_network(
     latency = entry.get("latency_ms") if isinstance(entry, dict) else None
     if not isinstance(latency, dict) or not {"id", "family"} <= entry.keys():
         return refuse_all("the line is no network with id, family and latency_ms", where)
-    name, family = f"{entry['id']:.200}", f"{entry['family']:.200}"
+    name, family = (str(entry[key])[:200] for key in ("id", "family"))
     if name in seen:
         return refuse_all("a network of that id came before", name)
     seen.add(name)

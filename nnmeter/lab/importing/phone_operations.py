@@ -28,6 +28,7 @@ from nnmeter.kernels.naming import kernel_signature
 
 DTYPE = "float32"
 _FIRST_EXTRA_INPUT = 3
+_LARGEST_SIZE = 1 << 20
 _LINK = re.compile(r"_linked_:_")
 _NUMBERS = re.compile(r"(_\d+)+$")
 _JOINED = {"relu": "Relu", "hard_swish": "HardSwish", "sigmoid": "Sigmoid", "add": "Add", "mul": "Mul"}
@@ -70,12 +71,15 @@ def parse_operation(name: str, feature: str) -> Operation:
             numbers["Filter"],
             numbers["Group"],
         )
-    except (ValueError, SyntaxError, TypeError, KeyError) as fault:
+    except (ValueError, SyntaxError, TypeError, KeyError, OverflowError, RecursionError, MemoryError) as fault:
         raise OperationFault("the features of the operation cannot be read") from fault
 
 
 def _number(value: Any) -> int:
-    return 1 if value == "-" else int(value)
+    number = 1 if value == "-" else int(value)
+    if not 0 <= number <= _LARGEST_SIZE:
+        raise ValueError(number)
+    return number
 
 
 def joined_operators(kernel: str) -> tuple[str, ...] | None:

@@ -149,7 +149,7 @@ def _import_whole(
     line: Mapping[str, str],
     detection: Detection,
 ) -> None:
-    name = line["model"]
+    name = line["model"] or ""
     mine = [device for device in chosen if _column(device, "mean") in header]
     try:
         kernels = detection.kernels(bind_shapes(read_network(name)))
@@ -177,7 +177,7 @@ def _import_operations(
     lines: Sequence[Mapping[str, str]],
     detection: Detection,
 ) -> None:
-    mine = [device for device in chosen if _column(device) in header]
+    mine = [device for device in chosen if {_column(device), _column(device, "kernel")}.issubset(header)]
     kernel_columns = [column for column in header if column.endswith("|kernel")]
     waiting: dict[str, KernelSignature] = {}  # depthwise halves of pairs, by device
     network, number, sizes = "", 0, {_INPUT_SIZE}
@@ -265,6 +265,9 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         reader = csv.DictReader(text)
         lines = list(reader)
         header = list(reader.fieldnames or ())
-    if not header or header[0] != "model":
-        raise MeasurementError(f"{path}: is no table of the phones' data set: its first column is not 'model'")
+    needed = ["model", "operation", "feature"] if path.name.startswith(_OPERATIONS) else ["model"]
+    if header[:1] != ["model"] or not set(needed).issubset(header):
+        raise MeasurementError(
+            f"{path}: is no table of the phones' data set: its columns are not {', '.join(needed)} and times"
+        )
     return header, lines

@@ -10,7 +10,8 @@ Rules:
 3. `sitting` is the name of the data set.
 4. A device has a fingerprint with the fields that tell devices apart (nnmeter/lab/measuring/fingerprint.py), the fusion
    rules that its kernels were detected with, and where the times come from.
-5. Every row of a data set is imported or refused for each device that was asked for, and the report counts both.
+5. Every row of a data set is imported or refused for each device that was asked for, and the report counts both. What
+   is imported is a measurement by what every verb asks of one, and no two of a device have one id.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.validation import faults_of_row
 
 NOMINAL_REFERENCE_MS = 1.0
 _NO_REFERENCE = "none: times are as published, and reference_ms is a nominal 1"
@@ -172,6 +174,7 @@ class Imported:
     refused: dict[str, Counter[str]] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
     passed_over: dict[str, str] = field(default_factory=dict)
+    _ids: dict[str, set[str]] = field(default_factory=dict, repr=False)
 
     def refuse(self, device: str, reason: str, row: str, count: int = 1) -> None:
         """Count a row that is not imported."""
@@ -182,7 +185,15 @@ class Imported:
             examples.append(row)
 
     def accept(self, device: str, measurement: Measurement, rows: int = 1) -> None:
-        """Keep a measurement, which stands for that many rows."""
+        """Keep a measurement, which stands for that many rows; refuse it if it is none (rule 5)."""
+        wrong = next(faults_of_row(measurement), None)
+        seen = self._ids.setdefault(device, set())
+        if wrong is None and measurement.id in seen:
+            wrong = "another row has the same name"
+        if wrong is not None:
+            self.refuse(device, f"the row is no measurement: {wrong}", measurement.id, rows)
+            return
+        seen.add(measurement.id)
         self.rows[device] += rows
         self.measurements.setdefault(device, []).append(measurement)
 

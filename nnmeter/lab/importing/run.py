@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nnmeter.devices.fingerprint_fields import faults_of_fingerprint
 from nnmeter.errors import MeasurementError
 from nnmeter.files import write_whole
 from nnmeter.lab.importing.detection import Detection
@@ -102,6 +103,10 @@ def _write(imported: Imported, chosen: Sequence[PublishedDevice], output: Path) 
     if not found:
         reasons = [reason for counts in imported.refused.values() for reason, _ in counts.most_common(1)]
         raise MeasurementError(f"nothing could be imported: {'; '.join(dict.fromkeys(reasons)) or 'there are no rows'}")
+    for name in found:
+        wrong = next(faults_of_fingerprint(imported.fingerprints[name]), None)
+        if wrong is not None:
+            raise MeasurementError(f"what is said of the device {name} cannot be: {wrong}")
     single = output.suffix == ".parquet"
     if not single:
         output.mkdir(parents=True, exist_ok=True)

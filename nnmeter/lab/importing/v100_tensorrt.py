@@ -39,6 +39,7 @@ SOURCE = Source(
 _HARDWARE = "NVIDIA Tesla V100"
 _PRECISIONS = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 _FIELDS = 9
+_LARGEST_SIZE = 1 << 20
 _TYPES = frozenset({"Regular", "Depthwise"})
 
 _DEVICES = tuple(
@@ -110,7 +111,7 @@ def convolution_signature(
     """
     batch, channels, height, width, outputs, kernel, stride = sizes
     depthwise = kind == "Depthwise"
-    if kind not in _TYPES or min(sizes) < 1 or (depthwise and channels != outputs):
+    if kind not in _TYPES or min(sizes) < 1 or max(sizes) > _LARGEST_SIZE or (depthwise and channels != outputs):
         raise ValueError(kind)
     result = TensorType(dtype, (batch, outputs, -(-height // stride), -(-width // stride)))
     inputs = [

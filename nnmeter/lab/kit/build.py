@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 
 from nnmeter._version import __version__
 from nnmeter.errors import MeasurementError
-from nnmeter.lab.kit.networks import KitNetwork, fill, random_networks, real_networks
+from nnmeter.lab.kit.networks import REFERENCE, KitNetwork, fill, random_networks, real_networks
 from nnmeter.lab.kit.readme import readme_text
 from nnmeter.lab.kit.runtimes import KitRuntime, runtime_of_kit
 from nnmeter.lab.kit.shared_weights import FILE, SharedWeights
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 GROUP, EXTRA_PASSES = 12, 2
-REFERENCE, REFERENCE_RUNS = "reference", 20
+REFERENCE_RUNS = 20
 MOST_NETWORKS = 5000
 DEFAULT_MOST_MIB = 300
 _LARGEST_WEIGHT = 48 << 20  # bytes of one tensor: what a region of the shared file holds
@@ -143,7 +143,8 @@ def _write(
     ]
     left_s = budget_s - sum(network.seconds for network in real)
     drawn = random_networks(seed, not runtime.profiled, most_bytes, after)
-    fitting = (network for network in drawn if weights.fits(network.model))
+    taken = {network.name for network in real}
+    fitting = (network for network in drawn if weights.fits(network.model) and network.name not in taken)
     random: list[KitNetwork] = []
     filled_s = 0.0
     for network in fill(fitting, max(left_s, 1.0), MOST_NETWORKS):

@@ -15,13 +15,14 @@ Rules:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnmeter.binding.bind import bind_shapes
-from nnmeter.errors import MeasurementError, NnmeterError
+from nnmeter.errors import MeasurementError, ModelError, NnmeterError
 from nnmeter.formats import read_model
 from nnmeter.graph.ir import Graph
 from nnmeter.lab.campaign.planning import SMALL_SHARE, make_plan, prior_plan
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 
     from nnmeter.lab.measuring.measurement import Measurement
 
+REFERENCE = "reference"  # name of the reference product
 START_S = 0.15  # of a program of C++, the model loaded
 _FLOPS_PER_MS, _BYTES_PER_MS, _OPERATOR_MS = 3e7, 1e7, 2e-3  # rule 3
 _SPARE = 1.25
 _PROBES = 250
 _LEAST_FOR_A_PLAN = 25
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 @dataclass(frozen=True)
@@ -119,14 +122,22 @@ def real_networks(paths: Sequence[str | os.PathLike[str]], most_bytes: int) -> I
     """Models of people, weights drawn where the files lack them; those that are too large are left out (rule 2).
 
     Raises:
-        ModelError: one cannot be read, or has free dimensions.
+        ModelError: one cannot be read, or has free dimensions; a shell script would take its name for several words, or
+            it has that of another one.
     """
     from nnmeter.lab.runtimes.preparation import prepare_model
 
+    names = {REFERENCE}
     for path in paths:
+        name = Path(path).stem
+        if not _PLAIN_NAME.fullmatch(name):
+            raise ModelError(f"{path}: its name has more than letters, digits and ._+- in it; rename it for a kit")
+        if name in names:
+            raise ModelError(f"{path}: another network of the kit is called {name}; rename it")
+        names.add(name)
         graph = bind_shapes(read_model(path))
         if _bytes_of(graph) <= most_bytes:
-            yield KitNetwork(Path(path).stem, "", prepare_model(path).proto, _cost_ms(graph))
+            yield KitNetwork(name, "", prepare_model(path).proto, _cost_ms(graph))
 
 
 def _cost_ms(graph: Graph) -> float:

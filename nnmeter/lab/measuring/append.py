@@ -7,6 +7,7 @@
    measure with.
 4. The new file replaces the old one whole, or not at all. What another process added meanwhile is read again at that
    moment, so that it is kept; a lock is held from then until the file is replaced.
+5. What is added is what every verb reads (`nnmeter.lab.measuring.validation`), or nothing is.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, brief
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.lock import locked_file
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements, write_measurements
+from nnmeter.lab.measuring.validation import faults_of_rows, read_signature
 
 _IDENTITY_NAMES = (
     "cpu", "cpu_family", "cpu_model", "stepping", "isa", "runtime", "runtime_version", "threads", "precision",
@@ -45,7 +47,7 @@ def check_appendable(path: str | os.PathLike[str], fingerprint: Mapping[str, Any
 def append_measurements(
     path: str | os.PathLike[str], measurements: Sequence[Measurement], fingerprint: Mapping[str, Any]
 ) -> list[Measurement]:
-    """Add measurements to a file, which is made if it is not there (rules 1 to 4).
+    """Add measurements to a file, which is made if it is not there (rules 1 to 5).
 
     Args:
         path: the measurement file.
@@ -56,7 +58,7 @@ def append_measurements(
         The measurements as they were added, with their ids.
 
     Raises:
-        MeasurementError: as `check_appendable`; the file is as it was.
+        MeasurementError: as `check_appendable`, or a row is no measurement; the file is as it was.
     """
     with locked_file(Path(path).absolute()):
         earlier: list[Measurement] = []
@@ -70,6 +72,7 @@ def append_measurements(
             kept = {**own, "sittings": {**own.get("sittings", {}), **told}}
         fresh = [replace(m, sitting=renamed.get(m.sitting, m.sitting)) for m in measurements]
         added = with_unique_ids(fresh, {m.id for m in earlier})
+        _check(path, added)
         write_measurements(path, [*earlier, *added], kept)
         return added
 
@@ -100,6 +103,18 @@ def _free_name(name: str, taken: Collection[str]) -> str:
 def describe_sitting(measurements: Sequence[Measurement], date: str, own_reference_ms: float) -> dict[str, Any]:
     """What a file's fingerprint says of one sitting: its day, how many it measured, the reference's own time."""
     return {"date": date, "measurements": len(measurements), "reference_ms": round(own_reference_ms, 6)}
+
+
+def _check(path: str | os.PathLike[str], rows: Sequence[Measurement]) -> None:
+    """Refuse rows that no verb would read again (rule 5)."""
+    wrong = next(faults_of_rows(rows), None)
+    try:
+        for kernel in {kernel for row in rows for kernel in row.kernels}:
+            read_signature(kernel.to_json())
+    except ValueError as fault:
+        wrong = brief(fault)
+    if wrong is not None:
+        raise MeasurementError(f"{os.fspath(path)}: is left as it was; what was to be added is no measurement: {wrong}")
 
 
 def _read(path: str | os.PathLike[str], fingerprint: Mapping[str, Any]) -> tuple[list[Measurement], dict[str, Any]]:

@@ -138,6 +138,8 @@ def _readable(
     readable = []
     for path in models:
         try:
+            if not Path(path).stem.isprintable():
+                raise ModelError(f"{os.fspath(path)}: its name, which its measurement gets, is no text; rename it")
             bind_shapes(read_model(path), sizes)
             readable.append(path)
         except (NnmeterError, OSError) as fault:

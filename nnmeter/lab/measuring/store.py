@@ -25,11 +25,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nnmeter.devices.fingerprint_fields import faults_of_fingerprint
 from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.validation import faults_of_fingerprint, faults_of_rows, read_signature
+from nnmeter.lab.measuring.validation import faults_of_rows, read_signature
 
 SCHEMA_VERSION = 1
 _DICTIONARY_BYTES = 64 << 20  # rule 2: beyond this Parquet would write every signature in full
@@ -122,15 +123,15 @@ def count_stored(directory: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         MeasurementError: pyarrow is not installed.
     """
-    _, parquet = _import_pyarrow()
+    _import_pyarrow()
     networks = kernels = 0
     for path in part_files(directory):
         try:
-            timed = parquet.read_table(path, columns=["kernel_ms"]).column(0)
-        except (OSError, ValueError, KeyError):
+            rows, _ = read_unchecked(path)
+        except MeasurementError:
             continue  # who resumes sets it aside
-        networks += len(timed)
-        kernels += sum(map(len, timed.to_pylist()))
+        networks += len(rows)
+        kernels += sum(len(row.kernel_ms) for row in rows)
     return networks, kernels
 
 
@@ -201,7 +202,7 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     except (pa.ArrowException, OSError, MemoryError, ValueError) as fault:  # of bytes that are no Parquet file
         if isinstance(fault, MeasurementError):
             raise
-        raise _damaged(path, brief(fault)) from fault
+        raise _damaged(path, brief(fault) or "there is not enough memory to read it") from fault
     metadata = table.schema.metadata or {}
     version = metadata.get(_VERSION_KEY)
     if version is None:
@@ -223,7 +224,7 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
         raise _damaged(path, wrong)
     columns = {name: table[name].to_pylist() for name in names}
     try:
-        return _rows(columns), fingerprint
+        return _rows(columns), {name: value for name, value in fingerprint.items() if value is not None}
     except (ValueError, pa.ArrowException) as fault:
         raise _damaged(path, brief(fault)) from fault
 

@@ -3,78 +3,46 @@
 Rules:
 
 1. Columns have the types that a writer gives them, and no value is missing.
-2. A latency and a reference time are finite and not below `SHORTEST_MS`; so are the other times of a run, which may be
-   unknown (NaN) where the row has no runs, as times that others published. Halves and times of kernels may be 0.
-3. A row has kernels, and of profiled ones a time and a spread each (one of a kernel that takes no time may be no
-   number); counts are not negative, threads and batch above 0.
-4. A kernel's signature has known element types, sizes of 0 and more, and attributes that are numbers, words or lists of
-   them.
-5. Texts have no control characters. The runtime's name is a plain word: rules are looked for under it.
+2. A latency and a reference time are times (`nnmeter.devices.fingerprint_fields.is_time`); so are minimum, median and
+   90th percentile, in this order, which may be unknown (NaN) where the row has no runs, as times that others published.
+   Halves and times of kernels may be 0.
+3. A row has kernels, and of profiled ones a time, a spread (one of a kernel that takes no time may be no number) and
+   runs; counts are not negative, threads and batch above 0.
+4. A kernel's signature has known element types, sizes of 0 and more, and attributes that are finite numbers, words or
+   lists of them; what is learned from is what its operator takes, so that it has features.
+5. Texts have no control characters.
 6. Ids are unique.
-7. A fingerprint is an object whose fields have the types that a writer gives them.
+7. A fingerprint is as `nnmeter.devices.fingerprint_fields` has it.
 8. A row whose time is `_ABSURD` times more or less than that of the other rows for a like amount of work is not that of
-   its kernels (`split_outliers`). The amount is what a plain machine would take: a start, operations and bytes.
+   its kernels (`split_outliers`). The amount is what a plain machine would take: a start, operations and bytes. Nor can
+   a row be of the same machine whose reference takes `_OTHER_REFERENCE` times more or less than that of the others, nor
+   whole whose kernels take `_MORE_THAN_WHOLE` times as long as itself and what a profiler adds to each.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from statistics import median
 from typing import Any
 
+from nnmeter.devices.fingerprint_fields import LONGEST_MS, is_time
+from nnmeter.files import is_number
 from nnmeter.graph.dtypes import CODE_OF_DTYPE
 from nnmeter.graph.unbound import MAX_ELEMENTS, MAX_RANK
-from nnmeter.kernels.features import signature_cost
+from nnmeter.kernels.features import kernel_features, signature_cost
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import GRANULARITIES, Measurement
 
-SHORTEST_MS, LONGEST_MS = 1e-6, 1e9  # a nanosecond, in which nothing is launched; eleven days
 _MOST_COUNT = 2**31 - 1
-_RUNTIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _START_MS, _OPERATIONS, _BYTES = 1e-3, 1e8, 1e7  # rule 8: of a kernel; a millisecond
 _ABSURD = 300.0  # in the data that ship, the largest factor is 33
+_OTHER_REFERENCE = 10.0  # states of one server differ by a factor of 1.5
+_MORE_THAN_WHOLE, _PROFILER_MS = 10.0, 0.1
 _FEWEST = 8  # rows that tell what is usual
-
-_FIELDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(
-        ("cpu", "vendor", "architecture", "isa", "runtime", "runtime_version", "precision", "date", "kind", "hardware"),
-        str,
-    ),
-    "threads": int,
-    "reference_ms": (int, float),
-    **dict.fromkeys(("settings", "sittings", "published", "profiles", "fusion_parameters"), dict),
-}  # fmt: skip
-
-
-def faults_of_fingerprint(fingerprint: Any) -> Iterator[str]:
-    """What is wrong with a fingerprint (rules 5 and 7)."""
-    if not isinstance(fingerprint, dict):
-        yield "its fingerprint is no object"
-        return
-    for name, kinds in _FIELDS.items():
-        value = fingerprint.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            yield f"its fingerprint says {value!r:.60} of '{name}'"
-        elif isinstance(value, str) and not value.isprintable():
-            yield f"its fingerprint has control characters in '{name}'"
-    nominal_ms, threads = fingerprint.get("reference_ms"), fingerprint.get("threads")
-    if isinstance(nominal_ms, int | float) and not _is_time(nominal_ms):
-        yield f"its fingerprint says {nominal_ms!r:.60} of 'reference_ms'"
-    if isinstance(threads, int) and not 0 < threads <= _MOST_COUNT:
-        yield f"its fingerprint says {threads!r:.60} of 'threads'"
-    runtime = fingerprint.get("runtime")
-    if isinstance(runtime, str) and not _RUNTIME.fullmatch(runtime):
-        yield f"its fingerprint has the runtime {runtime!r:.60}, which is no name of one"
-    sittings = fingerprint.get("sittings")
-    if isinstance(sittings, dict) and not all(isinstance(facts, dict) for facts in sittings.values()):
-        yield "its fingerprint has sittings that are no objects"
 
 
 def faults_of_rows(rows: Sequence[Measurement]) -> Iterator[str]:
@@ -93,12 +61,14 @@ def faults_of_row(row: Measurement) -> Iterator[str]:
         yield "its names have control characters"
     if row.granularity not in GRANULARITIES:
         yield f"has the granularity {row.granularity!r:.40}"
-    if not _is_time(row.latency_ms) or not _is_time(row.reference_ms):
+    if not is_time(row.latency_ms) or not is_time(row.reference_ms):
         yield f"its latency is {row.latency_ms} ms, that of the reference {row.reference_ms} ms"
     unknown = row.runs == 0
     for name, time_ms in (("minimum", row.min_ms), ("median", row.median_ms), ("90th percentile", row.p90_ms)):
-        if not (_is_time(time_ms) or (unknown and math.isnan(time_ms))):
+        if not (is_time(time_ms) or (unknown and math.isnan(time_ms))):
             yield f"its {name} is {time_ms} ms"
+    if not unknown and not row.min_ms <= row.median_ms <= row.p90_ms:
+        yield "minimum, median and 90th percentile are out of order"
     if not all(0 <= time_ms < LONGEST_MS for time_ms in (*row.half_ms, *row.kernel_ms)):
         yield "the time of a half or of a kernel is negative or not finite"
     if any(spread < 0 for spread in row.kernel_spread):
@@ -110,10 +80,8 @@ def faults_of_row(row: Measurement) -> Iterator[str]:
         yield "no kernels"
     if len(row.kernel_ms) not in (0, len(row.kernels)) or len(row.kernel_spread) != len(row.kernel_ms):
         yield f"{len(row.kernel_ms)} times and {len(row.kernel_spread)} spreads of {len(row.kernels)} kernels"
-
-
-def _is_time(value: float) -> bool:
-    return SHORTEST_MS <= value < LONGEST_MS
+    if (row.kernel_runs > 0) != bool(row.kernel_ms):
+        yield f"{row.kernel_runs} profiled runs with {len(row.kernel_ms)} times of kernels"
 
 
 def read_signature(text: str) -> KernelSignature:
@@ -128,7 +96,14 @@ def read_signature(text: str) -> KernelSignature:
         raise ValueError("a kernel is nested too deep") from None
     if not isinstance(parts, list) or len(parts) != 7 or not _is_signature(*parts):
         raise ValueError(f"a kernel is {text:.80}")
-    return KernelSignature.from_json(text)
+    signature = KernelSignature.from_json(text)
+    try:
+        features = kernel_features(signature)
+    except (ValueError, TypeError, LookupError, ArithmeticError):  # of sizes and attributes that its operator has not
+        raise ValueError(f"a kernel is not what its operator takes: {text:.80}") from None
+    if not all(map(math.isfinite, features.values)):
+        raise ValueError(f"a kernel has no size: {text:.80}")
+    return signature
 
 
 def _is_signature(kind: Any, op: Any, domain: Any, inputs: Any, constants: Any, outputs: Any, attributes: Any) -> bool:
@@ -156,8 +131,12 @@ def _is_type(kind: Any) -> bool:
 
 def _is_attribute(value: Any) -> bool:
     if isinstance(value, list):
-        return all(isinstance(item, int | float | str) for item in value)
-    return value is None or isinstance(value, int | float | str)
+        return all(map(_is_word, value))
+    return value is None or _is_word(value)
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str | bool) or is_number(value)
 
 
 def split_outliers(rows: Sequence[Measurement]) -> tuple[list[Measurement], list[Measurement]]:
@@ -165,12 +144,24 @@ def split_outliers(rows: Sequence[Measurement]) -> tuple[list[Measurement], list
     if len(rows) < _FEWEST:
         return list(rows), []
     logs = [math.log(row.latency_ms / _plain_ms(row)) for row in rows]
-    usual = median(logs)
-    far = [abs(value - usual) > math.log(_ABSURD) for value in logs]
+    references = [math.log(row.reference_ms) for row in rows]
+    far = [
+        one or other or _is_more_than_whole(row)
+        for row, one, other in zip(rows, _far(logs, _ABSURD), _far(references, _OTHER_REFERENCE), strict=True)
+    ]
     return (
         [row for row, is_far in zip(rows, far, strict=True) if not is_far],
         [row for row, is_far in zip(rows, far, strict=True) if is_far],
     )
+
+
+def _far(logs: Sequence[float], factor: float) -> list[bool]:
+    usual = median(logs)
+    return [abs(value - usual) > math.log(factor) for value in logs]
+
+
+def _is_more_than_whole(row: Measurement) -> bool:
+    return sum(row.kernel_ms) > _MORE_THAN_WHOLE * row.latency_ms + _PROFILER_MS * len(row.kernel_ms)
 
 
 def _plain_ms(row: Measurement) -> float:

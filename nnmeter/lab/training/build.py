@@ -2,8 +2,9 @@
 
 1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
    version, threads and precision. Times are real milliseconds of it; several sessions are brought to one state.
-2. The rules are those that the measurements' kernels were detected with, where their fingerprint names them; else those
-   of the runtime (`nnmeter/fusion/rulesets`). They are set to the measured processor (`nnmeter/fusion/for_machine.py`).
+2. The rules are those that the measurements' kernels were detected with, where their fingerprint names a rule set; else
+   those of the runtime (`nnmeter/fusion/rulesets`). A file that a fingerprint names is not read: who has own rules
+   gives them. They are set to the measured processor (`nnmeter/fusion/for_machine.py`).
 3. The card says what the measurements say of themselves; nothing in it is typed by hand but the id. What it was trained
    on: how many measurements of which granularity, of which families, which operators with which element types, and the
    data set with its licence where the times were published. What it was not: what readers look for and its vocabulary
@@ -272,9 +273,11 @@ def _rules_for(rules: str | os.PathLike[str] | None, fingerprint: Mapping[str, A
     """The rules of the pack (rule 2)."""
     from nnmeter.fusion.for_machine import rules_for_machine
     from nnmeter.fusion.loading import load_rules, rules_to_dict, with_parameters
-    from nnmeter.fusion.ruleset_index import rule_set_of
+    from nnmeter.fusion.ruleset_index import rule_set_named, rule_set_of
 
     detected = fingerprint.get("fusion_rules") if rules is None else None
+    if detected and rule_set_named(detected) is None:
+        raise DeviceError(f"kernels were detected with the rules {detected!r:.200}, which do not ship; give --rules")
     named = rules or detected or rule_set_of(str(fingerprint.get("runtime", "onnxruntime"))).id
     loaded = load_rules(named)
     if detected:

@@ -61,6 +61,7 @@ def calibrate_pack(
     shapes: Mapping[str, Sequence[int]] | None = None,
     progress: Callable[[str], None] | None = None,
     mix: Sequence[DevicePack] = (),
+    notice: Callable[[str], None] | None = None,
 ) -> tuple[DevicePack, CalibrationReport]:
     """Calibrate a device pack to a near device and save it as another.
 
@@ -81,6 +82,7 @@ def calibrate_pack(
         progress: told what is being done, a line at a time.
         mix: packs of other devices of the first one's runtime; what is corrected are the geometric means of all
             prices (rule 7).
+        notice: told which rows are left out, if any.
 
     Raises:
         MeasurementError: measurements are missing, damaged, or of several devices; a name of `only` is not there.
@@ -94,7 +96,7 @@ def calibrate_pack(
 
     say = progress or (lambda _: None)
     check_place(output)
-    raw, fingerprint = read_all(sources, say)
+    raw, fingerprint = read_all(sources, notice)
     machine = match_measurements(prior.card, fingerprint)
     measurements = at_one_reference(raw, prior.card.reference_ms if machine.same_reference else None)
     if prior.predictor.work is not None:

@@ -28,13 +28,13 @@ import time
 from functools import partial
 from typing import IO, Any
 
-from nnmeter.lab.wire.landing import Store
+from nnmeter.lab.wire.landing import OWN_PATH, Store
 from nnmeter.lab.wire.relay import CHUNK, socket_name
 
 LOCK_FILE = "lock"
 MOST_LINE = 64 << 20
 _SEND_S = 10.0
-_WORKER = "import sys; sys.path.insert(0, sys.argv[1]); from nnmeter.lab.wire.far_worker import main; main()"
+_WORKER = f"{OWN_PATH}; from nnmeter.lab.wire.far_worker import main; main()"
 
 Message = dict[str, Any]
 

@@ -23,6 +23,8 @@ import sys
 import tempfile
 import zipfile
 
+# The path of what is started here: the package, and nothing that means the working directory.
+OWN_PATH = "import sys, os; sys.path[:] = [sys.argv[1], *filter(os.path.isabs, sys.path)]"
 OLDEST_PYTHON = (3, 10)
 KEPT_PACKAGES = 3
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -11,9 +11,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nnmeter.devices.fingerprint_fields import faults_of_fingerprint
 from nnmeter.errors import MeasurementError, brief
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.validation import faults_of_fingerprint, faults_of_row, read_signature
+from nnmeter.lab.measuring.validation import faults_of_row, read_signature
 
 Message = dict[str, Any]
 

@@ -17,13 +17,13 @@ import time
 from io import BufferedReader
 from typing import Any, cast
 
-from nnmeter.lab.wire.landing import say
+from nnmeter.lab.wire.landing import OWN_PATH, say
 
 START_S = 60.0  # so long a holder may take to listen, on a slow board
 BUSY_S = 3.0
 CHUNK = 1 << 16
 _LOG = "log"
-_HOLDER = "import sys; sys.path.insert(0, sys.argv[1]); from nnmeter.lab.wire.holder import main; main()"
+_HOLDER = f"{OWN_PATH}; from nnmeter.lab.wire.holder import main; main()"
 
 
 def relay(package: str, hello: dict[str, Any]) -> None:

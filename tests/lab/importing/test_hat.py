@@ -82,5 +82,32 @@ def test_a_device_is_known_by_its_hardware_and_claims_no_threads(table: Path) ->
 
 def test_what_is_no_table_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "hat.csv.gz").write_bytes(b"no table")
-    with pytest.raises(MeasurementError, match=r"hat.csv.gz: cannot be read .*; give hat.csv.gz or its directory"):
+    with pytest.raises(MeasurementError, match=r"hat.csv.gz: cannot be read as a table of encoders \(.*\); restore"):
         import_dataset("hat", tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("250.5", "1e-30"), "the row is no measurement: its latency is 1e-30 ms"),
+        (("6.33333", "inf"), "not an encoder of the search space"),
+        (("640", "9" * 30), "not an encoder of the search space"),
+        (("a.csv:3", "b.csv:4"), "the row is no measurement: another row has the same name"),
+        (("a.csv:3", "a\x1b[31m"), "its names have control characters"),
+    ],
+)
+def test_a_row_that_cannot_be_is_refused_and_the_others_are_read(
+    table: Path, tmp_path: Path, change: tuple[str, str], reason: str
+) -> None:
+    table.write_bytes(gzip.compress("\n".join([HEAD, *ROWS]).replace(*change, 1).encode()))
+    report = import_dataset("hat", table, tmp_path / "out", devices=["rpi4-*"])
+    device = report["devices"]["rpi4-pytorch-encoders"]
+    assert (device["rows"], device["imported_rows"]) == (4, 1)
+    assert any(reason in told for told in device["refused"])
+    assert len(read_measurements(tmp_path / "out" / "rpi4-pytorch-encoders.parquet")[0]) == 1
+
+
+def test_a_table_without_names_of_rows_is_refused(table: Path, tmp_path: Path) -> None:
+    table.write_bytes(gzip.compress("\n".join([HEAD.replace("row_ref", "row"), *ROWS]).encode()))
+    with pytest.raises(MeasurementError, match="is no table of encoders"):
+        import_dataset("hat", table, tmp_path / "out")

@@ -157,3 +157,17 @@ def test_the_catalog_has_the_networks_of_the_tables():
 def test_a_directory_without_tables_is_an_error(tmp_path):
     with pytest.raises(MeasurementError, match="holds neither"):
         import_dataset("phones-qed-usc", tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("lacking", ["operation", "feature", "pixel4|gpu|kernel"])
+def test_a_table_without_a_column_is_no_fault_of_ours(source, tmp_path, lacking):
+    path = source / "tflite_cnn_ops_gpu.csv.gz"
+    with gzip.open(path, "rt", newline="") as stream:
+        header, *lines = csv.reader(stream)
+    write_table(path, [name if name != lacking else "other" for name in header], *lines)
+    if "|" in lacking:
+        report = import_dataset("phones-qed-usc", source, tmp_path / "out")
+        assert report["devices"][GPU]["rows"] == 3, "the operations tell nothing of that device"
+    else:
+        with pytest.raises(MeasurementError, match="its columns are not model, operation, feature"):
+            import_dataset("phones-qed-usc", source, tmp_path / "out")

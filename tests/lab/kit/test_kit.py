@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, ModelError
 from nnmeter.lab.importing.profiles.run import import_profiles
 from nnmeter.lab.importing.profiles.setting import MeasuredDevice
 from nnmeter.lab.kit.build import make_kit, plan_rows
@@ -106,6 +106,24 @@ def test_the_plan_interleaves_passes_and_the_reference():
     assert timed[:5] == profiled[::-1]
     assert [name for _, name in rows].count("reference") == 3 * 4
     assert rows[0] == ("time", "reference")
+
+
+@pytest.mark.parametrize("name", ["my model", "m\u00fcller", "a;rm -rf x", "a$(touch b)", "line\nbreak", "reference"])
+def test_a_name_that_a_script_would_take_apart_is_refused(name, small_model, tmp_path):
+    path = tmp_path / f"{name}.onnx"
+    shutil.copyfile(small_model, path)
+    with pytest.raises(ModelError, match="rename it"):
+        make_kit(tmp_path / "kit", "onnxruntime", 10, models=[path])
+    assert not (tmp_path / "kit").exists()
+
+
+def test_two_models_of_one_name_are_refused(small_model, tmp_path):
+    paths = [tmp_path / folder / "net.onnx" for folder in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        shutil.copyfile(small_model, path)
+    with pytest.raises(ModelError, match="another network of the kit is called net; rename it"):
+        make_kit(tmp_path / "kit", "onnxruntime", 10, models=paths)
 
 
 def test_a_budget_without_room_is_refused():

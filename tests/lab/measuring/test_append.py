@@ -115,3 +115,28 @@ def test_processes_that_add_at_once_lose_no_row(tmp_path):
     rows, _ = read_measurements(path)
     assert {row.network for row in rows} == {f"residual-{number}" for number in range(60)}
     assert os.listdir(tmp_path) == ["m.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"network": "a\x1b[31mb"}, "its names have control characters"),
+        ({"latency_ms": 1e-30}, "its latency is 1e-30 ms"),
+        ({"min_ms": 1e3}, "out of order"),
+    ],
+)
+def test_what_no_verb_would_read_again_is_not_added(tmp_path: Path, changes: dict, fault: str) -> None:
+    path = tmp_path / "m.parquet"
+    append_measurements(path, sitting("monday"), fingerprint("monday"))
+    content = path.read_bytes()
+    with pytest.raises(MeasurementError, match=fault):
+        append_measurements(path, [replace(make_measurement(3), **changes)], fingerprint("tuesday"))
+    assert path.read_bytes() == content
+
+
+def test_an_operator_whose_name_is_no_text_is_not_added(tmp_path: Path) -> None:
+    kernel = replace(make_measurement(0).kernels[0], op_type="Own\x1b[2J")
+    row = replace(make_measurement(0), kernels=(kernel,), kernel_ms=(), kernel_spread=(), kernel_runs=0)
+    with pytest.raises(MeasurementError, match="what was to be added is no measurement: a kernel is"):
+        append_measurements(tmp_path / "m.parquet", [row], fingerprint("monday"))
+    assert not (tmp_path / "m.parquet").exists()

@@ -215,6 +215,8 @@ def damaged(**changes):
         (damaged(kernel_ms=(1.0,), kernel_spread=(0.1,)), "1 times and 1 spreads of 3 kernels"),
         (damaged(kernel_ms=(1.0, -1.0, 1.0), kernel_spread=(0.1, 0.1, 0.1)), "the time of a half or of a kernel"),
         (damaged(network="\x1b[31mred"), "its names have control characters"),
+        (damaged(p90_ms=1e-3), "minimum, median and 90th percentile are out of order"),
+        (damaged(kernel_runs=0), "0 profiled runs with 3 times of kernels"),
     ],
 )
 def test_a_row_that_is_no_measurement_is_refused_and_named(tmp_path, row, fault):
@@ -255,6 +257,8 @@ def test_a_fingerprint_of_another_form_is_refused(tmp_path, fingerprint):
         ("kernels", [["[" * 5000]]),
         ("kernels", [['["Conv", "Conv", "", [["float99", 1]], [false], [], {}]']]),
         ("kernels", [[None]]),
+        ("kernels", [['["Conv","Conv","",[["float32",1,8,9,9],["float32",8,8,3,3]],[0,1],[],{"strides":["x"]}]']]),
+        ("kernels", [['["Add","Add","",[["float32",4]],[0],[["float32",4]],{"a":1e999}]']]),
         ("id", [1]),
     ],
 )
@@ -315,3 +319,27 @@ def test_a_row_of_an_absurd_time_is_left_out():
     outliers = [dataclasses.replace(make_measurement(20), latency_ms=latency_ms) for latency_ms in (1e-6, 1e7)]
     assert split_outliers([*rows, *outliers]) == (rows, outliers)
     assert split_outliers([*rows[:3], outliers[0]]) == ([*rows[:3], outliers[0]], [])
+
+
+def test_a_row_of_another_reference_or_of_longer_kernels_than_itself_is_left_out():
+    from nnmeter.lab.measuring.validation import split_outliers
+
+    rows = [make_measurement(number) for number in range(20)]
+    one = make_measurement(20)
+    slow_reference = dataclasses.replace(one, reference_ms=1e3 * one.reference_ms)
+    slow_kernel = dataclasses.replace(one, kernel_ms=(1e3 * one.latency_ms + 1e3, *one.kernel_ms[1:]))
+    assert split_outliers([*rows, slow_reference, slow_kernel]) == (rows, [slow_reference, slow_kernel])
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "data").glob("*/models.parquet")), ids=lambda p: p.parent.name)
+def test_no_row_that_ships_is_left_out(path):
+    from nnmeter.lab.measuring.validation import split_outliers
+
+    assert split_outliers(read_measurements(path)[0])[1] == []
+
+
+def test_too_little_memory_to_read_a_file_is_said(tmp_path, monkeypatch):
+    write_measurements(tmp_path / "m.parquet", [make_measurement(0)], FINGERPRINT)
+    monkeypatch.setattr("pyarrow.parquet.read_table", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MeasurementError, match="there is not enough memory to read it"):
+        read_measurements(tmp_path / "m.parquet")

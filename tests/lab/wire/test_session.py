@@ -89,3 +89,18 @@ def test_claim_of_a_campaign_is_kept(tmp_path):
         (tmp_path / "wire.json").write_text(text)
         with pytest.raises(MeasurementError, match=r"wire\.json: damaged"):
             claim_of_campaign(tmp_path)
+
+
+def test_nothing_in_the_folder_of_the_far_side_is_imported(far, address, tmp_path):
+    """What lies where its processes work, or in the user's home there, is no module of theirs."""
+    trap = f"open({str(tmp_path / 'trapped')!r}, 'a').write(__name__)"
+    (base,) = far.home.glob(".cache/nnmeter/wire/*")
+    for folder in (far.home, base):
+        for name in ("json", "base64", "selectors", "hashlib", "fcntl", "numpy", "onnx", "pickle"):
+            (folder / f"{name}.py").write_text(trap)
+        (folder / "nnmeter").mkdir()
+        (folder / "nnmeter" / "__init__.py").write_text(trap)
+    board = Session(address, OURS)
+    assert open_runtime(board, address, 1 << 30)[0]["runtime"] == "far"
+    board.close()
+    assert not (tmp_path / "trapped").exists()

@@ -21,7 +21,6 @@ Rules:
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from nnmeter.errors import MeasurementError, NnmeterError
+from nnmeter.files import is_number
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.importing.profiles.given import Companions, GivenFile
 from nnmeter.lab.importing.profiles.ledger import FileAccount
@@ -157,7 +157,7 @@ def _events(content: Sequence[Any], account: FileAccount) -> tuple[list[_Event],
 
 def _event(entry: Mapping[str, Any]) -> _Event | None:
     name, start, lasts, args = entry.get("name"), entry.get("ts"), entry.get("dur"), entry.get("args", {})
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in (start, lasts))
+    numbers = all(map(is_number, (start, lasts)))
     if not isinstance(name, str) or not numbers or not isinstance(args, dict):
         return None
     if not 0 <= lasts < _MOST_US:  # type: ignore[operator]

@@ -26,6 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nnmeter.devices.fingerprint_fields import faults_of_fingerprint
 from nnmeter.errors import MeasurementError, NnmeterError, brief
 from nnmeter.files import write_whole
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
@@ -33,7 +34,7 @@ from nnmeter.lab.importing.profiles.given import Companions, GivenFile, expand
 from nnmeter.lab.importing.profiles.ledger import FileAccount
 from nnmeter.lab.importing.profiles.setting import MeasuredDevice, Setting
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.validation import faults_of_fingerprint, faults_of_row
+from nnmeter.lab.measuring.validation import faults_of_row
 
 # Format -> its reader, in the order in which files are shown to them.
 READERS: dict[str, str] = {

@@ -17,12 +17,12 @@ Rules:
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from nnmeter.errors import MeasurementError
+from nnmeter.files import is_number
 from nnmeter.lab.importing.profiles.aligned import measurements_of_groups
 from nnmeter.lab.importing.profiles.alignment import TimedGroup
 from nnmeter.lab.importing.profiles.given import Companions, GivenFile
@@ -115,9 +115,7 @@ def _time_of(entry: Any) -> float | None:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         return None
     value = entry.get("averageMs")
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return float(value) if 0 <= value < _MOST_MS else None
+    return value if is_number(value) and 0 <= value < _MOST_MS else None
 
 
 def whole_ms(times: GivenFile) -> list[float]:

@@ -44,6 +44,7 @@ _NEEDED = ("network", "device", "latency_ms")
 _MOST_BYTES = 1 << 28
 _LONGEST_MS = 1e9
 _LARGEST_SIZE = 1 << 20
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 class RowFault(ValueError):
@@ -149,8 +150,12 @@ def read_table(path: Path, limit: int | None = None) -> Iterator[tuple[Setting, 
 
 
 def _row(path: Path, number: int, setting: Setting, fields: Mapping[str, str]) -> Row:
-    if not setting.device:
+    if not setting.id:
         raise RowFault("no device is named")
+    if setting.threads.isdigit() and not _is_size(setting.threads):
+        raise RowFault("the number of threads is none")
+    if not "".join(fields.values()).isprintable():
+        raise RowFault("there are control characters")
     if setting.quantity not in QUANTITIES:
         raise RowFault(f"the quantity is none of {', '.join(QUANTITIES)}")
     spread = fields.get("spread", "").strip()
@@ -209,15 +214,19 @@ def _shape(text: str) -> tuple[int, ...]:
     if not text:
         return ()
     parts = text.lower().split("x")
-    if not all(part.isdigit() and 0 < int(part) <= _LARGEST_SIZE for part in parts):
+    if not all(_is_size(part) for part in parts):
         raise RowFault("the input is no shape such as 1x3x224x224")
     return tuple(map(int, parts))
+
+
+def _is_size(text: str) -> bool:
+    return _WHOLE.fullmatch(text) is not None and 0 < int(text) <= _LARGEST_SIZE
 
 
 def _batch(text: str, shape: Sequence[int]) -> int:
     if not text:
         return shape[0] if shape else 1
-    if not (text.isdigit() and 0 < int(text) <= _LARGEST_SIZE):
+    if not _is_size(text):
         raise RowFault("the batch is no positive whole number")
     if shape and shape[0] != int(text):
         raise RowFault("the batch is not that of the input")

@@ -154,3 +154,27 @@ def test_kinds_of_devices() -> None:
     assert [device_words(kind) for kind in ("board-cpu", "npu", "integrated-gpu", "toaster")] == [
         ("board", "cpu"), ("chip", "npu"), ("integrated", "gpu"), ("toaster", "cpu"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"batch": "\u00b2"}, "the batch is no positive whole number"),
+        ({"batch": "9" * 5000}, "the batch is no positive whole number"),
+        ({"input": "1x3x\u00b2x128"}, "the input is no shape"),
+        ({"threads": "\u00b2"}, "the number of threads is none"),
+        ({"threads": "9" * 5000}, "the number of threads is none"),
+        ({"chip": "a\x1b[31mb"}, "there are control characters"),
+        ({"latency_ms": "1e-300"}, "the row is no measurement: its latency is 1e-300 ms"),
+        ({"latency_ms": "1e999"}, "a number is not finite"),
+    ],
+)
+def test_what_no_table_can_say_is_refused_and_the_rest_is_read(
+    tmp_path: Path, row: dict[str, str], reason: str
+) -> None:
+    table = write_table(tmp_path / "table.csv.gz", {}, row)
+    report = import_dataset("public-networks", table, tmp_path / "out")
+    told = [text for device in report["devices"].values() for text in device["refused"]]
+    assert any(reason in text for text in [*told, *report["passed_over"].values()]), (told, report["passed_over"])
+    written = [path for path in report["files"].values() if len(read_measurements(path)[0]) == 1]
+    assert len(written) == 1
