@@ -37,6 +37,7 @@ RULE_SETS: dict[str, Shipped] = {
     "onnxruntime_cpu": Shipped("ONNX Runtime on CPUs", "nnmeter.fusion.rulesets.onnxruntime:RULE_SET"),
     "openvino_cpu": Shipped("OpenVINO on CPUs", "nnmeter.fusion.rulesets.openvino:RULE_SET"),
     "mnn_cpu": Shipped("MNN on CPUs", "nnmeter.fusion.rulesets.mnn:RULE_SET"),
+    "tract_cpu": Shipped("tract on CPUs", "nnmeter.fusion.rulesets.tract:RULE_SET"),
     "plain_network": Shipped(
         "what the rule sets of phones and accelerators begin with",
         "nnmeter.fusion.rulesets.mobile.plain_network:RULE_SET",

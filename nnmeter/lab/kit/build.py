@@ -229,15 +229,17 @@ def _write(
     rows: Sequence[tuple[str, str, int]],
 ) -> int:
     """Writes all files of a kit; their bytes."""
+    import onnx
+
     folder = made / "models"
     folder.mkdir()
     for network in (*random, *real):
         (folder / f"{network.name}.onnx").write_bytes(network.model.SerializeToString())
         if runtime.typed_inputs:
-            (folder / f"{network.name}.types").write_text(_input_types(network.model))
+            _describe_inputs(folder, network.name, network.model)
     (folder / f"{REFERENCE}.onnx").write_bytes(reference_model())
     if runtime.typed_inputs:
-        (folder / f"{REFERENCE}.types").write_text("left:f32,right:f32")
+        _describe_inputs(folder, REFERENCE, onnx.ModelProto.FromString(reference_model()))
     with open(folder / FILE, "wb") as stream:
         for chunk in weights.chunks(seed):
             stream.write(chunk)
@@ -286,15 +288,20 @@ def _pass(kind: str, group: Sequence[KitNetwork]) -> Iterator[tuple[str, str, in
 
 
 # Element type of ONNX -> OpenVINO's name.
-_TYPE_NAMES = {1: "f32", 2: "u8", 3: "i8", 5: "i16", 6: "i32", 7: "i64", 9: "boolean", 10: "f16", 11: "f64", 16: "bf16"}
+_TYPE_NAMES = {1: "f32", 2: "u8", 3: "i8", 5: "i16", 6: "i32", 7: "i64", 9: "bool", 10: "f16", 11: "f64", 16: "bf16"}
 
 
-def _input_types(model: onnx.ModelProto) -> str:
-    """The inputs' element types as `benchmark_app -iop` takes them, which makes images of bytes of them else."""
+def _describe_inputs(folder: Path, name: str, model: onnx.ModelProto) -> None:
+    """What `benchmark_app` must be told of inputs: element types, and that no dimension of them is a batch.
+
+    It makes images of bytes of inputs that look like them, and refuses models whose inputs seem to have other batches.
+    """
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     kinds = ((value.name, _TYPE_NAMES.get(value.type.tensor_type.elem_type)) for value in inputs)
-    return ",".join(f"{name}:{kind}" for name, kind in kinds if kind)
+    (folder / f"{name}.types").write_text(",".join(f"{name}:{kind}" for name, kind in kinds if kind))
+    ranks = ((value.name, len(value.type.tensor_type.shape.dim)) for value in inputs)
+    (folder / f"{name}.layouts").write_text(",".join(f"{name}[{'?' * rank}]" for name, rank in ranks if rank))
 
 
 def _copy_scripts(made: Path, runtime: KitRuntime) -> None:

@@ -21,6 +21,7 @@ PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
+_FIRST_BEHIND = 3  # place of the first input that a fused operator reads
 # What a decomposed activation is, by operators that it has; the first that fits.
 ACTIVATIONS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"Mul", "Erf"}), "Gelu"),
@@ -107,16 +108,41 @@ class GroupSignatures:
             channels = types[main.outputs[0]].shape[-1]
             weight = TensorType(weight.dtype, (channels, weight.elements // max(channels, 1)))
         attributes["fused"] = fused
-        bias = [TensorType(weight.dtype, (channels,))] if with_bias else [None] if behind else []
+        bias: list[TensorType | None] = [TensorType(weight.dtype, (channels,))] if with_bias else []
+        if behind and not with_bias:
+            bias = [None]
         inputs = [data, weight, *bias, *behind]
         constants = [False, True, *[True] * len(bias), *[False] * len(behind)]
         return kernel_signature(kind, "", attributes, inputs, constants, [result])
 
-    def computed_product(self, main: Node, end: str, fused: str, behind: Sequence[TensorType] = ()) -> KernelSignature:
-        """Of a product of two computed matrices, and what is fused behind it."""
+    def computed_product(self, main: Node, fused: str, behind: Sequence[TensorType] = ()) -> KernelSignature:
+        """Of a product of two computed matrices, and what is fused behind it, from the fourth input on."""
+        read = [self.graph.types[tensor] if tensor else None for tensor in main.inputs]
+        return self._led(main, read, fused, behind)
+
+    def chain(self, nodes: Sequence[Node], inner: Collection[str]) -> KernelSignature:
+        """Of operators that run in one loop, one behind the other: the first, and what the others read of kernels.
+
+        Args:
+            nodes: in their order.
+            inner: tensors that these operators write, or views of them.
+        """
+        first, *others = nodes
         types = self.graph.types
-        read = [types[tensor] for tensor in main.inputs if tensor]
-        constants = [tensor in self.constant for tensor in main.inputs if tensor]
-        attributes = {**main.attributes, "fused": fused}
-        given = [*read, *behind], [*constants, *[False] * len(behind)]
-        return kernel_signature(main.op_type, main.domain, attributes, *given, [types[end]])
+        behind = [types[t] for node in others for t in node.inputs if t and t not in inner and t not in self.constant]
+        read = [types[tensor] if tensor else None for tensor in first.inputs]
+        return self._led(first, read, "+".join(node.op_type for node in others), behind)
+
+    def _led(
+        self, leader: Node, read: Sequence[TensorType | None], fused: str, behind: Sequence[TensorType]
+    ) -> KernelSignature:
+        constants = [tensor in self.constant for tensor in leader.inputs]
+        room = max(_FIRST_BEHIND - len(read), 0) if behind else 0
+        return kernel_signature(
+            leader.op_type,
+            leader.domain,
+            {**leader.attributes, "fused": fused},
+            [*read, *[None] * room, *behind],
+            [*constants, *[False] * (room + len(behind))],
+            [self.graph.types[leader.outputs[0]]],
+        )

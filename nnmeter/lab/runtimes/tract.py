@@ -4,11 +4,13 @@
    (`nnmeter.lab.runtimes.tract_kernels`). The user's names stand in kernels.
 2. The executed graph is what `Runnable.profile_json` lists; without inputs it runs nothing.
 3. With inputs it runs the model for five seconds, whatever the model, and tells the mean of each node, in nanoseconds
-   (`libcli/src/profile.rs`: `BenchLimits::default`). So `profile` gives one row of means for however many runs are asked
-   for, and a campaign measures several networks in one model (`networks_at_once`).
+   (`libcli/src/profile.rs`: `BenchLimits::default`). So `profile` gives one row of means for however many runs are
+   asked for, and a campaign measures several networks in one model (`networks_at_once`).
 4. A run is one call of `Runnable.run`: the state of a run is made anew, as in the profiler and in any program that
    calls it. Inputs are tensors of tract that are made once; outputs are not copied.
 5. One thread executes a model: the Python package has no setting for more.
+6. tract computes only what is returned: of the reference product (`nnmeter.lab.measuring.reference`) one row. Its time
+   tells the machine's state, but is not that of other runtimes.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +31,13 @@ from nnmeter.formats import read_model
 from nnmeter.graph.ir import Graph
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.runtimes.preparation import prepare_model, serialize
-from nnmeter.lab.runtimes.tract_kernels import ExecutedNode, executed_kernels, mark_nodes
+from nnmeter.lab.runtimes.tract_kernels import (
+    ExecutedKernels,
+    ExecutedNode,
+    executed_kernels,
+    mark_nodes,
+    with_own_names,
+)
 from nnmeter.lab.runtimes.workspace import make_workspace
 
 if TYPE_CHECKING:
@@ -87,7 +96,7 @@ class TractAdapter:
                 runnable = loaded.into_model().into_runnable()
                 listed = runnable.profile_json(None)
             except _REFUSALS as fault:
-                raise MeasurementError(f"{name}: tract {tract.version()} refuses it ({_why(fault)})") from fault
+                raise MeasurementError(f"{name}: tract {tract.version()} refuses it ({_why(fault, marked)})") from fault
         return TractModel(runnable, inputs, _nodes(json.loads(listed)), marked, graph, batch, name, profiled)
 
 
@@ -108,17 +117,25 @@ class TractModel:
         self._runnable: tract.Runnable | None = runnable
         self._inputs, self._name, self._profiled = list(inputs), name, profiled
         self.batch = batch
-        self._nodes = nodes
+        self._nodes, self._marked, self._graph = nodes, marked, graph
+
+    @cached_property
+    def executed(self) -> ExecutedKernels:
+        """Kernels, and the kernel of each node."""
+        self._live()
         try:
-            self._executed = executed_kernels(list(nodes.values()), marked, graph)
+            return executed_kernels(list(self._nodes.values()), self._marked, self._graph)
         except MeasurementError as fault:
-            raise MeasurementError(f"{name}: {fault}") from fault
+            raise MeasurementError(f"{self._name}: {fault}") from fault
+        except (LookupError, ValueError) as fault:
+            raise MeasurementError(
+                f"{self._name}: what tract executes cannot be told ({type(fault).__name__}: {fault}); report the model"
+            ) from fault
 
     @property
     def kernels(self) -> list[Kernel]:
         """What the runtime executes, in its order."""
-        self._live()
-        return self._executed.kernels
+        return self.executed.kernels
 
     def run(self) -> None:
         """Runs the model once (rule 4)."""
@@ -137,14 +154,14 @@ class TractModel:
         try:
             told = json.loads(runnable.profile_json(self._inputs))
         except _REFUSALS as fault:
-            raise MeasurementError(f"{self._name}: tract cannot run it ({_why(fault)})") from fault
+            raise MeasurementError(f"{self._name}: tract cannot run it ({_why(fault, self._marked)})") from fault
         if after_each:
             after_each()
         seconds = {key: node.seconds for key, node in _nodes(told).items()}
         if set(seconds) != set(self._nodes):
             raise MeasurementError(f"{self._name}: tract profiled other nodes than it listed; report the model")
-        times = np.zeros((1, len(self._executed.kernels)))
-        for key, kernel in zip(self._nodes, self._executed.of_node, strict=True):
+        times = np.zeros((1, len(self.executed.kernels)))
+        for key, kernel in zip(self._nodes, self.executed.of_node, strict=True):
             if kernel >= 0:
                 times[0, kernel] += seconds[key] * 1e3
         return times
@@ -158,7 +175,7 @@ class TractModel:
         try:
             return list(self._live().run(self._inputs))
         except _REFUSALS as fault:
-            raise MeasurementError(f"{self._name}: tract cannot run it ({_why(fault)})") from fault
+            raise MeasurementError(f"{self._name}: tract cannot run it ({_why(fault, self._marked)})") from fault
 
     def _live(self) -> tract.Runnable:
         if self._runnable is None:
@@ -178,8 +195,11 @@ def _nodes(told: Mapping[str, Any]) -> dict[int, ExecutedNode]:
     return dict(sorted(found.items()))
 
 
-def _why(fault: Exception) -> str:
-    """The last cause that tract gives, which is the one that says most."""
-    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
-    causes = [line.partition(": ")[2] or line for line in lines if line[:1].isdecimal()]
-    return brief((causes or lines or [type(fault).__name__])[-1], 200)
+def _why(fault: Exception, marked: Sequence[Sequence[str]]) -> str:
+    """What tract failed at, and the last cause that it gives, with the model's own names."""
+    said = str(fault).partition("Stack backtrace")[0]
+    lines = [
+        line.strip().partition(": ")[2] if line.strip()[:1].isdecimal() else line.strip() for line in said.splitlines()
+    ]
+    told = [line for line in lines if line and not line.startswith("Caused by")] or [type(fault).__name__]
+    return brief(with_own_names("; ".join(dict.fromkeys((told[0], told[-1]))), marked), 200)

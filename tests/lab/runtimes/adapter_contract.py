@@ -43,8 +43,8 @@ class AdapterContract:
         assert times.shape == (self.profiled_runs or 7, len(compiled.kernels))
         assert (times >= 0).all()
         by_type = dict(zip([k.type for k in compiled.kernels], np.median(times, axis=0), strict=True))
-        (convolution,) = [ms for kind, ms in by_type.items() if "Conv" in kind]
-        assert convolution > 4 * by_type["Tanh"]
+        convolution = max(ms for kind, ms in by_type.items() if "Conv" in kind)
+        assert convolution > 4 * next(ms for kind, ms in by_type.items() if "Tanh" in kind)
         assert convolution > 0.5 * sum(by_type.values())
         compiled.close()
 
@@ -98,7 +98,7 @@ class AdapterContract:
             compiled = adapter.compile(model)
             assert compiled.outputs()[0].shape == (4, 6)
             assert np.isfinite(compiled.outputs()[0]).all()
-            assert {kernel.type for kernel in compiled.kernels} <= {"Cast", "Mul", "Mul+Cast"}
+            assert {part for kernel in compiled.kernels for part in kernel.type.split("+")} <= {"Cast", "Mul"}
             compiled.close()
 
     def test_results_are_those_of_the_model(self, adapter):

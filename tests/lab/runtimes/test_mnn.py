@@ -1,22 +1,17 @@
 """MNN: what it executes, what that takes, and what it refuses."""
 
 import subprocess
-import time
 
-import numpy as np
 import onnx
 import pytest
 
 pytest.importorskip("MNN")
 
-from onnx import TensorProto, helper
+from onnx import helper
 
 from nnmeter.children import child_environment, python_command
-from nnmeter.errors import MeasurementError, ModelError
-from nnmeter.lab.measuring.reference import SIZE, reference_model
+from nnmeter.errors import MeasurementError
 from nnmeter.lab.runtimes import load_runtime
-from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
-from tests.conftest import ZOO
 from tests.lab.runtimes.adapter_contract import AdapterContract
 from tests.lab.runtimes.models import make_model, uneven_model
 
@@ -46,7 +41,6 @@ def test_kernels_are_those_that_the_runtime_ran(adapter):
     compiled.close()
 
 
-
 def test_a_refused_model_is_named_with_the_reason(adapter, tmp_path):
     path = tmp_path / "bad.onnx"
     onnx.save(make_model([helper.make_node("IsNaN", ["x"], ["y"])], [("x", [2, 3])], [("y", [2, 3], 9)]), path)
@@ -65,7 +59,6 @@ def test_a_converter_that_comes_to_no_end_is_ended(adapter, monkeypatch):
     monkeypatch.setattr("nnmeter.lab.runtimes.mnn_converter.PATIENCE_S", 0.2)
     with pytest.raises(MeasurementError, match="had not ended after"):
         adapter.compile(uneven_model())
-
 
 
 def test_nothing_is_written_to_the_standard_output():

@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -15,11 +14,9 @@ from onnx import TensorProto, helper
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.cli.main import run
 from nnmeter.devices import load_pack, save_pack
-from nnmeter.errors import MeasurementError, ModelError
+from nnmeter.errors import MeasurementError
 from nnmeter.formats import read_model
-from nnmeter.lab.measuring.reference import SIZE, reference_model
 from nnmeter.lab.runtimes import load_runtime
-from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
 from nnmeter.lab.runtimes.detection import ask_runtime
 from nnmeter.lab.runtimes.openvino import match_entries
 from tests.conftest import ZOO
@@ -51,13 +48,11 @@ def test_kernels_are_those_that_the_runtime_made(adapter):
     compiled.close()
 
 
-
 def test_every_profiled_run_is_followed_by_the_callback(adapter):
     compiled = adapter.compile(uneven_model(), profiled=True)
     calls = []
     compiled.profile(4, lambda: calls.append(1))
     assert len(calls) == 4
-
 
 
 def test_refused_model_is_named_with_the_reason(adapter, tmp_path):
@@ -73,7 +68,6 @@ def test_refused_model_is_named_with_the_reason(adapter, tmp_path):
 def test_threads_that_the_machine_has_not_are_refused(adapter):
     with pytest.raises(MeasurementError, match=r"grants \d+ of 4096 threads"):
         adapter.compile(uneven_model(), 4096)
-
 
 
 def test_detection_asks_the_runtime(adapter):

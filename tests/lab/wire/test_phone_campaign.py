@@ -22,6 +22,7 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(os.name != "posix" or not shutil.which("sh"), reason="needs a POSIX shell")
 
+
 @pytest.fixture
 def begun(tmp_path):
     """A campaign whose kit has one network, and a reference before and behind it."""

@@ -47,7 +47,8 @@ def test_models_are_carried_run_and_measured(phone, models, tmp_path):
     assert rows[0].runs >= 10  # two passes of at least five
     assert all(row.latency_ms > 0 and len(row.kernel_ms) == len(row.kernels) for row in rows)
     assert (rows[0].batch, rows[1].batch) == (1, 3)
-    assert (fingerprint["device"], fingerprint["runtime"], fingerprint["threads"]) == ("r58n-onnxruntime-1t",) + (
+    assert (fingerprint["device"], fingerprint["runtime"], fingerprint["threads"]) == (
+        "r58n-onnxruntime-1t",
         "onnxruntime",
         1,
     )
@@ -69,7 +70,7 @@ def test_model_that_fails_there_is_named_and_the_others_are_measured(phone, mode
 
 def test_all_that_fail_are_one_error(phone, models):
     phone.program('case "$1" in --help) exit 0 ;; esac\necho broken; exit 9\n')
-    with pytest.raises(MeasurementError, match="no model could be measured: .*ended with code 9 broken"):
+    with pytest.raises(MeasurementError, match=r"no model could be measured: .*ended with code 9 broken"):
         measured(phone.board, models, None, refused=lambda path, fault: None)
 
 
@@ -86,7 +87,7 @@ def test_what_a_phone_cannot_do_is_refused_before_it_is_asked(phone, models, tmp
     ):
         pass
     with (
-        pytest.raises(MeasurementError, match="ncnn needs .param files"),
+        pytest.raises(MeasurementError, match=r"ncnn needs \.param files"),
         open_stand(replace(phone.board, runtime="ncnn"), "onnxruntime", 1),
     ):
         pass
