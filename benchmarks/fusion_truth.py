@@ -51,6 +51,7 @@ LIMITS: dict[str, dict[str, tuple[float, float]]] = {
     "onnxruntime": {"zoo": (1.0, 1.0), "zoo-quantized": (0.999, 0.98)},
     "openvino": {"zoo": (0.999, 0.96)},
     "mnn": {"zoo": (0.998, 0.93)},
+    "tract": {"zoo": (0.98, 0.77)},
 }
 OTHERWISE = (0.98, 0.92)
 

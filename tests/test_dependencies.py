@@ -74,7 +74,9 @@ def test_the_core_imports_what_every_installation_brings() -> None:
 
 
 def test_the_lab_imports_what_an_extra_brings() -> None:
-    of_extras = modules_of(EXTRAS["lab"] + EXTRAS["openvino"] + EXTRAS["mnn"] + EXTRAS["plot"] + EXTRAS["cluster"])
+    of_extras = modules_of(
+        EXTRAS["lab"] + EXTRAS["openvino"] + EXTRAS["mnn"] + EXTRAS["tract"] + EXTRAS["plot"] + EXTRAS["cluster"]
+    )
     missing = set(PACKAGE) - CORE_MODULES - of_extras - OF_THE_USER - set(COMES_ALONG)
     assert missing == set()
     assert set(COMES_ALONG.values()) <= of_extras
@@ -82,7 +84,7 @@ def test_the_lab_imports_what_an_extra_brings() -> None:
 
 def test_everything_that_is_declared_is_imported() -> None:
     beside = imports_in(REPOSITORY / "benchmarks")
-    for name in ("lab", "openvino", "mnn", "plot", "cluster"):
+    for name in ("lab", "openvino", "mnn", "tract", "plot", "cluster"):
         assert modules_of(EXTRAS[name]) <= set(PACKAGE), name
     assert modules_of(EXTRAS["torch"]) <= set(PACKAGE)
     assert modules_of(EXTRAS["fuzz"]) <= set(beside)

@@ -122,7 +122,7 @@ def _with_included(stages: Sequence[Any]) -> list[Any]:
             found.append(stage)
         elif isinstance(name, str) and name.isidentifier() and (RULESETS / f"{name}.json").is_file():
             included = parse_json(read_limited(RULESETS / f"{name}.json", MAX_JSON_BYTES))
-            found += included["stages"]
+            found += _with_included(included["stages"])
         else:
             raise RuleFault(f"there is no rule set {name!r:.80} to include; see {RULESETS.name}")
     return found

@@ -63,7 +63,8 @@ def measure(
         seconds_per_pass: time for one model in one pass, in seconds.
         progress: called with a line of text, steps done, and steps in all.
         refused: called with path and reason for a model that the runtime cannot run, which is then left out.
-        on: a device that ssh reaches, by its address or its name in `devices.toml`, whose runtime and threads count.
+        on: a device that ssh or adb reaches, by its address or its name in `devices.toml`, whose runtime and threads
+            count.
 
     Returns:
         A measurement for each model, in order; times are in milliseconds.
@@ -76,7 +77,8 @@ def measure(
     from nnmeter.lab.wire.board import find_board
     from nnmeter.lab.wire.stands import open_stand
 
-    with open_stand(None if on is None else find_board(on), runtime, threads) as stand:
+    there = out is not None and os.path.exists(out)
+    with open_stand(None if on is None else find_board(on), runtime, threads, append=there) as stand:
         done = measure_sitting(
             _several(models),
             stand,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnmeter.errors import NnmeterError
@@ -36,6 +37,7 @@ class Task(NamedTuple):
 
 
 _started: list[LatencyPredictor] = []  # of a process of a pool
+_reading = Lock()
 
 
 def start(predictors: Sequence[LatencyPredictor]) -> None:
@@ -56,7 +58,8 @@ def predict_chunk(models: Sequence[Any], task: Task, given: Sequence[LatencyPred
     elif all(isinstance(one, LatencyPredictor) for one in given):
         predictors = given  # type: ignore[assignment]
     else:
-        predictors = _predictors(tuple(given))
+        with _reading:  # threads of one worker share what the first of them reads
+            predictors = _predictors(tuple(given))
     found: list[Any] = []
     for model in models:
         try:

@@ -41,6 +41,8 @@ def test_the_hash_is_of_the_parameters_too() -> None:
         ("onnxruntime", "onnxruntime_cpu", "server", "cpu"),
         ("openvino", "openvino_cpu", "server", "cpu"),
         ("mnn", "mnn_cpu", "server", "cpu"),
+        ("tract", "tract_cpu", "server", "cpu"),
+        ("onnxruntime-basic", "onnxruntime_basic", "server", "cpu"),
         ("tensorrt", "tensorrt_cuda", "server", "gpu"),
         ("tflite", "tflite21_cpu", "phone", "cpu"),
         ("tflite-gpu", "tflite_gpu", "phone", "gpu"),

@@ -137,6 +137,52 @@ def test_a_dask_cluster_gives_what_one_process_gives(small_pack: Path, small_mod
     assert [str(one) for one in found] == [str(one) for one in expected]
 
 
+class Counted:
+    """A model that counts how often it is sent: it is given as what pickle makes of it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.sent = content, 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.sent += 1
+        return bytes, (self.content,)
+
+
+def test_a_cluster_is_sent_each_model_once_and_reads_each_pack_once(
+    small_pack: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    models = [Counted(small_model.read_bytes()) for _ in range(150)]
+    log = tmp_path / "read"
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.run(_count_loading, str(log))
+        found = nnmeter.predict_many(models, [small_pack], client=client, keep=attrgetter("latency_ms"))
+        again = nnmeter.predict_many(models[:40], [small_pack], client=client, keep=attrgetter("latency_ms"))
+    assert found == [nnmeter.predict(small_model, device=small_pack).latency_ms] * 150
+    assert again == found[:40]
+    assert {model.sent for model in models[:40]} == {2}
+    assert {model.sent for model in models[40:]} == {1}
+    readers = log.read_text().split()
+    assert 1 <= len(set(readers)) == len(readers) <= 2
+
+
+def _count_loading(log: str) -> None:
+    """In a worker: notes its process whenever it reads a pack."""
+    from nnmeter import devices
+
+    read = devices.load_pack
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        with open(log, "a", encoding="ascii") as stream:
+            stream.write(f"{os.getpid()}\n")
+        return read(*arguments, **options)
+
+    devices.load_pack = noted
+
+
 def test_a_worker_of_a_cluster_that_is_killed_costs_no_prediction(small_pack: Path, small_model: Path) -> None:
     distributed = pytest.importorskip("distributed")
     damaged = small_model.read_bytes()[:-3]

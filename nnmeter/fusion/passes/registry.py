@@ -36,6 +36,7 @@ from nnmeter.fusion.passes.openvino import (
     post_operators,
     settings,
 )
+from nnmeter.fusion.passes.tract import factors
 
 _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     rewrite_rules.PASSES,
@@ -66,6 +67,7 @@ _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     plain_attributes.PASSES,
     quantized_operators.PASSES,
     regions.PASSES,
+    factors.PASSES,
 )
 
 

@@ -23,10 +23,21 @@ class Shipped:
     module: str
 
 
+# What others include stands before them.
 RULE_SETS: dict[str, Shipped] = {
+    "onnxruntime_unoptimized": Shipped(
+        "ONNX Runtime on CPUs, no optimizations", "nnmeter.fusion.rulesets.onnxruntime:UNOPTIMIZED"
+    ),
+    "onnxruntime_basic": Shipped(
+        "ONNX Runtime on CPUs, basic optimizations", "nnmeter.fusion.rulesets.onnxruntime:BASIC_ONLY"
+    ),
+    "onnxruntime_extended": Shipped(
+        "ONNX Runtime on CPUs, basic and extended optimizations", "nnmeter.fusion.rulesets.onnxruntime:UP_TO_EXTENDED"
+    ),
     "onnxruntime_cpu": Shipped("ONNX Runtime on CPUs", "nnmeter.fusion.rulesets.onnxruntime:RULE_SET"),
     "openvino_cpu": Shipped("OpenVINO on CPUs", "nnmeter.fusion.rulesets.openvino:RULE_SET"),
     "mnn_cpu": Shipped("MNN on CPUs", "nnmeter.fusion.rulesets.mnn:RULE_SET"),
+    "tract_cpu": Shipped("tract on CPUs", "nnmeter.fusion.rulesets.tract:RULE_SET"),
     "plain_network": Shipped(
         "what the rule sets of phones and accelerators begin with",
         "nnmeter.fusion.rulesets.mobile.plain_network:RULE_SET",

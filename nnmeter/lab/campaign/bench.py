@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nnmeter.errors import MeasurementError
+from nnmeter.lab.campaign.joined import joined_networks
 from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.memory import LIMIT_BYTES, compiling_bytes, give_back, peak_resident_bytes
 from nnmeter.lab.measuring.protocol import Stopwatch, no_garbage_collection, profile_kernels, resident_bytes, summarize
-from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
+from nnmeter.lab.runtimes.base import CompiledModel, JoinsNetworks, RuntimeAdapter
 
 if TYPE_CHECKING:
     import onnx
@@ -126,6 +127,7 @@ class LocalBench:
         self._limit_bytes = memory_limit_bytes
         self._stopwatch = Stopwatch(runtime, clock)
         self.has_profiler = runtime.has_profiler
+        self._at_once = runtime.networks_at_once if isinstance(runtime, JoinsNetworks) else 1
 
     def fingerprint(self) -> dict[str, Any]:
         """Of this machine."""
@@ -159,7 +161,7 @@ class LocalBench:
 
     def _measure(self, work: Work, nominal_ms: float, sitting: str) -> Measurement:
         try:
-            proto = self._recipes.build(work.made_of, work.recipe, work.small)
+            proto = joined_networks(self._recipes.build, work.made_of, work.recipe, work.small, self._at_once)
         except (ValueError, ArithmeticError, LookupError) as fault:
             raise MeasurementError(f"seed {work.seed}: no network could be built ({fault})") from fault
         _check_memory(proto, self._limit_bytes)

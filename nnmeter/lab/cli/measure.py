@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @options.session
 @options.assume
 @click.option("--on", metavar="DEVICE",
-              help="Measure on this device instead: ssh://USER@BOARD[:PORT], or its name in devices.toml. "
+              help="Measure on this device: ssh://USER@BOARD[:PORT], adb://SERIAL, or its name in devices.toml. "
               "With --taken: the id or path of its pack.")  # fmt: skip
 @click.option("--taken", "taken_ms", type=options.FiniteRange(0, min_open=True), metavar="MILLISECONDS",
               help="Record this time of MODEL, which you took on the device of --on.")  # fmt: skip
@@ -111,7 +111,7 @@ def command(
         refused.append((path, str(reason)))
 
     board = None if on is None else wire.chosen_board(on)
-    with StatusLine() as status, open_stand(board, runtime, threads, session_kind) as stand:
+    with StatusLine() as status, open_stand(board, runtime, threads, session_kind, output.exists()) as stand:
         done = measure_sitting(
             paths,
             stand,

@@ -26,7 +26,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING
 
 from nnmeter._version import __version__
 from nnmeter.errors import MeasurementError
-from nnmeter.lab.kit.networks import REFERENCE, KitNetwork, fill, random_networks, real_networks
+from nnmeter.graph.input_sizes import InputSizes
+from nnmeter.lab.kit.networks import REFERENCE, KitNetwork, fill, random_networks, real_network, real_networks
 from nnmeter.lab.kit.readme import readme_text
 from nnmeter.lab.kit.runtimes import KitRuntime, runtime_of_kit
 from nnmeter.lab.kit.shared_weights import FILE, SharedWeights
@@ -50,6 +51,7 @@ GROUP, EXTRA_PASSES = 12, 2
 REFERENCE_RUNS = 20
 MOST_NETWORKS = 5000
 DEFAULT_MOST_MIB = 300
+ROW_S = 300  # that the script gives one row
 _LARGEST_WEIGHT = 48 << 20  # bytes of one tensor: what a region of the shared file holds
 _SCRIPTS = Path(__file__).with_name("scripts")
 
@@ -104,38 +106,96 @@ def make_kit(
         MeasurementError: there is something at `out`, the runtime has no kit, or the budget is too short.
         ModelError: a model cannot be read.
     """
-    place = Path(out)
     chosen = runtime_of_kit(runtime)
-    if place.exists():
-        raise MeasurementError(f"{place}: is there already; give another folder for the kit")
     if not 10 <= budget_s <= 7 * 86400:
         raise MeasurementError(f"a budget of {budget_s:.0f} s is none for a kit; give 10s to a week, such as 20m")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-    try:
-        kit = _write(made, place, chosen, budget_s, threads, seed, models, after, most_mib, progress)
-        made.chmod(0o755)
-        os.replace(made, place)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-    return kit
+
+    def drawn(weights: SharedWeights) -> tuple[list[KitNetwork], list[KitNetwork]]:
+        return _draw(weights, chosen, budget_s, seed, models, after, most_mib << 20, progress)
+
+    return _make(Path(out), chosen, budget_s, threads, seed, drawn, plan_rows)
 
 
-def _write(
-    made: Path,
+def make_kit_of_models(
+    out: str | os.PathLike[str],
+    runtime: str,
+    models: Mapping[str, str | os.PathLike[str]],
+    sizes: InputSizes,
+    passes: int,
+    seconds_per_pass: float,
+    *,
+    threads: int = 1,
+) -> Kit:
+    """Make a kit of models alone, each profiled once and timed in so many passes.
+
+    Args:
+        out: the folder; it must not be there.
+        runtime: name of the runtime.
+        models: files by the names that the kit has for them.
+        sizes: of free dimensions.
+        passes: that time all models.
+        seconds_per_pass: for one model in one pass, on a plain machine: how fast the device is nobody knows before.
+        threads: that execute one model.
+
+    Raises:
+        MeasurementError: there is something at `out`, or the runtime has no kit.
+        ModelError: a model cannot be read.
+    """
+
+    def given(weights: SharedWeights) -> tuple[list[KitNetwork], list[KitNetwork]]:
+        real = [real_network(name, path, sizes, seconds_per_pass) for name, path in models.items()]
+        for network in real:
+            weights.take(network.model)
+        return [], real
+
+    def rows(random: Sequence[KitNetwork], real: Sequence[KitNetwork]) -> Iterator[tuple[str, str, int]]:
+        yield from _pass("profile", real)
+        for number in range(passes):
+            yield from _pass("time", real[:: 1 if number % 2 else -1])
+
+    budget_s = float(ROW_S * (passes + 1) * (len(models) + 3))  # the longest that its rows may take
+    return _make(Path(out), runtime_of_kit(runtime), budget_s, threads, 0, given, rows)
+
+
+def _make(
     place: Path,
     runtime: KitRuntime,
     budget_s: float,
     threads: int,
     seed: int,
+    networks: Callable[[SharedWeights], tuple[list[KitNetwork], list[KitNetwork]]],
+    rows: Callable[[Sequence[KitNetwork], Sequence[KitNetwork]], Iterable[tuple[str, str, int]]],
+) -> Kit:
+    """Writes a kit of random and real networks (rule 4)."""
+    if place.exists():
+        raise MeasurementError(f"{place}: is there already; give another folder for the kit")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    try:
+        weights = SharedWeights(_LARGEST_WEIGHT)
+        random, real = networks(weights)
+        weights.place()
+        planned = list(rows(random, real))
+        size = _write(made, runtime, budget_s, threads, seed, random, real, weights, planned)
+        made.chmod(0o755)
+        os.replace(made, place)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return Kit(place, len(random), tuple(network.name for network in real), len(planned), size)
+
+
+def _draw(
+    weights: SharedWeights,
+    runtime: KitRuntime,
+    budget_s: float,
+    seed: int,
     models: Sequence[str | os.PathLike[str]] | None,
     after: Sequence[Measurement],
-    most_mib: int,
+    most_bytes: int,
     progress: Progress | None,
-) -> Kit:
-    weights = SharedWeights(_LARGEST_WEIGHT)
-    most_bytes = most_mib << 20
+) -> tuple[list[KitNetwork], list[KitNetwork]]:
+    """Random and real networks that fill a budget, their weights taken."""
     real = [
         network
         for network in real_networks(_shipped() if models is None else models, most_bytes)
@@ -155,20 +215,35 @@ def _write(
             progress(network.name, min(int(filled_s), int(budget_s)), int(budget_s))
     for network in real:
         weights.take(network.model)
-    weights.place()
+    return random, real
+
+
+def _write(
+    made: Path,
+    runtime: KitRuntime,
+    budget_s: float,
+    threads: int,
+    seed: int,
+    random: Sequence[KitNetwork],
+    real: Sequence[KitNetwork],
+    weights: SharedWeights,
+    rows: Sequence[tuple[str, str, int]],
+) -> int:
+    """Writes all files of a kit; their bytes."""
+    import onnx
+
     folder = made / "models"
     folder.mkdir()
     for network in (*random, *real):
         (folder / f"{network.name}.onnx").write_bytes(network.model.SerializeToString())
         if runtime.typed_inputs:
-            (folder / f"{network.name}.types").write_text(_input_types(network.model))
+            _describe_inputs(folder, network.name, network.model)
     (folder / f"{REFERENCE}.onnx").write_bytes(reference_model())
     if runtime.typed_inputs:
-        (folder / f"{REFERENCE}.types").write_text("left:f32,right:f32")
+        _describe_inputs(folder, REFERENCE, onnx.ModelProto.FromString(reference_model()))
     with open(folder / FILE, "wb") as stream:
         for chunk in weights.chunks(seed):
             stream.write(chunk)
-    rows = list(plan_rows(random, real))
     lines = (f"{number} {kind} {network} {runs}" for number, (kind, network, runs) in enumerate(rows, start=1))
     (made / "plan.txt").write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
     manifest = {
@@ -188,7 +263,7 @@ def _write(
     size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     text = readme_text(runtime, budget_s, len(random), [network.name for network in real], size)
     (made / "README.md").write_text(text, encoding="utf-8", newline="\n")
-    return Kit(place, len(random), tuple(network.name for network in real), len(rows), size)
+    return size
 
 
 def plan_rows(random: Sequence[KitNetwork], real: Sequence[KitNetwork]) -> Iterator[tuple[str, str, int]]:
@@ -214,15 +289,20 @@ def _pass(kind: str, group: Sequence[KitNetwork]) -> Iterator[tuple[str, str, in
 
 
 # Element type of ONNX -> OpenVINO's name.
-_TYPE_NAMES = {1: "f32", 2: "u8", 3: "i8", 5: "i16", 6: "i32", 7: "i64", 9: "boolean", 10: "f16", 11: "f64", 16: "bf16"}
+_TYPE_NAMES = {1: "f32", 2: "u8", 3: "i8", 5: "i16", 6: "i32", 7: "i64", 9: "bool", 10: "f16", 11: "f64", 16: "bf16"}
 
 
-def _input_types(model: onnx.ModelProto) -> str:
-    """The inputs' element types as `benchmark_app -iop` takes them, which makes images of bytes of them else."""
+def _describe_inputs(folder: Path, name: str, model: onnx.ModelProto) -> None:
+    """What `benchmark_app` must be told of inputs: element types, and that no dimension of them is a batch.
+
+    It makes images of bytes of inputs that look like them, and refuses models whose inputs seem to have other batches.
+    """
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     kinds = ((value.name, _TYPE_NAMES.get(value.type.tensor_type.elem_type)) for value in inputs)
-    return ",".join(f"{name}:{kind}" for name, kind in kinds if kind)
+    (folder / f"{name}.types").write_text(",".join(f"{name}:{kind}" for name, kind in kinds if kind))
+    ranks = ((value.name, len(value.type.tensor_type.shape.dim)) for value in inputs)
+    (folder / f"{name}.layouts").write_text(",".join(f"{name}[{'?' * rank}]" for name, rank in ranks if rank))
 
 
 def _copy_scripts(made: Path, runtime: KitRuntime) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError, ModelError, NnmeterError
 from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.graph.ir import Graph
 from nnmeter.lab.campaign.planning import SMALL_SHARE, make_plan, prior_plan
 from nnmeter.lab.campaign.probes import probes
@@ -54,17 +55,21 @@ class KitNetwork:
         family: recipe of a random network, "" of a real one.
         model: it, with weights.
         cost_ms: what a run takes on a plain machine.
+        timed_ms: milliseconds that its timed runs should take there.
+        most_runs: timed runs at most.
     """
 
     name: str
     family: str
     model: onnx.ModelProto
     cost_ms: float
+    timed_ms: float = 100.0
+    most_runs: int = 15
 
     @property
     def runs(self) -> int:
-        """Timed runs: what fits a tenth of a second there, 5 to 15."""
-        return max(5, min(15, int(100 / max(self.cost_ms, 1e-3))))
+        """Timed runs: what fits `timed_ms` there, at least five."""
+        return max(5, min(self.most_runs, int(self.timed_ms / max(self.cost_ms, 1e-3))))
 
     @property
     def seconds(self) -> float:
@@ -138,6 +143,20 @@ def real_networks(paths: Sequence[str | os.PathLike[str]], most_bytes: int) -> I
         graph = bind_shapes(read_model(path))
         if _bytes_of(graph) <= most_bytes:
             yield KitNetwork(name, "", prepare_model(path).proto, _cost_ms(graph))
+
+
+def real_network(
+    name: str, path: str | os.PathLike[str], sizes: InputSizes, timed_s: float, most_runs: int = 1000
+) -> KitNetwork:
+    """A model of somebody, its free dimensions bound, to be timed for so many seconds.
+
+    Raises:
+        ModelError: it cannot be read, or keeps free dimensions.
+    """
+    from nnmeter.lab.runtimes.preparation import prepare_model
+
+    proto = prepare_model(path, sizes.dims, sizes.shapes).proto  # type: ignore[arg-type]  # one size for each
+    return KitNetwork(name, "", proto, _cost_ms(bind_shapes(read_model(path), sizes)), timed_s * 1e3, most_runs)
 
 
 def _cost_ms(graph: Graph) -> float:

@@ -119,6 +119,7 @@ def measure_sitting(
         found, interrupted = stopped.measurements, True
     if not found and not interrupted:
         raise MeasurementError("no model could be measured: " + "; ".join(reasons))
+    fingerprint = stand.fingerprint()  # some devices tell what they are when they have run
     if not found:
         return SittingResult((), 0.0, interrupted, fingerprint)
     if own_ms and not interrupted:

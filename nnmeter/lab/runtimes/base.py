@@ -116,3 +116,14 @@ class KeepsFree(Protocol):
     """
 
     keeps_free: bool
+
+
+@runtime_checkable
+class JoinsNetworks(Protocol):
+    """What an adapter has besides whose profiler takes seconds whatever the model.
+
+    Attributes:
+        networks_at_once: random networks of a campaign that are measured in one model, side by side.
+    """
+
+    networks_at_once: int

@@ -19,32 +19,20 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from nnmeter.errors import MeasurementError
-from nnmeter.graph.ir import Graph, Node, TensorType
+from nnmeter.graph.ir import Graph, Node
 from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.kernels.moving import FROM_BLOCKS, MOVING, TO_BLOCKS, VIEWS, moving_kernel
-from nnmeter.kernels.naming import elementwise_name, kernel_signature
+from nnmeter.kernels.naming import kernel_signature
 from nnmeter.lab.runtimes.mnn_file import CONSTANT, CONVERT, CONVOLUTIONS, INPUT, JOINS, UNARY, MnnOperator
+from nnmeter.lab.runtimes.operator_groups import PRODUCTS, GroupSignatures, activation_of, constant_tensors
 
 RASTER = "Raster"
-RANDOM = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
-)
 _MADE_UP = re.compile(r"(.*)_raster_\d+", re.DOTALL)
 OF_A_RESULT = "__before_tr"  # behind the name of a result before it is reordered
 OF_A_PRODUCT = "__matmul_converted"  # behind the name of a product that became a convolution
-_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _COMMANDS_OF_ACTIVATIONS = {"ReLU": "Relu", "ReLU6": "Clip"}
-_ACTIVATIONS: tuple[tuple[frozenset[str], str], ...] = (
-    (frozenset({"Mul", "Erf"}), "Gelu"),
-    (frozenset({"Mul", "Tanh", "Pow"}), "Gelu"),
-    (frozenset({"Mul", "Softplus", "Tanh"}), "Mish"),
-    (frozenset({"Mul", "Sigmoid"}), "Swish"),
-    (frozenset({"Mul", "HardSigmoid"}), "HardSwish"),
-    (frozenset({"Mul", "Clip", "Add"}), "HardSwish"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +84,8 @@ class _Reader:
         for op in operators:  # in an order of the run
             if op.inputs and op.name not in self.real and all(tensor in self.constant for tensor in op.inputs):
                 self.constant.update(op.outputs)
-        for node in graph.nodes:
-            if all(tensor in self.constant for tensor in node.inputs if tensor) and node.op_type not in RANDOM:
-                self.constant.update(node.outputs)
+        self.constant = constant_tensors(graph, self.constant)
+        self.signatures = GroupSignatures(graph, self.constant)
         self.kept = {tensor for op in operators for tensor in op.outputs if tensor in graph.types}
         self.moved: set[str] = set()  # tensors of the converted model that a raster has made
         convolutions = [op for op in operators if op.code in CONVOLUTIONS and op.name in self.real]
@@ -298,65 +285,21 @@ class _Reader:
         if not working:
             written = [self.graph.types[end]] if end in self.graph.types else []
             return kernel_signature(command.type, "", {}, [], [], written)
-        main = next((node for node in working if node.op_type in _PRODUCTS), None)
+        main = next((node for node in working if node.op_type in PRODUCTS), None)
         if (
             op.code in CONVOLUTIONS
             and main is not None
             and main.inputs[1] in self.graph.types
             and main.inputs[1] in self.constant
         ):
-            return self._product(main, end)
+            return self.signatures.product(main, end, activation)
         if len(working) == 1:
-            return self._alone(working[0])
-        return self._fused(command, working, end)
+            return self.signatures.alone(working[0])
+        if command.type == "LayerNorm":
+            return self.signatures.together(working, end, "LayerNormalization", {"axis": -1})
+        kind = activation_of(node.op_type for node in working) if command.type == "UnaryOp" else ""
+        return self.signatures.together(working, end, kind)
 
     def _is_still(self, node: Node) -> bool:
         """Whether an operator does nothing in the run."""
         return node.op_type in VIEWS or all(tensor in self.constant for tensor in node.inputs if tensor)
-
-    def _product(self, main: Node, end: str) -> KernelSignature:
-        types = self.graph.types
-        data, weight, result = types[main.inputs[0]], types[main.inputs[1]], types[end]
-        attributes: dict[str, Any]
-        if main.op_type in ("Conv", "ConvTranspose"):
-            kind, attributes = main.op_type, dict(main.attributes)
-            channels = types[main.outputs[0]].shape[1]
-            attributes["kernel_shape"] = weight.shape[2:]
-        else:
-            kind, attributes = "Gemm", {"transB": 1}
-            channels = types[main.outputs[0]].shape[-1]
-            weight = TensorType(weight.dtype, (channels, weight.elements // max(channels, 1)))
-        attributes["fused"] = self.activation.get(end, "")
-        inputs = [data, weight, TensorType(weight.dtype, (channels,))]
-        return kernel_signature(kind, "", attributes, inputs, [False, True, True], [result])
-
-    def _alone(self, node: Node) -> KernelSignature:
-        types, values = self.graph.types, self.graph.values
-        constants = [tensor in self.constant for tensor in node.inputs]
-        return kernel_signature(
-            node.op_type,
-            node.domain,
-            node.attributes,
-            [types[tensor] if tensor else None for tensor in node.inputs],
-            constants,
-            [types[tensor] for tensor in node.outputs if tensor in types],
-            [values.get(t) if c else None for t, c in zip(node.inputs, constants, strict=True)],
-        )
-
-    def _fused(self, command: Command, nodes: Sequence[Node], end: str) -> KernelSignature:
-        """A kernel of several operators: its computed inputs, then constants of more than one element."""
-        graph = self.graph
-        inner = {tensor for node in nodes for tensor in node.outputs}
-        read = list(dict.fromkeys(t for node in nodes for t in node.inputs if t and t not in inner))
-        computed = [graph.types[t] for t in read if t not in self.constant]
-        fixed = [graph.types[t] for t in read if t in self.constant and graph.types[t].elements > 1]
-        kinds = [node.op_type for node in nodes]
-        attributes: dict[str, Any] = {}
-        if command.type == "LayerNorm":
-            kind, attributes = "LayerNormalization", {"axis": -1}
-        else:
-            kind = next((name for parts, name in _ACTIVATIONS if parts <= set(kinds)), "")
-            if not kind or command.type != "UnaryOp":
-                kind, _, attributes["fused"] = elementwise_name(kinds).partition("+")
-        constants = [False] * len(computed) + [True] * len(fixed)
-        return kernel_signature(kind, "", attributes, [*computed, *fixed], constants, [graph.types[end]])

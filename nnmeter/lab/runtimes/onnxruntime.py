@@ -9,6 +9,8 @@
    several times slower, which says nothing about the model. The calling thread is set by the first session that a
    process makes, so all sessions have it.
 5. A shape that data decide is what the profiled runs wrote, in place of its bound.
+6. A session with fewer optimizations executes other kernels, so it is a runtime of its own, with a name, rules and
+   packs of its own.
 """
 
 from __future__ import annotations
@@ -42,16 +44,26 @@ if TYPE_CHECKING:
 _LOG_ERRORS_ONLY = 3
 
 
+_LEVELS = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+
 class OnnxRuntimeAdapter:
     """ONNX Runtime with the CPU provider, all optimizations on, one run at a time.
 
     Attributes:
+        graph_level: how far a session optimizes its graph, a key of `_LEVELS`.
         keeps_free: sessions keep a model's free dimensions, as `InferenceSession(model)` makes them, in place of having
             them bound to the sizes that are given.
     """
 
     name = "onnxruntime"
     has_profiler = True
+    graph_level = "all"
     keeps_free = False
 
     def version(self) -> str:
@@ -65,7 +77,7 @@ class OnnxRuntimeAdapter:
             "intra_op_num_threads": threads,
             "inter_op_num_threads": 1,
             "execution_mode": "sequential",
-            "graph_optimization_level": "all",
+            "graph_optimization_level": self.graph_level,
             "spinning": "default",
             "denormals": "zero",
         }
@@ -87,7 +99,7 @@ class OnnxRuntimeAdapter:
             place = Path(folder)
             source = serialize(prepared.proto, place)
             del prepared  # the weights, which the source holds as well
-            options = _session_options(threads)
+            options = _session_options(threads, self.graph_level)
             options.optimized_model_filepath = str(place / "executed.onnx")
             options.add_session_config_entry(
                 "session.optimized_model_external_initializers_file_name", "executed.weights"
@@ -121,6 +133,27 @@ class OnnxRuntimeAdapter:
             return compiled.graph
         finally:
             compiled.close()
+
+
+class UnoptimizedAdapter(OnnxRuntimeAdapter):
+    """Operators as they stand in the file (rule 6)."""
+
+    name = "onnxruntime-unoptimized"
+    graph_level = "disabled"
+
+
+class BasicAdapter(OnnxRuntimeAdapter):
+    """Constants folded, what does nothing removed, and what joins in any provider, such as a Conv and its scale."""
+
+    name = "onnxruntime-basic"
+    graph_level = "basic"
+
+
+class ExtendedAdapter(OnnxRuntimeAdapter):
+    """And operators fused for the CPU, without blocked channels."""
+
+    name = "onnxruntime-extended"
+    graph_level = "extended"
 
 
 class OnnxRuntimeModel:
@@ -208,12 +241,12 @@ class OnnxRuntimeModel:
         self._feeds = {}
 
 
-def _session_options(threads: int) -> ort.SessionOptions:
+def _session_options(threads: int, level: str) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.graph_optimization_level = _LEVELS[level]
     options.log_severity_level = _LOG_ERRORS_ONLY
     options.add_session_config_entry("session.set_denormal_as_zero", "1")  # rule 4
     return options

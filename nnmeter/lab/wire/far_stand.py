@@ -107,11 +107,6 @@ def open_far_stand(board: Board, keeps_free: bool = False) -> Iterator[FarStand]
     Raises:
         MeasurementError: it cannot be reached, is held by another campaign, or lacks the runtime.
     """
-    if board.scheme != "ssh":
-        raise MeasurementError(
-            f"{board.shown}: models are measured where Python is, over ssh; for a phone, make a kit of them with "
-            "`nnmeter kit --model`, or measure random networks with `nnmeter profile --on`"
-        )
     session = Session(board, claim_for("nnmeter measure"))
     try:
         fingerprint, _ = open_runtime(session, board, LIMIT_BYTES, keeps_free)

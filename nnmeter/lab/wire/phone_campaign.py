@@ -87,14 +87,14 @@ def run_phone_campaign(
         kit = directory / "kit"
         if not resume and (kit.exists() or part_files(directory)):
             raise MeasurementError(f"{directory}: holds a campaign already; give another directory, or --resume it")
-        phone = _Phone(board, directory)
+        phone = Phone(board, directory)
         if not kit.exists():
             make_kit(kit, phone.runtime, max(budget_s, 10.0), threads=board.threads or 1, seed=seed, models=[])
         return phone.measure(kit, budget_s, progress or (lambda latest: None))
 
 
-class _Phone:
-    """Rules 1 to 5, for one call."""
+class Phone:
+    """Rules 1 to 5, for one call. `directory` has the claim, and gets the results."""
 
     def __init__(self, board: Board, directory: Path) -> None:
         self.runtime = board.runtime or "onnxruntime"
@@ -212,13 +212,13 @@ class _Phone:
         """Numbers of networks, kernels and failed rows (rule 4)."""
         manifest = parse_json(read_limited(kit / "kit.json", MAX_JSON_BYTES))
         target = part_path(self._directory, manifest["seed"], manifest["seed"] + MOST_NETWORKS)
-        device = MeasuredDevice(name=self._device_name(), runtime=self.runtime, threads=self._board.threads or 1)
+        device = MeasuredDevice(name=self.device_name(), runtime=self.runtime, threads=self._board.threads or 1)
         import_profiles([kit / "results"], target, device)
         rows, _ = read_measurements(target)
         failed = sum(1 for _ in (kit / "results" / "rows").glob("*/failed"))
         return len(rows), sum(len(row.kernels) for row in rows), failed
 
-    def _device_name(self) -> str:
+    def device_name(self) -> str:
         """An id for the device: what the user calls it, or the serial number."""
         own = self._board.host if "://" in self._board.name else self._board.name
         plain = "".join(c if c.isalnum() and c.isascii() else "-" for c in own.lower()).strip("-") or "phone"

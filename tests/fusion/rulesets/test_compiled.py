@@ -62,7 +62,7 @@ def test_a_rule_is_one_line(name: str) -> None:
     assert [line["name"] for line in lines] == rules
 
 
-@pytest.mark.parametrize("package", ["onnxruntime", "openvino", "mnn", "mobile"])
+@pytest.mark.parametrize("package", ["onnxruntime", "openvino", "mnn", "tract", "mobile"])
 def test_every_module_has_a_test_of_its_name(package: str) -> None:
     modules = {path.stem for path in (MODULES / package).glob("*.py")} - WITHOUT_PATTERNS - {"plain_network"}
     tests = {path.stem.removeprefix("test_") for path in (TESTS / package).glob("test_*.py")}

@@ -16,9 +16,10 @@ import onnx
 import pytest
 
 from nnmeter.errors import MeasurementError, ModelError
+from nnmeter.graph.input_sizes import AS_DECLARED
 from nnmeter.lab.importing.profiles.run import import_profiles
 from nnmeter.lab.importing.profiles.setting import MeasuredDevice
-from nnmeter.lab.kit.build import make_kit, plan_rows
+from nnmeter.lab.kit.build import make_kit, make_kit_of_models, plan_rows
 from nnmeter.lab.kit.networks import KitNetwork, fill, random_networks
 from nnmeter.lab.kit.runtimes import NAMES
 from nnmeter.lab.kit.shared_weights import EMBEDDED_BYTES, FILE
@@ -272,3 +273,17 @@ def test_from_a_kit_to_measurements(kit, tmp_path):
 def _flops(place: Path, name: str) -> int:
     model = onnx.load(place / "models" / f"{name}.onnx", load_external_data=False)
     return len(model.graph.node)
+
+
+def test_openvino_is_told_what_the_inputs_are(tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["": 18]>
+    choice (bool[1] c, float[4,8] a, float[2,4,8] b, float s) => (float[2,4,8] y) { m=Where(c,a,b) y=Mul(m,s) }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "choice.onnx")
+    kit = make_kit_of_models(
+        tmp_path / "kit", "openvino", {"choice": tmp_path / "choice.onnx"}, AS_DECLARED, 1, 0.001
+    ).path
+    assert (kit / "models" / "choice.types").read_text() == "c:bool,a:f32,b:f32,s:f32"
+    assert (kit / "models" / "choice.layouts").read_text() == "c[?],a[??],b[???]"
+    assert (kit / "models" / "reference.layouts").read_text() == "left[??],right[??]"
+    script = (kit / "runtime.sh").read_text()
+    assert script.count('-iop "$(types)" -layout "$(layouts)"') == 2

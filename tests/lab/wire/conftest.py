@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from nnmeter.lab.wire import board
+from nnmeter.lab.wire import board, phone_campaign
+from tests.lab.wire.phones import Phone
 
 ROOT = Path(__file__).parents[3]
 
@@ -158,3 +159,12 @@ def far(tmp_path, monkeypatch, packages):
 @pytest.fixture
 def address(far):
     return board.find_board("ssh://me@board:2222", runtime="far")
+
+
+@pytest.fixture
+def phone(tmp_path, monkeypatch):
+    made = Phone(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'host'}:{os.environ['PATH']}")
+    monkeypatch.setattr(phone_campaign, "PLACE", str(made.place))
+    monkeypatch.setattr(phone_campaign, "FIRST_PAUSE_S", 0.01)
+    return made

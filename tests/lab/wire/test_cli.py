@@ -39,8 +39,8 @@ def test_models_are_measured_on_a_device_that_has_a_name(far, cli, devices, tmp_
         assert fingerprint["device"].endswith(f"-cores{core}-far-3t")
     page = cli("measure", tmp_path / "a", "--on", name, "--out", tmp_path / "n.parquet", "--report", "r.html")
     assert (page.code, "--report of a device by wire needs --device" in page.error_line) == (2, True)
-    phone = cli("measure", tmp_path / "a", "--on", "adb://R58N", "--out", tmp_path / "n.parquet")
-    assert (phone.code, "models are measured where Python is" in phone.error_line) == (2, True)
+    phone = cli("measure", tmp_path / "a", "--on", "adb://R58N", "--out", out, "--append")
+    assert (phone.code, "cannot be added to a file" in phone.error_line) == (2, True)
 
 
 def test_python_takes_the_same_names(far, devices, tmp_path):

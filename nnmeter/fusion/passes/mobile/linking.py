@@ -1,9 +1,16 @@
 """Operators that run inside of the kernel before them: activations, and sums with what another kernel computed.
 
-Fields of a `link` pass: `links`, a list of objects with `into` (operators that lead a kernel), `operators` (what may
-join them), `if` (a parameter of the rule set without which the link does not hold), `most` (how many operators may
-have joined the kernel before; none where not given), `sums` (whether operators of two computed inputs join, rule 3),
-`silent` (whether the kernel keeps its name: what joins costs nothing).
+Fields of a `link` pass: `links`, a list of objects with
+
+- `into` (operators that lead a kernel) and `operators` (what may join them),
+- `if` (a parameter of the rule set without which the link does not hold), `most` (how many operators may have joined
+  the kernel before; none where not given),
+- `sums` (whether operators of two computed inputs join, rule 3), `late` (whether such a sum joins, of two kernels, the
+  one with more operators before it, not with fewer), `peers` (operators one of which must lead the kernel of the other
+  input; any where not given),
+- `alike` (whether what else it reads must have the shape of the kernel's result; constants may also have one element,
+  or as many as one of its dimensions), `first` (whether the kernel must be the first of its computed inputs),
+- `silent` (whether the kernel keeps its name: what joins costs nothing).
 
 1. Kernels are visited in an order of execution. The only reader of a kernel's result joins the kernel where a link
    allows it and its result has the shape of the kernel's; then the reader of that, and so on.
@@ -35,6 +42,10 @@ class _Link:
     most: int
     sums: bool
     silent: bool
+    first: bool
+    alike: bool
+    late: bool
+    peers: frozenset[str]
 
 
 class Linker:
@@ -49,6 +60,10 @@ class Linker:
                 item["most"],
                 item["sums"],
                 item["silent"],
+                item["first"],
+                item["alike"],
+                item["late"],
+                frozenset(item["peers"]),
             )
             for kind in item["into"]:
                 self.links.setdefault(kind, []).append(link)
@@ -91,9 +106,32 @@ class Linker:
     def _link(self, graph: WorkingGraph, leader: WorkNode, reader: WorkNode, count: int) -> _Link | None:
         for link in self.links.get(leader.kind, ()):
             allowed = not link.parameter or graph.parameters.get(link.parameter)
-            if reader.kind in link.operators and count <= link.most and allowed:
+            if (
+                reader.kind in link.operators
+                and count <= link.most
+                and allowed
+                and self._fits(graph, leader, reader, link)
+            ):
                 return link
         return None
+
+    def _fits(self, graph: WorkingGraph, leader: WorkNode, reader: WorkNode, link: _Link) -> bool:
+        """What `first`, `alike` and `peers` ask for."""
+        computed = computed_inputs(graph, reader)
+        if link.first and computed[0] not in leader.outputs:
+            return False
+        others = [tensor for tensor in computed if tensor not in leader.outputs]
+        if link.alike and not self._alike(graph, leader.outputs[0], reader, others):
+            return False
+        writers = [graph.producer.get(tensor) for tensor in others]
+        return not link.peers or all(writer is not None and writer.kind in link.peers for writer in writers)
+
+    def _alike(self, graph: WorkingGraph, result: str, reader: WorkNode, computed: Sequence[str]) -> bool:
+        shape = graph.types[result].shape
+        fixed = [tensor for tensor in reader.inputs if tensor and tensor not in computed and tensor != result]
+        return all(graph.types[tensor].shape == shape for tensor in computed) and all(
+            graph.types[tensor].shape == shape or graph.types[tensor].elements in (1, *shape) for tensor in fixed
+        )
 
     def _leads(self, graph: WorkingGraph, result: str, other: str, reader: WorkNode, depth: Mapping[str, int]) -> bool:
         """Whether a sum joins the kernel of one input, not that of the other (rule 3)."""
@@ -103,7 +141,7 @@ class Linker:
         link = self._link(graph, writer, reader, 0)
         if link is None or not link.sums or graph.types[other].shape != graph.types[reader.outputs[0]].shape:
             return True
-        return (depth[result], result) < (depth[other], other)
+        return ((depth[result], result) < (depth[other], other)) is not link.late
 
     def _join(
         self, graph: WorkingGraph, leader: WorkNode, reader: WorkNode, others: Sequence[str], link: _Link
@@ -133,6 +171,10 @@ _LINK = object_of(
         "most": Field(count, 0),
         "sums": Field(flag, False),
         "silent": Field(flag, False),
+        "first": Field(flag, False),
+        "alike": Field(flag, False),
+        "late": Field(flag, False),
+        "peers": Field(texts, ()),
     }
 )
 

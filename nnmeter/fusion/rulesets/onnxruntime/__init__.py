@@ -8,7 +8,9 @@ pattern is a module here, a line in this list, and a test of the module's name i
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import Rewrite, RuleSet, Stage
+from collections.abc import Sequence
+
+from nnmeter.fusion.rulesets.builder import Include, Rewrite, RuleSet, Stage
 from nnmeter.fusion.rulesets.onnxruntime import (
     activations_before_quantization,
     bias_gelu,
@@ -158,17 +160,38 @@ LAYOUT = Stage(
 
 RESIDUAL_SUMS = Stage("residual sums", [conv_add_activation.CONV_ADD_AND_ACTIVATION])
 
+_DEVICE = {
+    "place": "server",
+    "kind": "cpu",
+    "distributions": ("onnxruntime", "onnxruntime-gpu"),
+    "extra": "onnxruntime",
+}
+_PARAMETERS = {"block": 16, "signed_activations": False}
+
+
+def _of_level(level: str, stages: Sequence[Stage | Include]) -> RuleSet:
+    """The rules of a session with fewer optimizations, which is a runtime of its own (`nnmeter.lab.runtimes`)."""
+    return RuleSet(
+        f"onnxruntime-{level}-cpu",
+        runtime=f"onnxruntime-{level}",
+        runtime_version=VERSION,
+        device=_DEVICE,
+        machine=machine.MACHINE,
+        parameters=_PARAMETERS,
+        stages=stages,
+    )
+
+
+UNOPTIMIZED = _of_level("unoptimized", [FUNCTIONS])
+BASIC_ONLY = _of_level("basic", [BASIC, FUNCTIONS])
+UP_TO_EXTENDED = _of_level("extended", [Include("onnxruntime_basic"), ASSIGNED, EXTENDED])
+
 RULE_SET = RuleSet(
     "onnxruntime-cpu",
     runtime="onnxruntime",
     runtime_version=VERSION,
-    device={
-        "place": "server",
-        "kind": "cpu",
-        "distributions": ("onnxruntime", "onnxruntime-gpu"),
-        "extra": "onnxruntime",
-    },
+    device=_DEVICE,
     machine=machine.MACHINE,
-    parameters={"block": 16, "signed_activations": False},
-    stages=[BASIC, FUNCTIONS, ASSIGNED, EXTENDED, LAYOUT, RESIDUAL_SUMS],
+    parameters=_PARAMETERS,
+    stages=[Include("onnxruntime_extended"), LAYOUT, RESIDUAL_SUMS],
 )

@@ -1,0 +1,1 @@
+"""Passes of the rule set for tract."""
