@@ -28,6 +28,11 @@ def cards() -> dict[str, Card]:
     """Cards of the packs that ship."""
     return {device.id: device.card for device in list_devices()}
 
+GENOA_FINGERPRINT = {
+    "cpu": "AMD EPYC", "vendor": "AuthenticAMD", "architecture": "x86_64", "isa": "avx512-vnni", "cpu_family": "25",
+    "cpu_model": "17",
+}  # fmt: skip
+
 
 def installed(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
     monkeypatch.setattr("nnmeter.devices.identity.runtime_version", lambda _: version)
@@ -145,6 +150,20 @@ def test_measurements_are_judged_by_their_fingerprint() -> None:
     other = match_measurements(card, {**fingerprint, "cpu_model": "17"})
     assert (other.verdict, other.same_reference) == (Verdict.ANOTHER_MACHINE, False)
     assert match_measurements(card, {}).verdict is Verdict.ANOTHER_MACHINE
+
+
+def test_a_reference_that_ran_otherwise_is_another_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kit's runs in a program of its own, and imported profiles have none: no time is brought to it, or from it."""
+    fingerprint = {**GENOA_FINGERPRINT, "runtime": "onnxruntime", "runtime_version": "1.0.0", "threads": 1}
+    kit = {**fingerprint, "reference": "a product of matrices in a program of its own"}
+    own, imported = (replace(CARD, fingerprint=facts) for facts in (fingerprint, kit))
+    for card, measured in ((own, kit), (imported, fingerprint)):
+        match = match_measurements(card, measured)
+        assert (match.verdict, match.same_reference) == (Verdict.THIS_MACHINE, False)
+    assert match_measurements(imported, kit).same_reference
+    for card in (own, imported):
+        match = match_this_machine(card, GENOA, version=card.version)
+        assert (match.verdict, match.same_reference) == (Verdict.THIS_MACHINE, card is own)
 
 
 def test_published_measurements_are_of_the_device_that_they_name(cards: dict[str, Card]) -> None:

@@ -10,12 +10,12 @@ from nnmeter.kernels.kernel import KernelSignature
 
 
 def kernel(
-    operator: str, inputs: list[tuple[int, ...]], output: tuple[int, ...], **attributes: int | str | tuple[int, ...]
+    kind: str, inputs: list[tuple[int, ...]], output: tuple[int, ...], **attributes: int | str | tuple[int, ...]
 ) -> dict[str, float]:
     types = tuple(TensorType("float32", shape) for shape in inputs)
     outputs = (TensorType("float32", output),)
     signature = KernelSignature(
-        operator, operator, "", types, (False,) * len(types), outputs, tuple(sorted(attributes.items()))
+        kind, kind.partition("+")[0], "", types, (False,) * len(types), outputs, tuple(sorted(attributes.items()))
     )
     features = kernel_features(signature)
     return dict(zip(FEATURE_NAMES[features.family], features.values, strict=True))
@@ -59,3 +59,31 @@ def test_a_scatter_knows_how_much_it_writes() -> None:
     few = kernel("ScatterND", [(100, 4), (3, 1), (3, 4)], (100, 4))
     many = kernel("ScatterND", [(100, 4), (100, 1), (100, 4)], (100, 4))
     assert few["log_second_elements"] < many["log_second_elements"]
+
+
+def fused(kind: str, channels: int) -> tuple[float, float]:
+    found = kernel(kind, [(1, channels, 8, 8), (32, channels, 1, 1)], (1, 32, 8, 8), kernel_shape=(1, 1), group=1)
+    return found["fused_work"], found["fused_share"]
+
+
+def test_what_is_fused_costs_more_the_fewer_products_stand_beside_it() -> None:
+    """A sigmoid for every 16 products is half of the work; for every 512 it is nothing."""
+    assert fused("Conv", 16)[0] == 0.0
+    assert fused("Conv+Relu", 16)[0] < fused("Conv+HardSwish", 16)[0] < fused("Conv+Swish", 16)[0]
+    assert fused("Conv+Add+Swish", 16)[0] == fused("Conv+Swish", 16)[0] + 1
+    assert fused("Conv+Swish", 512)[0] == fused("Conv+Swish", 16)[0]
+    assert fused("Conv+Swish", 512)[1] < fused("Conv+Swish", 16)[1] - 4
+    assert fused("Conv+Unheard", 16)[0] > 0
+
+
+def test_a_product_of_matrices_and_a_chain_of_elements_know_what_is_fused_to_them() -> None:
+    gemm, gelu = (kernel(kind, [(8, 64), (64, 32)], (8, 32)) for kind in ("Gemm", "Gemm+Gelu"))
+    assert gelu["fused_work"] > gemm["fused_work"] == 0.0
+    assert gelu["fused_share"] > gemm["fused_share"]
+    alone, chain = (kernel(kind, [(8, 64), (8, 64)], (8, 64)) for kind in ("Add", "Add+Sigmoid"))
+    assert chain["fused_work"] > alone["fused_work"] == 0.0
+
+
+def test_a_reorder_knows_whether_its_channels_fill_blocks() -> None:
+    assert kernel("ReorderOutput", [(1, 21, 8, 8)], (1, 21, 8, 8))["channels_mod_16"] == 5.0
+    assert kernel("Transpose", [(1, 21, 8, 8)], (1, 8, 8, 21), perm=(0, 2, 3, 1))["channels_mod_16"] == -1.0

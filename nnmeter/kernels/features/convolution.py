@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from nnmeter.kernels.family import Family
-from nnmeter.kernels.features.common import at, channels_first, log_size, product, shape_of
+from nnmeter.kernels.features.common import FUSED_NAMES, at, channels_first, fused, log_size, product, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
 CONVOLUTION_NAMES = (
     "log_in_channels", "log_out_channels", "log_channels_per_group", "log_groups", "log_out_height", "log_out_width",
     "log_in_spatial", "log_out_spatial", "out_width", "kernel_height", "kernel_width", "kernel_area", "stride",
     "dilation", "padded", "blocks_mod_4", "out_channels_mod_16", "in_channels_mod_16", "out_width_mod_6",
-    "log_column_bytes", "log_taps",
+    "log_column_bytes", "log_taps", *FUSED_NAMES,
 )  # fmt: skip
 
 _MOST_TAPS = 4096
@@ -55,6 +55,7 @@ def convolution(s: KernelSignature) -> list[float]:
         float(width % 6),
         log_size(area * (in_channels // max(groups, 1)) * product(spatial) * 4),
         log_size(_taps_inside(x[2:], spatial, window, strides, dilations, pads)),
+        *fused(s.type, area * (in_channels // max(groups, 1))),
     ]
 
 

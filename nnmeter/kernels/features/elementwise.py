@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from nnmeter.graph.ir import DTYPE_BITS
 from nnmeter.kernels.family import Family
-from nnmeter.kernels.features.common import log_size, product, result_bits, result_of
+from nnmeter.kernels.features.common import FUSED_NAMES, fused, log_size, product, result_bits, result_of
 from nnmeter.kernels.kernel import KernelSignature
 
 ELEMENTWISE_NAMES = (
     "log_span", "log_spans", "scalar_operand", "constant_operands", "broadcast", "second_item_bits", "out_item_bits",
-    "log_last",
+    "log_last", FUSED_NAMES[0],
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def elementwise(s: KernelSignature) -> list[float]:
         float(DTYPE_BITS[types[1].dtype] if len(types) > 1 else -1),
         float(result_bits(s)),
         log_size(y[-1] if y else 1),
+        fused(s.type, 0)[0],
     ]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from nnmeter.graph.ir import DTYPE_BITS
 from nnmeter.kernels.family import Family
-from nnmeter.kernels.features.common import at, log_size, product, result_of, shape_of
+from nnmeter.kernels.features.common import FUSED_NAMES, at, fused, log_size, product, result_of, shape_of
 from nnmeter.kernels.kernel import KernelSignature
 
 MATMUL_NAMES = (
     "log_batch_of_matrices", "log_m", "log_n", "log_k", "m", "n_mod_16", "k_mod_16", "m_mod_12", "transposed_a",
     "transposed_b", "constant_b", "log_b_bytes", "log_a_bytes", "batched_b", "transposed_batch", "log_free_a",
-    "log_free_b", "log_summed", "turned",
+    "log_free_b", "log_summed", "turned", *FUSED_NAMES,
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def matmul(s: KernelSignature) -> list[float]:
         float(batched_b),
         float(batch_transposed),
         *_contraction(s),
+        *fused(s.type, k),
     ]
 
 

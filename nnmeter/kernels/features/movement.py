@@ -10,7 +10,7 @@ from nnmeter.kernels.kernel import KernelSignature
 
 TRANSPOSE_NAMES = (
     "log_block", "merged_rank", "log_rows", "log_columns", "swaps_last", "log_last_in", "log_last_out", "channels_last",
-    "path",
+    "path", "channels_mod_16",
 )  # fmt: skip
 
 
@@ -21,8 +21,9 @@ def transpose(s: KernelSignature) -> list[float]:
     if s.op_type != "Transpose" or sorted(perm) != list(range(len(x))):
         spatial = product(x[2:]) if len(x) > 2 else product(x)
         channels_last = s.attribute("channels_last", 0)
-        return [-1.0, -1.0, log_size(at(x, 1, 1)), log_size(spatial), -1.0, log_size(x[-1] if x else 1),
-                log_size(y[-1] if y else 1), float(channels_last), -1.0]  # fmt: skip
+        channels = at(x, 1, 1)
+        return [-1.0, -1.0, log_size(channels), log_size(spatial), -1.0, log_size(x[-1] if x else 1),
+                log_size(y[-1] if y else 1), float(channels_last), -1.0, float(channels % 16)]  # fmt: skip
     kept = [p for p in perm if x[p] != 1]
     runs: list[list[int]] = []  # axes that stay neighbours move as one
     alive = [a for a in range(len(x)) if x[a] != 1]
@@ -45,6 +46,7 @@ def transpose(s: KernelSignature) -> list[float]:
         log_size(y[-1] if y else 1),
         -1.0,
         float(transpose_path(x, perm)),
+        -1.0,
     ]
 
 

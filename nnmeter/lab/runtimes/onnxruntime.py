@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import onnx
 
 _LOG_ERRORS_ONLY = 3
+ort.set_default_logger_severity(_LOG_ERRORS_ONLY)  # kernels warn there, in colours, whatever the session says
 
 
 _LEVELS = {

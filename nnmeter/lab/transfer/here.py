@@ -189,8 +189,13 @@ def check_same_machine(pack: DevicePack, runtime_version: str) -> None:
 
 
 def _other_machine(pack: DevicePack, match: MachineMatch) -> DeviceError:
-    from nnmeter.devices.identity import SETUP
+    from nnmeter.devices.identity import SETUP, Verdict
 
+    if match.verdict is Verdict.THIS_MACHINE:
+        return DeviceError(
+            f"{pack.id}: --here compares the reference kernel with that of the pack's measurements, and behind these none "
+            f"ran as it does here: {pack.card.fingerprint.get('reference')}; leave --here out, or make a pack with `{SETUP}`"
+        )
     return DeviceError(
         f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
         f"out, or make a pack of this machine with `{SETUP}`"

@@ -9,7 +9,8 @@ Rules:
    table for each inference. One of average counters with one request tells means over all inferences, cold ones too.
 2. The execution graph and the ONNX model together say what the layers are (`nnmeter.lab.runtimes.openvino_kernels`).
    Where layers and nodes do not match, or the model is none of ONNX, nothing is imported.
-3. Layers that were not run, or optimized out, and those that are no kernels and took no time, are refused as such.
+3. A kernel of the graph that is told as not run took less than half a microsecond: the plugin rounds its mean to whole
+   ones, and says of 0 that it did not run. Other layers that were not run, or took no time, are refused as such.
 4. The whole time is the median latency of `benchmark_report.csv`, which the same call writes beside the counters.
    Without it the sum of the layers is taken.
 5. The JSON variant of the report is not read: the tool writes each of its times as the text of a mean over nothing.
@@ -87,7 +88,7 @@ def read(main: GivenFile, companions: Companions, setting: Setting, account: Fil
     for number, table in enumerate(tables):
         for counter in table:
             where = place.get(counter.name)
-            if where is not None and counter.status == "EXECUTED":
+            if where is not None and (counter.status == "EXECUTED" or counter.ms == 0):
                 kernel_runs_ms[number, where] = counter.ms
                 account.accept()
             elif counter.status != "EXECUTED" or counter.ms == 0:

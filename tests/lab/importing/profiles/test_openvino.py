@@ -79,3 +79,21 @@ def test_counters_alone_say_what_is_missing(model, imported):
     (model.parent / "graph.xml").unlink()
     with pytest.raises(MeasurementError, match="-exec_graph_path"):
         imported()
+
+
+def test_a_kernel_of_less_than_half_a_microsecond_is_no_other_run(model, imported):
+    """The plugin rounds its means to whole microseconds, and calls what is rounded to none of them not run."""
+    counters = write_reports(model)
+    _, (whole,), _ = imported()
+    lines = counters.read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if "Status.EXECUTED" in line)
+    name, _, *kind, _, _ = lines[number].split(";")
+    lines[number] = ";".join([name, "Status.NOT_RUN", *kind, "0.000", "0.000"])
+    counters.write_text("\n".join(lines) + "\n")
+    report, (row,), _ = imported()
+    assert row.kernels == whole.kernels
+    assert sum(row.kernel_ms == 0) >= 1
+    assert account_of(report, counters.name)["imported"] == len(row.kernels)
+    counters.write_text("\n".join(lines[:number] + lines[number + 1 :]) + "\n")
+    with pytest.raises(MeasurementError, match=f"has no time of the layer '{name}'"):
+        imported()
