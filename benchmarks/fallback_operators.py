@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,7 +169,7 @@ FORMS: dict[str, Callable[[], Any]] = {
     "powers of int64": lambda: form("Pow", Input((256, 256), INT64), Input((256, 256), INT64, below(5))),
     "remainders": lambda: form("Mod", Input((256, 1024)), Input((256, 1024)), fmod=1),
     "remainders of int8": lambda: form("Mod", Input((256, 1024), INT8), Input((256, 1024), INT8)),
-    **{f"{op} of float64": lambda op=op: one(op, (256, 512), DOUBLE)
+    **{f"{op} of float64": partial(one, op, (256, 512), DOUBLE)
        for op in ("Exp", "Tanh", "Sin", "Sigmoid", "Softmax", "Sqrt")},
     "LayerNormalization of float64": lambda: form("LayerNormalization", Input((64, 512), DOUBLE), np.ones(512)),
     "a choice of float64": lambda: form("Where", Input((256, 512), BOOL), *[Input((256, 512), DOUBLE)] * 2),
