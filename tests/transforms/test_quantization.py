@@ -133,7 +133,7 @@ def test_the_runtime_runs_what_is_written(variant: str) -> None:
 
 
 def test_what_binding_notes_of_operators_does_not_stand_in_the_way() -> None:
-    """Steps of a slice, the boxes that a selection takes, the axis of a transform: they are no attributes of a model."""
+    """Steps of a slice, the boxes that a selection takes, the axis of a transform are no attributes of a model."""
     value = onnx.helper.make_tensor_value_info
     constants = {
         "starts": np.array([0]), "ends": np.array([8]), "axes": np.array([3]), "steps": np.array([2]),
