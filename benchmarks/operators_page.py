@@ -19,6 +19,8 @@ _READS = {
     "all": "all inputs",
     "taken": "what it returns",
     "chosen": "the experts that are chosen",
+    "diagonals": "all inputs, of a diagonal only that",
+    "shape": "a shape",
     "nothing": "nothing",
 }
 

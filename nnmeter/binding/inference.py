@@ -31,6 +31,7 @@ from nnmeter.binding.branches import inline_branch, nested_size, own_tensors, ta
 from nnmeter.binding.declarations import check_declared
 from nnmeter.binding.faults import Faults
 from nnmeter.binding.layers import Layer
+from nnmeter.binding.optionals import check_optionals
 from nnmeter.binding.undetermined import Undetermined
 from nnmeter.binding.values import PROPAGATED, propagate
 from nnmeter.errors import NnmeterError
@@ -178,6 +179,7 @@ class Inference:
             self._overridable.update(graph.overridable)
         with np.errstate(all="ignore"):
             nodes = self._infer(graph.nodes, context, graph, initializers)
+        check_optionals(graph, nodes, self._opsets.get("", 0), self._faults)
         declared = context.value_info()
         if declared:
             fixed = isinstance(graph, UnboundModel) and not graph.free_dimensions

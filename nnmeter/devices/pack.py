@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -84,7 +84,8 @@ class DevicePack:
         from nnmeter.predictor import read_predictor
 
         document, trees = (read_verified(self.path, name, self.hashes) for name in ("predictor.json", "trees.npz"))
-        return read_predictor(document, trees, str(self.path))
+        found = read_predictor(document, trees, str(self.path))
+        return replace(found, loops=self.card.runtime == "onnxruntime" and self.card.kind == "cpu")
 
 
 def read_pack(directory: str | os.PathLike[str]) -> DevicePack:

@@ -7,10 +7,14 @@ Rules:
    (`nnmeter.devices.runtime_kernels`).
 2. A form is refused where all is as it says: attributes are one of some values (`where`), or even (`even`), or have an
    entry above one (`above_one`), the first input is of some rank (`ranks`, `from_rank`) or element type, an input has
-   several elements (`several`), axes are scaled (`kept_axes`), the operator set is an older one (`below_set`).
+   several elements (`several`), axes are scaled (`kept_axes`), pads reach beyond what there is to reflect
+   (`reflects`), the operator set is an older one (`below_set`).
    Attributes that a node does not state have the values that ONNX gives them.
 3. A runtime without such data says nothing. What a delegate leaves to the processor is a section of its own.
-4. Operators of nested graphs, of loops and branches, count like others.
+4. What a form needs of the device is another (`needs`): the value of an attribute (`names`, or its default) must be
+   there, unless it is one that is everywhere (`everywhere`), or attributes say that nothing is looked up (`unless`, of
+   which one must hold).
+5. Operators of nested graphs, of loops and branches, count like others.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnmeter.devices.runtime_kernels import RuntimeKernels, kernels_of
+from nnmeter.errors import brief
 from nnmeter.graph.ir import Graph
 from nnmeter.graph.notes import Note
 
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
 _DEFAULTS: dict[str, Any] = {
     "mode": "nearest", "antialias": 0, "layout": 0, "fmod": 0, "reduction": "none", "auto_pad": "NOTSET", "p": 2
 }  # fmt: skip
-_ELSEWHERE = "elsewhere"  # section of the data
+_ELSEWHERE, _NEEDS = "elsewhere", "needs"  # sections of the data
 _ENDLESS = 2**31
 _NAMED = 3
 _WITH_GRAPHS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
@@ -58,7 +63,31 @@ def refused_by(runtime: str, kind: str, graph: Graph) -> list[Note]:
             elsewhere,
             "the runtime leaves it to the CPU, and copies to and fro: it is priced as if the device ran it",
         ),
+        *_notes(
+            "the device's runtime runs this model only under a condition",
+            _needed(graph, _needs(name)),
+            f"{runtime} fails where that is not so",
+        ),
     ]
+
+
+def _needed(graph: Graph, needs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """What nodes need of the device, and their names (rule 4)."""
+    found: dict[str, list[str]] = {}
+    for inner in _with_nested(graph) if needs else ():
+        for node in inner.nodes:
+            need = needs.get(node.op_type)
+            if need is None or node.domain:
+                continue
+            idle = any(
+                all((node.attributes.get(name) or None) in values for name, values in case.items())
+                for case in need["unless"]
+            )
+            wanted = node.attributes.get(need["names"], need["default"])
+            if not idle and wanted not in need["everywhere"]:
+                why = need["why"].format(brief(str(wanted), 80))
+                found.setdefault(f"{node.op_type}: {why}", []).append(node.name)
+    return found
 
 
 def _found(graph: Graph, rows: Mapping[str, _Row], kernels: RuntimeKernels | None) -> dict[str, list[str]]:
@@ -84,7 +113,7 @@ def _notes(fault: str, found: Mapping[str, Sequence[str]], remedy: str) -> Itera
 
 
 def _with_nested(graph: Graph) -> Iterator[Graph]:
-    """A graph and those nested in it (rule 4)."""
+    """A graph and those nested in it (rule 5)."""
     waiting = [graph]
     while waiting:
         inner = waiting.pop()
@@ -112,6 +141,8 @@ def _reasons(node: Node, graph: Graph, row: _Row) -> Iterator[str]:
         yield f"no {node.op_type} in {first.dtype}"
     result = types.get(node.outputs[0]) if node.outputs else None
     for form in row.forms:
+        if "reflects" in form and not _reflects_beyond(node, first, graph):
+            continue
         if graph.opsets.get("", 0) < form.get("below_set", _ENDLESS) and _is_form(node, form, first, result, types):
             yield f"{node.op_type}: {form['why']}"
 
@@ -140,6 +171,21 @@ def _is_form(
     if result is None or len(result.shape) != rank:
         return False
     return not any(all(first.shape[axis] == result.shape[axis] for axis in axes) for axes in kept)
+
+
+def _reflects_beyond(node: Node, first: TensorType, graph: Graph) -> bool:
+    """Whether known pads are as long as what they reflect, the edge left out."""
+
+    def known(position: int) -> Sequence[int] | None:
+        value = graph.values.get(node.inputs[position]) if position < len(node.inputs) else None
+        return None if value is None else [int(number) for number in value.ravel()]
+
+    pads = node.attributes.get("pads") or known(1)
+    axes = known(3) or range(len(first.shape))
+    if pads is None or len(pads) != 2 * len(axes):
+        return False
+    sizes = [first.shape[axis] + min(pads[i], 0) + min(pads[i + len(axes)], 0) for i, axis in enumerate(axes)]
+    return any(max(pads[i], pads[i + len(axes)]) >= max(size, 1) for i, size in enumerate(sizes))
 
 
 def _has_several(node: Node, position: int, types: Mapping[str, TensorType]) -> bool:
@@ -171,6 +217,12 @@ def _rows(name: str, section: str) -> Mapping[str, _Row]:
         )
         for operator in operators
     }
+
+
+@lru_cache(maxsize=16)
+def _needs(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """What operators need of the device, by operator (rule 4)."""
+    return {operator: need for need in _table(name).get(_NEEDS, ()) for operator in need["operators"]}
 
 
 def _table(name: str) -> Mapping[str, Any]:

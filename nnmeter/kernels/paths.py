@@ -235,6 +235,28 @@ def _packed(s: KernelSignature) -> str:
     return "packed" if len(s.inputs) > 1 and s.inputs[1] is None else ""
 
 
+def _operands(s: KernelSignature) -> str:
+    """An Einsum of one operand or of several, along a diagonal, or of two whose elements meet one by one."""
+    terms, result = (part.replace(".", "") for part in _equation(s))
+    operands = terms.split(",")
+    count = {1: "one operand", 2: ""}.get(len(operands), "several operands")
+    if len(operands) == 2 and set(operands[0]) == set(operands[1]) == set(result):
+        count = "element by element"
+    diagonal = any(len(set(operand)) < len(operand) for operand in operands)
+    return ", ".join(filter(None, (count, "diagonal" if diagonal else "")))
+
+
+def _equation(s: KernelSignature) -> tuple[str, str]:
+    operands, _, result = str(s.attribute("equation", "")).replace(" ", "").partition("->")
+    return operands, result
+
+
+def _chosen(s: KernelSignature) -> str:
+    """The type of what Where chooses among, which is not that of its first input."""
+    dtype = s.inputs[1].dtype if len(s.inputs) > 1 and s.inputs[1] is not None else ""
+    return f"of {dtype}" if dtype in ("float64", "string") else ""
+
+
 _FEW_CHANNELS = 8
 _TRANSPOSED = frozenset({"ConvTranspose", "QLinearConvTranspose"})
 _WEIGHTS = {"QLinearConv": 3, "QLinearConvTranspose": 3}
@@ -273,7 +295,8 @@ _GROUPS: tuple[tuple[str, tuple[_Choice, ...]], ...] = (
     ("Cast", (_Choice(_target, False),)),
     ("QuantizeLinear DequantizeLinear", (_Choice(_by_axis, False),)),
     ("Add Sub Mul Div Pow PRelu Mod Min Max Sum Mean Equal Greater Less GreaterOrEqual LessOrEqual And Or Xor "
-     "BitwiseAnd BitwiseOr BitwiseXor Where QLinearAdd QLinearMul", _BROADCAST),
+     "BitwiseAnd BitwiseOr BitwiseXor QLinearAdd QLinearMul", _BROADCAST),
+    ("Where", (*_BROADCAST, _Choice(_chosen, True))),
     ("MatMul FusedMatMul", (_Choice(_computed, False), _Choice(_batches, False))),
     ("Gemm FusedGemm", (_Choice(_computed, False), _Choice(_flag("transA"), False), _Choice(_third, False))),
     ("MatMulNBits", (_Choice(_bits, False), _Choice(_accuracy, False), _Choice(_given("zero points", 3), False))),
@@ -282,6 +305,7 @@ _GROUPS: tuple[tuple[str, tuple[_Choice, ...]], ...] = (
     ("MultiHeadAttention", (_Choice(_given("past", 6), False),)),
     ("GroupQueryAttention", (_Choice(_packed, False), _Choice(_given("past", 3), False), _Choice(_window, False))),
     ("DFT STFT", (_Choice(_transform_length, True),)),
+    ("Einsum", (_Choice(_operands, True),)),
 )  # fmt: skip
 
 _TABLE: dict[str, tuple[_Choice, ...]] = {op: choices for ops, choices in _GROUPS for op in ops.split()}

@@ -7,8 +7,8 @@ Rules:
    polynomial or by several primitives (exp, erf, tanh), and sums of these for what is composed of them. Reductions and
    normalizations count per input element. The table of operators (`nnmeter.operators.table`) has the rule of each.
 3. Bytes read are those of all inputs once, weights included; bytes written are those of all outputs. An operator that
-   selects (Gather, Slice, Split, ...) reads only what it returns, and its indices; a mixture of experts the weights of
-   those that its rows choose; a cache of fixed size counts as far as it is filled.
+   selects (Gather, Slice, Split, ...) reads only what it returns, and its indices; an Einsum over a diagonal only that;
+   a mixture of experts the weights of those that its rows choose; a cache of fixed size counts as far as it is filled.
 4. Reshape and its kin compute nothing and move nothing. A Dropout that rules leave copies; in training mode it draws
    a mask.
 5. Batch, width, groups, rank and element type enter through the types; dilation changes which elements a convolution
@@ -25,10 +25,11 @@ Example: a 3x3 convolution from 64 to 128 channels with 2 groups on a 28x28 outp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from nnmeter.graph.ir import DTYPE_BITS, TensorType
-from nnmeter.operators.flops import RANDOM_NUMBER, Attributes, Types
+from nnmeter.operators.flops import RANDOM_NUMBER, Attributes, Types, einsum_terms
 from nnmeter.operators.table import KNOWN_DOMAINS, OPERATORS
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ def operator_cost(
         read = _taken_bytes(inputs, outputs) + sum(t.bytes for t in inputs[1:] if t is not None)
     elif operator.reads == "chosen":
         read = _chosen_bytes(attributes, inputs)
+    elif operator.reads == "diagonals":
+        read = _diagonal_bytes(attributes, inputs)
+    elif operator.reads == "shape":
+        read = 0
     else:
         read = sum(t.bytes for t in inputs if t is not None)
     if "total_sequence_length" in attributes:
@@ -110,6 +115,17 @@ def _chosen_bytes(attributes: Attributes, inputs: Types) -> int:
             of_experts = position > 1 and len(tensor.shape) > 1 and tensor.shape[0] == experts
             read += tensor.bytes * (share if of_experts else 1.0)
     return round(read)
+
+
+def _diagonal_bytes(attributes: Attributes, inputs: Types) -> int:
+    """Bytes of the operands of an Einsum, of which one whose labels repeat is read along the diagonal alone."""
+    read = 0
+    for labels, tensor in zip_longest(einsum_terms(attributes, inputs), inputs, fillvalue=()):
+        if isinstance(tensor, TensorType):
+            sizes = dict(zip(labels, tensor.shape, strict=False))
+            repeated = len(set(labels)) < len(labels) == len(tensor.shape)
+            read += TensorType(tensor.dtype, tuple(sizes.values())).bytes if repeated else tensor.bytes
+    return read
 
 
 def _unused_cache(attributes: Attributes, tensors: Types) -> int:

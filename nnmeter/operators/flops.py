@@ -143,14 +143,21 @@ def _low_rank_matmul(attributes: Attributes, inputs: Types, outputs: Sequence[Te
     return 2 * _rows(inputs) * (a[-1] * columns + rank * (a[-1] + columns)) if a else 0.0
 
 
+def einsum_terms(attributes: Attributes, inputs: Types) -> list[list[str]]:
+    """The labels of the axes of each operand of an Einsum."""
+    left = str(attributes.get("equation", "")).replace(" ", "").partition("->")[0]
+    return [
+        _labels(term, len(tensor.shape) if tensor is not None else 0)
+        for term, tensor in zip(left.split(","), inputs, strict=False)
+    ]
+
+
 def _einsum(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
     """Operands are contracted from left to right; a label that nobody reads any more is summed away."""
-    left, arrow, right = str(attributes.get("equation", "")).replace(" ", "").partition("->")
+    _, arrow, right = str(attributes.get("equation", "")).replace(" ", "").partition("->")
     sizes: dict[str, int] = {}
-    terms = []
-    for term, tensor in zip(left.split(","), inputs, strict=False):
-        labels = _labels(term, len(tensor.shape) if tensor is not None else 0)
-        terms.append(labels)
+    terms = einsum_terms(attributes, inputs)
+    for labels, tensor in zip(terms, inputs, strict=False):
         for label, size in zip(labels, tensor.shape if tensor is not None else (), strict=False):
             sizes[label] = max(size, sizes.get(label, 1))
     every = [label for labels in terms for label in labels]
@@ -231,16 +238,17 @@ def _selection(attributes: Attributes, inputs: Types, outputs: Sequence[TensorTy
     """Boxes of a class are sorted by their scores; each is compared with an eighth of those that can be selected."""
     scores = in_elements(inputs, 1)
     boxes = (shape(inputs, 1) or (1,))[-1]
-    return scores * (log2(max(boxes, 2)) + _OVERLAP_FLOPS * min(_selectable(attributes, inputs), _USUAL) / 8)
+    return scores * (log2(max(boxes, 2)) + _OVERLAP_FLOPS * min(selectable(attributes, inputs), _USUAL) / 8)
 
 
-def _selectable(attributes: Attributes, inputs: Types) -> int:
+def selectable(attributes: Attributes, inputs: Types) -> int:
+    """Boxes of a class that a NonMaxSuppression may select at most."""
     boxes = (shape(inputs, 1) or (1,))[-1]
     return min(int(attributes.get("max_output_boxes", boxes)), boxes)
 
 
 def _every_overlap(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    return in_elements(inputs, 1) * _OVERLAP_NS * _selectable(attributes, inputs)
+    return in_elements(inputs, 1) * _OVERLAP_NS * selectable(attributes, inputs)
 
 
 _OVERLAP_FLOPS = 14  # areas, overlap and ratio of two boxes

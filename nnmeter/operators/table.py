@@ -7,7 +7,8 @@ Rules:
 2. `family` says which kernels share one trained function (`nnmeter.kernels.features`); `generic` is chosen where no
    family runs the same kind of loop: sorting, control flow, text, classical models, signal processing.
 3. `reads` is "all" inputs, only what is "taken" of the first (and all others), of the weights of experts those that are
-   "chosen", or "nothing", for an operator that only gives a tensor another name or shape, and costs nothing.
+   "chosen", of matrices with a repeated label the "diagonals", the "shape" alone, or "nothing", for an operator that
+   only gives a tensor another name or shape, and costs nothing.
 4. `source` is where the operator is defined that the rule counts; rules count arithmetic of that definition.
 5. Where the data decide how much is computed, `worst_ns` says what the worst data would take on one core of a usual
    server, in nanoseconds: measured with ONNX Runtime 1.32 on an Ice Lake Xeon. An interval reaches as far. So it does
@@ -25,7 +26,7 @@ from nnmeter.operators.flops import RANDOM_NUMBER, FlopRule, per_input, per_outp
 
 GENERIC = "generic"
 
-Reads = Literal["all", "taken", "chosen", "nothing"]
+Reads = Literal["all", "taken", "chosen", "diagonals", "shape", "nothing"]
 
 ONNX = "onnx.defs (operator documentation)"
 ML = "onnx.defs of ai.onnx.ml"
@@ -69,14 +70,15 @@ _GROUPS: tuple[_Group, ...] = (
     _Group("ArrayFeatureExtractor", per_output(0), "movement", ML, "taken"),
     _Group("SequenceAt", per_output(0), GENERIC, ONNX, "taken"),
     _Group("GatherBlockQuantized GatherPacked", per_output(2), "movement", ORT, "taken"),
-    _Group("Concat Pad Scatter ScatterElements ScatterND Tile Expand OneHot ConcatFromSequence Trilu EyeLike "
+    _Group("Concat Pad Scatter ScatterElements ScatterND Tile Expand OneHot ConcatFromSequence Trilu "
            "ConstantOfShape Col2Im TensorScatter", per_output(0), "movement", ONNX),
     _Group("QLinearConcat UnfoldTensor RemovePadding RestorePadding SampleOp ConvStateReplay", per_output(0),
            "movement", ORT),
     _Group("FeatureVectorizer OneHotEncoder", per_output(0), "movement", ML),
     _Group("Range", per_output(1), "movement", BOTH),
-    _Group("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli", per_output(RANDOM_NUMBER),
-           "movement", ONNX),
+    _Group("EyeLike", per_output(0), "movement", ONNX, "shape"),
+    _Group("RandomNormal RandomUniform Bernoulli", per_output(RANDOM_NUMBER), "movement", ONNX),
+    _Group("RandomNormalLike RandomUniformLike", per_output(RANDOM_NUMBER), "movement", ONNX, "shape"),
     _Group("Transpose DepthToSpace SpaceToDepth ReverseSequence", per_output(0), "transpose", ONNX),
     _Group("ReorderInput ReorderOutput", per_output(0), "transpose", NCHWC),
     _Group("SequenceConstruct SequenceInsert SequenceErase", per_output(0), GENERIC, ONNX),
@@ -169,7 +171,7 @@ _GROUPS: tuple[_Group, ...] = (
     _Group("MoE", flops.experts(2, 4, 6), "matmul", ORT, "chosen"),
     _Group("QMoE", flops.experts(2, 5, 8), "matmul", ORT, "chosen"),
     _Group("MoEPacked", flops.experts(2, 3, 4), "matmul", ORT, "chosen"),
-    _Group("Einsum", flops.EINSUM, "matmul", ONNX),
+    _Group("Einsum", flops.EINSUM, "matmul", ONNX, "diagonals"),
     _Group("WordConvEmbedding", flops.WORD_CONVOLUTION, GENERIC, ORT),
     _Group("CDist", flops.DISTANCES, GENERIC, ORT),
     _Group("HyperConnectionPostMix", flops.STREAM_MIXING, GENERIC, ORT),

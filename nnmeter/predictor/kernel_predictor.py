@@ -14,7 +14,9 @@ Rules:
 4. A kernel whose code path was not sampled (`nnmeter.kernels.paths`) is priced like the others of its kind, with
    `UNSAMPLED_PATH_SIGMA`.
 5. Where data decide how much an operator computes and it is priced by the fallback, its price tells the worst
-   (`nnmeter.operators.worst.worst_case_ns`), and the interval reaches as far.
+   (`nnmeter.operators.worst.worst_case_ns`), and the interval reaches as far. What ONNX Runtime runs element by
+   element (`nnmeter.operators.loops`) takes at least that where the fallback prices it, and that on a path that was
+   not sampled.
 6. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
 7. One that rests on several machines takes the prices of the others in by their shares (`nnmeter.predictor.shares`).
 8. One that was learned from few whole networks has rates by sorts of work (`nnmeter.predictor.work`). What they say
@@ -30,9 +32,13 @@ from itertools import chain
 
 import numpy as np
 
+from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.anchor import Anchor, Kind
 from nnmeter.kernels.features import COMMON_NAMES, FEATURE_NAMES, KernelFeatures
-from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.kernels.kernel import Attribute, KernelSignature
+from nnmeter.kernels.likeness import like
+from nnmeter.operators.flops import Types
+from nnmeter.operators.loops import LOOPS, loop_ns
 from nnmeter.operators.worst import worst_case_ns
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
@@ -89,6 +95,7 @@ class KernelPredictor:
         shares: of other machines' predictors (rule 7).
         work: rates by sorts of work (rule 8); None in a predictor without.
         deviations: learned standard deviation of the log price of a sampled kernel, by kernel family (rule 3).
+        loops: whether it is of ONNX Runtime on a processor, so that rule 5 holds; the card of a pack tells.
     """
 
     roofline: Roofline
@@ -104,6 +111,7 @@ class KernelPredictor:
     shares: tuple[Share, ...] = ()
     work: WorkRates | None = None
     deviations: Mapping[str, TreeEnsemble] = field(default_factory=dict)
+    loops: bool = False
     _families: dict[Anchor, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -163,6 +171,10 @@ class KernelPredictor:
                     replace(price, sigma=sigma + SIGMA_PER_DOUBLING * price.distance)
                     for price, sigma in zip(prices, learned_sigmas, strict=True)
                 ]
+            prices = [
+                self._at_least_its_loop(signature, sampled, price)
+                for (signature, _, sampled), price in zip(members, prices, strict=True)
+            ]
             if worked is not None:
                 prices = [
                     replace(price, sigma=max(spread, _LEAST_SIGMA)) if price.source == "fallback" else price
@@ -195,21 +207,31 @@ class KernelPredictor:
         """What the shares add to the log ratio to the roofline (rule 7)."""
         return log_ratio_of_shares(self.shares, [signature for signature, _, _ in members], self._rooflines_ms(members))
 
+    def _at_least_its_loop(
+        self, signature: KernelSignature, sampled: Sampled | None, price: KernelPrice
+    ) -> KernelPrice:
+        """A price with what an operator takes that is run element by element (rule 5)."""
+        if not self.loops or signature.op_type not in LOOPS:
+            return price
+        if sampled is not None and not sampled.unsampled_path(signature):
+            return price
+        ms = loop_ns(*_described(signature)) / 1e6
+        if not ms or (sampled is None and ms <= price.latency_ms):
+            return price
+        return replace(price, latency_ms=ms if sampled is None else ms + self.roofline.launch_ms)
+
     def _widened(self, signature: KernelSignature, sampled: Sampled | None, price: KernelPrice) -> KernelPrice:
-        """A price with what is not known of the kernel: its code path (rule 4), and data (rule 5)."""
+        """A price with what is not known of the kernel: its code path (rule 4), and data (rule 5).
+
+        One that runs the loop of another takes as long as that (`nnmeter.kernels.likeness`).
+        """
         path = "" if sampled is None else sampled.unsampled_path(signature)
+        other = None if sampled is None else like(signature)
+        if other is not None and self.sampled(self.describe(other).kind) is not None:
+            price = replace(price, latency_ms=self.price([other])[0].latency_ms)
         worst_ms = 0.0
         if price.source == "fallback" or path:
-            worst_ms = (
-                worst_case_ns(
-                    signature.op_type,
-                    signature.domain,
-                    dict(signature.attributes),
-                    signature.inputs,
-                    signature.outputs,
-                )
-                / 1e6
-            )
+            worst_ms = worst_case_ns(*_described(signature)) / 1e6
         if not path and worst_ms <= price.latency_ms:
             return price
         sigma = max(price.sigma, UNSAMPLED_PATH_SIGMA) if path else price.sigma
@@ -232,6 +254,13 @@ class KernelPredictor:
         return KernelPrice(
             latency, source, sigma, distance, features.kind, int(cost.flops), int(cost.bytes_read + cost.bytes_written)
         )
+
+
+def _described(
+    signature: KernelSignature,
+) -> tuple[str, str, dict[str, Attribute], Types, Sequence[TensorType]]:
+    """What rules of operators look at: operator, domain, attributes, types of inputs and outputs."""
+    return signature.op_type, signature.domain, dict(signature.attributes), signature.inputs, signature.outputs
 
 
 def kept_within(deviations: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ class _Follower:
         why = why.removeprefix(f"{self.draft.source}: ")
         return TransformError(
             f"{self.draft.source}: does not take {self.what}, for its file fixes the size elsewhere ({why}); export it "
-            "with free dimensions"
+            "at that size, or with free dimensions"
         )
 
     def run(self) -> None:

@@ -146,7 +146,7 @@ def _bound(model: UnboundModel, sizes: InputSizes, what: str) -> UnboundModel:
         types = bind_shapes(model, fitting_sizes(model, sizes)).types
     except ModelError as fault:
         raise TransformError(
-            f"{model.source}: does not take {what}, for its file fixes the size elsewhere ({fault}); export it with "
-            "free dimensions"
+            f"{model.source}: does not take {what}, for its file fixes the size elsewhere ({fault}); export it at "
+            "that size, or with free dimensions"
         ) from fault
     return with_outputs(model, types)

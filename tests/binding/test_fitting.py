@@ -34,6 +34,24 @@ def model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
+def optional_model(op: str) -> onnx.ModelProto:
+    """An operator of set 17 on an optional value that is made, and on one that is given."""
+    tensor = helper.make_tensor_type_proto(FLOAT, [2, 3])
+    given = [
+        helper.make_value_info("x", tensor),
+        helper.make_value_info("maybe", helper.make_optional_type_proto(tensor)),
+    ]
+    nodes = [
+        helper.make_node("Optional", ["x"], ["made"], "make"),
+        helper.make_node("Identity", ["made"], ["same"], "same"),
+        helper.make_node(op, ["same"], ["y"], "first"),
+        helper.make_node(op, ["maybe"], ["z"], "second"),
+    ]
+    results = [onnx.ValueInfoProto(name=name) for name in "yz"]
+    graph = helper.make_graph(nodes, "g", given, results)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def case(op: str, shapes: list[list[int]], reason: str, *constants: Any, opset: int = 17, outputs: int = 1,
          types: tuple[int, ...] = (), **attributes: Any) -> Any:  # fmt: skip
     arrays = [c if isinstance(c, np.ndarray) else np.array(c, np.int64) for c in constants]
@@ -82,6 +100,9 @@ def case(op: str, shapes: list[list[int]], reason: str, *constants: Any, opset: 
         case("Add", [[2]], "input 1 is missing, the operator needs 2"),
         case("Concat", [[2]], "attribute axis is missing"),
         case("NonMaxSuppression", [[1, 4, 4], [1, 2, 5]], "boxes 1x4x4 and scores 1x2x5 do not fit each other"),
+        case("OptionalGetElement", [[2, 3]], "input 'i0' is no optional value, which alone it takes before operator "
+             "set 18; export the model with operator set 18 or later"),
+        case("OptionalHasElement", [], "input 'c0' is no optional value", [1]),
     ],
 )  # fmt: skip
 def test_what_cannot_run_is_refused(proto: onnx.ModelProto, op: str, reason: str) -> None:
@@ -97,6 +118,10 @@ def test_what_cannot_run_is_refused(proto: onnx.ModelProto, op: str, reason: str
         model("Split", [[5]], {"num_outputs": 2}, [], 18, 2, []),
         model("Einsum", [[2, 1], [4, 5]], {"equation": "ij,jk->ik"}, [], 17, 1, []),
         model("Gemm", [[2, 3], [3, 4], [1, 4]], {}, [], 17, 1, []),
+        model("OptionalGetElement", [[2, 3]], {}, [], 18, 1, []),
+        model("OptionalHasElement", [], {}, [np.zeros(2, np.float32)], 18, 1, []),
+        optional_model("OptionalGetElement"),
+        optional_model("OptionalHasElement"),
     ],
 )
 def test_what_runs_is_read(proto: onnx.ModelProto) -> None:

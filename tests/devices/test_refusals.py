@@ -151,6 +151,53 @@ def test_forms_and_pairs_of_types_that_onnx_runtime_refuses_are_said(graph, says
     assert [says in note for note in refused_by("onnxruntime", "cpu", graph)] == ([] if says is None else [True])
 
 
+@pytest.mark.parametrize(
+    ("pads", "mode", "refused"),
+    [
+        ([0, 2, 0, 2], "reflect", False),
+        ([0, 3, 0, 0], "reflect", True),
+        ([0, 0, 0, 4], "reflect", True),
+        ([0, 0, 0, 4], "edge", False),
+        ([1, 0, 0, 0], "reflect", True),
+        ([0, 2, 0, -1], "reflect", True),
+        ([0, 1, 0, -1], "reflect", False),
+    ],
+)
+def test_a_pad_reflects_no_more_than_there_is(pads: list[int], mode: str, refused: bool) -> None:
+    """ONNX Runtime fails when it runs it."""
+    for axes, opset in ((None, 13), ([0, 1], 18)):
+        names = ["x", "pads", "", "axes"] if axes else ["x", "pads"]
+        node = helper.make_node("Pad", names, ["y"], "pad", mode=mode)
+        constants = {"pads": np.array(pads), **({"axes": np.array(axes)} if axes else {})}
+        notes = refused_by("onnxruntime", "cpu", graph_of([node], {"x": (1, 3)}, ["y"], constants, opset=opset))
+        assert ["it reflects no more than there is" in note for note in notes] == [True] * refused
+
+
+WORDS = TensorType("string", (3,))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "locale"),
+    [
+        ({}, None),
+        ({"case_change_action": "LOWER", "is_case_sensitive": 1}, "en_US.UTF-8"),
+        ({"stopwords": ["a"], "is_case_sensitive": 1}, None),
+        ({"stopwords": ["a"]}, "en_US.UTF-8"),
+        ({"case_change_action": "UPPER", "locale": "de_DE.UTF-8"}, "de_DE.UTF-8"),
+        ({"case_change_action": "UPPER", "locale": "C"}, None),
+        ({"is_case_sensitive": 1}, None),
+    ],
+)
+def test_words_need_a_locale_that_is_installed(attributes: dict[str, Any], locale: str | None) -> None:
+    """ONNX Runtime makes the locale when it loads the model, or when it first runs it; many containers have none."""
+    graph = one("StringNormalizer", {"x": WORDS}, 17, **attributes)
+    notes = refused_by("onnxruntime", "cpu", graph)
+    said = (
+        f"only under a condition: StringNormalizer: the locale '{locale}' must be installed on the device (node 'one')"
+    )
+    assert [said in note for note in notes] == ([] if locale is None else [True])
+
+
 def test_operators_of_a_loop_are_looked_at_too() -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["c"], ["more"]), helper.make_node("Einsum", ["s"], ["t"], equation="ij->ji")],

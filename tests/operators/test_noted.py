@@ -160,6 +160,23 @@ def test_products_of_several_operands_are_contracted_in_pairs(equation: str, sha
     assert cost_of(graph_of([node], dict(zip(names, shapes, strict=True)), ["y"])).flops == flops
 
 
+@pytest.mark.parametrize(
+    ("equation", "shapes", "elements"),
+    [
+        ("ii->i", [(512, 512)], 512),
+        ("bii->b", [(4, 64, 64)], 4 * 64),
+        ("...ii,ij->...j", [(4, 64, 64), (64, 8)], 4 * 64 + 64 * 8),
+        ("ij->ji", [(64, 8)], 64 * 8),
+        ("ij,jk->ik", [(64, 8), (8, 16)], 64 * 8 + 8 * 16),
+    ],
+)
+def test_of_a_diagonal_only_that_is_read(equation: str, shapes: list, elements: int) -> None:
+    """The diagonal of a matrix of 512 x 512 takes ONNX Runtime 12 microseconds, its transpose 0.3 ms."""
+    names = [f"x{i}" for i in range(len(shapes))]
+    node = helper.make_node("Einsum", names, ["y"], "einsum", equation=equation)
+    assert cost_of(graph_of([node], dict(zip(names, shapes, strict=True)), ["y"])).bytes_read == 4 * elements
+
+
 def selection(classes: int, boxes: int, most: int) -> Graph:
     node = helper.make_node("NonMaxSuppression", ["boxes", "scores", "most"], ["y"], "nms")
     inputs: dict[str, Any] = {"boxes": (1, boxes, 4), "scores": (1, classes, boxes)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+import onnx
 import pytest
 
 from nnmeter.binding.bind import bind_shapes
@@ -128,3 +130,33 @@ def test_the_runtime_runs_what_is_written(variant: str) -> None:
     session = runtime.InferenceSession(written.SerializeToString(), providers=["CPUExecutionProvider"])
     (result,) = session.run(None, random_inputs(written, {i.name: i.shape for i in session.get_inputs()}))
     assert result.shape == (1, 10)
+
+
+def test_what_binding_notes_of_operators_does_not_stand_in_the_way() -> None:
+    """Steps of a slice, the boxes that a selection takes, the axis of a transform are no attributes of a model."""
+    value = onnx.helper.make_tensor_value_info
+    constants = {
+        "starts": np.array([0]), "ends": np.array([8]), "axes": np.array([3]), "steps": np.array([2]),
+        "most": np.array([5]), "axis": np.array(1), "w": np.ones((4, 3, 3, 3), np.float32),
+    }  # fmt: skip
+    node = onnx.helper.make_node
+    nodes = [
+        node("Slice", ["x", "starts", "ends", "axes", "steps"], ["s"], "slice"),
+        node("Conv", ["s", "w"], ["y"], "conv"),
+        node("NonMaxSuppression", ["boxes", "scores", "most"], ["chosen"], "choose"),
+        node("DFT", ["wave", "", "axis"], ["spectrum"], "transform"),
+    ]
+    given = [
+        value("x", 1, [1, 3, 8, 8]),
+        value("boxes", 1, [1, 9, 4]),
+        value("scores", 1, [1, 2, 9]),
+        value("wave", 1, [1, 16, 1]),
+    ]
+    results = [onnx.ValueInfoProto(name=name) for name in ("y", "chosen", "spectrum")]
+    stored = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "g", given, results, stored)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
+    for variant in ("qdq", "qdq-raw", "qoperator", "dynamic"):
+        changed = apply(read_model(model), [Quantize(variant)])
+        assert {"Slice", "NonMaxSuppression", "DFT"} <= {node.op_type for node in changed.nodes}
+        assert bind_shapes(changed).types["y"].shape == (1, 4, 6, 2)

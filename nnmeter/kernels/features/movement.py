@@ -76,7 +76,7 @@ MOVEMENT_NAMES = (
 def movement(s: KernelSignature) -> list[float]:
     """In the order of `MOVEMENT_NAMES`."""
     x, y = shape_of(s, 0), result_of(s)
-    axis = s.attribute("axis", 0)
+    axis = s.attribute("axis", -1 if s.op_type == "OneHot" else 0)
     base = x if s.op_type in ("Gather", "Split", "SplitToSequence") else y
     rank = max(len(base), 1)
     axis = axis + rank if axis < 0 else axis

@@ -2,7 +2,8 @@
 
 `quant_pre_process` writes the model that a session with ORT_ENABLE_BASIC would run, in which batch normalization is
 part of convolutions and constants are folded. These are the first stages of the rule set for ONNX Runtime (`STAGES`),
-so the same rules make it here. A model with loops or branches is given as it is.
+so the same rules make it here. A model with loops or branches is given as it is. What binding notes of an operator
+(`nnmeter.operators.noted`) is no attribute of a model.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from nnmeter.fusion.loading import load_rules
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.ir import Graph, Node
 from nnmeter.graph.unbound import MAX_KNOWN_ELEMENTS, UnboundModel
+from nnmeter.operators.schemas import Schemas
 from nnmeter.transforms.draft import fitting_sizes
 
 RULES = "onnxruntime_cpu"
@@ -35,10 +37,16 @@ def prepare(model: UnboundModel, sizes: InputSizes = AS_DECLARED) -> UnboundMode
     rules = load_rules(RULES)
     basic = replace(rules, stages=tuple([stage for stage in rules.stages if stage.name in STAGES]))
     work = rewrite_graph(graph, basic)
+    schemas = Schemas(model.opsets)
     nodes = []
     for node in work.ordered():
         domain, op_type = split_kind(node.kind)
-        attributes = {key: value for key, value in node.attributes.items() if not key.startswith("~")}
+        schema = schemas.of(domain, op_type)
+        attributes = {
+            key: value
+            for key, value in node.attributes.items()
+            if not key.startswith("~") and (schema is None or key in schema.kinds or key.startswith("_"))
+        }
         nodes.append(Node(op_type, domain, node.name, tuple(node.inputs), tuple(node.outputs), attributes))
     read = {name for node in nodes for name in node.inputs} | set(work.results)
     constants = {name: work.types[name] for name in work.constants if name in read}

@@ -1,0 +1,71 @@
+"""What runtimes run element by element takes as long as it was measured to, whatever bytes and operations say."""
+
+from typing import Any
+
+import pytest
+
+from nnmeter.graph.ir import TensorType
+from nnmeter.operators.loops import LOOPS, loop_ns
+from nnmeter.operators.table import OPERATORS
+from nnmeter.operators.worst import worst_case_ns
+
+
+def of(dtype: str, *shape: int) -> TensorType:
+    return TensorType(dtype, shape)
+
+
+def f32(*shape: int) -> TensorType:
+    return of("float32", *shape)
+
+
+# Milliseconds of ONNX Runtime 1.32 with one thread of a Zen 3 server (benchmarks/fallback_operators.py).
+MEASURED: list[tuple[str, dict[str, Any], list[TensorType], list[TensorType], float]] = [
+    ("NonMaxSuppression", {"max_output_boxes": 20}, [f32(1, 500, 4), f32(1, 90, 500)], [of("int64", 1800, 3)], 0.80),
+    ("NonMaxSuppression", {"max_output_boxes": 100}, [f32(1, 2000, 4), f32(1, 80, 2000)], [of("int64", 8000, 3)], 4.94),
+    ("CumSum", {"axes": (0,)}, [f32(128, 4096), of("int64")], [f32(128, 4096)], 0.092),
+    ("CumSum", {"axes": (1,)}, [f32(128, 4096), of("int64")], [f32(128, 4096)], 2.1),
+    ("CumSum", {"axes": (-1,)}, [of("float64", 128, 1024), of("int64")], [of("float64", 128, 1024)], 0.50),
+    ("Unique", {}, [of("int64", 20000)], [of("int64", 20000)], 1.29),
+    ("NonZero", {}, [f32(512, 512)], [of("int64", 2, 262144)], 2.88),
+    ("Mod", {"fmod": 1}, [f32(256, 1024), f32(256, 1024)], [f32(256, 1024)], 1.73),
+    ("Pow", {}, [of("int64", 256, 256)] * 2, [of("int64", 256, 256)], 1.11),
+    ("MaxPool", {"kernel_shape": (3, 3)}, [of("int8", 1, 16, 56, 56)], [of("int8", 1, 16, 54, 54)], 0.87),
+    ("MaxRoiPool", {"pooled_shape": (7, 7)}, [f32(1, 64, 50, 50), f32(64, 5)], [f32(64, 64, 7, 7)], 1.65),
+    ("CropAndResize", {}, [f32(1, 64, 50, 50), f32(64, 4)], [f32(64, 64, 14, 14)], 3.27),
+    ("DFT", {"axis": 2}, [f32(4, 16, 100, 1)], [f32(4, 16, 100, 2)], 0.69),
+    ("StringConcat", {}, [of("string", 2000)] * 2, [of("string", 2000)], 0.32),
+    ("Normalizer", {}, [f32(256, 512)], [f32(256, 512)], 0.91),
+    ("UnfoldTensor", {"dim": -1, "size": 16, "step": 4}, [f32(64, 1024)], [f32(64, 253, 16)], 1.71),
+    ("Einsum", {"equation": "ij->ji"}, [f32(512, 512)], [f32(512, 512)], 0.20),
+    ("Einsum", {"equation": "ij,ij->ij"}, [f32(512, 512)] * 2, [f32(512, 512)], 35.0),
+    ("Sigmoid", {}, [of("float64", 256, 512)], [of("float64", 256, 512)], 1.45),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes", "inputs", "outputs", "ms"), MEASURED)
+def test_a_loop_takes_what_was_measured_within_a_factor_of_three(
+    op: str, attributes: dict[str, Any], inputs: list[TensorType], outputs: list[TensorType], ms: float
+) -> None:
+    told = loop_ns(op, "", attributes, inputs, outputs) / 1e6
+    assert ms / 3 < told < ms * 3
+
+
+def test_nothing_is_told_of_other_element_types_and_of_own_operators() -> None:
+    x, y = f32(256, 512), of("float64", 256, 512)
+    assert loop_ns("Sigmoid", "", {}, [x], [x]) == 0
+    assert loop_ns("MaxPool", "", {"kernel_shape": (3, 3)}, [x], [x]) == 0
+    assert loop_ns("Relu", "", {}, [y], [y]) == 0
+    assert loop_ns("Mod", "acme", {}, [x, x], [x]) == 0
+    assert loop_ns("Einsum", "", {"equation": "ij,jk->ik"}, [f32(8, 8), f32(8, 8)], [f32(8, 8)]) == 0
+    assert all(0 <= rule.evaluate({}, [], []) < 1e4 for rule in LOOPS.values())
+
+
+def test_loops_are_of_known_operators_and_no_longer_than_the_worst() -> None:
+    assert LOOPS.keys() <= OPERATORS.keys()
+    x, scores = f32(64, 1024), f32(1, 80, 1000)
+    for name, operator in OPERATORS.items():
+        if operator.worst_ns is not None and name in LOOPS:
+            inputs = [f32(1, 1000, 4), scores] if name == "NonMaxSuppression" else [x]
+            attributes = {"training": 1}
+            usual = loop_ns(name, "", attributes, inputs, [x])
+            assert 0 < usual <= worst_case_ns(name, "", attributes, inputs, [x])
