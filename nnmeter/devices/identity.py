@@ -175,8 +175,8 @@ def match_measurements(card: Card, fingerprint: Mapping[str, Any]) -> MachineMat
 def _same_reference(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
     """Whether the reference kernel ran alike: behind every run, which fingerprints leave unsaid, or as they say.
 
-    One that runs in a program of its own takes another time in the same state, having the caches for itself (384 x 384 by
-    OpenVINO on a Zen 3 server: 1.34 ms there, 1.73 behind the runs of networks). Imported profiles have none.
+    One that runs in a program of its own takes another time in the same state, having the caches for itself (384 x 384
+    by OpenVINO on a Zen 3 server: 1.34 ms there, 1.73 behind the runs of networks). Imported profiles have none.
     """
     return bool(there.get("reference") == here.get("reference"))
 

@@ -28,6 +28,7 @@ def cards() -> dict[str, Card]:
     """Cards of the packs that ship."""
     return {device.id: device.card for device in list_devices()}
 
+
 GENOA_FINGERPRINT = {
     "cpu": "AMD EPYC", "vendor": "AuthenticAMD", "architecture": "x86_64", "isa": "avx512-vnni", "cpu_family": "25",
     "cpu_model": "17",

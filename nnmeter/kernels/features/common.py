@@ -17,12 +17,12 @@ _FUSED_CODES: dict[str, int] = {
     "": 0, "Relu": 1, "LeakyRelu": 2, "Clip": 3, "HardSigmoid": 4, "HardSwish": 5, "Sigmoid": 6, "Tanh": 7, "Gelu": 8,
 }  # fmt: skip
 
-# What an element of the result costs in each operator fused behind the anchor, in vector instructions, about: those made
-# of an exponential or a polynomial cost ten times a comparison. Trees need the order of it, not the numbers.
+# What an element of the result costs in each operator fused behind the anchor, in vector instructions, about: those
+# made of an exponential or a polynomial cost ten times a comparison. Trees need the order of it, not the numbers.
 _FUSED_WORK: dict[str, int] = {
     "Add": 1, "Sub": 1, "Mul": 1, "Relu": 1, "Clip": 2, "LeakyRelu": 2, "PRelu": 2, "HardSigmoid": 3, "HardSwish": 4,
-    "Div": 4, "Sqrt": 5, "Exp": 10, "Elu": 12, "Sigmoid": 12, "Swish": 13, "Tanh": 15, "Erf": 18, "Gelu": 20, "Softplus": 20,
-    "Mish": 30,
+    "Div": 4, "Sqrt": 5, "Exp": 10, "Elu": 12, "Sigmoid": 12, "Swish": 13, "Tanh": 15, "Erf": 18, "Gelu": 20,
+    "Softplus": 20, "Mish": 30,
 }  # fmt: skip
 _FUSED_WORK_ELSE = 3
 FUSED_NAMES = ("fused_work", "fused_share")
@@ -85,7 +85,7 @@ def _fused_codes(kernel_type: str) -> tuple[float, float]:
 
 
 def fused(kernel_type: str, products: int) -> tuple[float, float]:
-    """In the order of `FUSED_NAMES`: what is fused behind an anchor costs a result's element, and that beside its products.
+    """In the order of `FUSED_NAMES`: what fused operators cost an element of the result, and that beside its products.
 
     Args:
         kernel_type: anchor and what is fused to it, joined by "+".

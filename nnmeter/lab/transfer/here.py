@@ -193,8 +193,9 @@ def _other_machine(pack: DevicePack, match: MachineMatch) -> DeviceError:
 
     if match.verdict is Verdict.THIS_MACHINE:
         return DeviceError(
-            f"{pack.id}: --here compares the reference kernel with that of the pack's measurements, and behind these none "
-            f"ran as it does here: {pack.card.fingerprint.get('reference')}; leave --here out, or make a pack with `{SETUP}`"
+            f"{pack.id}: --here compares the reference kernel with that of the pack's measurements, and behind these "
+            f"none ran as it does here: {pack.card.fingerprint.get('reference')}; leave --here out, or make a pack "
+            f"with `{SETUP}`"
         )
     return DeviceError(
         f"{pack.id}: --here rescales to the state of this machine, and the pack is of {match.words}; leave --here "
