@@ -265,4 +265,4 @@ def test_without_pyarrow_nothing_is_measured_and_the_one_extra_is_named(
     for verb in (("measure", small_model, "--out", "m.parquet"), ("profile", "--out", "campaign", "--budget", "1h")):
         outcome = cli(*verb)
         assert outcome.code == 2
-        assert "measurement files need pyarrow, which is not installed; pip install 'nnmeter[lab]'" in outcome.error_line
+        assert "need pyarrow, which is not installed; pip install 'nnmeter[lab]'" in outcome.error_line
