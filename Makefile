@@ -17,7 +17,7 @@ help:
 	@echo 'make lint    ruff check, ruff format --check'
 	@echo 'make docs    build the documents as a site, in site/; any warning fails'
 	@echo 'make fuzz    fuzz the readers of models and packs, FUZZ_SECONDS=$(FUZZ_SECONDS) each (needs a wheel of atheris)'
-	@echo 'make sweep   try FUZZ_COUNT=$(FUZZ_COUNT) mutated models, graphs, packs and files of measurements each'
+	@echo 'make sweep   try FUZZ_COUNT=$(FUZZ_COUNT) mutated models, graphs, packs, measurements and imports each'
 	@echo 'make wheel   build the wheel and the sdist into dist/'
 	@echo 'make clean   remove $(VENV) and what was built'
 
@@ -48,7 +48,7 @@ fuzz: $(VENV)/.fuzz
 
 # The same inputs in every run; the first number is that of the first input.
 sweep: $(VENV)/.dev
-	for kind in models graphs packs measurements; do \
+	for kind in models graphs packs measurements imports; do \
 	    $(BIN)/python benchmarks/fuzz/fuzz_sweep.py $$kind --count $(FUZZ_COUNT) || exit 1; done
 
 wheel: $(VENV)/.dev

@@ -341,7 +341,7 @@ def scopes_of_modules(scale: float) -> bytes:
 
 def pads_without_end(scale: float) -> bytes:
     """Sizes that grow until they are beyond 2^63."""
-    pads = tensor("p", (8,), [0, 0, 0, 0, 2**50, 2**50, 2**50, 2**50])
+    pads = tensor("p", (8,), [0, 0, 0, 0, 0, 0, 0, 2**50])
     names = ["x", *(f"{i:x}" for i in range(int(100_000 * scale))), "y"]
     return model(pads, b"".join(node("Pad", [a, "p"], [b]) for a, b in pairwise(names)), inputs=[X])
 
@@ -351,9 +351,9 @@ def hubs(scale: float) -> bytes:
     count = int(30_000 * scale)
     scale_of = part(5, part(2, FLOAT) + part(8, "s") + part(9, b"\0\0\0\x3f"))
     zero = part(5, part(2, 2) + part(8, "z") + part(9, b"\0"))
-    graph = node("QuantizeLinear", ["x", "s", "z"], ["q"]) + node("DequantizeLinear", ["q", "s", "z"], ["d"])
+    graph = node("QuantizeLinear", ["x", "s", "z"], ["q"]) + node("DequantizeLinear", ["q", "s", "z"], ["hub"])
     for i in range(count):
-        graph += node("Add", ["d", "d"], [f"{i:x}"]) + node("QuantizeLinear", [f"{i:x}", "s", "z"], [f"{i:x}q"])
+        graph += node("Add", ["hub", "hub"], [f"{i:x}"]) + node("QuantizeLinear", [f"{i:x}", "s", "z"], [f"{i:x}q"])
     return model(scale_of, zero, graph, inputs=[X], outputs=[f"{i:x}q" for i in range(count)])
 
 

@@ -48,6 +48,8 @@ _NO_NUMBER = re.compile(r"(?<![\w.-])[+-]?(nan|inf|infinity)(?![\w-])", re.IGNOR
 # What may differ between verbs: the name -> verbs that refuse what others take, and why that is right.
 _OWN_REASONS = {
     "no-rows": {"train", "calibrate", "evaluate", "kit", "setup", "merge"},  # nothing to do anything with
+    "kernel-no-inputs": {"calibrate"},  # too far from what the operator takes to be explained by a correction
+    "kernel-texts": {"calibrate"},
     "half_a_ms-zero": {"merge"},  # of a campaign, where both halves are timed
     "another-machine": {"append", "taken", "setup", "merge"},  # adds to one machine's
     "fingerprint-isa": {"append", "taken", "setup", "merge"},

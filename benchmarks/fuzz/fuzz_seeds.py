@@ -45,9 +45,9 @@ _NETWORKS: dict[str, list[tuple[str, list[str], list[str], dict[str, Any]]]] = {
     ],
     "shapes": [
         ("Shape", ["x"], ["a"], {}),
-        ("Gather", ["a", "i"], ["b"], {"axis": 0}),
+        ("Gather", ["a", "places"], ["b"], {"axis": 0}),
         ("Cast", ["b"], ["c"], {"to": 7}),
-        ("Concat", ["c", "i"], ["d"], {"axis": 0}),
+        ("Concat", ["c", "places"], ["d"], {"axis": 0}),
         ("Slice", ["d", "zero", "three"], ["e"], {}),
         ("ConstantOfShape", ["e"], ["f"], {}),
         ("Expand", ["f", "e"], ["g1"], {}),
@@ -91,7 +91,7 @@ _WEIGHTS: dict[str, np.ndarray] = {
     "zero0": np.array(0), "three0": np.array(3), "one0": np.array(1), "minus": np.array([-1]),
     "scales": np.array([1, 1, 2, 2], np.float32), "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
     "half": np.array(0.5, np.float32), "zero8": np.array(0, np.uint8), "lw": np.ones((1, 16, 4), np.float32),
-    "lr": np.ones((1, 16, 4), np.float32),
+    "lr": np.ones((1, 16, 4), np.float32), "places": np.array([1, 2, 3]),
 }  # fmt: skip
 
 

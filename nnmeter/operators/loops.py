@@ -105,7 +105,7 @@ def _contracted(attributes: Attributes, inputs: Types, outputs: Sequence[TensorT
     """Of one operand, what is read; of two without a sum, a product of matrices of one element for each result."""
     terms = einsum_terms(attributes, inputs)
     if len(terms) == 1:
-        return 0.5 * in_elements(inputs)
+        return 0.5 * product(list(dict(zip(terms[0], shape(inputs, 0), strict=False)).values()))  # of a diagonal, that
     if len(terms) == 2 and set(terms[0]) == set(terms[1]) and outputs:
         return 130.0 * outputs[0].elements if len(outputs[0].shape) == len(set(terms[0])) else 0.0
     return 0.0

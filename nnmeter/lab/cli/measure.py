@@ -82,9 +82,11 @@ def command(
     from nnmeter.errors import NnmeterError
     from nnmeter.graph.input_sizes import InputSizes
     from nnmeter.lab.measuring.sitting import measure_sitting
+    from nnmeter.lab.measuring.store import import_pyarrow
     from nnmeter.lab.report.measurements import Sitting
     from nnmeter.lab.wire.stands import open_stand
 
+    import_pyarrow()
     check_directory(output, "--out")
     if output.exists() and not append:
         raise click.UsageError(f"--out {output}: exists already; add to it with --append, or give another file")

@@ -101,8 +101,10 @@ def command(
 
     fix_library_threads()  # before anything imports NumPy; the worker inherits it
     from nnmeter.lab.campaign.supervisor import run_supervised_campaign
+    from nnmeter.lab.measuring.store import import_pyarrow
     from nnmeter.lab.report.progress import last_line, progress_line
 
+    import_pyarrow()
     measure = partial(run_supervised_campaign, output, runtime, threads)
     if on is not None:
         from nnmeter.lab.wire.campaign import run_campaign_on

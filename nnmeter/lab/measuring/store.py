@@ -53,7 +53,7 @@ def write_measurements(
     Raises:
         MeasurementError: pyarrow is not installed.
     """
-    pa, parquet = _import_pyarrow()
+    pa, parquet = import_pyarrow()
     columns: dict[str, Any] = {}
     for name in _TEXTS:
         columns[name] = pa.array([getattr(m, name) for m in measurements], pa.string())
@@ -123,7 +123,7 @@ def count_stored(directory: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         MeasurementError: pyarrow is not installed.
     """
-    _import_pyarrow()
+    import_pyarrow()
     networks = kernels = 0
     for path in part_files(directory):
         try:
@@ -191,7 +191,7 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     Raises:
         MeasurementError: the file is damaged, or holds no rows of measurements.
     """
-    pa, parquet = _import_pyarrow()
+    pa, parquet = import_pyarrow()
     try:
         data = read_limited(path, _MOST_BYTES)
         if _is_damaged(data):
@@ -322,12 +322,17 @@ def _rows(columns: Mapping[str, Sequence[Any]]) -> list[Measurement]:
     ]
 
 
-def _import_pyarrow() -> tuple[Any, Any]:
+def import_pyarrow() -> tuple[Any, Any]:
+    """Imports pyarrow and its module for Parquet; verbs that measure for long ask before they begin.
+
+    Raises:
+        MeasurementError: it is not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as fault:
         raise MeasurementError(
-            "measurement files need pyarrow, which is not installed; pip install nnmeter[lab]"
+            "measurement files need pyarrow, which is not installed; pip install 'nnmeter[lab]'"
         ) from fault
     return pyarrow, pyarrow.parquet

@@ -63,7 +63,7 @@ def _load(name: str) -> RuntimeAdapter:
         if missing.partition(".")[0] == "nnmeter":
             raise
         own = found[name][0].value.startswith("nnmeter.")
-        remedy = f"nnmeter[{name}]" if own else missing.partition(".")[0]
+        remedy = f"'nnmeter[{name}]'" if own else missing.partition(".")[0]
         raise MeasurementError(
             f"runtime {name!r} needs {missing!r}, which is not installed; pip install {remedy}"
         ) from fault

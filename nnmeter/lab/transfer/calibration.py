@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from nnmeter.errors import MeasurementError
 from nnmeter.kernels.anchor import Kind
 from nnmeter.lab.transfer.problem import (
     OVERHEAD,
@@ -252,9 +253,19 @@ class Linearised:
         return covariance @ moment, covariance
 
     def log_evidence(self, hyper: Hyperparameters) -> float:
-        """Logarithm of the marginal likelihood of the observations and of the hyper-prior (rule 3)."""
+        """Logarithm of the marginal likelihood of the observations and of the hyper-prior (rule 3).
+
+        Raises:
+            MeasurementError: the observations lie too far apart for the precision of numbers.
+        """
         matrix, moment, fit = self._normal_equations(hyper)
-        factor = np.linalg.cholesky(matrix)
+        try:
+            factor = np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError as fault:
+            raise MeasurementError(
+                "no correction of the pack explains these measurements: times of kernels lie too far from what "
+                "their operators take; look for the wrong rows, or train on them alone: nnmeter train"
+            ) from fault
         half = np.linalg.solve(factor, moment)
         logarithm = fit + 0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
         penalty = sum((getattr(hyper, name) / width) ** 2 for name, width in _HYPER_SIGMA.items())

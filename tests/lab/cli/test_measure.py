@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -254,3 +255,14 @@ def test_an_interruption_before_anything_is_measured_writes_nothing(
     interrupt(monkeypatch, at)
     assert cli("measure", models, "--out", tmp_path / "m.parquet", *QUICK).code == 130
     assert not (tmp_path / "m.parquet").exists()
+
+
+def test_without_pyarrow_nothing_is_measured_and_the_one_extra_is_named(
+    cli: Callable, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it is missing would else be known when all is measured."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for verb in (("measure", small_model, "--out", "m.parquet"), ("profile", "--out", "campaign", "--budget", "1h")):
+        outcome = cli(*verb)
+        assert outcome.code == 2
+        assert "need pyarrow, which is not installed; pip install 'nnmeter[lab]'" in outcome.error_line

@@ -34,7 +34,7 @@ def test_unknown_runtime_is_refused_with_the_known_ones(registered):
 def test_missing_library_says_what_to_install(registered):
     absent = ModuleNotFoundError("No module named", name="onnxruntime")
     registered(point("onnxruntime", "nnmeter.lab.runtimes.onnxruntime:A", absent))
-    with pytest.raises(MeasurementError, match=r"pip install nnmeter\[onnxruntime\]"):
+    with pytest.raises(MeasurementError, match=r"pip install 'nnmeter\[onnxruntime\]'"):
         load_runtime("onnxruntime")
 
 
