@@ -29,7 +29,7 @@ def test_the_diff_of_the_page_adds_a_rule_that_passes_its_tests(tmp_path: Path) 
         "tests/fusion/rulesets/onnxruntime/test_not_two_wheres.py",
     }
     assert page.run("-c", KERNELS).split() == ["Not", "Where", "Where"]
-    assert "onnxruntime_cpu.json" in page.run("-m", "nnmeter.fusion.rulesets")
+    assert "onnxruntime_basic.json" in page.run("-m", "nnmeter.fusion.rulesets")
     assert page.run("-c", KERNELS).split() == ["Where", "Where"]
     tests = ("onnxruntime/test_not_two_wheres.py", "test_compiled.py")
     wanted = "not_two_wheres or compile_to or test_of_its_name or says_why"

@@ -110,8 +110,8 @@ class _Reader:
             if owner is not None and not self._is_helper(node, owner)
         }
 
-        for owner, node in zip(self.owner, nodes, strict=True):
-            if owner is not None and node.op == _PRODUCT and owner.op_type not in PRODUCTS:
+        for owner, executed in zip(self.owner, nodes, strict=True):
+            if owner is not None and executed.op == _PRODUCT and owner.op_type not in PRODUCTS:
                 self._absorb_product(owner)
         self.named = {owner.name for owner in self.owner if owner is not None}
         for operator in graph.nodes:
