@@ -8,9 +8,9 @@ Rules:
 2. Of each network the first profiled row gives kernels, all timed rows together whole times. Without a profiled row
    there is no measurement, and its timed rows are refused; so are rows of which the program failed, with its last
    line.
-3. The reference product ran beside the networks. Times are corrected by the median of its runs around each row to the
-   median of all (`nnmeter.lab.measuring.correction`), where there are enough of it; the nearest before and behind
-   count.
+3. The reference product ran beside the networks. Times are corrected by the median of the `_AROUND` rows of it that are
+   nearest to each row, to the median of all (`nnmeter.lab.measuring.correction`), where there are enough of it. Single
+   rows tell of the process more than of the machine: one program in four takes a third longer, whatever runs beside it.
 4. `device.txt` and `cpuinfo.txt` say what the device is, as far as the user does not.
 5. The account counts the rows of the files that were read, and of each row that was not read one.
 """
@@ -47,6 +47,7 @@ _ROW = re.compile(r"(profile|time) (\S{1,300}) (\d{1,12}) (\d{1,9}) ?(\d{0,4}) ?
 _NUMBER = re.compile(r"\d{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _MOST_TEXT = 1 << 20
+_AROUND = 9  # rule 3
 _LEAST_REFERENCES = 4  # rows: fewer say nothing of a state that changes
 
 UNREADABLE = "row without a note of what ran (cut off by a loss of power)"
@@ -225,7 +226,7 @@ def _network(
         times = _whole_ms(one, reader)
         if times:
             account.accept()
-            around = _around(one.number, references)
+            around = around(one.number, references)
             scale = correct(1.0, around, nominal_ms) if nominal_ms and around else 1.0
             whole += [ms * scale for ms in times]
         else:
@@ -273,15 +274,16 @@ def _finished(
 
 
 def _factor(number: int, references: Sequence[tuple[int, float]], nominal_ms: float | None) -> float:
-    around = _around(number, references)
+    around = around(number, references)
     return correct(1.0, around, nominal_ms) if nominal_ms and around else 1.0
 
 
-def _around(number: int, references: Sequence[tuple[int, float]]) -> float:
-    """Milliseconds of the reference around a row: the mean of the nearest before and behind; 0 where there is none."""
+def around(number: int, references: Sequence[tuple[int, float]]) -> float:
+    """Milliseconds of the reference around a row: the median of the `_AROUND` nearest rows; 0 where there is none."""
     place = bisect_left(references, (number, 0.0))
-    near = [ms for _, ms in references[max(place - 1, 0) : place + 1]]
-    return sum(near) / len(near) if near else 0.0
+    first = max(0, min(place - _AROUND // 2, len(references) - _AROUND))
+    near = [ms for _, ms in references[first : first + _AROUND]]
+    return median(near) if near else 0.0
 
 
 def _device_facts(folder: Path, setting: Setting) -> dict[str, Any]:
