@@ -20,6 +20,7 @@ from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError
 from nnmeter.graph.ir import Graph
 from nnmeter.graph.unbound import UnboundModel
+from nnmeter.operators.shape_rules.common import ShapeError
 
 NodeList = Sequence[Sequence[Any]]
 
@@ -127,7 +128,7 @@ class _Reader:
 
 
 # What a rule meets in a list whose parts are missing, of other types, or of sizes that no tensor has.
-_DAMAGE = (IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError)
+_DAMAGE = (IndexError, KeyError, OverflowError, ShapeError, TypeError, ValueError, ZeroDivisionError)
 
 _Rule = Callable[[_Reader, list[str], Sequence[int], Mapping[str, Any], Sequence[int]], str]
 

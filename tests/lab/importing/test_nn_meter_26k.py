@@ -134,6 +134,10 @@ def test_nothing_is_written_where_nothing_is_imported(tmp_path):
     assert not (tmp_path / "out.parquet").exists()
 
 
+MAP = ["input", [], {}, [8, 8, 3]]
+WINDOW = {"k": 3, "s": 1, "pad": "VALID", "cin": 3, "cout": 8}
+
+
 def test_windows_need_not_be_square():
     nodes = [
         ["input", [], {}, [8, 8, 3]],
@@ -150,6 +154,9 @@ def test_windows_need_not_be_square():
         ([["input", [], {}, [8, 8, 3]], ["relu", [1], {}, [8, 8, 3]]], "not before it"),
         ([["input", [], {}, [8, 8, 3]], ["conv", [0], {"k": 3}, [8, 8, 3]]], "node 1 is not"),
         ([["input", [], {}, [8, 8, 3]], ["relu"]], "node 1 is not"),
+        ([MAP, ["conv", [0], {**WINDOW, "k": float("inf")}, [8, 8, 8]]], "node 1"),
+        ([MAP, ["conv", [0], {**WINDOW, "cout": 1e308}, [8, 8, 8]]], "node 1"),
+        ([MAP, ["conv", [0], {**WINDOW, "s": []}, [8, 8, 8]]], "node 1"),
     ],
 )
 def test_faulty_node_lists_name_the_node(nodes, message):

@@ -17,7 +17,7 @@ import pytest
 
 from nnmeter.errors import MeasurementError, ModelError
 from nnmeter.graph.input_sizes import AS_DECLARED
-from nnmeter.lab.importing.profiles.kit import around
+from nnmeter.lab.importing.profiles.kit import reference_around
 from nnmeter.lab.importing.profiles.run import import_profiles
 from nnmeter.lab.importing.profiles.setting import MeasuredDevice
 from nnmeter.lab.kit.build import make_kit, make_kit_of_models, plan_rows
@@ -294,7 +294,7 @@ def test_openvino_is_told_what_the_inputs_are(tmp_path: Path) -> None:
 def test_a_reference_that_is_slow_by_itself_moves_no_row_beside_it(slow):
     """One process in four takes a third longer all of its life; a machine that does is slow for many in a row."""
     alone = [(number, 1.75 if number == slow else 1.3) for number in range(0, 60, 3)]
-    assert {around(number, alone) for number in range(60)} == {1.3}
+    assert {reference_around(number, alone) for number in range(60)} == {1.3}
     state = [(number, 1.3 if number < 30 else 1.75) for number in range(0, 60, 3)]
-    assert (around(5, state), around(55, state)) == (1.3, 1.75)
-    assert around(5, []) == 0.0
+    assert (reference_around(5, state), reference_around(55, state)) == (1.3, 1.75)
+    assert reference_around(5, []) == 0.0

@@ -226,7 +226,7 @@ def _network(
         times = _whole_ms(one, reader)
         if times:
             account.accept()
-            around = around(one.number, references)
+            around = reference_around(one.number, references)
             scale = correct(1.0, around, nominal_ms) if nominal_ms and around else 1.0
             whole += [ms * scale for ms in times]
         else:
@@ -274,11 +274,11 @@ def _finished(
 
 
 def _factor(number: int, references: Sequence[tuple[int, float]], nominal_ms: float | None) -> float:
-    around = around(number, references)
+    around = reference_around(number, references)
     return correct(1.0, around, nominal_ms) if nominal_ms and around else 1.0
 
 
-def around(number: int, references: Sequence[tuple[int, float]]) -> float:
+def reference_around(number: int, references: Sequence[tuple[int, float]]) -> float:
     """Milliseconds of the reference around a row: the median of the `_AROUND` nearest rows; 0 where there is none."""
     place = bisect_left(references, (number, 0.0))
     first = max(0, min(place - _AROUND // 2, len(references) - _AROUND))
