@@ -22,6 +22,10 @@ _ENTRY_POINTS = """[nnmeter.runtimes]
 onnxruntime = nnmeter.lab.runtimes.onnxruntime:OnnxRuntimeAdapter
 openvino = nnmeter.lab.runtimes.openvino:OpenVinoAdapter
 mnn = nnmeter.lab.runtimes.mnn:MnnAdapter
+onnxruntime-basic = nnmeter.lab.runtimes.onnxruntime:BasicAdapter
+onnxruntime-extended = nnmeter.lab.runtimes.onnxruntime:ExtendedAdapter
+onnxruntime-unoptimized = nnmeter.lab.runtimes.onnxruntime:UnoptimizedAdapter
+tract = nnmeter.lab.runtimes.tract:TractAdapter
 """
 
 

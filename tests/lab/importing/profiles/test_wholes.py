@@ -12,7 +12,7 @@ from nnmeter.lab.importing.profiles import executorch, pytorch
 from nnmeter.lab.importing.profiles.setting import MeasuredDevice
 from tests.lab.importing.profiles.conftest import EXECUTORCH_TSV, account_of, pytorch_trace, write_json
 
-BOARD = MeasuredDevice(name="board", runtime="tract")
+BOARD = MeasuredDevice(name="board", runtime="ncnn")
 
 
 def test_executorch_gives_the_whole(model, imported):
@@ -68,7 +68,7 @@ class TestTable:
             ("small", "vision", pytest.approx(3.5)),
             ("small-x=1x8x16x16", "", pytest.approx(3.6)),
         ]
-        assert (fingerprint["runtime"], fingerprint["fusion_rules"]) == ("tract", "plain_network")
+        assert (fingerprint["runtime"], fingerprint["fusion_rules"]) == ("ncnn", "plain_network")
 
     @pytest.mark.parametrize(
         ("line", "reason"),
