@@ -48,12 +48,12 @@ def _measure_or_say_why(job: dict[str, Any]) -> None:
         threading.Thread(target=_stop_when_alone, daemon=True).start()
         _measure(job)
     except NnmeterError as fault:
-        _say("error", str(fault))
+        _say_last("error", str(fault))
     except BrokenPipeError:
         raise
     except OSError as fault:
         path = fault.filename or job["out_dir"]
-        _say("error", f"{path}: {fault.strerror or fault}; check the path and its permissions")
+        _say_last("error", f"{path}: {fault.strerror or fault}; check the path and its permissions")
     except KeyboardInterrupt:
         _leave(INTERRUPTED)
 
@@ -95,7 +95,7 @@ def _measure(job: dict[str, Any]) -> None:
         works=None if job.get("works") is None else [Work(*work) for work in job["works"]],
         spent_s=job.get("spent_s", 0.0),
     )
-    _say("done", dataclasses.asdict(done))
+    _say_last("done", dataclasses.asdict(done))
 
 
 def _listen_to_signals() -> None:
@@ -119,6 +119,13 @@ def _leave(code: int) -> None:
 
 def _say(kind: str, content: object) -> None:
     print(json.dumps({kind: content}), flush=True)
+
+
+def _say_last(kind: str, content: object) -> None:
+    """Say what the supervisor waits for. It lets go then, and what is left, the interpreter's end, is not interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _say(kind, content)
 
 
 def _stop_when_alone() -> None:

@@ -149,3 +149,18 @@ def test_worker_that_is_left_alone_with_an_error_ends_without_a_traceback(tmp_pa
     assert worker.wait() == INTERRUPTED
     worker.stdin.close()
     worker.stderr.close()
+
+
+def test_a_worker_that_has_told_its_last_line_ends_in_peace():
+    """The supervisor lets go then, which interrupts; what is left is the interpreter's end, and no traceback."""
+    code = (
+        "import _thread, os, signal, time\n"
+        "from nnmeter.lab.campaign import worker\n"
+        "worker._listen_to_signals()\n"
+        "worker._say_last('done', {})\n"
+        "_thread.interrupt_main()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "time.sleep(0.1)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, '{"done": {}}\n', "")
