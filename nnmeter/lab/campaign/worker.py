@@ -53,7 +53,8 @@ def _measure_or_say_why(job: dict[str, Any]) -> None:
         raise
     except OSError as fault:
         path = fault.filename or job["out_dir"]
-        _say_last("error", f"{path}: {fault.strerror or fault}; check the path and its permissions")
+        reason = f"{path}: {fault.strerror or fault}; check the path and its permissions"
+        _say_last("error", reason)
     except KeyboardInterrupt:
         _leave(INTERRUPTED)
 

@@ -222,8 +222,8 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     wrong = next(faults_of_fingerprint(fingerprint), None) or _wrong_column(pa, table)
     if wrong:
         raise _damaged(path, wrong)
-    columns = {name: table[name].to_pylist() for name in names}
     try:
+        columns = {name: table[name].to_pylist() for name in names}  # texts of bytes that are none are found here
         return _rows(columns), {name: value for name, value in fingerprint.items() if value is not None}
     except (ValueError, pa.ArrowException) as fault:
         raise _damaged(path, brief(fault)) from fault

@@ -275,6 +275,19 @@ def test_a_column_of_another_form_is_refused(tmp_path, column, value):
         read_measurements(tmp_path / "m.parquet")
 
 
+@pytest.mark.parametrize("column", ["id", "network", "family"])
+def test_a_text_of_bytes_that_are_none_is_refused(tmp_path, column):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    write_measurements(tmp_path / "m.parquet", [make_measurement(0)], FINGERPRINT)
+    table = parquet.read_table(tmp_path / "m.parquet")
+    text = pa.array([b"caf\xe9"], pa.binary()).view(pa.string())
+    parquet.write_table(table.set_column(table.column_names.index(column), column, text), tmp_path / "m.parquet")
+    with pytest.raises(MeasurementError, match="damaged, or not a measurement file .*utf-8"):
+        read_measurements(tmp_path / "m.parquet")
+
+
 def test_no_damaged_file_reads_as_other_numbers(tmp_path):
     """Every byte in turn is changed in one bit: the file reads as it was, or is refused."""
     path = tmp_path / "m.parquet"
