@@ -123,7 +123,7 @@ def _say(kind: str, content: object) -> None:
 
 
 def _say_last(kind: str, content: object) -> None:
-    """Say what the supervisor waits for. It lets go then, and what is left, the interpreter's end, is not interrupted."""
+    """Say what the supervisor waits for. It lets go then, which interrupts; what is left, the end, is not."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _say(kind, content)
