@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from nnmeter.fusion.rulesets.builder import Create, Op, Procedure, Rewrite, Rule, all_of, any_of, maybe, tensors
 from nnmeter.fusion.rulesets.mnn.sources import after, merge
+from nnmeter.fusion.rulesets.shared_rules import swish
 
 TOLERANCE = 0.001
-
-
-def _swish() -> Rule:
-    (x,) = tensors("x")
-    sigmoid = Op("Sigmoid", x)
-    product = Op("Mul", x, sigmoid, commutative=True)
-    return Rule(
-        "Swish",
-        [product, sigmoid],
-        replace=Create("Swish", x, into=product),
-        why="The product of a tensor and its sigmoid is one operator, SILU.",
-        source=merge("FuseTemplateOp.cpp"),
-    )
 
 
 def _gelu() -> Rule:
@@ -81,7 +69,12 @@ def _rectifier() -> Rule:
 
 ACTIVATIONS = Rewrite(
     "activations",
-    [_swish(), _gelu(), _hard_swish(True), _hard_swish(False)],
+    [
+        swish("The product of a tensor and its sigmoid is one operator, SILU.", merge("FuseTemplateOp.cpp")),
+        _gelu(),
+        _hard_swish(True),
+        _hard_swish(False),
+    ],
 )
 
 BOUNDS = Rewrite("bounds of Clip", [_rectifier()])

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
-from nnmeter.fusion.rulesets.builder import Expr, Op, Procedure, Rewrite, Rule, tensors
+from nnmeter.fusion.rulesets.builder import Op, Rewrite, Rule, tensors
 from nnmeter.fusion.rulesets.mnn.sources import after, merge
-from nnmeter.fusion.rulesets.shared import RANDOM, VIEWS
+from nnmeter.fusion.rulesets.shared import VIEWS
+from nnmeter.fusion.rulesets.shared_rules import constant_folding, no_op, x, y
 
-SOURCE = after("RemoveUnusefulOp.cpp")
-x, y, c = tensors("x y c")
+(c,) = tensors("c")
+_rule = partial(no_op, source=after("RemoveUnusefulOp.cpp"))
 
-CONSTANT_FOLDING = Procedure(
-    "constants",
-    "fold_constants",
-    fields={"of_shapes": ("Shape", "Size"), "except": RANDOM},
-    why="What depends on constants and static shapes only is computed before the run.",
-    source=merge("ConstantFolding.cpp"),
-)
-
-
-def _rule(node: Op, why: str, where: Sequence[Expr] = (), name: str = "", source: str = SOURCE) -> Rule:
-    return Rule(
-        name or f"no-op {node.kinds[0]}",
-        [node],
-        where=[*where, node.results <= 1],
-        forward={y: x},
-        renames_outputs=True,
-        why=why,
-        source=source,
-    )
+CONSTANT_FOLDING = constant_folding(merge("ConstantFolding.cpp"))
 
 
 def _same_shape(*kinds: str) -> Rule:
@@ -44,7 +27,7 @@ def _neutral(kind: str, value: int) -> Rule:
         f"{kind} with a constant of {value} does nothing.",
         [c.scalar == value, c.rank == 0, x.shape == y.shape],
         f"{kind} of {value}",
-        merge("FuseTemplateOp.cpp"),
+        source=merge("FuseTemplateOp.cpp"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, maybe, tensors, weight
 from nnmeter.fusion.rulesets.mnn.sources import after, merge
 from nnmeter.fusion.rulesets.shared import all_constant
+from nnmeter.fusion.rulesets.shared_rules import ROOT_FORMS, root_mean_square, x
 
 
 def _into_convolution(kind: str) -> Rule:
@@ -52,26 +53,12 @@ def _decomposed(by_power: bool, scaled: bool) -> Rule:
 
 
 def _root_mean_square(form: str, scaled: bool) -> Rule:
-    """`form`: how x is divided by the root: by a "quotient", times its "reciprocal", or times a "quotient of one"."""
-    x, two, eps, one, g = tensors("x two eps one g")
-    square = Op("Pow", x, two, name="square")
-    mean = Op("ReduceMean", square, ..., name="mean")
-    plus_eps = Op("Add", mean, eps, name="plus_eps")
-    root = Op("Sqrt", plus_eps, name="root")
-    if form == "quotient":
-        last = [Op("Div", x, root, name="normalized")]
-    else:
-        inverse = (
-            Op("Reciprocal", root, name="inverse") if form == "reciprocal" else Op("Div", one, root, name="inverse")
-        )
-        last = [Op("Mul", x, inverse, name="normalized"), inverse]
-    match = [*last, root, plus_eps, mean, square]
-    into, inputs = last[0], [x]
-    where = [eps.is_constant, two.scalar == 2, mean.dim(-1) == 1]
+    match, where = root_mean_square(form)
+    into, inputs = match[0], [x]
     if scaled:
-        into = Op("Mul", last[0], g, commutative=True, name="scaled")
-        match, inputs = [*match, into], [x, g]
-        where.append(g.is_constant)
+        (g,) = tensors("g")
+        into = Op("Mul", match[0], g, commutative=True, name="scaled")
+        match, inputs, where = [*match, into], [x, g], [*where, g.is_constant]
     return Rule(
         f"root mean square by {form}{' with scale' if scaled else ''}",
         match,
@@ -88,10 +75,6 @@ NORMALIZATIONS = Rewrite(
         _into_convolution("Conv"),
         _into_convolution("ConvTranspose"),
         *(_decomposed(by_power, scaled) for scaled in (True, False) for by_power in (True, False)),
-        *(
-            _root_mean_square(form, scaled)
-            for scaled in (True, False)
-            for form in ("quotient", "reciprocal", "quotient of one")
-        ),
+        *(_root_mean_square(form, scaled) for scaled in (True, False) for form in ROOT_FORMS),
     ],
 )

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
-from nnmeter.fusion.rulesets.builder import Expr, Op, Rewrite, Rule, tensors
+from nnmeter.fusion.rulesets.builder import Op, Rewrite, Rule, tensors
 from nnmeter.fusion.rulesets.mobile.sources import converter
 from nnmeter.fusion.rulesets.shared import VIEWS
+from nnmeter.fusion.rulesets.shared_rules import no_op, x, y
 
 SOURCE = converter("optimize.cc")
-x, y, c = tensors("x y c")
-
-
-def _rule(node: Op, why: str, where: Sequence[Expr] = (), name: str = "") -> Rule:
-    return Rule(
-        name or f"no-op {node.kinds[0]}",
-        [node],
-        where=[*where, node.results <= 1],
-        forward={y: x},
-        renames_outputs=True,
-        why=why,
-        source=SOURCE,
-    )
+(c,) = tensors("c")
+_rule = partial(no_op, source=SOURCE)
 
 
 def _same_shape(*kinds: str, name: str = "") -> Rule:

@@ -7,24 +7,11 @@ from collections.abc import Callable, Sequence
 from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rewrite, Rule, Tensor, maybe, tensor, tensors
 from nnmeter.fusion.rulesets.openvino.shared import number
 from nnmeter.fusion.rulesets.openvino.sources import common, frontend, plugin
+from nnmeter.fusion.rulesets.shared_rules import swish
 
 
 def _mul(*inputs: Tensor) -> Op:
     return Op("Mul", *inputs, commutative=True)
-
-
-def _swish() -> Rule:
-    x = tensor("x")
-    sigmoid = Op("Sigmoid", x)
-    product = _mul(x, sigmoid)
-    return Rule(
-        "Swish",
-        [product, sigmoid],
-        where=[sigmoid.uses == 1],
-        replace=Create("Swish", x, into=product),
-        why="The product of a tensor and its sigmoid is Swish.",
-        source=common("swish_fusion.cpp"),
-    )
 
 
 def _clipped_sum(form: str, kind: str, behind: Callable[[Tensor, Op, Tensor], list[Op]], factor: float) -> Rule:
@@ -157,7 +144,7 @@ def _of_extension(kinds: tuple[str, ...], becomes: str) -> Rule:
 ACTIVATIONS = Rewrite(
     "activations",
     [
-        _swish(),
+        swish("The product of a tensor and its sigmoid is Swish.", common("swish_fusion.cpp"), alone=True),
         _clipped_sum("HardSwish of Clip", "HardSwish", _quotient_of_product, 6),
         _clipped_sum("HardSwish of Clip, quotient first", "HardSwish", _product_with_quotient, 6),
         _clipped_sum("HardSwish of Clip, product last", "HardSwish", _scaled_product, 1 / 6),

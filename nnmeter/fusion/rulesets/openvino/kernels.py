@@ -8,17 +8,12 @@ from nnmeter.fusion.rulesets.builder import Procedure
 from nnmeter.fusion.rulesets.openvino.reductions import REDUCTIONS
 from nnmeter.fusion.rulesets.openvino.shared import CONVOLUTIONS, ELEMENT_WISE
 from nnmeter.fusion.rulesets.openvino.sources import common, plugin
-from nnmeter.fusion.rulesets.shared import RANDOM, VIEWS
+from nnmeter.fusion.rulesets.shared import VIEWS
+from nnmeter.fusion.rulesets.shared_rules import constant_folding
 
 SNIPPETS = "src/common/snippets/src/pass"
 
-CONSTANT_FOLDING = Procedure(
-    "constants",
-    "fold_constants",
-    fields={"of_shapes": ("Shape", "Size"), "except": RANDOM},
-    why="What depends on constants and static shapes only is computed before the run.",
-    source="src/core/src/pass/constant_folding.cpp",
-)
+CONSTANT_FOLDING = constant_folding("src/core/src/pass/constant_folding.cpp")
 
 SLICES_TO_SPLIT = Procedure(
     "slices to Split",

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
-from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Rewrite, Rule, constant, indices, keeps_order, tensors
+from nnmeter.fusion.rulesets.builder import Create, Op, Rewrite, Rule, constant, indices, keeps_order, tensors
 from nnmeter.fusion.rulesets.openvino.shared import named
 from nnmeter.fusion.rulesets.openvino.sources import common
+from nnmeter.fusion.rulesets.shared_rules import no_op, x, y
 
 SOURCE = common("nop_elimination.cpp")
-x, y, s, c = tensors("x y s c")
-
-
-def _rule(node: Op, why: str, where: Sequence[Expr] = (), name: str = "", renames_outputs: bool = True) -> Rule:
-    return Rule(
-        name or f"no-op {node.kinds[0]}",
-        [node],
-        where=[*where, node.results <= 1],
-        forward={y: x},
-        renames_outputs=renames_outputs,
-        why=why,
-        source=SOURCE,
-    )
+s, c = tensors("s c")
+_rule = partial(no_op, source=SOURCE)
 
 
 def _same_shape(*kinds: str) -> Rule:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nnmeter.fusion.rulesets.builder import Create, Op, Procedure, Rewrite, Rule, tensors
+from nnmeter.fusion.rulesets.builder import Create, Procedure, Rewrite, Rule
 from nnmeter.fusion.rulesets.shared import VIEWS
+from nnmeter.fusion.rulesets.shared_rules import ROOT_FORMS, root_mean_square, swish, x
 from nnmeter.fusion.rulesets.tract.products import POINTWISE
 from nnmeter.fusion.rulesets.tract.sources import core
 
@@ -11,47 +12,22 @@ RECTIFIERS = ("Relu", "Clip")
 LEADERS = ("Add", "Sub", "Mul", "Div", "Max", "Min", "BatchNormalization")
 
 
-def _swish() -> Rule:
-    (x,) = tensors("x")
-    sigmoid = Op("Sigmoid", x)
-    product = Op("Mul", x, sigmoid, commutative=True)
-    return Rule(
-        "Swish",
-        [product, sigmoid],
-        replace=Create("Swish", x, into=product),
-        why="The product of a tensor and its sigmoid is one operator, Silu.",
-        source=core("ops/nn/mod.rs"),
-    )
-
-
 def _root_mean_square(form: str) -> Rule:
-    """`form`: how x is divided by the root: by a "quotient", times its "reciprocal", or times a "quotient of one"."""
-    x, two, eps, one = tensors("x two eps one")
-    square = Op("Pow", x, two, name="square")
-    mean = Op("ReduceMean", square, ..., name="mean")
-    plus_eps = Op("Add", mean, eps, name="plus_eps")
-    root = Op("Sqrt", plus_eps, name="root")
-    if form == "quotient":
-        last = [Op("Div", x, root, name="normalized")]
-    else:
-        inverse = (
-            Op("Reciprocal", root, name="inverse") if form == "reciprocal" else Op("Div", one, root, name="inverse")
-        )
-        last = [Op("Mul", x, inverse, name="normalized"), inverse]
+    match, where = root_mean_square(form)
     return Rule(
         f"root mean square by {form}",
-        [*last, root, plus_eps, mean, square],
-        where=[eps.is_constant, two.scalar == 2, mean.dim(-1) == 1],
-        replace=Create("RMSNormalization", x, attributes={"axis": -1}, into=last[0]),
+        match,
+        where=where,
+        replace=Create("RMSNormalization", x, attributes={"axis": -1}, into=match[0]),
         why="x / sqrt(mean of squares + eps) is one operator, RmsNorm.",
         source=core("ops/nn/rms_norm.rs"),
     )
 
 
-SWISH = Rewrite("Swish", [_swish()])
-NORMALIZATIONS = Rewrite(
-    "normalizations", [_root_mean_square(form) for form in ("quotient", "reciprocal", "quotient of one")]
+SWISH = Rewrite(
+    "Swish", [swish("The product of a tensor and its sigmoid is one operator, Silu.", core("ops/nn/mod.rs"))]
 )
+NORMALIZATIONS = Rewrite("normalizations", [_root_mean_square(form) for form in ROOT_FORMS])
 
 _ALONE = (*RECTIFIERS, "Sub", "Mul", "Max", "Min")
 _SUM = {"operators": ("Add",), "most": 8, "sums": True, "alike": True}
