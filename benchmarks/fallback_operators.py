@@ -141,7 +141,7 @@ FORMS: dict[str, Callable[[], Any]] = {
     "compress columns": lambda: form("Compress", Input((256, 1024)), Input((1024,), BOOL), axis=1),
     "compress": lambda: form("Compress", Input((65536,)), Input((65536,), BOOL)),
     "largest of int64": lambda: form("TopK", Input((64, 5000), INT64, below(10000)), np.array([100]), outputs=2),
-    "draws from rows": lambda: one("Multinomial", (16, 1000), sample_size=8, dtype=INT32),
+    "draws from rows": lambda: form("Multinomial", Input((16, 1000)), sample_size=8, dtype=INT32),
     "draws": lambda: one("Bernoulli", (64, 1024), made=uniform),
     "normal numbers": lambda: one("RandomNormalLike", (64, 1024)),
     "uniform numbers": lambda: one("RandomUniformLike", (64, 1024)),
