@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import log2
 
 from nnmeter.kernels.family import Family
 from nnmeter.kernels.features.common import FUSED_NAMES, at, channels_first, fused, log_size, product, shape_of
@@ -13,7 +14,7 @@ CONVOLUTION_NAMES = (
     "log_in_channels", "log_out_channels", "log_channels_per_group", "log_groups", "log_out_height", "log_out_width",
     "log_in_spatial", "log_out_spatial", "out_width", "kernel_height", "kernel_width", "kernel_area", "stride",
     "dilation", "padded", "blocks_mod_4", "out_channels_mod_16", "in_channels_mod_16", "out_width_mod_6",
-    "log_column_bytes", "log_taps", *FUSED_NAMES,
+    "log_column_bytes", "log_taps", *FUSED_NAMES, "log_taps_share",
 )  # fmt: skip
 
 _MOST_TAPS = 4096
@@ -33,6 +34,7 @@ def convolution(s: KernelSignature) -> list[float]:
     in_channels = at(x, 1, 1)
     out_channels = at(y, 1, 1)
     area = product(window)
+    taps = _taps_inside(x[2:], spatial, window, strides, dilations, pads)
     return [
         log_size(in_channels),
         log_size(out_channels),
@@ -54,8 +56,9 @@ def convolution(s: KernelSignature) -> list[float]:
         float(in_channels % 16),
         float(width % 6),
         log_size(area * (in_channels // max(groups, 1)) * product(spatial) * 4),
-        log_size(_taps_inside(x[2:], spatial, window, strides, dilations, pads)),
+        log_size(taps),
         *fused(s.type, area * (in_channels // max(groups, 1))),
+        log2(max(taps, 0.01) / max(area, 1)),
     ]
 
 
