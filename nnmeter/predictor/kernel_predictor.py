@@ -52,7 +52,7 @@ from nnmeter.predictor.work import WorkRates
 FALLBACK = "fallback"  # name of the generic ensemble that prices what was not sampled
 _ITEM_BITS = COMMON_NAMES.index("item_bits")
 _CACHE_LIMIT = 200_000
-_LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (rule 1)
+LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (rule 1)
 _LEAST_SIGMA = 0.05  # of a kernel that was not sampled, however well the rates of its work are known
 LEAST_DEVIATION, LARGEST_DEVIATION = 0.02, 1.5  # what a learned standard deviation is kept within
 _LEAST_MS = 1e-9  # what a damaged pack may say less than
@@ -74,7 +74,7 @@ class Share:
         """Its price of each kernel as a profiler shows it, in milliseconds [kernels]."""
         theirs = self.predictor
         prices = np.array([price.latency_ms for price in theirs.price(kernels)])
-        least = max(_LEAST_LAUNCH * theirs.roofline.launch_ms, _LEAST_MS)
+        least = max(LEAST_LAUNCH * theirs.roofline.launch_ms, _LEAST_MS)
         return np.maximum((prices - theirs.per_kernel_ms) / max(theirs.scale, _LEAST_MS), least)
 
 
@@ -243,7 +243,7 @@ class KernelPredictor:
         values = features.values
         rates = EVEN if sampled is None else sampled.rates
         profiled = self.roofline.latency_ms(cost, int(values[_ITEM_BITS]), rates) * ratio
-        latency = max(self.scale * profiled + self.per_kernel_ms, 0.1 * self.roofline.launch_ms * rates[2])
+        latency = max(self.scale * profiled + self.per_kernel_ms, LEAST_LAUNCH * self.roofline.launch_ms * rates[2])
         source: Source = "trained"
         distance = 0.0
         if sampled is None:

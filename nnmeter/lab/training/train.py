@@ -61,7 +61,7 @@ from nnmeter.lab.training.wholes import (
 )
 from nnmeter.predictor.baselines import Baselines, fit_baselines
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor
+from nnmeter.predictor.kernel_predictor import FALLBACK, LEAST_LAUNCH, KernelPredictor
 from nnmeter.predictor.roofline import Roofline, fit_roofline
 from nnmeter.predictor.shift import Shift
 from nnmeter.predictor.trees import TreeEnsemble
@@ -259,7 +259,7 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
     priced_ms = roofline.latencies_ms(table.flops, table.moved, table.item_bits)[table.kernel] * np.exp(
         unseen.log_ratio
     )
-    prior = Prior(roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms))
+    prior = Prior(roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms, LEAST_LAUNCH * roofline.launch_ms))
     report = None
     unprofiled = sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
     if unprofiled >= MIN_NETWORKS:
@@ -285,7 +285,8 @@ def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: 
     say("fitting the families")
     ensembles, vocabulary = fit.fit()
     priced_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio)
-    prior = Prior(fit.prior.roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms))
+    least_ms = LEAST_LAUNCH * fit.prior.roofline.launch_ms
+    prior = Prior(fit.prior.roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms, least_ms))
     log_error = fit.target - (unseen.log_ratio - fit.before[table.kernel])
     return _Trained(prior, unseen, unseen, log_error, fit.weight, start.fallback_sigma, {}, None, True)
 
@@ -345,7 +346,7 @@ def _unobserved_prices(
     profiled = roofline_ms[table.kernel] * np.exp(held_out.log_ratio)
     scale, per_kernel_ms, _ = prior.unobserved
     known = table.among_kinds(vocabulary)[table.kind[table.kernel]] & held_out.trained
-    latency = np.maximum(scale * profiled + per_kernel_ms, 0.1 * prior.roofline.launch_ms)
+    latency = np.maximum(scale * profiled + per_kernel_ms, LEAST_LAUNCH * prior.roofline.launch_ms)
     return HeldOutPrices(latency, *row_sigmas(table, vocabulary, known, fallback_sigma, deviation))
 
 

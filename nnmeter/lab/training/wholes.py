@@ -34,14 +34,13 @@ from nnmeter.lab.training.folds import FOLDS
 from nnmeter.lab.training.kernels import HeldOut, Progress, fallback_sigma, fit_fallback, sampled_as
 from nnmeter.lab.training.priors import Prior, own_rates
 from nnmeter.lab.training.table import KernelTable
-from nnmeter.predictor.kernel_predictor import FALLBACK
+from nnmeter.predictor.kernel_predictor import FALLBACK, LEAST_LAUNCH
 from nnmeter.predictor.roofline import fit_log_factors
 from nnmeter.predictor.trees import TreeEnsemble, add_ensembles
 
 MIN_KIND_NETWORKS = 8  # an operator that fewer networks have is priced by the fallback
 _STEADY = 0.05  # error of a network's time that no difference of its halves shows
 MANY_NETWORKS = 5000  # from here on one held-out fold tells presets and rounds apart, in a fifth of the time
-_FLOOR = 0.1  # of the roofline's launch overhead: no kernel is priced below it (`KernelPredictor`, rule 1)
 
 PRESETS = (AdditivePreset(leaves=8), AdditivePreset(leaves=24))
 PRESETS_OF_MANY = (AdditivePreset(leaves=24, rounds=1000),)
@@ -138,7 +137,7 @@ class WholeFit:
         """What factors scale, and what they do not, of each row's price."""
         scale, per_kernel_ms, _ = self.prior.unobserved
         base = scale * self.roofline_ms[self.table.kernel] * np.exp(self.log_ratio)
-        return base, np.maximum(per_kernel_ms, _FLOOR * self.prior.roofline.launch_ms - base)
+        return base, np.maximum(per_kernel_ms, LEAST_LAUNCH * self.prior.roofline.launch_ms - base)
 
     def _rows(self, family: str, kernels: np.ndarray) -> np.ndarray:
         kinds = self.table.kinds

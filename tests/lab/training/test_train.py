@@ -101,7 +101,7 @@ def test_measurements_without_kernels_are_an_error() -> None:
 
 def test_the_correction_from_profiled_to_whole_is_found(measurements: list[Measurement]) -> None:
     table = build_table(measurements)
-    scale, per_kernel_ms, overhead_ms = fit_unobserved(table, np.zeros(len(table.kernel)))
+    scale, per_kernel_ms, overhead_ms = fit_unobserved(table, table.latency_ms)
     assert scale == pytest.approx(0.97, abs=0.01)
     assert per_kernel_ms == pytest.approx(0.0, abs=0.001)
     assert overhead_ms == pytest.approx(0.02, abs=0.02)
@@ -125,7 +125,29 @@ def test_networks_that_take_the_longer_the_less_their_kernels_do_are_an_error(me
     slow_for_small = [replace(m, latency_ms=1.0 / m.latency_ms) for m in measurements]
     table = build_table(slow_for_small)
     with pytest.raises(MeasurementError, match="do not grow with those of their kernels"):
-        fit_unobserved(table, np.zeros(len(table.kernel)))
+        fit_unobserved(table, table.latency_ms)
+
+
+def test_prices_count_and_not_the_times_that_they_are_off(measurements: list[Measurement]) -> None:
+    """Every kernel is priced 3 us too high, and those that are then priced below nothing take the least."""
+    table = build_table(measurements)
+    before = fit_unobserved(table, table.latency_ms)
+    after = fit_unobserved(table, table.latency_ms + 0.003)
+    assert after.scale == pytest.approx(before.scale, abs=0.002)
+    assert after.per_kernel_ms == pytest.approx(before.per_kernel_ms - 0.003 * before.scale, abs=2e-4)
+
+
+def test_kernels_at_the_least_price_are_told_from_those_above(measurements: list[Measurement]) -> None:
+    """Half of the kernels are as short as what the profiler adds, and take the least that is charged for one."""
+    table = build_table(measurements)
+    short = np.arange(len(table.kernel)) % 2 == 0
+    prices = np.where(short, 0.003, table.latency_ms + 0.003)
+    whole = 0.02 + np.bincount(table.network, np.where(short, 0.001, table.latency_ms), len(table.networks))
+    table = build_table([replace(m, latency_ms=float(w)) for m, w in zip(measurements, whole, strict=True)])
+    scale, per_kernel_ms, overhead_ms = fit_unobserved(table, prices, 0.001)
+    assert scale == pytest.approx(1.0, abs=0.01)
+    assert per_kernel_ms == pytest.approx(-0.003, abs=3e-4)
+    assert overhead_ms == pytest.approx(0.02, abs=0.01)
 
 
 def test_folds_keep_families_together() -> None:
