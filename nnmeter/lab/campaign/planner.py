@@ -2,8 +2,9 @@
 
 1. The first plan of a campaign is the prior. Plans are stored before the first network that they decide.
 2. A new one is made when `INTERVAL_S` seconds have passed since the last and its cross-validation takes no more than
-   `PLANNING_SHARE` of them. What it takes is foreseen from the last one: so much a kernel. All that this module takes
-   stays below that share of the budget.
+   `PLANNING_SHARE` of them. What it takes is foreseen from the last one: so much a kernel. Before there is one, that is
+   a guess, which does not put the first one off: on a machine that measures more kernels a second than was guessed, it
+   would never be due. All that this module takes stays below that share of the budget.
 3. Time for one more cross-validation is kept at the end, so that the last word on the error includes all networks.
 4. A process that goes on with a campaign counts from its last plan, not from its own start: under a runtime that ends
    the process every minute, plans would never be due.
@@ -72,6 +73,7 @@ class Planner:
         self._plans: list[Plan] = read_plans(directory) if prior else []
         self._last = started - (_age_s(directory / PLAN_FILE) if self._plans else 0.0)
         self._rate_s = _SECONDS_A_KERNEL
+        self._is_timed = False  # whether that is of a cross-validation here
         self._judged = 0  # networks behind `error`
         self.error: float | None = self._plans[-1].error if self._plans else None
         self.spent_s = 0.0
@@ -101,7 +103,7 @@ class Planner:
     def plan_if_due(self, next_seed: int) -> bool:
         """Cross-validates and plans for the seeds from `next_seed` on, if it is time to (rule 2); whether it did."""
         foreseen_s = self._foreseen_s()
-        interval_s = max(INTERVAL_S, foreseen_s / PLANNING_SHARE)
+        interval_s = max(INTERVAL_S, foreseen_s / PLANNING_SHARE) if self._is_timed else INTERVAL_S
         if len(self._samples) < LEAST_NETWORKS or self._clock() - self._last < interval_s:
             return False
         if self.spent_s + 2 * foreseen_s > PLANNING_SHARE * self._budget_s:  # one more at the end (rule 3)
@@ -140,6 +142,7 @@ class Planner:
         self._last = self._clock()
         self.spent_s += self._last - begin
         self._rate_s = (self._last - loaded) / max(self._samples.kernel_count, 1)
+        self._is_timed = True
 
 
 def _age_s(path: Path) -> float:

@@ -139,6 +139,16 @@ def test_planning_keeps_to_its_share_of_the_time(clock, runtime, tmp_path):
     assert slow.last_evaluation_s() == 0.0
 
 
+def test_a_guess_of_what_planning_takes_does_not_put_the_first_plan_off(clock, runtime, tmp_path):
+    """A machine that measures kernels faster than the guess prices them made no plan in twelve minutes."""
+    fast = planner.Planner(tmp_path, RECIPES.prior, False, 0.0, 10_000.0, clock)
+    measure(tmp_path / "campaign", runtime, clock, budget_s=6.0)
+    fast.add(store.read_measurements(tmp_path / "campaign")[0])
+    fast._rate_s = 10.0 / fast._samples.kernel_count  # 10 s, which are a share of 333 s
+    clock.now_s += planner.INTERVAL_S
+    assert fast.plan_if_due(50)
+
+
 def test_a_process_that_goes_on_plans_when_the_last_plan_is_old(clock, runtime, tmp_path):
     folder = tmp_path / "campaign"
     measure(folder, runtime, clock, budget_s=6.0)
