@@ -55,7 +55,7 @@ ZEN_4, ICE_LAKE, ZEN_3 = (
 # New machine -> the packs that it starts from, the better one first, its campaign, or as much of it as there is, and
 # its measured models.
 MACHINES: dict[str, tuple[tuple[str, ...], str, str]] = {
-    ZEN_4: ((ICE_LAKE,), "campaign.parquet", "models.parquet"),
+    ZEN_4: ((ICE_LAKE,), "campaign-earlier.parquet", "models-earlier.parquet"),
     ICE_LAKE: ((ZEN_4,), "campaign.parquet", "models.parquet"),
     ZEN_3: ((ZEN_4, ICE_LAKE), "setup-5m.parquet", "models.parquet"),
 }
@@ -63,7 +63,7 @@ SAME_HOUR = {ZEN_3: ((ZEN_4, ICE_LAKE), "campaign-4.parquet", "development-2.par
 # Machine -> its campaigns, each to be trained on alone, and its measured models. Of the Zen 3 server those campaigns
 # that were measured in the same hour as one of its files of development models.
 CAMPAIGNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    ZEN_4: (("campaign.parquet",), ("models.parquet",)),
+    ZEN_4: (("campaign-earlier.parquet",), ("models-earlier.parquet",)),
     ICE_LAKE: (("campaign.parquet",), ("models.parquet",)),
     ZEN_3: (
         ("campaign.parquet", "campaign-4.parquet"),
