@@ -120,8 +120,7 @@ def _check_tensor(value: onnx.ValueInfoProto) -> None:
     if kind not in ("tensor_type", None):
         word = kind.removesuffix("_type")
         raise ModelError(
-            f"input {value.name!r} is no tensor but of kind {word}; measure a model whose inputs are tensors, or predict "
-            "this one"
+            f"input {value.name!r} is no tensor but of kind {word}; measure a model of tensors, or predict this one"
         )
 
 
