@@ -10,6 +10,7 @@ another one. An empty word is there where the runtime takes it for the default.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nnmeter.graph.ir import Node
@@ -46,7 +47,7 @@ _WINDOWS = {"auto_pad": frozenset({"", "NOTSET", "VALID", "SAME_UPPER", "SAME_LO
 _DIRECTIONS = {"direction": frozenset({"forward", "reverse", "bidirectional"})}
 _FLAG = frozenset({0, 1})
 
-WORDS: dict[str, dict[str, frozenset[str] | frozenset[int]]] = {
+WORDS: Mapping[str, Mapping[str, frozenset[str] | frozenset[int]]] = {
     **dict.fromkeys(("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"), _WINDOWS),
     **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _WINDOWS),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _DIRECTIONS),
