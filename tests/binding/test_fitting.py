@@ -13,6 +13,7 @@ from onnx import helper
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError, OperatorFaultError
 from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
 
 FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 WEIGHT = np.ones((4, 1, 3, 3), np.float32)
@@ -162,3 +163,18 @@ def test_a_batch_of_nothing_is_resized(policy: str) -> None:
     constants = [*RESIZED, np.array([0, 8, 16, 16], np.int64)]
     resized = model("Resize", [[0, 4, 8, 8]], {"keep_aspect_ratio_policy": policy}, constants, 18, 1, [])
     assert bind_shapes(read_model(resized)).types["o0"].shape == (0, 8, 16, 16)
+
+
+def test_an_optional_sequence_is_an_optional_value() -> None:
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, [2, 3]))
+    node = helper.make_node("OptionalHasElement", ["maybe"], ["y"], "node")
+    result = [helper.make_tensor_value_info("y", onnx.TensorProto.BOOL, [])]
+    for declared, runs in ((helper.make_optional_type_proto(kind), True), (kind, False)):
+        graph = helper.make_graph([node], "g", [helper.make_value_info("maybe", declared)], result)
+        read = read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8))
+        sizes = InputSizes(shapes={"maybe": ((2, 3),)})
+        if runs:
+            assert bind_shapes(read, sizes).types["y"].dtype == "bool"
+        else:
+            with pytest.raises(ModelError, match="input 'maybe' is no optional value"):
+                bind_shapes(read, sizes)
