@@ -17,6 +17,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TypeGuard
 
@@ -55,7 +56,7 @@ def write_output(path: str | os.PathLike[str], content: str | bytes) -> None:
     if not _is_special(path):
         _replace(path, content)
         return
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb") as stream:
+    with naming(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb") as stream:
         stream.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
@@ -89,7 +90,7 @@ def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with naming(path), os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
         # mkstemp makes the file private; a written report has the mode that it had, or that open() would give it.
         os.chmod(temporary, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
@@ -97,6 +98,18 @@ def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let faults of writing (a full disk) say of which file they are."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as fault:
+        fault.filename = fault.filename or os.fspath(path)
         raise
 
 

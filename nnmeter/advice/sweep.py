@@ -231,7 +231,7 @@ def _check_axes(model: UnboundModel, axes: Mapping[str, tuple[int, ...]]) -> Non
 def parse_sizes(text: str) -> tuple[int, ...]:
     """Sizes as a command line has them: `1,2,8`, `128:256:32`, `1:32:*2`, or several of these with commas.
 
-    The end of a range is one of its sizes, where a step meets it.
+    The end of a range is one of its sizes, where a step meets it. 0 is a size: of the cache before the first token.
 
     Raises:
         ValueError: it is none of these; the message says what is wrong.
@@ -246,7 +246,9 @@ def parse_sizes(text: str) -> tuple[int, ...]:
             raise ValueError(f"'{brief(part, 40)}' is no range; give FIRST:LAST, FIRST:LAST:STEP or FIRST:LAST:*FACTOR")
         size, last = _whole(pieces[0]), _whole(pieces[1])
         step = pieces[2] if len(pieces) == 3 else "1"
-        by = _whole(step.removeprefix("*"))
+        by = _whole(step.removeprefix("*"), 1)
+        if step.startswith("*") and not size:
+            raise ValueError(f"'{brief(part, 40)}' cannot grow from 0 by a factor; give the 0 before it, with a comma")
         if step.startswith("*") and by < 2:
             raise ValueError(f"a range cannot grow by a factor of {by}; give 2 or more")
         if size > last:
@@ -259,7 +261,7 @@ def parse_sizes(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 13) or not 0 < int(text) <= _LARGEST:
-        raise ValueError(f"'{brief(text, 40)}' is no size; give a whole number from 1 on")
+def _whole(text: str, least: int = 0) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 13) or not least <= int(text) <= _LARGEST:
+        raise ValueError(f"'{brief(text, 40)}' is no size; give a whole number from {least} on")
     return int(text)

@@ -261,8 +261,10 @@ def _relations(
     if any(declared.dims is None or declared.container in ("sequence", "map") for declared in free):
         return {}
     derived = expressions(named)
+    nameless = {d.name for d in model.inputs if d.dims is None or None in d.dims}
+    shapes = {name: shape for name, shape in sizes.shapes.items() if name in nameless}  # others hide what is demanded
     return implied_relations(
-        bind_shapes, model, replace(sizes, dims={}), [name for name in named if name not in derived]
+        bind_shapes, model, replace(sizes, dims={}, shapes=shapes), [name for name in named if name not in derived]
     )
 
 

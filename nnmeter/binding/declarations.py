@@ -5,9 +5,9 @@ Rules:
    for it, if it declares one, and is a tensor or a sequence as it declares: a runtime refuses the model otherwise. Of
    operators of other domains nothing is said.
 2. A declared shape that contradicts the operators is a warning: ONNX Runtime takes the operators' word, ONNX's checker
-   refuses the model. Sizes that are free, or that data decide, contradict nothing. Nested graphs are not looked at, for
-   a loop runs them with several shapes; nor is what an operator with nested graphs writes, which the checker does not
-   infer.
+   refuses the model, unless its inputs leave dimensions free. Sizes that are free, or that data decide, contradict
+   nothing. Nested graphs are not looked at, for a loop runs them with several shapes; nor is what an operator with
+   nested graphs writes, which the checker does not infer.
 3. So is a declared size below 0 in a model whose inputs have no free dimensions: exporters write -1 for a free one,
    which ONNX's checker takes for a size.
 """
@@ -102,9 +102,10 @@ def _wrong_shapes(strange: Sequence[tuple[str, DeclaredType, TensorType]], fixed
         if not _contradict(told, found):
             stated = "of a size below 0"
         more = f", and {len(wrong) - 1} more likewise" if len(wrong) > 1 else ""
+        unsure = "" if fixed else ", where it can tell without sizes"
         yield Note(
             f"tensor '{brief(name, 200)}' is declared as {brief(stated, 200)}, but its operator writes "
-            f"{show(found.shape)}{more}; ONNX's checker refuses such a model",
+            f"{show(found.shape)}{more}; ONNX's checker refuses such a model{unsure}",
             "declared",
             name,
         )

@@ -34,7 +34,8 @@ def check_optionals(graph: UnboundGraph, nodes: Sequence[Node], opset: int, faul
     if opset >= _PLAIN_TOO or not taking:
         return
     plain = set(graph.constants)
-    plain.update(d.name for d in graph.inputs if d.container in ("sequence", "map") or (d.dtype and not d.container))
+    declared = [d for d in graph.inputs if not d.optional]
+    plain.update(d.name for d in declared if d.container in ("sequence", "map") or (d.dtype and not d.container))
     for node in nodes:
         if not node.domain and node.op_type not in _HANDING_ON:
             plain.update(node.outputs)

@@ -5,7 +5,8 @@ combinations: the mask of a decoder is as long as its cache and its tokens toget
 
 Rules:
 1. The model is bound with sizes that no sum of others equals. Where two sizes must be equal and are not, each is read
-   as a sum of dimensions and a small number, and one dimension follows from the others; then it is bound again.
+   as a sum of dimensions and a small number, and one dimension follows from the others; then it is bound again. A size
+   that may be a sum with a larger number (a cache of fixed length), or that number alone, is told by other sizes.
 2. What is found is what operators demand (element-wise operators, concatenation, products). A fault of another kind
    ends the search; what was found until then holds.
 """
@@ -59,6 +60,12 @@ def implied_relations(
                 return found
             own = {name: size for name, size in probes.items() if name not in found}
             left, right = (_as_sum(size, own) for size in cause.sizes)
+            if _is_doubtful(left, own) or _is_doubtful(right, own):
+                shifts = {name: 1 << position for position, name in enumerate(own)}
+                moved = _demanded(bind, model, sizes, {name: size + shifts[name] for name, size in own.items()}, found)
+                if moved is not None:
+                    told = [_as_moved(*pair, own, shifts) for pair in zip(cause.sizes, moved, strict=True)]
+                    left, right = told[0] or left, told[1] or right
         if left is None or right is None:
             return found
         relation = _solved(left, right, names)
@@ -68,6 +75,22 @@ def implied_relations(
         found = {other: _replaced(before, name, linear) for other, before in found.items()}
         found[name] = linear
     return found
+
+
+def _demanded(
+    bind: Callable[[UnboundModel, InputSizes], object],
+    model: UnboundModel,
+    sizes: InputSizes,
+    probes: Mapping[str, int],
+    found: Mapping[str, Linear],
+) -> tuple[int, int] | None:
+    """The two sizes that would have to be equal with these sizes of the dimensions; None where there are none."""
+    tried = {**probes, **{name: evaluated(linear, probes) for name, linear in found.items()}}
+    try:
+        bind(model, replace(sizes, dims={**sizes.dims, **tried}))
+    except ModelError as fault:
+        return fault.__cause__.sizes if isinstance(fault.__cause__, MismatchError) else None
+    return None
 
 
 def evaluated(linear: Linear, sizes: Mapping[str, int]) -> int:
@@ -113,6 +136,21 @@ def _as_sum(size: int, probes: Mapping[str, int]) -> Linear | None:
     if linear and abs(rest) > _LARGEST_CONSTANT:
         return {"": size}
     return {**linear, "": rest}
+
+
+def _is_doubtful(linear: Linear | None, probes: Mapping[str, int]) -> bool:
+    """Whether a size that was read as a number alone could be one that is added to a dimension."""
+    return linear is not None and not any(linear.get(name) for name in probes) and linear[""] > min(probes.values())
+
+
+def _as_moved(size: int, moved: int, probes: Mapping[str, int], shifts: Mapping[str, int]) -> Linear | None:
+    """A size as the sum of the dimensions whose shifts moved it, and a number; None where it moved otherwise."""
+    rest, linear = moved - size, {}
+    for name, shift in sorted(shifts.items(), key=lambda item: -item[1]):
+        if rest >= shift:
+            linear[name] = 1
+            rest -= shift
+    return None if rest else {**linear, "": size - sum(probes[name] for name in linear)}
 
 
 def _solved(left: Linear, right: Linear, order: Sequence[str]) -> tuple[str, Linear] | None:

@@ -64,9 +64,9 @@ def command(
         grows = any(budget.max_growth_percent is not None for budget in read.budgets)
         result = checker.check(read_baseline(read.baseline) if grows else {})
     if junit is not None:
-        write_report(CORE.render("check", result, "junit"), junit)
+        write_report(CORE.render("check", result, "junit"), junit, option="--junit")
     if benchmark is not None:
-        write_report(CORE.render("check", result, "benchmark"), benchmark)
+        write_report(CORE.render("check", result, "benchmark"), benchmark, option="--benchmark")
     if summary:
         with open(os.environ[_SUMMARY], "a", encoding="utf-8") as stream:
             stream.write(CORE.render("check", result, "md"))

@@ -149,7 +149,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
+        name = "stdout: " if _give_up_stdout() else f"{error.filename}: " if error.filename else ""
         return _fail(f"{name}{error.strerror or error}; check the path and its permissions", 2)
     except MemoryError:
         return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)
@@ -163,6 +163,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         if extra := _extra_of(package):
             return _fail(f"this needs {missing}, which is not installed; pip install 'nnmeter[{extra}]'", 2)
         return _fail(_report_of(error), 3)
+
+
+def _give_up_stdout() -> bool:
+    """Whether stdout takes no more (a full disk); what waits for it is dropped, or the end would fail once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _report_of(error: Exception) -> str:

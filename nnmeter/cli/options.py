@@ -271,7 +271,9 @@ def _parse_sizes(
         sizes = text.split(",")
         if not name or not all(size == "0" or _is_size(size) for size in sizes):
             raise click.BadParameter(
-                f"{brief(repr(value), 80)} is not NAME=N, or NAME=N,N,..., with positive integers N", context, parameter
+                f"{brief(repr(value), 80)} is not NAME=N, or NAME=N,N,..., with whole numbers N from 0 on",
+                context,
+                parameter,
             )
         several = tuple(map(int, sizes))
         found = several if len(several) > 1 else several[0]

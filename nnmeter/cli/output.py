@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nnmeter.devices.identity import Verdict
-from nnmeter.files import why_unwritable, write_output
+from nnmeter.files import naming, why_unwritable, write_output
 from nnmeter.report.registry import Layout
 from nnmeter.wording import printable
 
@@ -65,20 +65,21 @@ def report_width() -> int | None:
     return shutil.get_terminal_size().columns
 
 
-def write_report(text: str, output: Path | None, notice: str | None = None) -> None:
-    """Write a report to a file, or to stdout if `output` is None; `notice` goes to stderr before it.
+def write_report(text: str, output: Path | None, notice: str | None = None, option: str = "--output") -> None:
+    """Write a report to the file of an option, or to stdout if `output` is None; `notice` goes to stderr before it.
 
     Characters that the terminal's encoding lacks are replaced; a file is always UTF-8.
     """
     if output is not None:
-        check_directory(output, "--output")
+        check_directory(output, option)
         write_output(output, text.encode("utf-8", "replace"))
     if notice:
         tell(notice)
     if output is None:
         encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()  # a reader that is gone is seen here, before an error line
+        with naming("stdout"):
+            sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+            sys.stdout.flush()  # a reader that is gone is seen here, before an error line
 
 
 def tell(line: str) -> None:
@@ -87,12 +88,32 @@ def tell(line: str) -> None:
 
 
 def check_directory(output: Path, option: str) -> None:
-    """Refuse an output file that cannot be written where it is; verbs that take long ask before they begin."""
+    """Refuse an output file that cannot be written where it is, or that the verb reads.
+
+    Verbs that take long ask before they begin.
+    """
     if not output.parent.is_dir():
         raise click.UsageError(f"{option} {output}: there is no directory {output.parent}; make it first")
     why = why_unwritable(output)
     if why is not None:
         raise click.UsageError(f"{option} {output}: cannot be written ({why}); give another place")
+    if output.is_file() and (read := _given_as_well(output, option)):
+        raise click.UsageError(f"{option} {output}: {read}, and would be replaced; give another place")
+
+
+def _given_as_well(output: Path, option: str) -> str | None:
+    """What else of the command line is this file (a model that is read, a second output), in a phrase."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return None
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        for given in value if isinstance(value, tuple | list) else (value,):
+            if option in parameter.opts or not isinstance(given, str | Path) or not os.path.isfile(given):
+                continue
+            if os.path.samefile(given, output):
+                return "is read" if isinstance(parameter, click.Argument) else f"is the file of {parameter.opts[0]}"
+    return None
 
 
 def choose_packs(devices: Sequence[str]) -> list[ChosenPack]:

@@ -6,9 +6,9 @@ Rules:
    or is from where `source` says. Of a runtime that lists its kernels, what has none is refused
    (`nnmeter.devices.runtime_kernels`).
 2. A form is refused where all is as it says: attributes are one of some values (`where`), or even (`even`), or have an
-   entry above one (`above_one`), the first input is of some rank (`ranks`, `from_rank`) or element type, an input has
-   several elements (`several`), axes are scaled (`kept_axes`), pads reach beyond what there is to reflect
-   (`reflects`), the operator set is an older one (`below_set`).
+   entry above one (`above_one`), one is stated at all (`stated`), the first input is of some rank (`ranks`,
+   `from_rank`) or element type, an input has several elements (`several`), axes are scaled (`kept_axes`), pads reach
+   beyond what there is to reflect (`reflects`), the operator set is an older one (`below_set`).
    Attributes that a node does not state have the values that ONNX gives them.
 3. A runtime without such data says nothing. What a delegate leaves to the processor is a section of its own.
 4. What a form needs of the device is another (`needs`): the value of an attribute (`names`, or its default) must be
@@ -162,6 +162,8 @@ def _is_form(
     if "even" in form and attributes.get(form["even"], 1) % 2:
         return False
     if "above_one" in form and not any(entry > 1 for entry in attributes.get(form["above_one"], ())):
+        return False
+    if "stated" in form and not attributes.get(form["stated"]):
         return False
     if "several" in form and not _has_several(node, form["several"], types):
         return False

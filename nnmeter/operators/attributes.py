@@ -3,10 +3,14 @@
 In all of ai.onnx, ai.onnx.ml and com.microsoft an attribute of one name has one kind (but for a few, which are not
 here), so that one table tells a file that gives a word for a number. Only those are here that rules of shapes, costs,
 features or fusion read; they may then rely on the kind.
+
+`WORDS` has, by operator of ai.onnx, the values that some attributes may have: ONNX Runtime 1.32 refuses a model with
+another one. An empty word is there where the runtime takes it for the default.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nnmeter.graph.ir import Node
@@ -39,17 +43,63 @@ _NAMES: dict[type, str] = {
 
 KINDS: dict[str, type] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
+_WINDOWS = {"auto_pad": frozenset({"", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"})}
+_DIRECTIONS = {"direction": frozenset({"forward", "reverse", "bidirectional"})}
+_FLAG = frozenset({0, 1})
+
+WORDS: Mapping[str, Mapping[str, frozenset[str] | frozenset[int]]] = {
+    **dict.fromkeys(("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"), _WINDOWS),
+    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _WINDOWS),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _DIRECTIONS),
+    "BitShift": {"direction": frozenset({"LEFT", "RIGHT"})},
+    "CumSum": {"exclusive": _FLAG, "reverse": _FLAG},
+    "DepthToSpace": {"mode": frozenset({"DCR", "CRD"})},
+    "Gelu": {"approximate": frozenset({"none", "tanh"})},
+    "GridSample": {
+        "mode": frozenset({"linear", "bilinear", "nearest", "cubic", "bicubic"}),
+        "padding_mode": frozenset({"zeros", "border", "reflection"}),
+    },
+    "Pad": {"mode": frozenset({"constant", "reflect", "edge", "wrap"})},
+    "Resize": {
+        "mode": frozenset({"nearest", "linear", "cubic"}),
+        "nearest_mode": frozenset({"", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}),
+        "coordinate_transformation_mode": frozenset(
+            {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+             "tf_half_pixel_for_nn", "tf_crop_and_resize"}
+        ),
+        "keep_aspect_ratio_policy": frozenset({"stretch", "not_larger", "not_smaller"}),
+    },
+    "RoiAlign": {"mode": frozenset({"avg", "max"})},
+    "Upsample": {"mode": frozenset({"nearest", "linear", "cubic"})},
+}  # fmt: skip
+
 _WORDS: dict[type, str] = {int: "a whole number", tuple: "a list of whole numbers", str: "a word"}
 
 
 def wrong_attribute(node: Node) -> str | None:
-    """What is wrong with the kinds of a node's attributes, or None where nothing is; own operators have own kinds."""
+    """What is wrong with a node's attributes, or None where nothing is; own operators have own kinds."""
     if node.domain not in KNOWN_DOMAINS:
         return None
     for name, value in node.attributes.items():
         wrong = wrong_value(name, value)
         if wrong is not None:
             return wrong
+    return wrong_word(node)
+
+
+def wrong_word(node: Node) -> str | None:
+    """What is wrong with a word that must be one of a few, or None where nothing is."""
+    if node.domain:
+        return None
+    for name, allowed in WORDS.get(node.op_type, {}).items():
+        value = node.attributes.get(name)
+        if value is None or value in allowed:
+            continue
+        if name == "nearest_mode" and node.attributes.get("mode", "nearest") != "nearest":
+            continue  # nobody reads it
+        shown = repr(value)
+        few = ", ".join(str(word) for word in sorted(allowed) if word != "")
+        return f"attribute {name} is {shown[:40]}{'...' * (len(shown) > 40)}, not one of {few}"
     return None
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from nnmeter.graph.ir import Graph, Node, TensorType
 from nnmeter.graph.unbound import UnboundGraph
-from nnmeter.operators.attributes import wrong_attribute
+from nnmeter.operators.attributes import wrong_attribute, wrong_word
 
 _NAMES: dict[str, str] = {"": "ai.onnx", "ai.onnx.ml": "ai.onnx.ml"}
 _IN_EVERY_SET = frozenset({"LayerNormalization"})  # ONNX Runtime has it of its own before ONNX's first version
@@ -77,7 +77,7 @@ class Schemas:
     def wrong(self, node: Node, inputs: Sequence[TensorType | None]) -> str | None:
         """What is wrong with a node (rules 1 to 4), or None where nothing is.
 
-        Of an operator without a schema, only kinds of attributes are known (`nnmeter.operators.attributes`).
+        Of an operator without a schema, only kinds and words of attributes are known (`nnmeter.operators.attributes`).
         """
         dtypes = [kind.dtype if kind is not None else "" for kind in inputs]
         key = (node.op_type, node.domain, len(node.outputs), *dtypes)
@@ -89,7 +89,9 @@ class Schemas:
             return wrong
         if schema is None:
             return wrong_attribute(node)
-        return _wrong_attributes(node.attributes, schema) if node.attributes or schema.needed else None
+        if not node.attributes and not schema.needed:
+            return None
+        return _wrong_attributes(node.attributes, schema) or wrong_word(node)
 
     def _look_at(self, node: Node, dtypes: Sequence[str]) -> tuple[str | None, Schema | None]:
         """All that attributes play no part in."""

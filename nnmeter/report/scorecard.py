@@ -92,7 +92,7 @@ _KERNELS_FROM = {
 
 
 def _worst_families(scorecard: Mapping[str, Any]) -> list[str]:
-    families = scorecard.get("families") or {}
+    families = _families(scorecard)
     worst, large = scorecard.get("worst_family"), scorecard.get("worst_large_family")
     lines = []
     if worst in families:
@@ -107,6 +107,12 @@ def _worst_families(scorecard: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _families(scorecard: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scorecard has of families; nothing where no model is said to be of one."""
+    families = dict(scorecard.get("families") or {})
+    return {} if set(families) == {""} else families
+
+
 def _models(metrics: Mapping[str, Any]) -> str:
     return f"{metrics['models']} model{'' if metrics['models'] == 1 else 's'}"
 
@@ -117,7 +123,7 @@ _Table = tuple[str, Sequence[str], list[Sequence[str]]]
 def scorecard_tables(scorecard: Mapping[str, Any]) -> list[_Table]:
     """Heading of the first column, the other columns, and the rows of each table."""
     tables: list[_Table] = [("", tuple(METRICS), _rows(_overall(scorecard), METRICS))]
-    families = _by_error(scorecard.get("families") or {})
+    families = _by_error(_families(scorecard))
     if families:
         tables.append(("family", tuple(FAMILY_METRICS), _rows(families, FAMILY_METRICS)))
     kernels = scorecard.get("kernels")

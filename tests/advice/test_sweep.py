@@ -29,6 +29,8 @@ def predictor(small_pack: Path) -> LatencyPredictor:
         ("128:256:32", (128, 160, 192, 224, 256)),
         ("2:5", (2, 3, 4, 5)),
         ("1,4:8:4,4", (1, 4, 8)),
+        ("0,64", (0, 64)),
+        ("0:64:32", (0, 32, 64)),
     ],
 )
 def test_sizes_are_lists_and_ranges(text: str, sizes: tuple[int, ...]) -> None:
@@ -39,7 +41,9 @@ def test_sizes_are_lists_and_ranges(text: str, sizes: tuple[int, ...]) -> None:
     ("text", "said"),
     [
         ("", "'' is no size"),
-        ("0", "'0' is no size"),
+        ("-1", "'-1' is no size"),
+        ("1:8:0", "'0' is no size; give a whole number from 1 on"),
+        ("0:8:*2", "cannot grow from 0 by a factor"),
         ("1:", "'' is no size"),
         ("1:2:3:4", "is no range"),
         ("1:8:*1", "cannot grow by a factor of 1"),

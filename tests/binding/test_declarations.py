@@ -128,3 +128,11 @@ def test_a_size_below_0_is_a_warning_where_no_input_is_free(rows: int | str, war
     bound = bind_shapes(model, InputSizes(shapes={"x": (2, 4)}))
     said = "tensor 'y' is declared as of a size below 0, but its operator writes 2x4; ONNX's checker refuses"
     assert any(said in str(note) for note in bound.warnings) == warned
+
+
+def test_a_checker_that_knows_no_sizes_may_refuse_nothing() -> None:
+    bound = bind(info("y", FLOAT, [3, 4]))
+    (said,) = [text for text in bound.warnings if "is declared as 3x4" in text]
+    assert said.endswith(
+        "its operator writes 2x4; ONNX's checker refuses such a model, where it can tell without sizes"
+    )

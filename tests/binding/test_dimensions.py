@@ -98,6 +98,29 @@ def test_dimensions_that_are_not_given_follow_either_way(given: dict[str, int]) 
     assert any("s1 = s3 + s5" in warning for warning in graph.warnings)
 
 
+@pytest.mark.parametrize("cached", [0, 5, 63, 500])
+def test_a_cache_of_fixed_length_is_part_of_what_the_graph_demands(cached: int) -> None:
+    model = decoder(["s0", "s1"], ["s2", "s3"], ["s4", 2, cached, 8])
+    relations = implied_relations(bind_shapes, model, InputSizes(), ["s0", "s1", "s2", "s3", "s4"])
+    if cached:  # or else either is the other
+        assert words(relations["s1"]) == f"s3 + {cached}"
+    graph = bind_shapes(model, InputSizes({"s2": 1, "s3": 4}))
+    assert graph.types["y"].shape == (1, 2, 4, 4 + cached)
+
+
+@pytest.mark.parametrize("length", [4, 64, 700])
+def test_a_mask_of_fixed_length_is_no_sum(length: int) -> None:
+    model = decoder(["s0", length], ["s2", "s3"], ["s4", 2, "s5", 8])
+    graph = bind_shapes(model, InputSizes({"s2": 1, "s3": 1}))
+    assert graph.types["past"].shape == (1, 2, length - 1, 8)
+
+
+def test_what_follows_from_the_shape_of_one_input_is_found() -> None:
+    model = decoder(["s0", "s1"], ["s2", "s3"], ["s4", 2, "s5", 8])
+    graph = bind_shapes(model, InputSizes({"s3": 1}, {"past": (3, 2, 40, 8)}))
+    assert (graph.types["ids"].shape, graph.types["mask"].shape) == ((3, 1), (3, 41))
+
+
 def test_the_proposed_command_is_one_that_runs() -> None:
     model = decoder(["s0", "s1"], ["s2", "s3"], ["s4", 2, "s5", 8])
     with pytest.raises(ModelError) as caught:

@@ -13,10 +13,12 @@ from onnx import helper
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import ModelError, OperatorFaultError
 from nnmeter.formats import read_model
+from nnmeter.graph.input_sizes import InputSizes
 
 FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 WEIGHT = np.ones((4, 1, 3, 3), np.float32)
 X = [1, 1, 8, 8]
+RESIZED = (np.zeros(0, np.float32), np.zeros(0, np.float32))  # no region and no scales
 
 
 def model(
@@ -89,7 +91,17 @@ def case(op: str, shapes: list[list[int]], reason: str, *constants: Any, opset: 
         case("Add", [[2], [2]], "its inputs are of float32 and int64", types=(FLOAT, INT64)),
         case("Concat", [[2], [2]], "its inputs are of float32 and int64", types=(FLOAT, INT64), axis=0),
         case("MatMul", [[2, 2], [2, 2]], "its inputs are of float32 and int64", types=(FLOAT, INT64)),
-        case("LSTM", [[3, 1, 4], [1, 20, 3], [1, 20, 5]], "its weights are 1x20x3, 5 hidden units need 1x20x4",
+        case("LSTM", [[5, 2, 4], [1, 20, 4], [1, 20, 5], [1, 40], [2], [1, 1, 5]], "its initial state are 1x1x5",
+         types=(*[FLOAT] * 4, onnx.TensorProto.INT32)),
+    case("LSTM", [[5, 2, 4], [1, 20, 4], [1, 20, 5], [1, 40], [2], [1, 2, 5], [1, 2, 5], [1, 20]], "its peepholes are",
+         types=(*[FLOAT] * 4, onnx.TensorProto.INT32)),
+    case("BatchNormalization", [X, [1], [1], [1], [1]], "it has 3 outputs, with training_mode 0 it ret", outputs=3),
+    case("BatchNormalization", [X, [1], [1], [1], [1]], "it has 1 outputs, with training", training_mode=1),
+    case("Split", [[8]], "from operator set 18 on it needs its parts or num_outputs", opset=18, outputs=2),
+    case("Split", [[8]], "num_outputs is 3, it has 2 outputs", opset=18, outputs=2, num_outputs=3),
+    case("Resize", [[0, 4, 8, 8]], "an axis of 0 cannot be resized to 2", *RESIZED, [2, 4, 9, 9]),
+    case("Conv", [X, [4, 1, 0, 3]], "its weights 4x1x0x3 are a window of nothing"),
+    case("LSTM", [[3, 1, 4], [1, 20, 3], [1, 20, 5]], "its weights are 1x20x3, 5 hidden units need 1x20x4",
              hidden_size=5),
         case("LSTM", [[3, 1, 4], [1, 20, 4], [1, 24, 5]], "its recurrent weights are 1x24x5", hidden_size=5),
         case("BatchNormalization", [[1, 3, 2, 2], [3], [2], [3], [3]], "its input 3 channels"),
@@ -144,3 +156,25 @@ def test_a_rule_that_fails_on_a_node_that_onnx_refuses_names_onnx_reason(monkeyp
     monkeypatch.setitem(__import__("nnmeter.operators.shape_rules", fromlist=["RULES"]).RULES[""], "Transpose", faulty)
     with pytest.raises(ModelError, match=r"do not fit the operator \(float32 2x3\): .*perm"):
         bind_shapes(read_model(model("Transpose", [[2, 3]], {"perm": [0, 5]}, [], 17, 1, [])))
+
+
+@pytest.mark.parametrize("policy", ["stretch", "not_larger", "not_smaller"])
+def test_a_batch_of_nothing_is_resized(policy: str) -> None:
+    constants = [*RESIZED, np.array([0, 8, 16, 16], np.int64)]
+    resized = model("Resize", [[0, 4, 8, 8]], {"keep_aspect_ratio_policy": policy}, constants, 18, 1, [])
+    assert bind_shapes(read_model(resized)).types["o0"].shape == (0, 8, 16, 16)
+
+
+def test_an_optional_sequence_is_an_optional_value() -> None:
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, [2, 3]))
+    node = helper.make_node("OptionalHasElement", ["maybe"], ["y"], "node")
+    result = [helper.make_tensor_value_info("y", onnx.TensorProto.BOOL, [])]
+    for declared, runs in ((helper.make_optional_type_proto(kind), True), (kind, False)):
+        graph = helper.make_graph([node], "g", [helper.make_value_info("maybe", declared)], result)
+        read = read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8))
+        sizes = InputSizes(shapes={"maybe": ((2, 3),)})
+        if runs:
+            assert bind_shapes(read, sizes).types["y"].dtype == "bool"
+        else:
+            with pytest.raises(ModelError, match="input 'maybe' is no optional value"):
+                bind_shapes(read, sizes)

@@ -210,3 +210,27 @@ def test_a_reader_that_goes_away_is_no_traceback(small_model: Path, small_pack: 
     command = f"{sys.executable} -m nnmeter predict {small_model} --device {small_pack} --format json | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"), [("predict", "--output"), ("kernels", "--output"), ("report", "--html"), ("predict", "--trace")]
+)
+def test_a_model_is_not_replaced_by_its_report(
+    cli: Callable, small_model: Path, small_pack: Path, tmp_path: Path, verb: str, option: str
+) -> None:
+    before = small_model.read_bytes()
+    link = tmp_path / "link"
+    link.symlink_to(small_model)
+    for place in (small_model, link):
+        result = cli(verb, small_model, "--device", small_pack, option, place)
+        assert result.code == 2
+        assert f"{option} {place}: is read, and would be replaced; give another place" in result.err
+    assert small_model.read_bytes() == before
+
+
+def test_two_outputs_are_not_one_file(cli: Callable, small_model: Path, small_pack: Path, tmp_path: Path) -> None:
+    place = tmp_path / "both.json"
+    place.touch()
+    result = cli("predict", small_model, "--device", small_pack, "--trace", place, "--output", place)
+    assert (result.code, place.read_bytes()) == (2, b"")
+    assert "is the file of --output" in result.err

@@ -43,6 +43,25 @@ def test_a_closed_stdout_is_not_needed_for_a_file(small_model: Path, small_pack:
     assert "ms" in (tmp_path / "out.txt").read_text()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize("environment", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("verb", ["predict", "kernels", "--help"])
+def test_a_stdout_that_takes_no_more_is_one_line(
+    small_model: Path, small_pack: Path, verb: str, environment: dict[str, str]
+) -> None:
+    arguments = () if verb == "--help" else (small_model, "--device", small_pack, "--format", "json")
+    done = run_shell(">/dev/full", verb, *arguments, **environment)
+    line = "nnmeter: stdout: No space left on device; check the path and its permissions\n"
+    assert (done.returncode, done.stderr) == (2, line)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+def test_an_output_that_takes_no_more_is_named(small_model: Path, small_pack: Path) -> None:
+    done = run_shell("", "predict", small_model, "--device", small_pack, "--output", "/dev/full")
+    line = "nnmeter: /dev/full: No space left on device; check the path and its permissions\n"
+    assert (done.returncode, done.stderr) == (2, line)
+
+
 def test_closed_streams_of_any_kind_do_no_harm(small_model: Path, small_pack: Path) -> None:
     done = run_shell("<&- 2>&-", "predict", small_model, "--device", small_pack)
     assert (done.returncode, done.stderr) == (0, "")

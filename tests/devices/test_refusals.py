@@ -25,6 +25,11 @@ def lstm(layout: int):
     return graph_of([node], {"x": (2, 5, 3)}, ["y"], weights)
 
 
+def padded_convolution(op: str, auto_pad: str, **attributes: Any):
+    node = helper.make_node(op, ["x", "w"], ["y"], "conv", auto_pad=auto_pad, **attributes)
+    return graph_of([node], {"x": (1, 4, 8, 8)}, ["y"], {"w": np.zeros((4, 4, 3, 3), np.float32)})
+
+
 def product(dtype: str):
     node = helper.make_node("MatMul", ["a", "b"], ["y"], "product")
     return graph_of([node], {"a": TensorType(dtype, (4, 4)), "b": TensorType(dtype, (4, 4))}, ["y"])
@@ -35,6 +40,11 @@ def product(dtype: str):
     [
         (product("bfloat16"), "no MatMul in bfloat16"),
         (lstm(1), "LSTM: layout 1 is not implemented"),
+        (padded_convolution("Conv", "VALID", pads=[0] * 4), "Conv: it has both auto_pad and pads"),
+        (
+            padded_convolution("ConvTranspose", "SAME_UPPER", pads=[1] * 4),
+            "ConvTranspose: it has both auto_pad and pads",
+        ),
         (resize("nearest", (1, 2, 4, 4), [1, 1, 2, 2], antialias=1), "antialias is of linear and cubic"),
         (resize("cubic", (1, 2, 4, 4, 4), [1, 1, 2, 2, 2]), "cubic is of rank 2 and 4"),
         (resize("linear", (1, 2, 4, 4), [1, 2, 2, 2]), "linear scales spatial axes only"),

@@ -205,6 +205,7 @@ SPELLINGS = [
     ),
 ]
 
+_ASKED = "t=Sigmoid(a) r=Mul(t,t) s=Shape(r) u=ConstantOfShape(s)"
 CLEANING = [
     _between("identity", NOTHING, "b=Identity(a)"),
     _between("dropout", NOTHING, "b=Dropout(a)"),
@@ -214,6 +215,17 @@ CLEANING = [
     _between("sum with zero", NOTHING, "b=Add(a,c)", c=f32(0)),
     _between("sum with nearly zero", "Exp Add Neg", "b=Add(a,c)", c=f32(1e-6)),
     _between("product with one", NOTHING, "b=Mul(c,a)", c=f32(1)),
+    _between("operators of which the shape alone is read", "Exp Add Neg", f"{_ASKED} b=Add(a,u)"),
+    _between("the number of elements", "Exp Size Cast Add Neg", "n=Size(a) c=Cast<to=1>(n) b=Add(a,c)"),
+    case(
+        "transposed convolution and normalization",
+        "ConvTranspose",
+        "float[1,8,4,4] x",
+        "float[1,6,6,6] y",
+        "a=ConvTranspose<group=2>(x,w) y=BatchNormalization(a,s,s,s,s)",
+        w=(8, 3, 3, 3),
+        s=(6,),
+    ),
     _between("slice of everything", NOTHING, "b=Slice(a,s,e,ax)", s=i64(0), e=MAX, ax=i64(1)),
     _between("slice by the size", "Exp Slice Neg", "b=Slice(a,s,e,ax)", s=i64(0), e=i64(3), ax=i64(1)),
     _between("expand to its own shape", NOTHING, "b=Expand(a,s)", s=i64(1, 1, 1, 1)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from nnmeter.fusion.detect import detect_kernels, rewrite_graph
 from nnmeter.fusion.engine import rewriting
 from nnmeter.fusion.engine.readers import ManyReaders
 from nnmeter.fusion.engine.rewriting import WorkingGraph
+from nnmeter.fusion.engine.rules import FusionRules
 from nnmeter.fusion.loading import load_rules
 from nnmeter.fusion.passes.openvino.elementwise import MOST_NODES
 from nnmeter.graph.ir import Graph, Node, TensorType
@@ -185,3 +187,14 @@ def test_names_do_not_matter(graph: Graph, form: str) -> None:
     )  # fmt: skip
     found = [kernel.signature for kernel in detect_kernels(renamed, RULES["onnxruntime_cpu"])]
     assert found == [kernel.signature for kernel in detect_kernels(graph, RULES["onnxruntime_cpu"])]
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("shape", ["0,16,8,8", "0,16,4,8"])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_batches_of_nothing_are_resized_behind_convolutions(rules: FusionRules, shape: str, mode: str) -> None:
+    body = f'a=Conv(x,w) r=Resize<mode="{mode}",coordinate_transformation_mode="asymmetric",nearest_mode="floor">(a,,s)'
+    text = f"agraph (float[{shape}] x) => (float[?,?,?,?] y) {{ {body} y=Conv(r,w) }}"
+    scales = np.array([1, 1, 2, 2], np.float32)
+    kernels = detect_kernels(make_graph(text, w=(16, 16, 1, 1), s=scales), rules)
+    assert any("Conv" in kernel.signature.type for kernel in kernels)

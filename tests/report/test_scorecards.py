@@ -89,3 +89,12 @@ def test_an_older_scorecard_is_shown(scorecard: dict[str, Any], report_format: s
         del scorecard[name]
     assert CORE.render("scorecard", scorecard, report_format)
     assert CORE.render("scorecard", {"within_10": 90.0}, report_format)
+
+
+@pytest.mark.parametrize("report_format", ["table", "md"])
+def test_families_that_nobody_named_are_not_shown(scorecard: dict[str, Any], report_format: str) -> None:
+    scorecard["families"] = {"": next(iter(scorecard["families"].values()))}
+    scorecard["worst_family"], scorecard["worst_large_family"] = "", ""
+    text = CORE.render("scorecard", scorecard, report_format)
+    assert "worst family" not in text
+    assert not any(line.lstrip("| ").startswith("family") for line in text.splitlines())

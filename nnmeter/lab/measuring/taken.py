@@ -76,7 +76,7 @@ def take_down(
         reference_ms=pack.card.reference_ms or 1.0,
         half_ms=(0.0, 0.0),
         threads=pack.card.threads,
-        batch=int(first[0]) if first else 1,
+        batch=max(1, int(first[0])) if first else 1,
         sitting=sitting or now.isoformat(timespec="seconds"),
     )
     known = {key: value for key, value in pack.card.fingerprint.items() if key not in _NOT_THE_DEVICE}

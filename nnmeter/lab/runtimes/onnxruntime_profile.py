@@ -9,6 +9,8 @@
    event, too, which begins before them. Their times, cut to microseconds, would not tell.
 3. The profiler cuts durations to whole microseconds, so half of one is added.
 4. A shape that data decide is what the runs wrote (`seen_shapes`).
+5. The profiler tells nothing of results that are no tensors (sequences, optional values). An event that tells fewer
+   shapes than its node has results belongs to the next node of its operator that has those shapes among its own.
 """
 
 from __future__ import annotations
@@ -107,7 +109,8 @@ def seen_shapes(graph: Graph, events: Sequence[ProfileEvent]) -> dict[str, tuple
     seen: dict[str, tuple[int, ...]] = {}
     for index, position in _owners(graph, first).items():
         names = [name for name in graph.nodes[position].outputs if name]
-        seen.update(zip(names, first[index].outputs, strict=False))
+        if len(names) == len(first[index].outputs):
+            seen.update(zip(names, first[index].outputs, strict=True))
     return {name: shape for name, shape in seen.items() if graph.types[name].shape != shape}
 
 
@@ -156,6 +159,16 @@ def _place(graph: Graph, homeless: Sequence[ProfileEvent], owners: dict[str, int
         else:
             strange.append(event)
     for event in strange:
+        partly = [
+            position
+            for (op_type, shapes), own in left.items()
+            if op_type == event.op_type and _tells_part(event.outputs, shapes)
+            for position in own
+        ]
+        if partly:
+            owners[event.index] = next_one = min(partly)
+            left[event.op_type, _output_shapes(graph, next_one)].remove(next_one)
+            continue
         of_operator = [p for (op_type, _), own in left.items() if op_type == event.op_type for p in own]
         alike = [other for other in strange if other.op_type == event.op_type]
         if len(of_operator) != 1 or len(alike) != 1:
@@ -169,11 +182,17 @@ def _place(graph: Graph, homeless: Sequence[ProfileEvent], owners: dict[str, int
 def _check_shapes(graph: Graph, owners: Mapping[str, int], events: Mapping[str, ProfileEvent]) -> None:
     for index, position in owners.items():
         expected, seen = _output_shapes(graph, position), events[index].outputs
-        if expected != seen:
+        if expected != seen and not _tells_part(seen, expected):
             raise MeasurementError(
                 f"profile: node {graph.nodes[position].name!r} wrote {seen}, its static shapes are {expected}; "
                 "report the model, its shapes are inferred wrongly"
             )
+
+
+def _tells_part(seen: Sequence[tuple[int, ...]], expected: Sequence[tuple[int, ...]]) -> bool:
+    """Whether fewer shapes were told than a node has results, each of them one of its own, in order (rule 5)."""
+    own = iter(expected)
+    return len(seen) < len(expected) and all(shape in own for shape in seen)
 
 
 def _output_shapes(graph: Graph, position: int) -> tuple[tuple[int, ...], ...]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnmeter.binding.bind import bind_shapes
+from nnmeter.errors import ModelError
 from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.runtimes.weights import load_with_weights, random_inputs
@@ -48,9 +49,9 @@ class PreparedModel:
 
     @property
     def batch(self) -> int:
-        """Leading dimension of the first input; 1 where it has none."""
+        """Leading dimension of the first input; 1 where it has none, or nothing goes in by it."""
         first = next(iter(self.feeds.values()), np.empty(()))
-        return int(first.shape[0]) if first.shape else 1
+        return max(1, int(first.shape[0])) if first.shape else 1
 
 
 def prepare_model(
@@ -84,8 +85,10 @@ def bind_inputs(
     """The static shapes of a model's inputs by the rules of `bind_shapes`, written into the model (rule 2).
 
     Raises:
-        ModelError: dimensions remain free, or what is given contradicts the model.
+        ModelError: dimensions remain free, what is given contradicts the model, or an input is no tensor.
     """
+    for value in proto.graph.input:
+        _check_tensor(value)
     declared = {value.name: _declared_shape(value) for value in proto.graph.input}
     static = {name: shape for name, shape in declared.items() if shape is not None}
     if len(static) == len(declared) and not dims and not shapes:
@@ -110,6 +113,15 @@ def serialize(proto: onnx.ModelProto, folder: Path) -> bytes | str:
     path = folder / "model.onnx"
     onnx.save(proto, path, save_as_external_data=True, location="model.weights", size_threshold=EMBEDDED_BYTES)
     return str(path)
+
+
+def _check_tensor(value: onnx.ValueInfoProto) -> None:
+    kind = value.type.WhichOneof("value")
+    if kind not in ("tensor_type", None):
+        word = kind.removesuffix("_type")
+        raise ModelError(
+            f"input {value.name!r} is no tensor but of kind {word}; measure a model of tensors, or predict this one"
+        )
 
 
 def _declared_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:

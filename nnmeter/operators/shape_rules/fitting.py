@@ -12,7 +12,8 @@ Rules (each seen: ONNX Runtime 1.32 refuses the model or fails when it runs it):
 4. Sizes fit: statistics of normalizations the channels, weights of recurrent layers their gates and states, operands of
    `Einsum` each other, the addend of `Gemm` its product, blocks of `DepthToSpace` the channels.
 5. Known indices lie in the tensor (`Gather`); `TopK` takes no more than there is; without sizes, `Split` is even before
-   operator set 18, and with them it has an output for each.
+   operator set 18, and says how many parts it makes from then on; with them it has an output for each.
+6. From operator set 14 on, `BatchNormalization` returns statistics if it is trained, and only then.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from nnmeter.graph.ir import Node
 from nnmeter.operators.shape_rules.common import Context, Inputs, ShapeError, axis_of, broadcast, optional, show
 
 Check = Callable[[Node, Inputs, Context], None]
-_UNEVEN_SPLIT, _NEGATIVE_AXIS = 18, 11  # operator sets
+_UNEVEN_SPLIT, _TRAINING_MODE, _NEGATIVE_AXIS = 18, 14, 11  # operator sets
 
 
 def check_fit(node: Node, inputs: Inputs, context: Context) -> None:
-    """Refuse a node of ai.onnx whose inputs do not fit each other (rules 1 to 5).
+    """Refuse a node of ai.onnx whose inputs do not fit each other (rules 1 to 6).
 
     Raises:
         ShapeError: they do not.
@@ -52,6 +53,8 @@ def _convolution(weight: int, bias: int, transposed: bool = False) -> Check:
         if w is None:
             return
         kernel = node.attributes.get("kernel_shape")
+        if 0 in w.shape[2:]:
+            raise ShapeError(f"its weights {show(w.shape)} are a window of nothing")
         if kernel and tuple(kernel) != w.shape[2:]:
             raise ShapeError(f"kernel_shape is {show(tuple(kernel))}, its weights are {show(w.shape)}")
         x = optional(inputs, 0)
@@ -137,6 +140,15 @@ def _per_channel(axis: int, names: str) -> Check:
     return check
 
 
+def _batch_normalization(node: Node, inputs: Inputs, context: Context) -> None:
+    _per_channel(1, "scale, bias, mean or variance")(node, inputs, context)
+    if context.opsets.get("", 0) < _TRAINING_MODE:
+        return
+    trained, count = node.attributes.get("training_mode", 0), sum(map(bool, node.outputs))
+    if (len(node.outputs) < 3) if trained else (count > 1):
+        raise ShapeError(f"it has {count} outputs, with training_mode {trained} it returns {3 if trained else 1}")
+
+
 def _layer_normalization(node: Node, inputs: Inputs, context: Context) -> None:
     _axis(-1)(node, inputs, context)
     x = optional(inputs, 0)
@@ -179,6 +191,9 @@ def _einsum(node: Node, inputs: Inputs, context: Context) -> None:
 _GATES: dict[str, int] = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
+_OF_BATCH = frozenset({"initial state", "initial cell"})
+
+
 def _recurrent(node: Node, inputs: Inputs, context: Context) -> None:
     x, w, r, b = (optional(inputs, position) for position in range(4))
     if x is None or w is None or r is None:
@@ -188,11 +203,18 @@ def _recurrent(node: Node, inputs: Inputs, context: Context) -> None:
     directions = 2 if node.attributes.get("direction") == "bidirectional" else 1
     hidden = node.attributes.get("hidden_size") or r.shape[2]
     rows = _GATES[node.op_type] * hidden
+    by_batch = node.attributes.get("layout", 0)
+    state = (x.shape[0], directions, hidden) if by_batch else (directions, x.shape[1], hidden)
     for what, kind, wanted in (
         ("weights", w, (directions, rows, x.shape[2])),
         ("recurrent weights", r, (directions, rows, hidden)),
         ("bias", b, (directions, 2 * rows)),
+        ("initial state", optional(inputs, 5), state),
+        ("initial cell", optional(inputs, 6), state),
+        ("peepholes", optional(inputs, 7), (directions, 3 * hidden)),
     ):
+        if what in _OF_BATCH and any(name in context.bounded for name in node.inputs):
+            continue
         if kind is not None and kind.shape != wanted:
             raise ShapeError(f"its {what} are {show(kind.shape)}, {hidden} hidden units need {show(wanted)}")
 
@@ -227,9 +249,14 @@ def _split(node: Node, inputs: Inputs, context: Context) -> None:
     if x is None:
         return
     count = len(node.outputs)
+    stated = node.attributes.get("num_outputs", count)
+    if stated != count and context.opsets.get("", 0) >= _UNEVEN_SPLIT:
+        raise ShapeError(f"num_outputs is {stated}, it has {count} outputs")
     if sizes is not None:
         if len(sizes) != count or min(sizes, default=0) < 0:
             raise ShapeError(f"parts {list(sizes)} do not fit {count} outputs")
+    elif len(node.inputs) < 2 and context.opsets.get("", 0) >= _UNEVEN_SPLIT and "num_outputs" not in node.attributes:
+        raise ShapeError(f"from operator set {_UNEVEN_SPLIT} on it needs its parts or num_outputs")
     elif len(node.inputs) < 2 and context.opsets.get("", 0) < _UNEVEN_SPLIT:
         size = x.shape[node.attributes.get("axis", 0)]
         if size % count:
@@ -261,7 +288,7 @@ CHECKS: dict[str, Check] = {
     "Conv": _convolution(1, 2), "ConvTranspose": _convolution(1, 2, transposed=True),
     "ConvInteger": _convolution(1, 4), "QLinearConv": _convolution(3, 8),
     "LayerNormalization": _layer_normalization, "GroupNormalization": _group_normalization,
-    "BatchNormalization": _per_channel(1, "scale, bias, mean or variance"),
+    "BatchNormalization": _batch_normalization,
     "InstanceNormalization": _per_channel(1, "scale or bias"),
     "Gemm": _gemm, "Einsum": _einsum, "Gather": _gather, "TopK": _top_k, "Split": _split,
     "DepthToSpace": _depth_to_space, "SpaceToDepth": _space_to_depth, "NonMaxSuppression": _non_max_suppression,

@@ -250,12 +250,15 @@ def _resize(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType
     if sizes is None:
         raise UnknownShapeError("neither its scales nor its sizes are known")
     policy = node.attributes.get("keep_aspect_ratio_policy", "stretch")
-    ratios = [size / x.shape[axis] for axis, size in zip(axes, sizes, strict=True)]
+    for axis, size in zip(axes, sizes, strict=True):
+        if size and not x.shape[axis]:
+            raise ShapeError(f"an axis of 0 cannot be resized to {size}")
+    ratios = [size / x.shape[axis] for axis, size in zip(axes, sizes, strict=True) if x.shape[axis]]
     for axis, size in zip(axes, sizes, strict=True):
         if policy == "stretch":
             shape[axis] = size
         else:
-            ratio = min(ratios) if policy == "not_larger" else max(ratios)
+            ratio = min(ratios, default=1) if policy == "not_larger" else max(ratios, default=1)
             shape[axis] = floor(x.shape[axis] * ratio + 0.5)
     return (TensorType(x.dtype, tuple(shape)),)
 

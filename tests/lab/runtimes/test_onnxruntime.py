@@ -193,3 +193,16 @@ def test_pools_in_blocks_that_no_convolution_is_near_are_profiled(adapter, chann
     compiled = adapter.compile(model, profiled=True)
     assert compiled.profile(2).shape == (2, len(compiled.kernels))
     compiled.close()
+
+
+def test_models_with_sequences_are_profiled(adapter):
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["s"]),
+        helper.make_node("SequenceErase", ["s", "one"], ["t"]),
+        helper.make_node("SequenceAt", ["t", "one"], ["e"]),
+        helper.make_node("Relu", ["e"], ["y"], "relu"),
+    ]
+    model = with_integers(make_model(nodes, [("x", [4, 64])], [("y", [1, 64])]), one=1)
+    compiled = adapter.compile(model, profiled=True)
+    assert (compiled.profile(3) > 0).all()
+    assert [kernel.signature.type for kernel in compiled.kernels][-1] == "Relu"

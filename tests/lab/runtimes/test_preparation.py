@@ -53,3 +53,20 @@ def test_model_too_large_for_protobuf_travels_in_files(tmp_path, monkeypatch):
     path = serialize(prepare_model(model).proto, tmp_path)
     assert isinstance(path, str)
     assert (tmp_path / "model.weights").stat().st_size >= 4 * 64 * 64
+
+
+def test_nothing_that_goes_in_is_no_batch():
+    model = make_model([helper.make_node("Relu", ["x"], ["y"])], [("x", [0, 8])], [("y", [0, 8])])
+    assert prepare_model(model).batch == 1
+
+
+@pytest.mark.parametrize("kind", ["sequence", "optional"])
+def test_inputs_that_are_no_tensors_are_refused(kind):
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, [4, 8])
+    make = {"sequence": helper.make_sequence_type_proto, "optional": helper.make_optional_type_proto}[kind]
+    operator = {"sequence": "SequenceLength", "optional": "OptionalHasElement"}[kind]
+    model = make_model([helper.make_node(operator, ["x"], ["y"])], [("x", [4, 8])], [("y", [])])
+    model.graph.input[0].type.CopyFrom(make(tensor))
+    for shapes in ({}, {"x": (2, 4, 8)}):
+        with pytest.raises(ModelError, match=f"input 'x' is no tensor but of kind {kind}"):
+            prepare_model(model, shapes=shapes)

@@ -120,6 +120,21 @@ def test_shapes_that_were_seen_are_told_from_static_ones():
     assert seen_shapes(make_graph(*nodes), read_profile_events(events)) == {"t1": (1, 3), "t3": (1, 3)}
 
 
+def test_results_that_are_no_tensors_are_told_no_shape_of():
+    nodes = [
+        ("SequenceEmpty", "", (0,)),
+        ("SequenceInsert", "", (8,)),
+        ("SequenceInsert", "", (16,)),
+        ("Relu", "a", (1, 8)),
+    ]
+    events, _ = run_of([(op_type, name or f"{op_type}_9", shape) for op_type, name, shape in nodes], [1, 2, 3, 4])
+    for event in events[:3]:
+        event["args"]["output_type_shape"] = []
+    read = read_profile_events(events)
+    assert match_events(make_graph(*nodes), read, 1)[0].tolist() == [0.0015, 0.0025, 0.0035, 0.0045]
+    assert seen_shapes(make_graph(*nodes), read) == {}
+
+
 @pytest.mark.parametrize(
     ("executed", "runs", "message"),
     [

@@ -7,7 +7,8 @@ have).
 1. A node all of whose inputs are constants becomes constants, except nodes of the kinds in `except` (random numbers,
    quantized weights that a later rule needs) and those with bodies. A node of no inputs (`Constant`) is a constant.
 2. A node of the kinds in `of_shapes` (`Shape`, `Size`) is folded, whatever it reads; with `only_sized` one whose
-   input's sizes the runtime knows: a session may keep dimensions free.
+   input's sizes the runtime knows: a session may keep dimensions free. What computed that input, and nothing else that
+   is needed, is not run either.
 3. A node of the kinds in `generators` (`Expand`, `Tile`) is spared where it would make a constant of more than `limit`
    elements.
 """
@@ -46,7 +47,9 @@ def fold_constants(graph: WorkingGraph, fields: Fields) -> bool:
             continue
         if has_body(node.attributes):
             continue
+        asked = [graph.producer[name] for name in node.inputs if name in graph.producer] if kind in of_shapes else ()
         graph.make_constant(node)
+        graph.prune(asked)
         pending += dict.fromkeys(reader for name in node.outputs for reader in readers.get(name, ()))
         changed = True
     graph.new_constants.clear()

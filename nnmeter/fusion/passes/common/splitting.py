@@ -86,6 +86,8 @@ def _gather(graph: WorkingGraph, node: WorkNode) -> _Piece | None:
         return None
     shape = graph.types[node.inputs[0]].shape
     axis = node.attributes.get("axis", 0) % len(shape)
+    if not shape[axis]:
+        return None
     start = int(value.ravel()[0]) % shape[axis]
     return _Piece(node, axis, start, start + 1, squeezes=value.ndim == 0)
 

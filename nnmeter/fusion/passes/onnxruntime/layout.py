@@ -293,12 +293,12 @@ class _Blocking(BlockedTensors):
         if source is None or not self._resize_mode(node):
             return
         before, after = self.graph.types[node.inputs[0]].shape, self.graph.types[node.outputs[0]].shape
-        if before[:2] != after[:2] or after[2] % before[2] or after[3] % before[3]:
+        if before[:2] != after[:2] or 0 in before[2:] or after[2] % before[2] or after[3] % before[3]:
             return
         if any(tensor and tensor not in self.graph.constants for tensor in node.inputs[1:]):
             return
         source.remaining -= 1
-        scales = tuple(a // b for a, b in zip(after, before, strict=True))
+        scales = (1, 1, after[2] // before[2], after[3] // before[3])  # also of a batch of none
         attributes = {"mode": node.attributes.get("mode", "nearest"), "scales": scales}
         kept = node.attributes.get("coordinate_transformation_mode")
         if kept:

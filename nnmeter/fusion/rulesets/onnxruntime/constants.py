@@ -24,7 +24,7 @@ CONSTANT_FOLDING = Procedure(
     "constants",
     "fold_constants",
     fields={
-        "of_shapes": ("Shape", "Size"),
+        "of_shapes": ("Shape",),
         "only_sized": True,
         "except": (
             *NOT_REPRODUCIBLE,
@@ -33,8 +33,8 @@ CONSTANT_FOLDING = Procedure(
             "com.microsoft.GatherBlockQuantized",
         ),
     },
-    why="What depends on constants and static shapes only is computed before the run. Quantized weights stay "
-    "quantized, and so do operators that have no kernel to compute them with.",
+    why="What depends on constants and static shapes only is computed before the run, except Size. Quantized weights "
+    "stay quantized, and so do operators that have no kernel to compute them with.",
     source=optimizer("constant_folding.cc"),
 )
 

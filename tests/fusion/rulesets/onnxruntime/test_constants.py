@@ -11,6 +11,20 @@ def test_operators_on_constants_are_folded() -> None:
     assert applied(constants.CONSTANT_FOLDING, X, Y, "a=Exp(w) y=Add(x,a)", w=(4,)) == "Add"
 
 
+def test_sizes_that_are_known_are_folded_and_what_computed_only_them_is_not_run() -> None:
+    body = "a=Exp(x) r=Relu(a) v=Mul(r,a) s=Shape(v) u=ConstantOfShape(s) y=Add(x,u)"
+    assert applied(constants.CONSTANT_FOLDING, X, Y, body) == "Add"
+    assert applied(constants.CONSTANT_FOLDING, X, f"{Y}, float[4] r", body) == "Exp Relu Add"
+
+
+def test_what_the_model_itself_does_not_use_is_run() -> None:
+    assert applied(constants.CONSTANT_FOLDING, X, Y, "a=Exp(x) y=Neg(x)") == "Exp Neg"
+
+
+def test_the_number_of_elements_is_counted_in_every_run() -> None:
+    assert applied(constants.CONSTANT_FOLDING, X, Y, "s=Size(x) c=Cast<to=1>(s) y=Mul(x,c)") == "Size Cast Mul"
+
+
 def test_random_numbers_are_drawn_in_every_run() -> None:
     kinds = applied(constants.CONSTANT_FOLDING, X, Y, "a=RandomNormalLike(w) y=Add(x,a)", w=(4,))
     assert kinds == "RandomNormalLike Add"
