@@ -45,7 +45,7 @@ def price_kernels(
     """
     with paused_collector():
         prices = [
-            price if kernel.count == 1 else price.times(kernel.count)
+            price if kernel.count == 1 else pack.predictor.rerun(price, kernel.count)
             for kernel, price in zip(kernels, pack.predictor.price([k.signature for k in kernels]), strict=True)
         ]
         return tuple(
