@@ -16,6 +16,8 @@ Rules:
 5. Where data decide how much an operator computes and it is priced by the fallback, its price tells the worst
    (`nnmeter.operators.worst.worst_case_ns`), and the interval reaches as far. What ONNX Runtime runs element by
    element (`nnmeter.operators.loops`) takes that where the fallback prices it, and on a path that was not sampled.
+   Other runtimes may have the same loops: on their processors the interval of such a kernel reaches as far as
+   `_SLOWER` times that, on other devices that of sorting, words, and classical models, which no GPU has code for.
    What is told of such a loop is within a factor: its price has `LOOP_SIGMA`, at least `DATA_SIGMA` where data decide.
 6. A calibrated predictor corrects its prices last (`nnmeter.predictor.price_correction`), once for each calibration.
 7. One that rests on several machines takes the prices of the others in by their shares (`nnmeter.predictor.shares`).
@@ -42,6 +44,7 @@ from nnmeter.kernels.kernel import Attribute, KernelSignature
 from nnmeter.kernels.likeness import like
 from nnmeter.operators.flops import Types
 from nnmeter.operators.loops import is_told, loop_ns
+from nnmeter.operators.table import GENERIC
 from nnmeter.operators.worst import worst_case_ns
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
@@ -67,6 +70,7 @@ _LEAST_LAUNCH = 0.1  # of a launch, below which no kernel is priced (rule 1)
 _LEAST_SIGMA = 0.05  # of a kernel that was not sampled, however well the rates of its work are known
 LEAST_DEVIATION, LARGEST_DEVIATION = 0.02, 1.5  # what a learned standard deviation is kept within
 _COLD = 0.75  # of the smallest sum, that a kernel takes less where it runs again at once (rule 9)
+_SLOWER = 2.0  # than a core of a server is one of a phone (rule 5)
 _LEAST_MS = 1e-9  # what a damaged pack may say less than
 
 _FEW = TensorType("float32", (16,))
@@ -111,6 +115,7 @@ class KernelPredictor:
         work: rates by sorts of work (rule 8); None in a predictor without.
         deviations: learned standard deviation of the log price of a sampled kernel, by kernel family (rule 3).
         loops: whether it is of ONNX Runtime on a processor, so that rule 5 holds; the card of a pack tells.
+        processor: whether it is of a processor, and not of a GPU or the like (rule 5); the card of a pack tells.
     """
 
     roofline: Roofline
@@ -127,6 +132,7 @@ class KernelPredictor:
     work: WorkRates | None = None
     deviations: Mapping[str, TreeEnsemble] = field(default_factory=dict)
     loops: bool = False
+    processor: bool = False
     _families: dict[Anchor, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -259,12 +265,20 @@ class KernelPredictor:
         worst_ms = 0.0
         if price.source == "fallback" or path:
             worst_ms = worst_case_ns(*_described(signature)) / 1e6
-        if not path and worst_ms <= price.latency_ms:
-            return price
         sigma = max(price.sigma, LOOP_SIGMA if known else UNSAMPLED_PATH_SIGMA) if path else price.sigma
         if worst_ms > price.latency_ms:
             sigma = max(sigma, DATA_SIGMA)
+        if price.source == "fallback" or path:
+            worst_ms = max(worst_ms, self._loop_elsewhere_ms(signature, price))
+        if not path and worst_ms <= price.latency_ms:
+            return price
         return replace(price, sigma=sigma, path=path, worst_ms=worst_ms)
+
+    def _loop_elsewhere_ms(self, signature: KernelSignature, price: KernelPrice) -> float:
+        """How long a loop may take that another runtime than ONNX Runtime may have (rule 5)."""
+        if self.loops or not (self.processor or price.kind.family == GENERIC):
+            return 0.0
+        return _SLOWER * loop_ns(*_described(signature)) / 1e6
 
     def price_from_ratio(self, features: KernelFeatures, sampled: Sampled | None, ratio: float) -> KernelPrice:
         """The price of a kernel whose learned ratio to the roofline is known; `sampled` is None for the fallback."""
