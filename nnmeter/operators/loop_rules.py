@@ -233,11 +233,11 @@ def _nested(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]
     return float(attributes.get("nested_flops", 0))
 
 
-_GRID = {"nearest": (12.0, 17.0), "linear": (8.0, 50.0), "cubic": (60.0, 60.0)}  # of pictures and of volumes
+_GRID = {"nearest": (12.0, 17.0), "linear": (6.0, 50.0), "cubic": (60.0, 60.0)}  # of pictures and of volumes
 
 WINDOWS = FlopRule("an element of each window", _windows)
 SELECTION = FlopRule("14 ns a score, 2 for an eighth of the boxes that can be selected", _selection)
-GRID = FlopRule("8 ns an output element of pictures, 50 of volumes; 12 and 17 nearest, 60 cubic", _grid)
+GRID = FlopRule("6 ns an output element of pictures, 50 of volumes; 12 and 17 nearest, 60 cubic", _grid)
 REGIONS = FlopRule("6 ns a sample", _region)
 DEFORMED = FlopRule("2.5 ns for each input element of each window", _deformed)
 RUNNING = FlopRule("4 ns a sum, 1.7 of integers, 0.4 where whole rows are added", _running)

@@ -112,7 +112,7 @@ LOOPS: dict[str, FlopRule] = {
     "Cast": CAST,
     "Where": per_output(8),  # what was not sampled: bytes, halves, float64
     "Imputer": per_input(0.7),
-    "Binarizer": per_input(5.5),
+    "Binarizer": per_input(4),
     "Scaler": per_input(3),
     # Numbers that are drawn.
     **dict.fromkeys(("RandomUniform", "RandomUniformLike"), per_output(4.5)),
