@@ -2,7 +2,7 @@
 
 Rules (ONNX Runtime 1.32, one thread of a Zen 4 server; nanoseconds), beside 3,000 for reading the equation:
 1. Of one operand, a diagonal is read; a sum takes 0.2 an element, axes that change places 0.6 where the last one stays,
-   else 0.5, or 2 where the step from one result of the last axis to the next is a multiple of 1 KiB.
+   else 0.5, or 2 (of a matrix 0.9) where the step from one result of the last axis to the next is a multiple of 1 KiB.
 2. Of two operands, each combination of the labels that both and the result have is a product of matrices for itself:
    190 for the call, 2.5 for each row of the second matrix and 16 columns, for each row and inner element
    `0.1 + 0.03 x columns`, and 0.3 for each result. Where these labels come last in the result, it is transposed: 1.5.
@@ -50,7 +50,7 @@ def _of_one(term: Sequence[str], result: Sequence[str], sizes: dict[str, int]) -
     if stay[-1:] == list(result[-1:]):
         return 0.6 * elements
     step = product([sizes[label] for label in result[list(result).index(term[-1]) + 1 :]]) if term[-1] in result else 1
-    return (2.0 if step % _COLLIDING == 0 else 0.5) * elements
+    return (0.5 if step % _COLLIDING else 0.9 if len(term) == 2 else 2.0) * elements
 
 
 def _of_two(terms: Sequence[Sequence[str]], result: Sequence[str], sizes: dict[str, int]) -> float:

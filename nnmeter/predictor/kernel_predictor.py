@@ -156,11 +156,12 @@ class KernelPredictor:
 
     def rerun(self, price: KernelPrice, count: int) -> KernelPrice:
         """The price of several runs of a kernel, one after the other in a loop of the model (rule 9)."""
-        if self.loops:
+        if self.loops and count > 1:
             small_ms = self._smallest_ms()
             again_ms = max(price.latency_ms - _COLD * small_ms, min((1 - _COLD) * small_ms, price.latency_ms))
-            added = RERUN_SIGMA * (1 - again_ms / price.latency_ms)
-            price = replace(price, latency_ms=again_ms, sigma=price.sigma + added, rerun_sigma=added)
+            mean_ms = (price.latency_ms + (count - 1) * again_ms) / count  # the first finds nothing in the caches
+            added = RERUN_SIGMA * (1 - mean_ms / price.latency_ms)
+            price = replace(price, latency_ms=mean_ms, sigma=price.sigma + added, rerun_sigma=added)
         return price.times(count)
 
     def describe(self, signature: KernelSignature) -> KernelFeatures:
