@@ -85,7 +85,8 @@ class DevicePack:
 
         document, trees = (read_verified(self.path, name, self.hashes) for name in ("predictor.json", "trees.npz"))
         found = read_predictor(document, trees, str(self.path))
-        return replace(found, loops=self.card.runtime == "onnxruntime" and self.card.kind == "cpu")
+        processor = self.card.kind == "cpu"
+        return replace(found, loops=self.card.runtime == "onnxruntime" and processor, processor=processor)
 
 
 def read_pack(directory: str | os.PathLike[str]) -> DevicePack:

@@ -72,7 +72,7 @@ _DEFAULTS: dict[str, Any] = {
 
 _AXES_INPUT: dict[str, int] = dict.fromkeys(
     "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
-    "ReduceSumSquare CumSum TopK".split(),
+    "ReduceSumSquare CumSum CumProd TopK".split(),
     1,
 )
 

@@ -252,12 +252,22 @@ def _equation(s: KernelSignature) -> tuple[str, str]:
 
 
 def _chosen(s: KernelSignature) -> str:
-    """The type of what Where chooses among, which is not that of its first input."""
+    """The type of what Where chooses among, which is not that of its first input.
+
+    Packs that were made before this was asked saw float32, int64 and uint8.
+    """
     dtype = s.inputs[1].dtype if len(s.inputs) > 1 and s.inputs[1] is not None else ""
-    return f"of {dtype}" if dtype in ("float64", "string") else ""
+    return "" if dtype in _USUALLY_CHOSEN else f"of {dtype}"
+
+
+def _exponents(s: KernelSignature) -> str:
+    """One exponent for all is a product or a root; others are a call of the library for each element."""
+    exponent = s.inputs[1] if len(s.inputs) > 1 else None
+    return "an exponent for each element" if exponent is not None and exponent.elements > 1 else ""
 
 
 _FEW_CHANNELS = 8
+_USUALLY_CHOSEN = frozenset({"", "float32", "int32", "int64", "uint8"})
 _TRANSPOSED = frozenset({"ConvTranspose", "QLinearConvTranspose"})
 _WEIGHTS = {"QLinearConv": 3, "QLinearConvTranspose": 3}
 _MOVED = ("as it lies", "", "blocks of the last axis", "by element")
@@ -294,7 +304,8 @@ _GROUPS: tuple[tuple[str, tuple[_Choice, ...]], ...] = (
     ("GatherND", (_Choice(_flag("batch_dims"), False),)),
     ("Cast", (_Choice(_target, False),)),
     ("QuantizeLinear DequantizeLinear", (_Choice(_by_axis, False),)),
-    ("Add Sub Mul Div Pow PRelu Mod Min Max Sum Mean Equal Greater Less GreaterOrEqual LessOrEqual And Or Xor "
+    ("Pow", (*_BROADCAST, _Choice(_exponents, True))),
+    ("Add Sub Mul Div PRelu Mod Min Max Sum Mean Equal Greater Less GreaterOrEqual LessOrEqual And Or Xor "
      "BitwiseAnd BitwiseOr BitwiseXor QLinearAdd QLinearMul", _BROADCAST),
     ("Where", (*_BROADCAST, _Choice(_chosen, True))),
     ("MatMul FusedMatMul", (_Choice(_computed, False), _Choice(_batches, False))),

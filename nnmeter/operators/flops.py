@@ -152,19 +152,28 @@ def einsum_terms(attributes: Attributes, inputs: Types) -> list[list[str]]:
     ]
 
 
-def _einsum(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    """Operands are contracted from left to right; a label that nobody reads any more is summed away."""
+def einsum_result(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> list[str]:
+    """The labels of the axes of an Einsum's result; where the equation does not say them, those that are read once."""
     _, arrow, right = str(attributes.get("equation", "")).replace(" ", "").partition("->")
+    if arrow:
+        return _labels(right, len(outputs[0].shape) if outputs else 0)
+    every = [label for labels in einsum_terms(attributes, inputs) for label in labels]
+    return sorted({label for label in every if every.count(label) == 1 or label.startswith(".")})
+
+
+def einsum_sizes(attributes: Attributes, inputs: Types) -> dict[str, int]:
+    """The size of each label of an Einsum; one that is broadcast has the larger."""
     sizes: dict[str, int] = {}
-    terms = einsum_terms(attributes, inputs)
-    for labels, tensor in zip(terms, inputs, strict=False):
+    for labels, tensor in zip(einsum_terms(attributes, inputs), inputs, strict=False):
         for label, size in zip(labels, tensor.shape if tensor is not None else (), strict=False):
             sizes[label] = max(size, sizes.get(label, 1))
-    every = [label for labels in terms for label in labels]
-    if arrow:
-        kept = set(_labels(right, len(outputs[0].shape) if outputs else 0))
-    else:
-        kept = {label for label in sizes if every.count(label) == 1 or label.startswith(".")}
+    return sizes
+
+
+def _einsum(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
+    """Operands are contracted from left to right; a label that nobody reads any more is summed away."""
+    sizes, terms = einsum_sizes(attributes, inputs), einsum_terms(attributes, inputs)
+    kept = set(einsum_result(attributes, inputs, outputs))
     if not terms:
         return float(out_elements(outputs))
     if len(terms) == 1:

@@ -2,156 +2,181 @@
 
 Bytes and operations tell next to nothing of such a loop: a remainder takes as long as ten sums, and a map that sorts as
 long as a hundred. The generic price of a kernel that training did not have knows bytes and operations alone, so that it
-is far too low; it is at least what is here.
+is a tenth of the measured one, or ten times that; what is told here takes its place.
 
 Rules:
-1. `LOOPS` has nanoseconds by operator, as a rule like those of FLOPs. Where data decide how much is done, it is what
-   usual data take; `nnmeter.operators.worst` has the worst.
-2. All were measured with ONNX Runtime 1.32 and one thread of a Zen 3 server (`benchmarks/fallback_operators.py`). Of
-   three pools of int8 in a network on Zen 4 it says 0.40, 0.10 and 0.05 ms; they took 0.47, 0.11 and 0.06.
-3. What holds of some element types only says so; nothing is told of the others.
+1. `LOOPS` has nanoseconds by operator, as a rule like those of FLOPs (`nnmeter.operators.loop_rules`). Where data
+   decide how much is done, it is what usual data take; `nnmeter.operators.worst` has the worst.
+2. All were measured with ONNX Runtime 1.32 and one thread of a Zen 3 and of a Zen 4 server, and lie between the two
+   (`benchmarks/fallback_operators.py`). Of three pools of int8 in a network on Zen 4 it says 0.40, 0.10 and 0.05 ms;
+   they took 0.47, 0.11 and 0.06.
+3. What holds of some element types only says so; nothing is told of the others, nor of what bytes price well.
+4. Words are objects: whatever moves them copies each, at `_COPIED_NS`, or at `_ASSIGNED_NS` one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from nnmeter.graph.ir import TensorType
 from nnmeter.operators.flops import (
+    EINSUM,
+    MATMUL,
     Attributes,
     FlopRule,
     Types,
-    einsum_terms,
-    in_elements,
     in_training,
+    out_elements,
     per_input,
     per_output,
-    product,
-    selectable,
-    shape,
     sorted_at,
 )  # fmt: skip
 from nnmeter.operators.flops_signal import FOURIER, SHORT_FOURIER
+from nnmeter.operators.loop_rules import (
+    CAST,
+    DEFORMED,
+    GRID,
+    INDEXED_ROWS,
+    LARGEST,
+    MOVED,
+    NOTED_FLOPS,
+    ONE_HOT,
+    REGIONS,
+    RESIZED,
+    RUNNING,
+    SELECTION,
+    STRIDED,
+    TAKEN_PARTS,
+    TAKEN_ROWS,
+    WINDOWS,
+    along,
+    but_types,
+    by_kind,
+    each,
+    elimination,
+    of_types,
+    scaled,
+)  # fmt: skip
+from nnmeter.operators.loops_einsum import EINSUM_LOOPS
 from nnmeter.operators.table import KNOWN_DOMAINS
-
-_Takes = Callable[[str], bool]
 
 
 def loop_ns(op_type: str, domain: str, attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
     """Nanoseconds that an operator takes that is run element by element; 0 where nothing is told (rules 1 and 3)."""
     if domain not in KNOWN_DOMAINS:
         return 0.0
+    if op_type in WORDS_MOVED and any(t is not None and t.dtype == "string" for t in inputs):
+        return (_ASSIGNED_NS if op_type in _ASSIGNED else _COPIED_NS) * out_elements(outputs)
     rule = LOOPS.get(op_type)
     return 0.0 if rule is None else rule.evaluate(attributes, inputs, outputs)
 
 
-def _scaled(factor: float, rule: FlopRule) -> FlopRule:
-    """So many nanoseconds for each operation of another rule."""
-    return FlopRule(
-        f"{factor:g} ns an operation",
-        lambda attributes, inputs, outputs: factor * rule.evaluate(attributes, inputs, outputs),
-    )
+def is_told(op_type: str) -> bool:
+    """Whether anything is told of an operator, of some element type."""
+    return op_type in LOOPS or op_type in WORDS_MOVED
 
 
-def _of_types(rule: FlopRule, takes: _Takes) -> FlopRule:
-    """A rule for some element types of the first input (rule 3)."""
+_COPIED_NS, _ASSIGNED_NS = 55.0, 130.0  # of 30 to 70, and of 75 to 215
+_ASSIGNED = frozenset("GatherElements ScatterElements ScatterND Scatter ReverseSequence Where".split())
+_INTEGERS = ("int64", "int32", "uint64", "uint32", "int16", "uint16", "int8", "uint8", "bool")
 
-    def count(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-        first = inputs[0] if inputs else None
-        return rule.evaluate(attributes, inputs, outputs) if first is not None and takes(first.dtype) else 0.0
+WORDS_MOVED = frozenset(
+    "Concat Slice Tile Expand Gather GatherElements GatherND ScatterElements ScatterND Scatter Transpose Where Pad "
+    "ReverseSequence Split Compress SplitToSequence ConcatFromSequence".split()
+)
 
-    return FlopRule(rule.words, count)
-
-
-def _is_double(dtype: str) -> bool:
-    return dtype == "float64"
-
-
-def _is_no_float(dtype: str) -> bool:
-    return dtype != "float32"
-
-
-def _windows(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    return 2 * (outputs[0].elements if outputs else 0) * product(attributes.get("kernel_shape") or (1,))
-
-
-def _selection(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    return in_elements(inputs, 1) * (14 + 2 * min(selectable(attributes, inputs), _USUALLY_SELECTED) / 8)
-
-
-def _eliminated(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    rows = (shape(inputs, 0) or (1,))[-1]
-    matrices = in_elements(inputs) / max(rows * rows, 1)
-    return matrices * (300 + 0.25 * rows**3)
-
-
-def _sampled(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    return (45 if len(shape(inputs, 0)) > 4 else 15) * (outputs[0].elements if outputs else 0)
-
-
-def _deformed(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    x, w, y = shape(inputs, 0), shape(inputs, 1), outputs[0].shape if outputs else ()
-    return 2.5 * product(x[:2]) * product(w[2:]) * product(y[2:])
-
-
-def _running(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    """Each sum waits for the one before, unless whole rows are added."""
-    x, axes = shape(inputs, 0), attributes.get("axes") or (-1,)
-    lanes = product(x[int(axes[0]) % len(x) + 1 :]) if x else 1
-    return in_elements(inputs) * (4 if lanes == 1 else 2 if lanes < _LANES else 0.4)
-
-
-def _contracted(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    """Of one operand, what is read; of two without a sum, a product of matrices of one element for each result."""
-    terms = einsum_terms(attributes, inputs)
-    if len(terms) == 1:
-        return 0.5 * product(list(dict(zip(terms[0], shape(inputs, 0), strict=False)).values()))  # of a diagonal, that
-    if len(terms) == 2 and set(terms[0]) == set(terms[1]) and outputs:
-        return 130.0 * outputs[0].elements if len(outputs[0].shape) == len(set(terms[0])) else 0.0
-    return 0.0
-
-
-def _classical(attributes: Attributes, inputs: Types, outputs: Sequence[TensorType]) -> float:
-    return 0.3 * float(attributes.get("nested_flops", 0))
-
-
-_USUALLY_SELECTED = 200  # boxes of a class that real images have at most
-_LANES = 16  # of a vector register, more or less
-
-_TRANSCENDENTAL = "Exp Log Tanh Softplus Elu Selu Celu Softmax LogSoftmax"
+_TRANSCENDENTAL = "Exp Log Tanh Softplus Elu Softmax LogSoftmax"
 
 LOOPS: dict[str, FlopRule] = {
-    "NonMaxSuppression": FlopRule("14 ns a score, 2 for an eighth of the boxes that can be selected", _selection),
-    "Unique": sorted_at("8 ns a comparison", 8),
-    "NonZero": per_input(4),
-    "TopK": per_input(4),
-    "Compress": per_input(3),
-    "Multinomial": per_input(6),
+    # Numbers, one by one.
+    **dict.fromkeys(("Sin", "Cos", "Sigmoid"), each(float64=10)),
+    **{name: each(float64=5) for name in _TRANSCENDENTAL.split()},
+    "Tan": each(14, float64=10),
+    "Sinh": each(20),
+    "Cosh": each(12),
+    "Asinh": each(25),
+    "Acosh": each(19),
+    "Atanh": each(25),
+    **dict.fromkeys(("Acos", "Asin", "Atan"), each(1.2)),
+    **dict.fromkeys(("Selu", "Celu"), each(2.8, float64=5)),
+    "Shrink": each(1, float32=7, float64=7, float16=2.6),
+    "Sign": each(float32=1.3, float64=0.7),
+    "Sqrt": each(float64=1.5),
+    "Round": each(float16=8),
+    "Clip": each(float16=1.4),
+    "PRelu": each(float64=8),
+    "Mod": each(4.5, float32=6, float64=6),
+    "Div": each(int64=2.5, int32=1.6, uint64=2.5, uint32=1.6),
+    "Pow": each(8, int64=14, int32=9, float64=11),  # an exponent for each; one for all was sampled
+    "BitShift": per_output(0.5),
+    "Cast": CAST,
+    "Where": per_output(8),  # what was not sampled: bytes, halves, float64
+    "Imputer": per_input(0.7),
+    "Binarizer": per_input(4),
+    "Scaler": per_input(3),
+    # Numbers that are drawn.
     **dict.fromkeys(("RandomUniform", "RandomUniformLike"), per_output(4.5)),
     **dict.fromkeys(("RandomNormal", "RandomNormalLike"), per_output(11)),
     "Dropout": in_training("5 ns an element", 5),
-    **dict.fromkeys(("Det", "Inverse"), FlopRule("300 ns a matrix, 0.25 n^3", _eliminated)),
+    "Multinomial": per_input(6),
+    # Along axes.
+    "CumSum": RUNNING,
+    "CumProd": RUNNING,
+    **dict.fromkeys(("ReduceMax", "ReduceMin"), of_types(along(0.25, 0.45, wide=1.2), *_INTEGERS)),
+    "ReduceSum": of_types(along(0.9, 1.6, wide=2.5), *_INTEGERS),
+    "ReduceMean": of_types(along(0.9, 1.6, wide=1.8), *_INTEGERS),
+    "ReduceProd": along(0.9, 1.6, whole=0.25),
+    **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum"), along(0.9, 1.6, wide=2.5, whole=0.25)),
+    "ReduceLogSumExp": by_kind(along(6, 8), along(0.7, 3)),
+    **dict.fromkeys(("ArgMax", "ArgMin"), along(0.9, 2, axis=0)),
+    "MeanVarianceNormalization": per_input(1.2),
+    "LpNormalization": along(1.2, 5),
+    "Normalizer": per_input(6),
+    "LayerNormalization": of_types(per_input(7), "float64"),
+    # Windows and samples.
+    "MaxPool": but_types(scaled(2, WINDOWS), "float32"),
+    "LpPool": scaled(24, WINDOWS),
+    "GlobalLpPool": per_input(24),
     "MaxRoiPool": per_output(8),
-    "CropAndResize": per_output(4),
-    "GridSample": FlopRule("15 ns an element of pictures, 45 of volumes", _sampled),
-    "DeformConv": FlopRule("2.5 ns for each input element of each window", _deformed),
-    "MaxPool": _of_types(FlopRule("2 ns for each element of each window", _windows), _is_no_float),
-    "Mod": per_output(6),
-    "Pow": _of_types(per_output(15), _is_no_float),
-    "BitShift": per_output(0.5),
-    "CumSum": FlopRule("4 ns a sum, 0.4 where whole rows are added", _running),
-    "DFT": _scaled(0.3, FOURIER),
-    "STFT": _scaled(0.3, SHORT_FOURIER),
-    "Einsum": FlopRule("0.5 ns an element of one operand, 130 a product of two without a sum", _contracted),
+    "RoiAlign": REGIONS,
+    "CropAndResize": per_output(6),
+    "GridSample": GRID,
+    "DeformConv": DEFORMED,
+    "Resize": RESIZED,
+    "UnfoldTensor": per_output(6.5),
+    # Sorting and selecting.
+    "NonMaxSuppression": SELECTION,
+    "Unique": sorted_at("5 ns a comparison", 5),
+    "NonZero": per_input(6),
+    "TopK": LARGEST,
+    "Compress": per_input(3),
+    # Elements that are moved.
+    "Gather": TAKEN_ROWS,
+    "GatherND": TAKEN_PARTS,
+    "GatherElements": per_output(1.8),
+    **dict.fromkeys(("ScatterElements", "Scatter"), per_input(6, 1)),
+    "ScatterND": INDEXED_ROWS,
+    "OneHot": ONE_HOT,
+    "EyeLike": per_output(0.1),
+    "Slice": STRIDED,
+    "Transpose": MOVED,
+    "DepthToSpace": but_types(per_output(1.2), "float32"),
+    "FeatureVectorizer": per_output(0.9),
+    # Matrices.
+    "MatMul": of_types(scaled(0.15, MATMUL), *_INTEGERS),
+    "MatMulInteger": of_types(scaled(0.033, MATMUL), "int8"),
+    "Einsum": by_kind(EINSUM_LOOPS, scaled(0.15, EINSUM)),
+    "Det": elimination(120, 3, 0.035),
+    "Inverse": elimination(320, 6, 0.12),
+    # Signals.
+    "DFT": scaled(0.3, FOURIER),
+    "STFT": scaled(0.3, SHORT_FOURIER),
+    # Words and classical models.
     **dict.fromkeys(("StringConcat", "StringSplit"), per_input(150)),
     **dict.fromkeys(("RegexFullMatch", "StringNormalizer", "Tokenizer"), per_input(110)),
-    "Normalizer": per_input(6),
-    "Binarizer": per_input(5.5),
-    "Scaler": per_input(3),
-    **dict.fromkeys(("SVMClassifier", "SVMRegressor"), FlopRule("0.3 ns a FLOP", _classical)),
-    "UnfoldTensor": per_output(6.5),
-    "OneHot": per_output(2),
-    "LayerNormalization": _of_types(per_input(7), _is_double),
-    **dict.fromkeys(("Sin", "Cos", "Tan", "Sigmoid"), _of_types(per_output(10), _is_double)),
-    **{name: _of_types(per_output(5), _is_double) for name in _TRANSCENDENTAL.split()},
+    "MurmurHash3": each(4.2, string=46),
+    "LabelEncoder": each(2, string=76),
+    "TfIdfVectorizer": scaled(0.8, NOTED_FLOPS),
+    **dict.fromkeys(("TreeEnsemble", "TreeEnsembleRegressor", "TreeEnsembleClassifier"), scaled(1.3, NOTED_FLOPS)),
+    **dict.fromkeys(("SVMClassifier", "SVMRegressor"), scaled(0.3, NOTED_FLOPS)),
 }  # fmt: skip

@@ -62,7 +62,8 @@ class Coverage(Mapping[str, float]):
 
     Attributes:
         trained: share of the time that trained predictors priced, 0 to 1.
-        fallback: share of the time that the fallback priced, 0 to 1.
+        fallback: share of the time that the fallback priced, or that a code path takes which training did not sample,
+            0 to 1.
     """
 
     trained: float

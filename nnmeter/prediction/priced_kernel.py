@@ -19,7 +19,7 @@ class PricedKernel:
         name: name of the kernel in its model.
         type: fused name in the runtime's vocabulary.
         latency_ms: its price.
-        source: "trained", or "fallback" where the device's training had no such operator.
+        source: "trained", or "fallback" where the device's training had no such operator, or not this code path of it.
         nodes: the model's operators that it absorbs.
         flops: floating-point operations, one multiply-add being two.
         bytes: bytes read and written.

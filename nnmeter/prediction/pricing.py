@@ -45,13 +45,14 @@ def price_kernels(
     """
     with paused_collector():
         prices = [
-            price if kernel.count == 1 else price.times(kernel.count)
+            price if kernel.count == 1 else pack.predictor.rerun(price, kernel.count)
             for kernel, price in zip(kernels, pack.predictor.price([k.signature for k in kernels]), strict=True)
         ]
         return tuple(
             [
                 PricedKernel(
-                    k.name, k.type, p.latency_ms, p.source, k.nodes, p.flops, p.bytes, p.distance,
+                    k.name, k.type, p.latency_ms, "fallback" if p.path else p.source, k.nodes, p.flops, p.bytes,
+                    p.distance,
                     _gaps(pack, known_gaps, k.signature, p) if p.distance or p.path or p.source != "trained" else (),
                     k.signature.op_type, place, k.signature, p, k.count, count,
                 )
@@ -169,7 +170,7 @@ def _precision_notes(predictor: KernelPredictor, kernels: Sequence[PricedKernel]
     """A word for each precision that the device was never measured in: its pack cannot judge it, only guess."""
     found: dict[str, list[PricedKernel]] = {}
     for kernel in kernels:
-        if kernel.source == "fallback" and kernel.gaps:
+        if kernel.source == "fallback" and kernel.gaps and not kernel.gaps[0].path:
             found.setdefault(kernel.gaps[0].element_type.partition("*")[0], []).append(kernel)
     if not found:
         return []
@@ -201,16 +202,21 @@ def _unlike_notes(predictor: KernelPredictor, prices: PriceColumns) -> list[Note
     return [Note(said, "unlike")]
 
 
+def _form(kernel: PricedKernel) -> str:
+    """The code path of a kernel where training had the operator, but not this path of it; else ""."""
+    return kernel.gaps[0].path if kernel.gaps else ""
+
+
 def _coverage_notes(kernels: Sequence[PricedKernel]) -> list[Note]:
     notes = []
-    untrained = ", ".join(sorted({k.type for k in kernels if k.source == "fallback"}))
+    untrained = ", ".join(sorted({k.type for k in kernels if k.source == "fallback" and not _form(k)}))
     if untrained:
         said = f"priced by the fallback, no such kernel was measured on this device: {untrained}"
         notes.append(Note(said, "fallback"))
-    paths = sorted({f"{k.type} ({k.gaps[0].path})" for k in kernels if k.gaps and k.gaps[0].path})
+    paths = sorted({f"{k.type} ({_form(k)})" for k in kernels if _form(k)})
     if paths:
         notes.append(Note(f"of a form that was not measured on this device: {', '.join(paths)}", "outside"))
-    outside = ", ".join(sorted({k.type for k in kernels if k.source == "trained" and k.gaps and not k.gaps[0].path}))
+    outside = ", ".join(sorted({k.type for k in kernels if k.source == "trained" and k.gaps}))
     if outside:
         notes.append(Note(f"larger or smaller than what was measured on this device: {outside}", "outside"))
     return notes

@@ -114,6 +114,8 @@ def outside_lines(prediction: Prediction, explain: bool) -> list[str]:
     if explain:
         for kernel in outside:
             priced = "by the fallback" if kernel.source == "fallback" else "beyond the sampled sizes"
+            if kernel.gaps[0].path:
+                priced = "without a sample of this form"
             lines.append(f"  {kernel.name} ({kernel.type}), {format_ms(kernel.latency_ms)} ms {priced}")
             lines += [f"    {describe_gap(gap)}" for gap in kernel.gaps]
     else:

@@ -58,3 +58,22 @@ def kernel(op_type: str, shape: tuple[int, ...], out: tuple[int, ...] | None = N
 def test_the_path_of_a_kernel(signature: KernelSignature, path: str, rare: str) -> None:
     assert code_path(signature) == path
     assert rare_path(signature) == rare
+
+
+def choice(dtype: str) -> KernelSignature:
+    inputs = (TensorType("bool", IMAGE), TensorType(dtype, IMAGE), TensorType(dtype, IMAGE))
+    return KernelSignature("Where", "Where", "", inputs, (False,) * 3, (TensorType(dtype, IMAGE),))
+
+
+def test_the_path_of_a_choice_tells_what_is_chosen_where_no_pack_sampled_it() -> None:
+    assert [code_path(choice(dtype)) for dtype in ("float32", "int64", "uint8")] == ["", "", ""]
+    assert [rare_path(choice(dtype)) for dtype in ("float64", "int8", "string")] == [
+        "of float64", "of int8", "of string",
+    ]  # fmt: skip
+
+
+def test_the_path_of_a_power_tells_whether_there_is_one_exponent() -> None:
+    x = TensorType("float32", IMAGE)
+    for exponent, path in ((TensorType("float32", ()), ""), (x, "an exponent for each element")):
+        found = KernelSignature("Pow", "Pow", "", (x, exponent), (False, False), (x,))
+        assert code_path(found) == rare_path(found) == path

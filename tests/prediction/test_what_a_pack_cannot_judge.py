@@ -34,6 +34,23 @@ def test_a_precision_without_any_measurement_is_named(small_pack: Path) -> None:
     assert "precision" not in codes(predictor.predict(make_model(FLOAT, w=(8, 8, 3, 3))).warnings)
 
 
+def test_a_form_that_was_not_sampled_counts_as_trained_nowhere() -> None:
+    """What is flagged as outside is no trained time: of coverage, of the kernel, of the budget that rests on both."""
+    pooled = "MaxPool<kernel_shape=[1,1,1], dilations=[2,2,2]>(x)"
+    text = f"agraph (float[1,8,8,16,16] x) => (float[1,8,8,16,16] y) {{ y={pooled} }}"
+    predictor = LatencyPredictor(load_pack("cortexA76cpu_tflite21"))
+    found = predictor.predict(make_model(text))
+    (pool,) = found.kernels
+    assert [gap.what for gap in pool.gaps] == ["path"]
+    assert (pool.source, found.coverage.trained, found.outside_share) == ("fallback", 0.0, 1.0)
+    assert str(found).endswith("0 % trained")
+    said = [note for note in found.warnings if note.code in ("fallback", "outside", "precision")]
+    assert len(said) == 1
+    assert "of a form that was not measured on this device: MaxPool (3-D" in said[0]
+    with pytest.raises(CoverageError, match="not 3-D"):
+        predictor.predict(make_model(text), strict=True)
+
+
 @pytest.mark.parametrize(("centre", "unlike"), [(0.0, True), (None, False)])
 def test_a_network_unlike_those_of_training_says_so(small_pack: Path, centre: float | None, unlike: bool) -> None:
     pack = load_pack(small_pack)

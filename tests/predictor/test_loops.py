@@ -6,8 +6,10 @@ from nnmeter.devices import load_pack
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.kernels.likeness import like
+from nnmeter.predictor.price import DATA_SIGMA, LOOP_SIGMA
 
-ZEN3, ZEN4, PHONE = "epyc-milan-onnxruntime1.32-1t", "epyc-genoa-onnxruntime1.32-1t", "cortexA76cpu_tflite21"
+ZEN3, ZEN4 = "epyc-milan-onnxruntime1.32-1t", "epyc-genoa-onnxruntime1.32-1t"
+PHONE, V100 = "cortexA76cpu_tflite21", "v100_tensorrt_fp32"
 
 
 def kernel(op: str, shapes: list[tuple[int, ...]], out: tuple[int, ...], dtype: str = "float32", **attributes):
@@ -65,7 +67,51 @@ def test_the_fallback_prices_no_loop_below_what_it_takes(signature: KernelSignat
         assert found.latency_ms > ms / 2
 
 
-@pytest.mark.parametrize("pack", [PHONE, "v100_tensorrt_fp32", "epyc-milan-mnn3.6-1t"])
+def test_what_is_told_takes_the_place_of_a_guess_that_is_too_high() -> None:
+    """A determinant of 128 rows takes 0.09 ms, a trace of a matrix by Einsum next to nothing."""
+    assert price(ZEN4, kernel("Det", [(1, 128, 128)], (1,))).latency_ms < 0.27
+    assert price(ZEN4, kernel("Einsum", [(512, 512)], (), equation="ii->")).latency_ms < 0.02
+
+
+def test_the_interval_is_as_wide_as_loops_are_known_and_wider_where_data_decide() -> None:
+    told, guessed = kernel("Sinh", [(256, 512)], (256, 512)), kernel("LpNormalization", [(256, 512)], (256, 512))
+    assert price(ZEN4, told).sigma == price(ZEN4, guessed).sigma == LOOP_SIGMA
+    assert price(ZEN4, kernel("Unique", [(3000,)], (3000,))).sigma == DATA_SIGMA > LOOP_SIGMA
+    assert price(ZEN4, kernel("IsInf", [(256, 512)], (256, 512))).sigma > LOOP_SIGMA
+
+
+def test_a_form_that_was_not_sampled_is_priced_by_its_loop_where_that_is_told() -> None:
+    """Each element with an exponent of its own took 1.1 ms; one for all is what was sampled."""
+    x = (256, 512)
+    each = price(ZEN4, kernel("Pow", [x, x], x))
+    assert each.path == "an exponent for each element"
+    assert 0.4 < each.latency_ms < 3
+    assert not price(ZEN4, kernel("Pow", [x, ()], x)).path
+
+
+def test_a_kernel_that_runs_again_at_once_takes_less_and_is_less_certain() -> None:
+    predictor = load_pack(ZEN4).predictor
+    small, large = (price(ZEN4, kernel("Tanh", [shape], shape)) for shape in ((16,), (256, 4096)))
+    again = predictor.rerun(small, 1000)
+    assert 0.1 < again.latency_ms < 0.5  # 0.2 to 0.4 us each
+    assert again.sigma > small.sigma
+    assert again.unsampled_sigma > small.unsampled_sigma
+    assert predictor.rerun(large, 10).latency_ms == pytest.approx(10 * large.latency_ms, rel=0.05)
+    phone = price(PHONE, kernel("Tanh", [(16,)], (16,)))
+    assert load_pack(PHONE).predictor.rerun(phone, 7) == phone.times(7)
+
+
+def test_other_runtimes_may_have_the_loop_and_gpus_none_for_words() -> None:
+    """TFLite has no such pool: what would run it is not known, and the interval reaches as far as a loop of a phone."""
+    pool = kernel("LpPool", [(1, 32, 56, 56)], (1, 32, 54, 54), kernel_shape=(3, 3))
+    joined = kernel("StringConcat", [(2000,)] * 2, (2000,), "string")
+    assert price(PHONE, pool).worst_ms > 22
+    assert price(V100, pool).worst_ms == 0
+    assert price(V100, joined).worst_ms > 0.25
+    assert price(ZEN4, pool).worst_ms == 0
+
+
+@pytest.mark.parametrize("pack", [PHONE, V100, "epyc-milan-mnn3.6-1t"])
 def test_the_loops_are_those_of_one_runtime_on_processors(pack: str) -> None:
     signature = kernel("Mod", [(256, 1024)] * 2, (256, 1024), fmod=1)
     found = price(pack, signature)
