@@ -6,12 +6,13 @@ _LONGEST_MESSAGE = 1000
 class NnmeterError(ValueError):
     """Base of every error caused by what the caller gave: the CLI prints it in one line and exits with code 2.
 
-    Line breaks and control characters, which names in a file may have, become spaces; an overlong message is cut.
+    Line breaks and control characters, which names in a file may have, become spaces; an overlong message is cut in its
+    middle, for a long name stands before the fault and the remedy.
     """
 
     def __init__(self, message: str = "") -> None:
         line = "".join(c if c.isprintable() else " " for c in str(message))
-        super().__init__(line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} ...")
+        super().__init__(brief(line, _LONGEST_MESSAGE))
 
 
 def brief(fault: object, most: int = 400) -> str:

@@ -92,8 +92,7 @@ def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
 
     target = Path(os.path.realpath(path))
     data = content.encode("utf-8") if isinstance(content, str) else content
-    prefix = os.fsdecode(os.fsencode(target.name)[:_PREFIX_BYTES])
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{prefix}.", dir=target.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=temporary_prefix(target), dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
@@ -104,6 +103,11 @@ def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def temporary_prefix(target: Path) -> str:
+    """How the name of a hidden temporary place beside `target` begins: as its own, cut where that is long."""
+    return f".{os.fsdecode(os.fsencode(target.name)[:_PREFIX_BYTES])}."
 
 
 def _is_special(path: str | os.PathLike[str]) -> bool:

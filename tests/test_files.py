@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from nnmeter.files import open_regular, parse_json, read_limited, write_output, write_whole
+from nnmeter.files import (
+    open_regular,
+    parse_json,
+    read_limited,
+    whole_number,
+    why_unwritable,
+    write_output,
+    write_whole,
+)
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
@@ -154,3 +162,27 @@ def test_json_beyond_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("nnmeter.files.MAX_JSON_VALUES", 3)
     with pytest.raises(ValueError, match="more than 3 values"):
         parse_json(b"[1, 2, {}]")
+
+
+@pytest.mark.parametrize("text", ["0", "17", "007", "9" * 18])
+def test_plain_digits_are_a_whole_number(text: str) -> None:
+    assert whole_number(text) == int(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.0", " 1", "1_0", "\u00b2", "\u0663", "9" * 19, "9" * 5_000])
+def test_what_int_takes_otherwise_or_not_at_all_is_no_whole_number(text: str) -> None:
+    assert whole_number(text) is None
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "\u00e4" * 127, "n" * 59 + "\u00e4" * 98])
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path, name: str) -> None:
+    assert why_unwritable(tmp_path / name) is None
+    write_whole(tmp_path / name, "report")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n/" * 3_000 + "n"])
+def test_a_name_that_no_file_can_have_is_said(tmp_path: Path, name: str) -> None:
+    assert why_unwritable(tmp_path / name) == "file name too long"
+    with pytest.raises(OSError, match="File name too long"):
+        write_whole(tmp_path / name, "report")

@@ -13,6 +13,7 @@ Exit codes:
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import io
@@ -150,7 +151,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 141
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{name}{error.strerror or error}; check the path and its permissions", 2)
+        remedy = "give a shorter path" if error.errno == errno.ENAMETOOLONG else "check the path and its permissions"
+        return _fail(f"{name}{error.strerror or error}; {remedy}", 2)
     except MemoryError:
         return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)
     except (KeyboardInterrupt, click.Abort):

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 
 from nnmeter._version import __version__
 from nnmeter.errors import MeasurementError
+from nnmeter.files import temporary_prefix
 from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.kit.networks import REFERENCE, KitNetwork, fill, random_networks, real_network, real_networks
 from nnmeter.lab.kit.readme import readme_text
@@ -170,7 +171,7 @@ def _make(
     if place.exists():
         raise MeasurementError(f"{place}: is there already; give another folder for the kit")
     place.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    made = Path(tempfile.mkdtemp(prefix=temporary_prefix(place), dir=place.parent))
     try:
         weights = SharedWeights(_LARGEST_WEIGHT)
         random, real = networks(weights)
