@@ -14,13 +14,13 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nnmeter.formats.scanned import Reference, ScannedFunction, ScannedGraph, ScannedModel
 from nnmeter.formats.tensors import StoredTensor
 from nnmeter.formats.wire import WireError
 from nnmeter.graph.ir import Node
-from nnmeter.graph.unbound import DeclaredType
 from nnmeter.limits import MAX_DEPTH, MAX_EXPANDED_CHARACTERS, MAX_EXPANDED_NODES, MAX_EXPANDED_PARTS
 
 _Names = Mapping[str, str]
@@ -186,7 +186,7 @@ def _renamed_graph(graph: ScannedGraph, names: _Scope, attributes: Mapping[str, 
     return ScannedGraph(
         graph.name,
         [_renamed(node, names, attributes) for node in graph.nodes],
-        [DeclaredType(names[d.name], d.dtype, d.dims, d.container) for d in graph.inputs],
-        [DeclaredType(names[d.name], d.dtype, d.dims, d.container) for d in graph.outputs],
+        [replace(d, name=names[d.name]) for d in graph.inputs],
+        [replace(d, name=names[d.name]) for d in graph.outputs],
         [StoredTensor(names[t.name], t.type, t.value) for t in graph.tensors],
     )

@@ -28,6 +28,7 @@ class DeclaredType:
         dims: its dimensions, None where even the rank is not stated.
         container: "" for a tensor, or `sequence`, `optional`, `map`, `sparse`.
         negative: whether the file states a size below 0 for a dimension, which `dims` has as a free one.
+        is_optional: whether it may be absent, whatever it holds: an optional sequence is a `sequence`, too.
     """
 
     name: str
@@ -35,6 +36,7 @@ class DeclaredType:
     dims: tuple[Dimension, ...] | None
     container: str = ""
     negative: bool = False
+    is_optional: bool = False
 
     @property
     def static(self) -> TensorType | None:

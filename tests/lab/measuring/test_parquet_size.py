@@ -128,6 +128,17 @@ def test_a_small_file_holds_no_millions_of_values(table, tmp_path):
         read_measurements(tmp_path / "m.parquet")
 
 
+def test_a_small_file_holds_few_kernels_that_differ(table, tmp_path):
+    text = table["kernels"][0].as_py()[0]
+    texts = [text.replace("1,64,56,56", f"1,64,{size},56") for size in range(60_000)]
+    place = table.column_names.index("kernels")
+    data = written(table.set_column(place, "kernels", pa.array([texts, texts])), dictionary_pagesize_limit=64 << 20)
+    assert len(data) < 400_000
+    (tmp_path / "m.parquet").write_bytes(data)
+    with pytest.raises(MeasurementError, match="unpacks to 60000 kernels"):
+        read_measurements(tmp_path / "m.parquet")
+
+
 def test_any_bytes_have_a_size_or_are_no_parquet_file(table):
     data = written(table)
     start = footer_of(data)
