@@ -99,9 +99,11 @@ def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
         # mkstemp makes the file private; a written report has the mode that it had, or that open() would give it.
         os.chmod(temporary, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as fault:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(fault, OSError) and fault.filename in (None, temporary):  # a full disk names no file
+            fault.filename = os.fspath(path)
         raise
 
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import threading
@@ -43,6 +44,17 @@ def test_a_failing_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monke
         write_whole(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.txt"]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.chmod", fail)
+    with pytest.raises(OSError, match="No space") as caught:
+        write_whole(tmp_path / "report.txt", "new")
+    assert caught.value.filename == str(tmp_path / "report.txt")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_directory_is_an_os_error(tmp_path: Path) -> None:

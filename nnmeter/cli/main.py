@@ -72,6 +72,15 @@ EXTRAS: dict[str, str] = {
 }
 
 
+# What to do about an error of the system, where it is another thing than to look at the path.
+_REMEDIES: dict[int, str] = {
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ENOSPC: "make room on its disk, or give another place",
+    errno.EDQUOT: "make room on its disk, or give another place",
+    errno.EFBIG: "raise the limit of file sizes, or give another place",
+}
+
+
 class ReaderGoneError(Exception):
     """Who read our output went away."""
 
@@ -151,7 +160,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 141
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        remedy = "give a shorter path" if error.errno == errno.ENAMETOOLONG else "check the path and its permissions"
+        remedy = _REMEDIES.get(error.errno or 0, "check the path and its permissions")
         return _fail(f"{name}{error.strerror or error}; {remedy}", 2)
     except MemoryError:
         return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)
