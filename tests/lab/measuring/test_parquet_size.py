@@ -83,7 +83,7 @@ def test_a_histogram_of_another_length_is_an_error_and_no_end_of_the_process(tab
 
 def test_a_page_that_unpacks_to_more_than_the_footer_says_is_refused(table, tmp_path):
     place = table.column_names.index("network")
-    long = table.set_column(place, "network", pa.array(["a" * 200_000_000, "b" * 200_000_000]))
+    long = table.set_column(place, "network", pa.array(["a" * 60_000_000, "b" * 60_000_000]))
     data = written(long, use_dictionary=False, write_statistics=False)
     start = footer_of(data)
     metadata = parquet.ParquetFile(io.BytesIO(data)).metadata
@@ -92,7 +92,7 @@ def test_a_page_that_unpacks_to_more_than_the_footer_says_is_refused(table, tmp_
         assert footer.count(varint(number, 5)) == 1
         footer = footer.replace(varint(number, 5), varint(1000, 5))
     (tmp_path / "m.parquet").write_bytes(data[:start] + footer)
-    with pytest.raises(MeasurementError, match=r"unpacks to 4\d{8} bytes"):
+    with pytest.raises(MeasurementError, match=r"unpacks to 1\d{8} bytes"):
         read_measurements(tmp_path / "m.parquet")
 
 
