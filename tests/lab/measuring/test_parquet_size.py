@@ -89,8 +89,8 @@ def test_a_page_that_unpacks_to_more_than_the_footer_says_is_refused(table, tmp_
     metadata = parquet.ParquetFile(io.BytesIO(data)).metadata
     footer = data[start:]
     for number in (metadata.row_group(0).total_byte_size, metadata.row_group(0).column(place).total_uncompressed_size):
-        assert footer.count(varint(number, 5)) == 1
-        footer = footer.replace(varint(number, 5), varint(1000, 5))
+        assert footer.count(varint(number, 4)) == 1
+        footer = footer.replace(varint(number, 4), varint(1000, 4))
     (tmp_path / "m.parquet").write_bytes(data[:start] + footer)
     with pytest.raises(MeasurementError, match=r"unpacks to 1\d{8} bytes"):
         read_measurements(tmp_path / "m.parquet")
@@ -144,7 +144,7 @@ def test_any_bytes_have_a_size_or_are_no_parquet_file(table):
     start = footer_of(data)
     chance = random.Random(1)
     refused = 0
-    for _ in range(2_000):
+    for _ in range(500):
         changed = bytearray(data)
         for _ in range(chance.randint(1, 4)):
             changed[chance.randrange(start, len(data))] = chance.randrange(256)
@@ -152,7 +152,7 @@ def test_any_bytes_have_a_size_or_are_no_parquet_file(table):
             parquet_size(bytes(changed))
         except ValueError:
             refused += 1
-    assert 200 < refused < 2_000
+    assert 50 < refused < 500
 
 
 @pytest.mark.parametrize("kind", [8, 9, 11, 12])
