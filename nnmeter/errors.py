@@ -1,6 +1,14 @@
 """The errors that nnmeter raises on bad input; each message names the thing, its fault and the remedy in one line."""
 
+import errno
+
 _LONGEST_MESSAGE = 1000
+_REMEDIES: dict[int, str] = {
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ENOSPC: "make room on its disk, or give another place",
+    errno.EDQUOT: "make room on its disk, or give another place",
+    errno.EFBIG: "raise the limit of file sizes, or give another place",
+}
 
 
 class NnmeterError(ValueError):
@@ -22,6 +30,11 @@ def brief(fault: object, most: int = 400) -> str:
     """
     text = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
+
+
+def remedy_of(fault: OSError) -> str:
+    """What to do about an error of the operating system, in a phrase."""
+    return _REMEDIES.get(fault.errno or 0, "check the path and its permissions")
 
 
 class ModelError(NnmeterError):

@@ -13,7 +13,6 @@ Exit codes:
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import importlib
 import io
@@ -28,7 +27,7 @@ from nnmeter._version import __version__
 from nnmeter.cli.ending import INTERRUPTED, as_interrupts
 from nnmeter.cli.examples import epilog_of
 from nnmeter.cli.failures import CheckFailed
-from nnmeter.errors import CoverageError, NnmeterError, brief
+from nnmeter.errors import CoverageError, NnmeterError, brief, remedy_of
 from nnmeter.lab_door import LAB_VERBS
 from nnmeter.wording import printable
 
@@ -69,15 +68,6 @@ EXTRAS: dict[str, str] = {
     "pyarrow": "lab",
     "scipy": "lab",
     "sklearn": "lab",
-}
-
-
-# What to do about an error of the system, where it is another thing than to look at the path.
-_REMEDIES: dict[int, str] = {
-    errno.ENAMETOOLONG: "give a shorter path",
-    errno.ENOSPC: "make room on its disk, or give another place",
-    errno.EDQUOT: "make room on its disk, or give another place",
-    errno.EFBIG: "raise the limit of file sizes, or give another place",
 }
 
 
@@ -160,8 +150,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 141
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        remedy = _REMEDIES.get(error.errno or 0, "check the path and its permissions")
-        return _fail(f"{name}{error.strerror or error}; {remedy}", 2)
+        return _fail(f"{name}{error.strerror or error}; {remedy_of(error)}", 2)
     except MemoryError:
         return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)
     except (KeyboardInterrupt, click.Abort):
