@@ -149,7 +149,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
+        name = f"{error.filename}: " if error.filename else "stdout: " if _gives_up_stdout() else ""
         return _fail(f"{name}{error.strerror or error}; {remedy_of(error)}", 2)
     except MemoryError:
         return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)
@@ -163,6 +163,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         if extra := _extra_of(package):
             return _fail(f"this needs {missing}, which is not installed; pip install 'nnmeter[{extra}]'", 2)
         return _fail(_report_of(error), 3)
+
+
+def _gives_up_stdout() -> bool:
+    """Whether standard output takes nothing more, as on a full disk; then nothing more is written to it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more
+        return True
+    return False
 
 
 def _report_of(error: Exception) -> str:
@@ -219,7 +229,7 @@ def _whole_output() -> Iterator[None]:
         try:
             text.detach()
             buffer.detach()  # its end would close what it writes to
-        except BrokenPipeError:  # of a last line that was not flushed; the exit code has been told
+        except OSError:  # of a last line that was not flushed; the exit code has been told
             os.dup2(os.open(os.devnull, os.O_WRONLY), plain.fileno())
 
 

@@ -193,3 +193,23 @@ def test_pools_in_blocks_that_no_convolution_is_near_are_profiled(adapter, chann
     compiled = adapter.compile(model, profiled=True)
     assert compiled.profile(2).shape == (2, len(compiled.kernels))
     compiled.close()
+
+
+def test_a_profile_that_is_cut_off_is_an_error_of_the_system_that_names_it(adapter, uneven_model):
+    """ONNX Runtime does not say that it could not write: the disk was full."""
+    compiled = adapter.compile(uneven_model, profiled=True)
+    session = compiled._session
+
+    class Cut:
+        def run(self, *arguments):
+            return session.run(*arguments)
+
+        def end_profiling(self):
+            path = session.end_profiling()
+            os.truncate(path, os.path.getsize(path) // 2)
+            return path
+
+    compiled._session = Cut()
+    with pytest.raises(OSError, match="wrote only a part of its profile") as caught:
+        compiled.profile(3)
+    assert str(caught.value.filename).endswith(".json")
