@@ -29,6 +29,8 @@ _DESCRIPTOR = re.compile(r"/dev/fd/\d+|/proc/\w+(/task/\d+)?/fd/\d+")
 _LARGE_EXPONENT = re.compile(rb"\d[eE]\+?\d{3}")  # of what may be too large for a float
 _LARGEST = sys.float_info.max  # whole numbers may be larger, and no float then
 _MOST_LINKS = 40  # as Linux has it
+_MOST_DIGITS = 18  # of a number that 64 bits hold
+_PREFIX_BYTES = 60  # of a name that a temporary one begins with: file systems take 255 in all
 
 
 def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -67,8 +69,11 @@ def why_unwritable(path: str | os.PathLike[str]) -> str | None:
     """
     if os.path.isdir(path):
         return "is a directory"
-    if _is_special(path):
-        return None if os.access(path, os.W_OK) else "permission denied"
+    try:
+        if _is_special(path):
+            return None if os.access(path, os.W_OK) else "permission denied"
+    except OSError as fault:  # of a name that no file can have, or of a directory that may not be looked into
+        return (fault.strerror or str(fault)).lower()
     return why_not_made(os.path.dirname(os.path.realpath(path)))
 
 
@@ -88,16 +93,18 @@ def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
 
     target = Path(os.path.realpath(path))
     data = content.encode("utf-8") if isinstance(content, str) else content
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=temporary_prefix(target), dir=target.parent)
     try:
-        with naming(path), os.fdopen(descriptor, "wb") as stream:
+        with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
         # mkstemp makes the file private; a written report has the mode that it had, or that open() would give it.
         os.chmod(temporary, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as fault:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(fault, OSError) and fault.filename in (None, temporary):  # a full disk names no file
+            fault.filename = os.fspath(path)
         raise
 
 
@@ -111,6 +118,11 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as fault:
         fault.filename = fault.filename or os.fspath(path)
         raise
+
+
+def temporary_prefix(target: Path) -> str:
+    """How the name of a hidden temporary place beside `target` begins: as its own, cut where that is long."""
+    return f".{os.fsdecode(os.fsencode(target.name)[:_PREFIX_BYTES])}."
 
 
 def _is_special(path: str | os.PathLike[str]) -> bool:
@@ -199,6 +211,14 @@ def parse_json(data: bytes, finite: bool = False) -> Any:
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value of JSON or TOML is a number that a float can hold; a truth value is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of one to eighteen plain digits is; None if it is none.
+
+    `str.isdigit` takes "²", which `int` does not, and `int` no more than some thousand digits.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def _no_number(text: str) -> Any:

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import threading
@@ -6,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from nnmeter.files import open_regular, parse_json, read_limited, write_output, write_whole
+from nnmeter.files import (
+    open_regular,
+    parse_json,
+    read_limited,
+    whole_number,
+    why_unwritable,
+    write_output,
+    write_whole,
+)
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
@@ -35,6 +44,17 @@ def test_a_failing_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monke
         write_whole(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.txt"]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.chmod", fail)
+    with pytest.raises(OSError, match="No space") as caught:
+        write_whole(tmp_path / "report.txt", "new")
+    assert caught.value.filename == str(tmp_path / "report.txt")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_directory_is_an_os_error(tmp_path: Path) -> None:
@@ -154,3 +174,27 @@ def test_json_beyond_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("nnmeter.files.MAX_JSON_VALUES", 3)
     with pytest.raises(ValueError, match="more than 3 values"):
         parse_json(b"[1, 2, {}]")
+
+
+@pytest.mark.parametrize("text", ["0", "17", "007", "9" * 18])
+def test_plain_digits_are_a_whole_number(text: str) -> None:
+    assert whole_number(text) == int(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.0", " 1", "1_0", "\u00b2", "\u0663", "9" * 19, "9" * 5_000])
+def test_what_int_takes_otherwise_or_not_at_all_is_no_whole_number(text: str) -> None:
+    assert whole_number(text) is None
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "\u00e4" * 127, "n" * 59 + "\u00e4" * 98])
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path, name: str) -> None:
+    assert why_unwritable(tmp_path / name) is None
+    write_whole(tmp_path / name, "report")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n/" * 3_000 + "n"])
+def test_a_name_that_no_file_can_have_is_said(tmp_path: Path, name: str) -> None:
+    assert why_unwritable(tmp_path / name) == "file name too long"
+    with pytest.raises(OSError, match="File name too long"):
+        write_whole(tmp_path / name, "report")

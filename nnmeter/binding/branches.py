@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nnmeter.graph.ir import Node, TensorType
-from nnmeter.graph.unbound import DeclaredType, UnboundGraph
+from nnmeter.graph.unbound import UnboundGraph
 
 
 def taken_branch(node: Node, values: Mapping[str, Any]) -> UnboundGraph | None:
@@ -113,7 +114,7 @@ def _renamed_attribute(value: Any, names: _Names) -> Any:
             for inner in value.nodes
         ],
         value.inputs,
-        tuple([DeclaredType(seen.get(d.name, d.name), d.dtype, d.dims, d.container) for d in value.outputs]),
+        tuple([replace(d, name=seen.get(d.name, d.name)) for d in value.outputs]),
         value.constants,
         value.values,
         value.value_info,

@@ -34,8 +34,9 @@ def check_optionals(graph: UnboundGraph, nodes: Sequence[Node], opset: int, faul
     if opset >= _PLAIN_TOO or not taking:
         return
     plain = set(graph.constants)
-    declared = [d for d in graph.inputs if not d.optional]
-    plain.update(d.name for d in declared if d.container in ("sequence", "map") or (d.dtype and not d.container))
+    for told in graph.inputs:
+        if not told.is_optional and (told.container in ("sequence", "map") or (told.dtype and not told.container)):
+            plain.add(told.name)
     for node in nodes:
         if not node.domain and node.op_type not in _HANDING_ON:
             plain.update(node.outputs)

@@ -27,7 +27,7 @@ from nnmeter._version import __version__
 from nnmeter.cli.ending import INTERRUPTED, as_interrupts
 from nnmeter.cli.examples import epilog_of
 from nnmeter.cli.failures import CheckFailed
-from nnmeter.errors import CoverageError, NnmeterError, brief
+from nnmeter.errors import CoverageError, NnmeterError, brief, remedy_of
 from nnmeter.lab_door import LAB_VERBS
 from nnmeter.wording import printable
 
@@ -149,8 +149,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        name = "stdout: " if _give_up_stdout() else f"{error.filename}: " if error.filename else ""
-        return _fail(f"{name}{error.strerror or error}; check the path and its permissions", 2)
+        name = f"{error.filename}: " if error.filename else "stdout: " if _gives_up_stdout() else ""
+        return _fail(f"{name}{error.strerror or error}; {remedy_of(error)}", 2)
     except MemoryError:
         return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)
     except (KeyboardInterrupt, click.Abort):
@@ -165,12 +165,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(_report_of(error), 3)
 
 
-def _give_up_stdout() -> bool:
-    """Whether stdout takes no more (a full disk); what waits for it is dropped, or the end would fail once more."""
+def _gives_up_stdout() -> bool:
+    """Whether standard output takes nothing more, as on a full disk; then nothing more is written to it."""
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more
         return True
     return False
 
@@ -229,7 +229,7 @@ def _whole_output() -> Iterator[None]:
         try:
             text.detach()
             buffer.detach()  # its end would close what it writes to
-        except BrokenPipeError:  # of a last line that was not flushed; the exit code has been told
+        except OSError:  # of a last line that was not flushed; the exit code has been told
             os.dup2(os.open(os.devnull, os.O_WRONLY), plain.fileno())
 
 

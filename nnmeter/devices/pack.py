@@ -15,7 +15,7 @@ from nnmeter.devices.card import Card
 from nnmeter.devices.manifest import MANIFEST, parse_json, read_manifest, read_verified, verify_files, write_manifest
 from nnmeter.devices.pack_rules import REFERENCE, TRAINED_WITH, PackRules, embedded_rules, parse_pack_rules
 from nnmeter.errors import DeviceError
-from nnmeter.files import why_not_made
+from nnmeter.files import temporary_prefix, why_not_made
 from nnmeter.graph.notes import Note
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def _write_pack(
 
     check_place(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    work = Path(tempfile.mkdtemp(prefix=temporary_prefix(target), dir=target.parent))
     try:
         fresh = work / target.name
         fresh.mkdir()

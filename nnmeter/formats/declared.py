@@ -49,10 +49,8 @@ def scan_type(name: str, buffer: Buffer, at: int, end: int, depth: int = 0) -> D
             for inner, inner_kind, inner_start, inner_stop in fields(buffer, start, stop):
                 if inner == _ELEMENT.get(container, 1) and inner_kind == LENGTH:
                     element = scan_type(name, buffer, inner_start, inner_stop, depth + 1)
-                    inner_container = element.container or container  # an optional sequence is a sequence
-                    return DeclaredType(
-                        name, element.dtype, element.dims, inner_container, optional=container == "optional"
-                    )
+                    held = element.container or container  # an optional sequence is a sequence
+                    return DeclaredType(name, element.dtype, element.dims, held, is_optional=container == "optional")
         return DeclaredType(name, "", None, container)
     return DeclaredType(name, "", None)
 

@@ -28,7 +28,7 @@ class DeclaredType:
         dims: its dimensions, None where even the rank is not stated.
         container: "" for a tensor, or `sequence`, `optional`, `map`, `sparse`.
         negative: whether the file states a size below 0 for a dimension, which `dims` has as a free one.
-        optional: whether there may be none, also of a sequence, which `container` then says.
+        is_optional: whether it may be absent, whatever it holds: an optional sequence is a `sequence`, too.
     """
 
     name: str
@@ -36,7 +36,7 @@ class DeclaredType:
     dims: tuple[Dimension, ...] | None
     container: str = ""
     negative: bool = False
-    optional: bool = False
+    is_optional: bool = False
 
     @property
     def static(self) -> TensorType | None:

@@ -15,7 +15,7 @@ from nnmeter.errors import ModelError, OperatorFaultError
 from nnmeter.formats import read_model
 from nnmeter.graph.input_sizes import InputSizes
 
-FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+FLOAT, INT64, BOOL = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.BOOL
 WEIGHT = np.ones((4, 1, 3, 3), np.float32)
 X = [1, 1, 8, 8]
 RESIZED = (np.zeros(0, np.float32), np.zeros(0, np.float32))  # no region and no scales
@@ -52,6 +52,48 @@ def optional_model(op: str) -> onnx.ModelProto:
     results = [onnx.ValueInfoProto(name=name) for name in "yz"]
     graph = helper.make_graph(nodes, "g", given, results)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def optional_sequence_model(op: str) -> onnx.ModelProto:
+    """An operator of set 17 on an optional sequence that is given, and in the body of a loop that carries one."""
+    sequence = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, [2, 3]))
+    optional = helper.make_optional_type_proto(sequence)
+    scalar = {name: helper.make_tensor_value_info(name, kind, []) for name, kind in (("n", INT64), ("go", BOOL))}
+    inside = [
+        helper.make_node("Identity", ["go"], ["again"], "again"),
+        helper.make_node(op, ["carried"], ["inner"], "inner"),
+        helper.make_node("Identity", ["carried"], ["kept"], "kept"),
+    ]
+    body = helper.make_graph(
+        inside, "body", [*scalar.values(), helper.make_value_info("carried", optional)],
+        [helper.make_tensor_value_info("again", BOOL, []), helper.make_value_info("kept", optional)],
+    )  # fmt: skip
+    count = onnx.numpy_helper.from_array(np.array(3, np.int64), "count")
+    nodes = [
+        helper.make_node(op, ["maybe"], ["y"], "first"),
+        helper.make_node("Loop", ["count", "", "maybe"], ["z"], "loop", body=body),
+    ]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_value_info("maybe", optional)], [onnx.ValueInfoProto(name="y")], [count]
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def sequence_model(op: str) -> onnx.ModelProto:
+    """An operator of set 17 on a sequence, which is no optional value."""
+    model = optional_sequence_model(op)
+    del model.graph.node[1]
+    held = model.graph.input[0].type.optional_type.elem_type
+    model.graph.input[0].type.CopyFrom(onnx.TypeProto.FromString(held.SerializeToString()))
+    model.graph.node[0].name = "node"
+    return model
+
+
+def bind(proto: onnx.ModelProto) -> None:
+    """Bind a model; a sequence that is given has two tensors."""
+    read = read_model(proto)
+    lengths = {d.name: (2, 2, 3) for d in read.inputs if d.container == "sequence"}
+    bind_shapes(read, InputSizes(shapes=lengths))
 
 
 def case(op: str, shapes: list[list[int]], reason: str, *constants: Any, opset: int = 17, outputs: int = 1,
@@ -115,11 +157,14 @@ def case(op: str, shapes: list[list[int]], reason: str, *constants: Any, opset: 
         case("OptionalGetElement", [[2, 3]], "input 'i0' is no optional value, which alone it takes before operator "
              "set 18; export the model with operator set 18 or later"),
         case("OptionalHasElement", [], "input 'c0' is no optional value", [1]),
+        pytest.param(
+            sequence_model("OptionalHasElement"), "OptionalHasElement", "input 'maybe' is no optional value", id="seq"
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_run_is_refused(proto: onnx.ModelProto, op: str, reason: str) -> None:
     with pytest.raises(ModelError, match=rf"node 'node' \({op}\): .*{re.escape(reason)}"):
-        bind_shapes(read_model(proto))
+        bind(proto)
 
 
 @pytest.mark.parametrize(
@@ -134,10 +179,12 @@ def test_what_cannot_run_is_refused(proto: onnx.ModelProto, op: str, reason: str
         model("OptionalHasElement", [], {}, [np.zeros(2, np.float32)], 18, 1, []),
         optional_model("OptionalGetElement"),
         optional_model("OptionalHasElement"),
+        optional_sequence_model("OptionalGetElement"),
+        optional_sequence_model("OptionalHasElement"),
     ],
 )
 def test_what_runs_is_read(proto: onnx.ModelProto) -> None:
-    bind_shapes(read_model(proto))
+    bind(proto)
 
 
 def test_a_rule_that_fails_on_a_sound_node_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Bad input: one line on stderr that names the file, the fault and the remedy; exit code 2; nothing written."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -161,6 +162,25 @@ def test_an_unknown_verb_is_one_line_and_code_2(cli: Callable) -> None:
     outcome = cli("foretell", "x.onnx")
     assert outcome.code == 2
     assert "foretell" in outcome.error_line
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n/" * 3_000 + "n"])
+def test_a_path_too_long_for_the_system_is_said_behind_it(
+    cli: Callable, small_pack: Path, small_model: Path, name: str
+) -> None:
+    for arguments in (
+        ("predict", small_model, "--device", small_pack, "--output", name),
+        ("predict", small_model, "--device", small_pack, "--trace", name),
+        ("predict", name, "--device", small_pack),
+        ("predict", small_model, "--device", name),
+        ("train", name, "--out", "pack"),
+        ("evaluate", small_pack, "--measurements", name),
+    ):
+        outcome = cli(*arguments)
+        assert outcome.code == 2
+        assert "n" * 50 in outcome.error_line or "n/" * 50 in outcome.error_line
+        assert re.search("; (give|check) ", outcome.error_line)
+        assert os.listdir() == []
 
 
 def test_a_folder_without_models_is_refused(cli: Callable, tmp_path: Path, small_pack: Path) -> None:

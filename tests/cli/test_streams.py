@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,19 @@ def test_closed_streams_of_any_kind_do_no_harm(small_model: Path, small_pack: Pa
     assert (done.returncode, done.stderr) == (0, "")
     assert "ms" in done.stdout
     assert run_shell("<&- >&- 2>&-", "predict", small_model, "--device", small_pack).returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("environment", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("verb", ["predict", "devices"])
+def test_a_full_disk_behind_stdout_is_one_line(
+    small_model: Path, small_pack: Path, environment: dict[str, str], verb: str
+) -> None:
+    arguments = ("predict", small_model, "--device", small_pack) if verb == "predict" else ("devices",)
+    done = run_shell(">/dev/full", *arguments, **environment)
+    line = "nnmeter: (stdout: )?No space left on device; make room on its disk, or give another place\n"
+    assert done.returncode == 2
+    assert re.fullmatch(line, done.stderr)
 
 
 @pytest.mark.parametrize("reader", ["true", "head -c 10 >/dev/null"])

@@ -25,7 +25,7 @@ from typing import Any
 
 from nnmeter.devices.fingerprint_fields import faults_of_fingerprint
 from nnmeter.errors import MeasurementError, brief
-from nnmeter.files import parse_json, read_limited, write_whole
+from nnmeter.files import parse_json, read_limited, whole_number, write_whole
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.lock import DirectoryLock
 from nnmeter.lab.measuring.measurement import Measurement
@@ -155,8 +155,9 @@ class CampaignDirectory:
             text = read_limited(path, _MOST_IN_HAND).decode("utf-8", "replace")
         except FileNotFoundError:
             return
-        if text.isdigit() and int(text) not in self.refused_seeds():
-            self.log_refused(int(text), f"{_DIED}: the process ended while it was measured")
+        seed = whole_number(text)
+        if seed is not None and seed not in self.refused_seeds():
+            self.log_refused(seed, f"{_DIED}: the process ended while it was measured")
         path.unlink()
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from nnmeter.errors import MeasurementError
-from nnmeter.files import write_whole
+from nnmeter.files import temporary_prefix, write_whole
 from nnmeter.lab.campaign.directory import REFUSED_FILE, STATE_FILE, read_state, refused_entries
 from nnmeter.lab.campaign.planning import Plan, read_plans, write_plans
 from nnmeter.lab.campaign.verification import verify_measurements
@@ -136,7 +136,7 @@ def merge_shards(sources: Sequence[str | os.PathLike[str]], out: str | os.PathLi
             stack.enter_context(DirectoryLock(directory))
         parts = sorted((_read_part(directory) for directory in directories), key=lambda part: part.shard.number)
         _check_together(parts)
-        folder = tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)
+        folder = tempfile.mkdtemp(prefix=temporary_prefix(target), dir=target.parent)
         try:
             networks, refused = _write(parts, Path(folder))
             os.chmod(folder, 0o777 & ~_umask())

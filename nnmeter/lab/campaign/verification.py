@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnmeter.errors import MeasurementError
+from nnmeter.files import whole_number
 from nnmeter.lab.campaign.bench import PROBES
 from nnmeter.lab.campaign.cuts import FAMILY
 from nnmeter.lab.campaign.directory import STATE_FILE, read_state, refused_seeds
@@ -140,11 +141,11 @@ class _CampaignRecord:
         found = []
         plans = [plan for plan in self._plans if plan.first_seed >= self._begin]
         for row in rows:
-            number = row.network.rpartition("-")[2]
-            if not number.isdigit() or int(number) not in seeds:
+            number = whole_number(row.network.rpartition("-")[2])
+            if number is None or number not in seeds:
                 yield f"{row.id}: does not belong to seeds {seeds.start} to {seeds.stop - 1}"
                 continue
-            found.append(int(number))
+            found.append(number)
             plan = plan_for(plans, found[-1])
             planned = not row.family.startswith(FAMILY) and not self._is_probe(found[-1], row.family)
             if plan is not None and planned and plan.recipe_of(found[-1]) != row.family:

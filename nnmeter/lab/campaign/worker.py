@@ -23,7 +23,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from nnmeter.errors import NnmeterError
+from nnmeter.errors import NnmeterError, remedy_of
 from nnmeter.lab.measuring.library_threads import fix_library_threads
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _measure_or_say_why(job: dict[str, Any]) -> None:
         raise
     except OSError as fault:
         path = fault.filename or job["out_dir"]
-        reason = f"{path}: {fault.strerror or fault}; check the path and its permissions"
+        reason = f"{path}: {fault.strerror or fault}; {remedy_of(fault)}"
         _say_last("error", reason)
     except KeyboardInterrupt:
         _leave(INTERRUPTED)

@@ -195,7 +195,7 @@ def _normalized(a: Assembly, x: str, width: int) -> str:
 def _rows(source: Path) -> list[dict[str, str]]:
     path = source / _FILE if source.is_dir() else source
     with open_text(path, "a table of encoders") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file, restval=""))
     if not rows or not {"device", "task", "encoder_ms", "row_ref"} <= set(rows[0]):
         raise MeasurementError(f"{path}: is no table of encoders; give hat.csv.gz or its directory")
     return rows

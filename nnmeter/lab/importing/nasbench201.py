@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nnmeter.errors import ModelError
+from nnmeter.files import whole_number
 
 _NODES = 4
 _STAGES = 3
@@ -37,11 +38,12 @@ def parse_cell(text: str) -> Cell:
         operations = []
         for item in part.strip("|").split("|"):
             operation, _, source = item.partition("~")
-            if operation not in OPERATIONS or not source.isdigit() or int(source) >= number:
+            node = whole_number(source)
+            if operation not in OPERATIONS or node is None or node >= number:
                 raise ModelError(
                     f"{text}: {item!r} is no operation of a NAS-Bench-201 cell; known are {', '.join(OPERATIONS)}"
                 )
-            operations.append((operation, int(source)))
+            operations.append((operation, node))
         cell.append(tuple(operations))
     if len(cell) != _NODES - 1:
         raise ModelError(f"{text}: a NAS-Bench-201 cell has {_NODES} nodes, this one {len(cell) + 1}")

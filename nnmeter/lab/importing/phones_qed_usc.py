@@ -23,6 +23,7 @@ from pathlib import Path
 
 from nnmeter.binding.bind import bind_shapes
 from nnmeter.errors import MeasurementError, ModelError
+from nnmeter.files import whole_number
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.network_catalog import read_network
@@ -88,7 +89,7 @@ def _device(phone: str, cores: str, precision: str) -> PublishedDevice:
     name = f"{phone}-{cores}-tflite{'-int8' if integer else ''}"
     if cores == "gpu":
         return PublishedDevice(name, f"{gpu} of a {processor}", "gpu", "tflite-gpu", "unknown", "tflite_gpu")
-    count = sum(int(c) for c in cores if c.isdigit())
+    count = sum(whole_number(c) or 0 for c in cores)
     return PublishedDevice(
         name, f"{processor}, cores: {cores}", "cpu", "tflite", "unknown", "tflite21_cpu", threads=count,
         precision="int8" if integer else "float32", parameters={"int8": True} if integer else {},
@@ -262,7 +263,7 @@ def _table(source: Path, name: str) -> Path | None:
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     with open_text(path, "a table") as text:
-        reader = csv.DictReader(text)
+        reader = csv.DictReader(text, restval="")
         lines = list(reader)
         header = list(reader.fieldnames or ())
     needed = ["model", "operation", "feature"] if path.name.startswith(_OPERATIONS) else ["model"]

@@ -5,12 +5,14 @@ Rules:
 1. One measurement file a device. With one device the output is that file, else a directory of `<device>.parquet`.
 2. A report lies beside them: `import.json` in the directory, `<file>.import.json` beside a file. For every device it
    counts the rows imported and those refused, by reason; together they are all of the device's rows.
-3. All is imported before anything is written, and each file is written whole or not at all.
+3. A device's name may come from the data set: it is a plain one, so that its file lies in the directory.
+4. All is imported before anything is written, and each file is written whole or not at all.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
@@ -19,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from nnmeter.devices.fingerprint_fields import faults_of_fingerprint
-from nnmeter.errors import MeasurementError
+from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import write_whole
 from nnmeter.lab.importing.detection import Detection
 from nnmeter.lab.importing.published import Imported, PublishedDevice
@@ -34,6 +36,8 @@ DATASETS: dict[str, str] = {
 
 TABLES = "public-networks"  # the data set that is any number of tables
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,119}")  # of a device, after which its file is called
+
 Progress = Callable[[str, int], None]
 
 
@@ -47,7 +51,7 @@ def import_dataset(
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Import published latencies into measurement files (rules 1 to 3).
+    """Import published latencies into measurement files (rules 1 to 4).
 
     Args:
         dataset: a key of `DATASETS`.
@@ -89,6 +93,12 @@ def _choose(
     module: ModuleType, dataset: str, source: Path | Sequence[Path], wanted: Sequence[str]
 ) -> list[PublishedDevice]:
     known: Sequence[PublishedDevice] = module.devices(source)
+    for device in known:
+        if not _NAME.fullmatch(device.name):
+            raise MeasurementError(
+                f"{dataset}: names a device {brief(repr(device.name), 80)}, after which no file can be called; "
+                "give letters, digits and ._+- (120 characters at most), or restore the data set"
+            )
     for pattern in wanted:
         if not any(fnmatchcase(device.name, pattern) for device in known):
             names = ", ".join(device.name for device in known)

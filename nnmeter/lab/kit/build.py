@@ -27,13 +27,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnmeter._version import __version__
 from nnmeter.errors import MeasurementError
+from nnmeter.files import temporary_prefix
 from nnmeter.graph.input_sizes import InputSizes
 from nnmeter.lab.kit.networks import REFERENCE, KitNetwork, fill, random_networks, real_network, real_networks
 from nnmeter.lab.kit.readme import readme_text
@@ -143,9 +144,10 @@ def make_kit_of_models(
     """
 
     def given(weights: SharedWeights) -> tuple[list[KitNetwork], list[KitNetwork]]:
-        real = [real_network(name, path, sizes, seconds_per_pass) for name, path in models.items()]
-        for network in real:
-            weights.take(network.model)
+        real = []
+        for name, path in models.items():
+            network = real_network(name, path, sizes, seconds_per_pass)
+            real.append(replace(network, model=weights.take(network.model)))
         return [], real
 
     def rows(random: Sequence[KitNetwork], real: Sequence[KitNetwork]) -> Iterator[tuple[str, str, int]]:
@@ -170,7 +172,7 @@ def _make(
     if place.exists():
         raise MeasurementError(f"{place}: is there already; give another folder for the kit")
     place.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    made = Path(tempfile.mkdtemp(prefix=temporary_prefix(place), dir=place.parent))
     try:
         weights = SharedWeights(_LARGEST_WEIGHT)
         random, real = networks(weights)
@@ -197,7 +199,7 @@ def _draw(
 ) -> tuple[list[KitNetwork], list[KitNetwork]]:
     """Random and real networks that fill a budget, their weights taken."""
     real = [
-        network
+        replace(network, model=weights.take(network.model))
         for network in real_networks(_shipped() if models is None else models, most_bytes)
         if weights.fits(network.model) or models is not None
     ]
@@ -208,13 +210,10 @@ def _draw(
     random: list[KitNetwork] = []
     filled_s = 0.0
     for network in fill(fitting, max(left_s, 1.0), MOST_NETWORKS):
-        weights.take(network.model)
-        random.append(network)
+        random.append(replace(network, model=weights.take(network.model)))
         filled_s += network.seconds
         if progress is not None:
             progress(network.name, min(int(filled_s), int(budget_s)), int(budget_s))
-    for network in real:
-        weights.take(network.model)
     return random, real
 
 

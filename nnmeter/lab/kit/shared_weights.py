@@ -44,19 +44,26 @@ class SharedWeights:
         """Whether no tensor is larger than a region may be."""
         return all(len(tensor.raw_data) <= self.largest_bytes for tensor in model.graph.initializer)
 
-    def take(self, model: onnx.ModelProto) -> int:
-        """Replaces the large weights of a model by references, to be placed by `place`; the bytes that it took out."""
-        taken = 0
-        for tensor in model.graph.initializer:
+    def take(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """A copy of a model with references, to be placed by `place`, for its large weights, which the model loses.
+
+        A copy, for protobuf keeps the memory of what is cleared until the whole message goes.
+        """
+        from onnx import ModelProto
+
+        found: list[tuple[int, str, int]] = []
+        for place, tensor in enumerate(model.graph.initializer):
             size = len(tensor.raw_data)
             region = _region_of(tensor)
             if size <= EMBEDDED_BYTES or region is None:
                 continue
             self._sizes[region] = max(self._sizes.get(region, 0), size)
-            self._pending.append((tensor, region, size))
+            found.append((place, region, size))
             tensor.ClearField("raw_data")
-            taken += size
-        return taken
+        copy = ModelProto()
+        copy.CopyFrom(model)
+        self._pending += [(copy.graph.initializer[place], region, size) for place, region, size in found]
+        return copy
 
     def place(self) -> None:
         """Writes into every tensor that was taken where its bytes are (rules 1 and 4); models are kept until then."""

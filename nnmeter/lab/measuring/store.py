@@ -6,11 +6,12 @@
 3. A file is written whole or not at all: it is made beside its place, then renamed, then carried to the disk itself.
 4. A store that grows is a directory of part files `part-<first>-<next>.parquet`, each a range of seeds; a directory is
    read as one store, and all of its parts must come from one device.
-5. What a file would fill of the memory is asked of it before it is read (`_MOST_VALUES`, `_MOST_BYTES`).
+5. What a file would fill of the memory is told before pyarrow sees it (`nnmeter.lab.measuring.parquet_size`), and is
+   bounded by its own size, too: a small file is no large one. Texts are read as Parquet's dictionaries, so that one
+   which stands in a million rows is there once.
 6. What is read is checked, once and for every verb (`nnmeter.lab.measuring.validation`).
-7. Damage is told before Parquet's reader sees it, which some damaged footers would abort: between the data and the
-   footer, where that reader does not look, lies a mark and the SHA-256 of all else. A file of an older version, which
-   has no mark, is read without.
+7. Damage is told by a checksum: between the data and the footer, where Parquet's readers do not look, lies a mark and
+   the SHA-256 of all else. A file of an older version, or of another program, has no mark, and is read without.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,20 @@ from nnmeter.errors import MeasurementError, brief
 from nnmeter.files import parse_json, read_limited, write_whole
 from nnmeter.lab.measuring.fingerprint import identity
 from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.parquet_size import footer_of, parquet_size
 from nnmeter.lab.measuring.validation import faults_of_rows, read_signature
 
 SCHEMA_VERSION = 1
 _DICTIONARY_BYTES = 64 << 20  # rule 2: beyond this Parquet would write every signature in full
 _VERSION_KEY, _FINGERPRINT_KEY = b"nnmeter.measurements", b"nnmeter.fingerprint"
-_MOST_GROUPS, _MOST_VALUES, _MOST_BYTES = 10_000, 20_000_000, 1 << 30  # rule 5; what ships has 318,000 at most
+# Rule 5. The largest file that ships has 0.9 million values and 107,000 kernels that differ; for each byte files have
+# half a value, unpack to ten, and one kernel that differs for 24.
+_MOST_COLUMNS, _MOST_GROUPS, _MOST_VALUES, _MOST_BYTES = 1_000, 10_000, 20_000_000, 1 << 30
+_SMALL_VALUES, _VALUES_PER_BYTE = 2_000_000, 8
+_SMALL_BYTES, _BYTES_PER_BYTE = 64 << 20, 64
+_SMALL_KERNELS, _BYTES_PER_KERNEL = 20_000, 12
 _MARK = b"\0nnmeter.sha256\0"
-_HASH_BYTES, _END_BYTES = 32, 8  # the end of a Parquet file: four bytes for the length of the footer, and PAR1
+_HASH_BYTES = 32
 _FEW = 3  # faults that a message names
 _PART = re.compile(r"part-(\d+)-(\d+)\.parquet")
 _TEXTS = ("id", "granularity", "network", "family", "sitting")
@@ -196,8 +203,8 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
         data = read_limited(path, _MOST_BYTES)
         if _is_damaged(data):
             raise ValueError("its checksum is another")
-        _check_size(path, parquet.ParquetFile(io.BytesIO(data)).metadata)
-        table = parquet.read_table(io.BytesIO(data))
+        _check_size(path, data)
+        table = _read_table(pa, parquet, data)
         names = table.column_names  # which may be no text
     except (pa.ArrowException, OSError, MemoryError, ValueError) as fault:  # of bytes that are no Parquet file
         if isinstance(fault, MeasurementError):
@@ -223,8 +230,12 @@ def read_unchecked(path: Path) -> tuple[list[Measurement], dict[str, Any]]:
     if wrong:
         raise _damaged(path, wrong)
     try:
-        columns = {name: table[name].to_pylist() for name in names}  # texts of bytes that are none are found here
-        return _rows(columns), {name: value for name, value in fingerprint.items() if value is not None}
+        columns = {name: _values(pa, table[name]) for name in names}  # texts of bytes that are none are found here
+        signatures = {text for texts in columns["kernels"] for text in texts}
+        _refuse_above(path, len(data), (len(signatures), _SMALL_KERNELS + len(data) // _BYTES_PER_KERNEL, "kernels"))
+        return _rows(columns, signatures), {name: value for name, value in fingerprint.items() if value is not None}
+    except MeasurementError:
+        raise
     except (ValueError, pa.ArrowException) as fault:
         raise _damaged(path, brief(fault)) from fault
 
@@ -236,7 +247,7 @@ def _damaged(path: Path, reason: str) -> MeasurementError:
 
 def _marked(data: bytes) -> bytes:
     """A Parquet file with the mark and the hash of rule 7."""
-    place = _footer_of(data)
+    place = footer_of(data)
     return data[:place] + _MARK + hashlib.sha256(data).digest() + data[place:]
 
 
@@ -247,16 +258,11 @@ def _is_damaged(data: bytes) -> bool:
         return False
     start = mark + len(_MARK)
     end = start + _HASH_BYTES
-    if end != _footer_of(data):
+    if end != footer_of(data):
         return True
     found = hashlib.sha256(memoryview(data)[:mark])
     found.update(memoryview(data)[end:])
     return found.digest() != data[start:end]
-
-
-def _footer_of(data: bytes) -> int:
-    """Where the footer of a Parquet file begins."""
-    return len(data) - _END_BYTES - int.from_bytes(data[-_END_BYTES : -_END_BYTES // 2], "little")
 
 
 def _wrong_column(pa: Any, table: Any) -> str | None:
@@ -296,18 +302,66 @@ def _is_like(pa: Any, kind: Any, wanted: Any) -> bool:
     return bool(types.is_floating(kind) if types.is_floating(wanted) else types.is_integer(kind))
 
 
-def _check_size(path: Path, metadata: Any) -> None:
-    """Rule 5, from what the footer says: what is compressed may be a thousand times as much."""
-    groups = [metadata.row_group(index) for index in range(min(metadata.num_row_groups, _MOST_GROUPS + 1))]
-    values = sum(group.column(index).num_values for group in groups for index in range(group.num_columns))
-    if len(groups) > _MOST_GROUPS or values > _MOST_VALUES or sum(g.total_byte_size for g in groups) > _MOST_BYTES:
-        raise MeasurementError(
-            f"{path}: holds more than {_MOST_VALUES} values or {_MOST_BYTES >> 30} GiB; split it into several files"
-        )
+def _check_size(path: Path, data: bytes) -> None:
+    """Rule 5."""
+    size = parquet_size(data)
+    values = min(_MOST_VALUES, _SMALL_VALUES + _VALUES_PER_BYTE * len(data))
+    unpacked = min(_MOST_BYTES, _SMALL_BYTES + _BYTES_PER_BYTE * len(data))
+    _refuse_above(
+        path,
+        len(data),
+        (size.columns, _MOST_COLUMNS, "columns"),
+        (size.groups, _MOST_GROUPS, "row groups"),
+        (size.values, values, "values"),
+        (size.bytes, unpacked, "bytes"),
+    )
 
 
-def _rows(columns: Mapping[str, Sequence[Any]]) -> list[Measurement]:
-    known = {text: read_signature(text) for text in {text for texts in columns["kernels"] for text in texts}}
+def _refuse_above(path: Path, length: int, *limits: tuple[int, int, str]) -> None:
+    for found, most, what in limits:
+        if found > most:
+            raise MeasurementError(
+                f"{path}: unpacks to {found} {what}, where {most} are read of a file of {length} bytes; "
+                "split it into several files"
+            )
+
+
+def _read_table(pa: Any, parquet: Any, data: bytes) -> Any:
+    """The columns of measurements, and no other, with texts as dictionaries (rule 5)."""
+    file = parquet.ParquetFile(io.BytesIO(data))
+    leaves = [file.schema.column(index) for index in range(len(file.schema))]
+    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    file = parquet.ParquetFile(io.BytesIO(data), metadata=file.metadata, read_dictionary=texts)
+    columns = list(_column_types(pa))
+    groups = file.metadata.num_row_groups
+    # One at a time: each has a dictionary of its own, and pyarrow makes no lists of texts of two.
+    table = pa.concat_tables([file.read_row_group(group, columns) for group in range(groups)] or [file.read(columns)])
+    table.validate(full=True)  # of what is damaged, a text's place in its dictionary may be none
+    return table
+
+
+def _values(pa: Any, column: Any) -> list[Any]:
+    """The values of a column; equal texts of a dictionary are one object (rule 5)."""
+    found: list[Any] = []
+    types = pa.types
+    for chunk in column.chunks:
+        if types.is_dictionary(chunk.type):
+            found += _words(chunk)
+        elif types.is_nested(chunk.type) and types.is_dictionary(chunk.type.value_type):
+            words, ends = _words(chunk.values), chunk.offsets.to_pylist()
+            found += [words[start:end] for start, end in pairwise(ends)]
+        else:
+            found += chunk.to_pylist()
+    return found
+
+
+def _words(chunk: Any) -> list[Any]:
+    words = chunk.dictionary.to_pylist()
+    return [words[index] for index in chunk.indices.to_pylist()]
+
+
+def _rows(columns: Mapping[str, Sequence[Any]], kernels: Iterable[str]) -> list[Measurement]:
+    known = {text: read_signature(text) for text in kernels}
     signatures = [tuple([known[text] for text in texts]) for texts in columns["kernels"]]
     plain = {name: columns[name] for name in (*_TEXTS, *_TIMES, *_COUNTS)}
     return [

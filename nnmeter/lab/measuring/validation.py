@@ -10,7 +10,7 @@ Rules:
    runs; counts are not negative, threads and batch above 0.
 4. A kernel's signature has known element types, sizes of 0 and more, and attributes that are finite numbers, words or
    lists of them; what is learned from is what its operator takes, so that it has features.
-5. Texts have no control characters.
+5. Texts have no control characters, and `_MOST_CHARACTERS` at most.
 6. Ids are unique.
 7. A fingerprint is as `nnmeter.devices.fingerprint_fields` has it.
 8. A row whose time is `_ABSURD` times more or less than that of the other rows for a like amount of work is not that of
@@ -38,6 +38,7 @@ from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import GRANULARITIES, Measurement
 
 _MOST_COUNT = 2**31 - 1
+_MOST_CHARACTERS = 4_096
 _START_MS, _OPERATIONS, _BYTES = 1e-3, 1e8, 1e7  # rule 8: of a kernel; a millisecond
 _ABSURD = 300.0  # in the data that ship, the largest factor is 33
 _OTHER_REFERENCE = 10.0  # states of one server differ by a factor of 1.5
@@ -57,7 +58,10 @@ def faults_of_rows(rows: Sequence[Measurement]) -> Iterator[str]:
 
 def faults_of_row(row: Measurement) -> Iterator[str]:
     """What is wrong with a row (rules 2, 3 and 5)."""
-    if not all(text.isprintable() for text in (row.id, row.network, row.family, row.sitting)):
+    names = (row.id, row.network, row.family, row.sitting)
+    if any(len(name) > _MOST_CHARACTERS for name in names):
+        yield f"has a name of more than {_MOST_CHARACTERS} characters"
+    elif not all(name.isprintable() for name in names):
         yield "its names have control characters"
     if row.granularity not in GRANULARITIES:
         yield f"has the granularity {row.granularity!r:.40}"

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -215,8 +216,11 @@ class OnnxRuntimeModel:
             self.run()
             if after_each:
                 after_each()
-        with open(self._session.end_profiling(), encoding="utf-8") as stream:
-            events = read_profile_events(json.load(stream))
+        written = self._session.end_profiling()
+        try:
+            events = read_profile_events(json.loads(Path(written).read_bytes()))
+        except ValueError as fault:  # it does not say that it could not write
+            raise OSError(errno.ENOSPC, "ONNX Runtime wrote only a part of its profile", written) from fault
         self._profile_folder.cleanup()
         self._profile_folder = None
         self._take_shapes(events)

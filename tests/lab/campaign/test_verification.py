@@ -111,6 +111,14 @@ def test_lost_part_and_seed_out_of_its_range_are_named(folder, rows):
     assert f"{rows[5].id}: does not belong to seeds 6 to 9" in problems
 
 
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 4_000])
+def test_what_is_no_seed_is_named(folder, rows, number):
+    network = f"{rows[4].network.rpartition('-')[0]}-{number}"
+    bad = dataclasses.replace(rows[4], network=network, id=f"{rows[4].granularity}:{network}")
+    write(folder, 0, 5, [*rows[:4], bad])
+    assert f"{bad.id}: does not belong to seeds 0 to 4" in "\n".join(verify_measurements(folder).problems)
+
+
 def test_seed_both_measured_and_refused_is_named(folder):
     (folder / "refused.jsonl").write_text("\n".join(json.dumps({"seed": s, "reason": "died"}) for s in (2, 7)) + "\n")
     assert verify_measurements(folder).problems == (

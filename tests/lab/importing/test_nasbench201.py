@@ -49,6 +49,8 @@ def test_a_node_without_operations_is_what_the_node_before_it_is():
         ("|skip_connect~0|", "has 4 nodes"),
         (SKIPS.replace("none~1", "sepconv~1"), "no operation"),
         (SKIPS.replace("skip_connect~0|+", "skip_connect~1|+"), "no operation"),
+        (SKIPS.replace("none~1", "none~\u00b9"), "no operation"),
+        (SKIPS.replace("none~1", f"none~{'1' * 5_000}"), "no operation"),
         ("", "no operation"),
     ],
 )

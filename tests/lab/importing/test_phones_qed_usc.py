@@ -109,6 +109,26 @@ def test_cores_are_threads_and_integers_have_one_byte(source, tmp_path):
     assert {t.dtype for k in row.kernels for t in k.outputs} == {"int8"}
 
 
+@pytest.mark.parametrize(
+    ("phone", "cores"),
+    [("../../pixel4", "1large"), ("pixel4", "9" * 200), ("pixel4", "\u00b2"), ("pixel4", "a/b"), ("", "1")],
+)
+def test_a_device_whose_file_would_lie_elsewhere_or_nowhere_is_refused(tmp_path, phone, cores):
+    write_table(tmp_path / "tflite_cnn_e2e.csv.gz", ["model", f"{phone}|{cores}|float|mean"], ["resnet10", 50000.0])
+    with pytest.raises(MeasurementError, match="after which no file can be called"):
+        import_dataset("phones-qed-usc", tmp_path, tmp_path / "a" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["tflite_cnn_e2e.csv.gz"]
+
+
+def test_a_line_that_ends_early_is_refused_and_the_others_are_not(source, tmp_path):
+    with gzip.open(source / "tflite_cnn_ops_gpu.csv.gz", "at", newline="") as stream:
+        stream.write("late,CONV_2D\n")
+        csv.writer(stream).writerow(["late", "CONV_2D", feature(224, 3, 112, 2, 3, 8), 29.2])
+    report = import_dataset("phones-qed-usc", source, tmp_path / "out")["devices"][GPU]
+    assert (report["rows"], report["measurements"]) == (13, 8)
+    assert report["refused"]["the features of the operation cannot be read"] == 1
+
+
 def test_operations_of_a_network_are_kernels_of_its_graph():
     """A convolution of the tables has the signature that detection finds in the network that ships."""
     graph = bind_shapes(read_network("mobilenetv3_large_w7d20"))

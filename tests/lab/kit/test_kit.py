@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -23,7 +24,7 @@ from nnmeter.lab.importing.profiles.setting import MeasuredDevice
 from nnmeter.lab.kit.build import make_kit, make_kit_of_models, plan_rows
 from nnmeter.lab.kit.networks import KitNetwork, fill, random_networks
 from nnmeter.lab.kit.runtimes import NAMES
-from nnmeter.lab.kit.shared_weights import EMBEDDED_BYTES, FILE
+from nnmeter.lab.kit.shared_weights import EMBEDDED_BYTES, FILE, SharedWeights
 from nnmeter.lab.measuring.store import read_measurements
 
 ROWS = 12
@@ -298,3 +299,23 @@ def test_a_reference_that_is_slow_by_itself_moves_no_row_beside_it(slow):
     state = [(number, 1.3 if number < 30 else 1.75) for number in range(0, 60, 3)]
     assert (reference_around(5, state), reference_around(55, state)) == (1.3, 1.75)
     assert reference_around(5, []) == 0.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell the memory of a process")
+def test_weights_that_were_taken_are_in_no_memory():
+    """Protobuf keeps the memory of what is cleared: a kit of hundreds of networks had all of their weights in it."""
+
+    def memory_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    weights, kept, before = SharedWeights(1 << 25), [], memory_bytes()
+    for number in range(24):
+        values = np.random.default_rng(number).standard_normal(1 << 22, np.float32)
+        weight = onnx.numpy_helper.from_array(values, f"w{number}")
+        graph = onnx.helper.make_graph([], "g", [], [], [weight])
+        kept.append(weights.take(onnx.helper.make_model(graph)))
+    weights.place()
+    assert memory_bytes() - before < 12 * (1 << 24)  # of 24 weights of 16 MiB
+    assert all(len(model.SerializeToString()) < 1000 for model in kept)
+    assert {model.graph.initializer[0].name for model in kept} == {f"w{number}" for number in range(24)}
+    assert all(model.graph.initializer[0].external_data[2].value == str(1 << 24) for model in kept)

@@ -353,6 +353,6 @@ def test_no_row_that_ships_is_left_out(path):
 
 def test_too_little_memory_to_read_a_file_is_said(tmp_path, monkeypatch):
     write_measurements(tmp_path / "m.parquet", [make_measurement(0)], FINGERPRINT)
-    monkeypatch.setattr("pyarrow.parquet.read_table", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MeasurementError, match="there is not enough memory to read it"):
         read_measurements(tmp_path / "m.parquet")

@@ -206,3 +206,24 @@ def test_models_with_sequences_are_profiled(adapter):
     compiled = adapter.compile(model, profiled=True)
     assert (compiled.profile(3) > 0).all()
     assert [kernel.signature.type for kernel in compiled.kernels][-1] == "Relu"
+    compiled.close()
+
+
+def test_a_profile_that_is_cut_off_is_an_error_of_the_system_that_names_it(adapter, uneven_model):
+    """ONNX Runtime does not say that it could not write: the disk was full."""
+    compiled = adapter.compile(uneven_model, profiled=True)
+    session = compiled._session
+
+    class Cut:
+        def run(self, *arguments):
+            return session.run(*arguments)
+
+        def end_profiling(self):
+            path = session.end_profiling()
+            os.truncate(path, os.path.getsize(path) // 2)
+            return path
+
+    compiled._session = Cut()
+    with pytest.raises(OSError, match="wrote only a part of its profile") as caught:
+        compiled.profile(3)
+    assert str(caught.value.filename).endswith(".json")
