@@ -103,7 +103,7 @@ def _replace(path: str | os.PathLike[str], content: str | bytes) -> None:
     except BaseException as fault:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        if isinstance(fault, OSError) and fault.filename in (None, temporary):  # a full disk names no file
+        if isinstance(fault, OSError) and fault.errno and fault.filename in (None, temporary):  # a full disk names none
             fault.filename = os.fspath(path)
         raise
 
@@ -116,7 +116,8 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as fault:
-        fault.filename = fault.filename or os.fspath(path)
+        if fault.errno:
+            fault.filename = fault.filename or os.fspath(path)
         raise
 
 

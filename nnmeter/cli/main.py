@@ -149,7 +149,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else "stdout: " if _gives_up_stdout() else ""
+        name = "stdout: " if _gives_up_stdout() else f"{error.filename}: " if error.filename else ""
         return _fail(f"{name}{error.strerror or error}; {remedy_of(error)}", 2)
     except MemoryError:
         return _fail("there is not enough memory for that (--memory gives a model more); give a smaller one", 2)

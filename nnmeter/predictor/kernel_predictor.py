@@ -25,8 +25,8 @@ Rules:
    takes the place of the roofline, and is their ensembles' to correct; a kernel that was not sampled, or does work of a
    group that was not, is a fallback all the same, with the standard deviation that they tell of it.
 9. A kernel that runs again at once, in a loop of the model, finds its code and data in the caches. Of kernels of a few
-   elements a run takes 0.2 to 0.4 us on Zen 4, where the smallest sum of a network is priced 1.3: ONNX Runtime's runs
-   in a loop take `_COLD` of the latter less, and no less than the rest of it.
+   elements a run takes 0.2 to 0.4 us on Zen 4, where the smallest sum of a network is priced 0.3 to 1.3, by the
+   campaign: ONNX Runtime's runs in a loop take `_COLD` of the latter less, and no less than the rest of it or rule 1's.
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ class KernelPredictor:
         if self.loops and count > 1:
             small_ms = self._smallest_ms()
             again_ms = max(price.latency_ms - _COLD * small_ms, min((1 - _COLD) * small_ms, price.latency_ms))
+            again_ms = max(again_ms, min(LEAST_LAUNCH * self.roofline.launch_ms, price.latency_ms))  # rule 1
             mean_ms = (price.latency_ms + (count - 1) * again_ms) / count  # the first finds nothing in the caches
             added = RERUN_SIGMA * (1 - mean_ms / price.latency_ms)
             price = replace(price, latency_ms=mean_ms, sigma=price.sigma + added, rerun_sigma=added)

@@ -57,7 +57,7 @@ def test_a_width_just_above_a_block_is_advised_down_and_up(predictor: LatencyPre
 @pytest.fixture(scope="module")
 def transformer(predictor: LatencyPredictor) -> Advised:
     """Advice for a block whose GELU is exported in a form that is not fused."""
-    net = Net([32, 784, 64])
+    net = Net([8, 784, 64])
     x = net.linear("up", "input", 64, 256)
     net.weights += [onnx.numpy_helper.from_array(np.float32(v), n) for n, v in (("r", 1.414), ("i", 1.0), ("h", 0.5))]
     gate = net.add("Add", "one", net.add("Erf", "erf", net.add("Div", "div", x, "r")), "i")

@@ -52,14 +52,14 @@ def test_a_stdout_that_takes_no_more_is_one_line(
 ) -> None:
     arguments = () if verb == "--help" else (small_model, "--device", small_pack, "--format", "json")
     done = run_shell(">/dev/full", verb, *arguments, **environment)
-    line = "nnmeter: stdout: No space left on device; check the path and its permissions\n"
+    line = "nnmeter: stdout: No space left on device; make room on its disk, or give another place\n"
     assert (done.returncode, done.stderr) == (2, line)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
 def test_an_output_that_takes_no_more_is_named(small_model: Path, small_pack: Path) -> None:
     done = run_shell("", "predict", small_model, "--device", small_pack, "--output", "/dev/full")
-    line = "nnmeter: /dev/full: No space left on device; check the path and its permissions\n"
+    line = "nnmeter: /dev/full: No space left on device; make room on its disk, or give another place\n"
     assert (done.returncode, done.stderr) == (2, line)
 
 

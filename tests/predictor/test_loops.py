@@ -9,6 +9,7 @@ from nnmeter.kernels.likeness import like
 from nnmeter.predictor.price import DATA_SIGMA, LOOP_SIGMA
 
 ZEN3, ZEN4 = "epyc-milan-onnxruntime1.32-1t", "epyc-genoa-onnxruntime1.32-1t"
+ICE_LAKE = "xeon-icelake-onnxruntime1.32-1t"
 PHONE, V100 = "cortexA76cpu_tflite21", "v100_tensorrt_fp32"
 
 
@@ -37,9 +38,9 @@ def test_sums_of_whole_rows_are_priced_as_the_addition_that_they_are(dtype: str)
 
 
 def test_of_a_path_that_was_not_sampled_it_is_still_said() -> None:
-    found = price(ZEN4, sums((128, 4096), 0))
+    found = price(ICE_LAKE, sums((128, 4096), 0))
     assert found.path == "inner axis"
-    assert found.latency_ms == price(ZEN4, kernel("Add", [(128, 4096)] * 2, (128, 4096))).latency_ms
+    assert found.latency_ms == price(ICE_LAKE, kernel("Add", [(128, 4096)] * 2, (128, 4096))).latency_ms
 
 
 def test_rows_of_few_elements_and_packs_without_sums_are_as_they_were() -> None:
@@ -74,7 +75,7 @@ def test_what_is_told_takes_the_place_of_a_guess_that_is_too_high() -> None:
 
 
 def test_the_interval_is_as_wide_as_loops_are_known_and_wider_where_data_decide() -> None:
-    told, guessed = kernel("Sinh", [(256, 512)], (256, 512)), kernel("LpNormalization", [(256, 512)], (256, 512))
+    told, guessed = kernel("CumProd", [(256, 512)], (256, 512)), kernel("Normalizer", [(256, 512)], (256, 512))
     assert price(ZEN4, told).sigma == price(ZEN4, guessed).sigma == LOOP_SIGMA
     assert price(ZEN4, kernel("Unique", [(3000,)], (3000,))).sigma == DATA_SIGMA > LOOP_SIGMA
     assert price(ZEN4, kernel("IsInf", [(256, 512)], (256, 512))).sigma > LOOP_SIGMA
@@ -90,10 +91,12 @@ def test_a_form_that_was_not_sampled_is_priced_by_its_loop_where_that_is_told() 
 
 
 def test_a_kernel_that_runs_again_at_once_takes_less_and_is_less_certain() -> None:
-    predictor = load_pack(ZEN4).predictor
-    small, large = (price(ZEN4, kernel("Tanh", [shape], shape)) for shape in ((16,), (256, 4096)))
+    tanh = kernel("Tanh", [(16,)], (16,))
+    assert 0.1 < load_pack(ZEN4).predictor.rerun(price(ZEN4, tanh), 1000).latency_ms < 0.5  # 0.2 to 0.4 us each
+    predictor = load_pack(ZEN3).predictor
+    small, large = price(ZEN3, tanh), price(ZEN3, kernel("Tanh", [(256, 4096)], (256, 4096)))
     again = predictor.rerun(small, 1000)
-    assert 0.1 < again.latency_ms < 0.5  # 0.2 to 0.4 us each
+    assert again.latency_ms < 600 * small.latency_ms
     assert again.sigma > small.sigma
     assert again.unsampled_sigma > small.unsampled_sigma
     assert predictor.rerun(large, 10).latency_ms == pytest.approx(10 * large.latency_ms, rel=0.05)

@@ -96,7 +96,7 @@ def parquet_size(data: bytes) -> ParquetSize:
 def _pages(data: bytes, column: Mapping[int, int]) -> Iterator[tuple[int, int]]:
     """The values and unpacked bytes of each page of a column (rule 2)."""
     place = column[_DATA_OFFSET]
-    if 0 < column.get(_DICTIONARY_OFFSET, 0) < place:
+    if 0 < column.get(_DICTIONARY_OFFSET, 0) < (place or len(data)):
         place = column[_DICTIONARY_OFFSET]
     end = place + column[_PACKED]
     if not 0 < place <= end <= len(data) or column[_NUM_VALUES] < 0:

@@ -284,7 +284,7 @@ def test_a_text_of_bytes_that_are_none_is_refused(tmp_path, column):
     table = parquet.read_table(tmp_path / "m.parquet")
     text = pa.array([b"caf\xe9"], pa.binary()).view(pa.string())
     parquet.write_table(table.set_column(table.column_names.index(column), column, text), tmp_path / "m.parquet")
-    with pytest.raises(MeasurementError, match=r"damaged, or not a measurement file .*utf-8"):
+    with pytest.raises(MeasurementError, match=r"damaged, or not a measurement file .*(?i:utf-?8)"):
         read_measurements(tmp_path / "m.parquet")
 
 
