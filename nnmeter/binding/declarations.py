@@ -60,8 +60,9 @@ def check_declared(
         is_sequence = sequences.get(name) is not None
         if told.container or is_sequence:
             stated = told.container or ("tensor" if told.dtype else "sequence")
-            if stated not in _LOOSE and (stated == "sequence") != is_sequence:
-                other.append((name, stated, "sequence" if is_sequence else "tensor"))
+            written = "sequence" if is_sequence else "tensor"
+            if stated not in _LOOSE and stated != written:
+                other.append((name, stated, written))
             continue
         if (told.dtype and told.dtype != found.dtype) or (told.dims is not None and told.dims != found.shape):
             strange.append((name, told, found))

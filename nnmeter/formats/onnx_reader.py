@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 OLDEST_OPSET = 1
 NEWEST_OPSET = 28  # that of onnx 1.23
+_ML, NEWEST_ML_OPSET = "ai.onnx.ml", 5  # likewise
 NEWEST_IR = 14  # likewise
 _OLDEST_IR = 0  # of a writer that states none
 _OLDEST_CHECKED = 3  # from which on operator sets are named
@@ -163,6 +164,11 @@ def _check_opsets(scanned: ScannedModel, source: str) -> None:
         raise ModelError(
             f"{source}: operator set {version} is unknown; "
             f"export the model with one from {OLDEST_OPSET} to {NEWEST_OPSET}"
+        )
+    version = scanned.opsets.get(_ML, NEWEST_ML_OPSET)
+    if not 1 <= version <= NEWEST_ML_OPSET:
+        raise ModelError(
+            f"{source}: operator set {version} of {_ML} is unknown; export the model with one up to {NEWEST_ML_OPSET}"
         )
 
 

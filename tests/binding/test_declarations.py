@@ -102,12 +102,25 @@ def test_a_shape_that_data_decide_is_no_lie() -> None:
 SEQUENCE = helper.make_tensor_sequence_value_info
 
 
+def strange(kind: str) -> onnx.ValueInfoProto:
+    """An output that is declared as a map or as an opaque value."""
+    value = onnx.ValueInfoProto(name="y")
+    if kind == "map":
+        value.type.map_type.key_type = INT64
+        value.type.map_type.value_type.tensor_type.elem_type = FLOAT
+    else:
+        value.type.opaque_type.domain = "m"
+    return value
+
+
 @pytest.mark.parametrize(
     ("node", "output", "said"),
     [
         (helper.make_node("Relu", ["x"], ["y"]), SEQUENCE("y", FLOAT, None), "a sequence, but the operator writes a t"),
         (helper.make_node("SequenceConstruct", ["x"], ["y"]), info("y", FLOAT, [4]), "a tensor, but the operator wri"),
         (helper.make_node("SequenceConstruct", ["x"], ["y"]), SEQUENCE("y", FLOAT, None), ""),
+        (helper.make_node("Relu", ["x"], ["y"]), strange("map"), "a map, but the operator writes a tensor"),
+        (helper.make_node("Relu", ["x"], ["y"]), strange("opaque"), "an opaque value, but the operator writes a t"),
     ],
 )
 def test_a_sequence_is_declared_as_one(node: onnx.NodeProto, output: onnx.ValueInfoProto, said: str) -> None:

@@ -80,6 +80,13 @@ def test_an_unknown_opset_is_refused(version: int) -> None:
     assert str(NEWEST_OPSET) in message
 
 
+@pytest.mark.parametrize("version", [6, 1 << 62, -1])
+def test_an_unknown_set_of_machine_learning_operators_is_refused(version: int) -> None:
+    model = relu_model()
+    model.opset_import.add(domain="ai.onnx.ml", version=version)
+    assert f"operator set {version} of ai.onnx.ml is unknown" in fault_of(model)
+
+
 @pytest.mark.parametrize("version", [OLDEST_OPSET, 13, NEWEST_OPSET])
 def test_all_known_opsets_are_read(version: int) -> None:
     assert read_model(relu_model(opset=version)).opsets == {"": version}
