@@ -271,13 +271,16 @@ def test_a_node_that_writes_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("version", [2**31, 2**62])
 def test_an_absurd_version_of_another_domain_is_no_crash(version: int) -> None:
+    """No runtime has such a set of ai.onnx.ml; of what others define, nobody knows the versions."""
     model = model_of(
         [helper.make_node("ArrayFeatureExtractor", ["x", "i"], ["y"], domain="ai.onnx.ml")],
         [value("x", [1, 8]), value("i", [2], TensorProto.INT64)],
         ["y"],
     )
-    model.opset_import.append(onnx.OperatorSetIdProto(domain="ai.onnx.ml", version=version))
+    model.opset_import.append(onnx.OperatorSetIdProto(domain="com.microsoft", version=version))
     assert load_model(model.SerializeToString()).types["y"].shape == (1, 2)
+    model.opset_import.append(onnx.OperatorSetIdProto(domain="ai.onnx.ml", version=version))
+    assert f"operator set {version} of ai.onnx.ml is unknown" in fault_of(model)
 
 
 def test_a_pipe_and_a_device_are_not_opened_for_reading(tmp_path: Path) -> None:
