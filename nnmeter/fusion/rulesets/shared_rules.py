@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Procedure, Rule, tensors
+from nnmeter.fusion.rulesets.builder import Create, Expr, Op, Procedure, Rule, left_out, tensors
 from nnmeter.fusion.rulesets.shared import RANDOM
 
 # How x is divided by the root of the mean of its squares (`root_mean_square`).
@@ -16,15 +16,7 @@ def no_op(
     node: Op, why: str, where: Sequence[Expr] = (), name: str = "", renames_outputs: bool = True, *, source: str
 ) -> Rule:
     """An operator from `x` to `y` that does nothing, and is left out where nobody reads a second result."""
-    return Rule(
-        name or f"no-op {node.kinds[0]}",
-        [node],
-        where=[*where, node.results <= 1],
-        forward={y: x},
-        renames_outputs=renames_outputs,
-        why=why,
-        source=source,
-    )
+    return left_out(node, x, y, name=name, where=where, renames_outputs=renames_outputs, why=why, source=source)
 
 
 def constant_folding(source: str) -> Procedure:

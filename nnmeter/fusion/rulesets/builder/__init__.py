@@ -51,6 +51,7 @@ from nnmeter.fusion.rulesets.builder.rules import (
     RuleSet,
     Stage,
     constant,
+    left_out,
     no_op,
     weight,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "indices",
     "keeps_order",
     "largest",
+    "left_out",
     "maybe",
     "no_op",
     "opset",

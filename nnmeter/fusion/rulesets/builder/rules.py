@@ -218,9 +218,23 @@ def no_op(
     y = Tensor("y")
     more: EllipsisType = ...
     node = Op(kind, *inputs, outputs=(y, more))
-    label = kind if isinstance(kind, str) else kind[0]
+    return left_out(node, x, y, name=name, where=where, renames_outputs=renames_outputs, why=why, source=source)
+
+
+def left_out(
+    node: Op,
+    x: Tensor,
+    y: Tensor,
+    *,
+    name: str = "",
+    where: Sequence[Expr] = (),
+    renames_outputs: bool = False,
+    why: str,
+    source: str,
+) -> Rule:
+    """A rule for an operator from `x` to `y` that does nothing, and is left out where nobody reads a second result."""
     return Rule(
-        name or f"no-op {label}",
+        name or f"no-op {node.kinds[0]}",
         [node],
         where=[*where, node.results <= 1],
         forward={y: x},
