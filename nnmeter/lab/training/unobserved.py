@@ -7,8 +7,7 @@ Rules:
    adds to each kernel.
 2. Kernels are taken at their out-of-fold prices, not at their own times, since prices are what a prediction sums up. A
    kernel of a few microseconds is priced by what it takes in networks of all sizes, and takes less in a small network,
-   whose data stay in the caches. (3,594 networks on Zen 4: with `per_kernel` from kernels' own times, -2.7 us, those
-   whose kernels take under 30 us in the mean are priced 13 % too high in the median; with -4.1 us, from prices, 2 %.)
+   whose data stay in the caches: a fit to kernels' own times does not see that, and leaves small networks too slow.
 3. Six phones' GPUs, whose kernels and networks were timed apart: the sum of kernels is 55 to 92 % of the whole in the
    median, a third of it in small networks; with these numbers 93 to 99 % of the sums of 91 networks come within 10 %.
 """
