@@ -102,6 +102,11 @@ def sums(shape: tuple[int, ...], axis: int, dtype: int = FLOAT, **attributes: An
     return form("CumSum", Input(shape, dtype), np.array(axis), **attributes)
 
 
+def with_one(op: str, shape: tuple[int, ...], other: tuple[int, ...] = (1,), dtype: int = FLOAT) -> Any:
+    """An operator of a tensor and one number."""
+    return form(op, Input(shape, dtype), np.ones(other, helper.tensor_dtype_to_np_dtype(dtype)))
+
+
 def einsum(equation: str, *shapes: tuple[int, ...]) -> Any:
     """An Einsum of float32."""
     return form("Einsum", *map(Input, shapes), equation=equation)
@@ -172,6 +177,16 @@ FORMS: dict[str, Callable[[], Any]] = {
     **{f"{op} of float64": partial(one, op, (256, 512), DOUBLE)
        for op in ("Exp", "Tanh", "Sin", "Sigmoid", "Softmax", "Sqrt")},
     "LayerNormalization of float64": lambda: form("LayerNormalization", Input((64, 512), DOUBLE), np.ones(512)),
+    **{f"{op} of one number, element by element": partial(with_one, op, (1, 300, 400, 1))
+       for op in "Add Sub Mul Div Pow Max Min Greater Equal Less PRelu Sum Mean".split()},
+    **{f"Add of one number of type {dtype}, element by element": partial(with_one, "Add", (1, 300, 400, 1), (1,), dtype)
+       for dtype in (DOUBLE, INT64, INT32)},
+    "Mul of a scalar, element by element": partial(with_one, "Mul", (300, 400, 1), ()),
+    "Mul of one number of rank 2, element by element": partial(with_one, "Mul", (120000, 1, 1), (1, 1)),
+    "Mul of one number of rank 4, at once": partial(with_one, "Mul", (1, 300, 400, 1), (1, 1, 1, 1)),
+    "And, element by element": partial(with_one, "And", (1, 300, 400, 1), (1,), BOOL),
+    "a choice, element by element": lambda: form("Where", Input((1, 300, 400, 1), BOOL), Input((1, 300, 400, 1)),
+                                                 np.ones(1, "f4")),
     "a choice of float64": lambda: form("Where", Input((256, 512), BOOL), *[Input((256, 512), DOUBLE)] * 2),
     "a choice of words": lambda: form("Where", Input((1000,), BOOL), *[Input((1000,), WORDS)] * 2),
     "MaxPool of int8": lambda: one("MaxPool", (1, 16, 56, 56), INT8, kernel_shape=[3, 3]),

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from nnmeter.kernels.features.movement import transpose_path
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.operators.broadcasts import is_by_element
 
 
 class _Choice(NamedTuple):
@@ -158,6 +159,10 @@ def _broadcast(s: KernelSignature) -> str:
     return "" if full or not padded else "both broadcast"
 
 
+def _by_element(s: KernelSignature) -> str:
+    return "element by element" if is_by_element(s.inputs) else ""
+
+
 def _target(s: KernelSignature) -> str:
     return f"to {s.outputs[0].dtype}" if s.outputs else ""
 
@@ -276,7 +281,7 @@ _RANK = _Choice(_rank, True)
 _INNER = _Choice(_inner_axis, False)
 _DILATED = _Choice(_dilated, False)
 _WINDOW = (_RANK, _Choice(_flag("ceil_mode"), False))
-_BROADCAST = (_Choice(_broadcast, False),)
+_BROADCAST = (_Choice(_broadcast, False), _Choice(_by_element, True))
 
 _GROUPS: tuple[tuple[str, tuple[_Choice, ...]], ...] = (
     ("Conv FusedConv NhwcConv NhwcFusedConv ConvInteger QLinearConv DeformConv",

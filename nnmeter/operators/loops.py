@@ -11,7 +11,8 @@ Rules:
    (`benchmarks/fallback_operators.py`). Of three pools of int8 in a network on Zen 4 it says 0.40, 0.10 and 0.05 ms;
    they took 0.47, 0.11 and 0.06.
 3. What holds of some element types only says so; nothing is told of the others, nor of what bytes price well.
-4. Words are objects: whatever moves them copies each, at `_COPIED_NS`, or at `_ASSIGNED_NS` one by one.
+4. A broadcast that is walked element by element (`nnmeter.operators.broadcasts`) takes at least what that tells.
+5. Words are objects: whatever moves them copies each, at `_COPIED_NS`, or at `_ASSIGNED_NS` one by one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnmeter.graph.ir import TensorType
+from nnmeter.operators.broadcasts import BROADCASTING, by_element_ns
 from nnmeter.operators.flops import (
     EINSUM,
     MATMUL,
@@ -68,12 +70,13 @@ def loop_ns(op_type: str, domain: str, attributes: Attributes, inputs: Types, ou
     if op_type in WORDS_MOVED and any(t is not None and t.dtype == "string" for t in inputs):
         return (_ASSIGNED_NS if op_type in _ASSIGNED else _COPIED_NS) * out_elements(outputs)
     rule = LOOPS.get(op_type)
-    return 0.0 if rule is None else rule.evaluate(attributes, inputs, outputs)
+    told = 0.0 if rule is None else rule.evaluate(attributes, inputs, outputs)
+    return max(told, by_element_ns(op_type, inputs, outputs))
 
 
 def is_told(op_type: str) -> bool:
     """Whether anything is told of an operator, of some element type."""
-    return op_type in LOOPS or op_type in WORDS_MOVED
+    return op_type in LOOPS or op_type in WORDS_MOVED or op_type in BROADCASTING
 
 
 _COPIED_NS, _ASSIGNED_NS = 55.0, 130.0  # of 30 to 70, and of 75 to 215

@@ -87,3 +87,9 @@ def test_a_product_of_matrices_and_a_chain_of_elements_know_what_is_fused_to_the
 def test_a_reorder_knows_whether_its_channels_fill_blocks() -> None:
     assert kernel("ReorderOutput", [(1, 21, 8, 8)], (1, 21, 8, 8))["channels_mod_16"] == 5.0
     assert kernel("Transpose", [(1, 21, 8, 8)], (1, 8, 8, 21), perm=(0, 2, 3, 1))["channels_mod_16"] == -1.0
+
+
+def test_a_sum_knows_whether_one_number_is_added_element_by_element() -> None:
+    columns = (1, 172, 309, 1)
+    assert kernel("Add", [columns, (1,)], columns)["by_element"] == 1.0
+    assert kernel("Add", [columns, (1, 1)], columns)["by_element"] == 0.0

@@ -77,3 +77,10 @@ def test_the_path_of_a_power_tells_whether_there_is_one_exponent() -> None:
     for exponent, path in ((TensorType("float32", ()), ""), (x, "an exponent for each element")):
         found = KernelSignature("Pow", "Pow", "", (x, exponent), (False, False), (x,))
         assert code_path(found) == rare_path(found) == path
+
+
+def test_the_path_of_a_sum_tells_that_it_goes_element_by_element() -> None:
+    x, number = TensorType("float32", (1, 172, 309, 1)), TensorType("float32", (1,))
+    for inputs, path in (((x, number), "element by element"), ((x, x), "")):
+        found = KernelSignature("Add", "Add", "", inputs, (False, False), (x,))
+        assert code_path(found) == rare_path(found) == path

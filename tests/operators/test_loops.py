@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from nnmeter.graph.ir import TensorType
+from nnmeter.operators.broadcasts import BROADCASTING, is_by_element
 from nnmeter.operators.loops import LOOPS, loop_ns
 from nnmeter.operators.table import OPERATORS
 from nnmeter.operators.worst import worst_case_ns
@@ -106,8 +107,37 @@ def test_nothing_is_told_of_other_element_types_and_of_own_operators() -> None:
     assert all(rule.evaluate({"axes": (9,), "axis": 9, "perm": (4, 4)}, [y], [y]) >= 0 for rule in LOOPS.values())
 
 
+@pytest.mark.parametrize("op", ["Add", "Div", "Max", "Where", "Greater"])
+def test_one_number_to_columns_is_broadcast_element_by_element(op: str) -> None:
+    x, number = f32(1, 300, 400, 1), f32(1)
+    inputs = [of("bool", 1, 300, 400, 1), x, number] if op == "Where" else [x, number]
+    assert loop_ns(op, "", {}, inputs, [x]) / 1e6 == pytest.approx(1.6, rel=0.15)
+    assert loop_ns(op, "", {}, inputs[::-1], [x]) == loop_ns(op, "", {}, inputs, [x])
+
+
+@pytest.mark.parametrize(
+    ("shape", "other", "slow"),
+    [
+        ((1, 172, 309, 1), (1,), True),
+        ((1, 172, 309, 1), (), True),
+        ((1, 172, 309, 1), (1, 1), False),
+        ((1, 172, 309, 1), (1, 1, 1, 1), False),
+        ((1, 172, 309), (1,), False),
+        ((1, 172, 309), (), False),
+        ((172, 309, 1, 1), (1, 1), True),
+        ((1, 172, 309, 1), (309, 1), False),
+        ((1, 1), (1,), False),
+        ((0, 1), (1,), False),
+    ],
+)
+def test_ranks_decide_whether_one_number_is_broadcast_element_by_element(
+    shape: tuple[int, ...], other: tuple[int, ...], slow: bool
+) -> None:
+    assert is_by_element([f32(*shape), f32(*other)]) == slow
+
+
 def test_loops_are_of_known_operators_and_no_longer_than_the_worst() -> None:
-    assert LOOPS.keys() <= OPERATORS.keys()
+    assert LOOPS.keys() | BROADCASTING <= OPERATORS.keys()
     x, scores = f32(64, 1024), f32(1, 80, 1000)
     for name, operator in OPERATORS.items():
         if operator.worst_ns is not None and name in LOOPS:

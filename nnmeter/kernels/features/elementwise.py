@@ -6,10 +6,11 @@ from nnmeter.graph.ir import DTYPE_BITS
 from nnmeter.kernels.family import Family
 from nnmeter.kernels.features.common import FUSED_NAMES, fused, log_size, product, result_bits, result_of
 from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.operators.broadcasts import is_by_element
 
 ELEMENTWISE_NAMES = (
     "log_span", "log_spans", "scalar_operand", "constant_operands", "broadcast", "second_item_bits", "out_item_bits",
-    "log_last", FUSED_NAMES[0],
+    "log_last", FUSED_NAMES[0], "by_element",
 )  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def elementwise(s: KernelSignature) -> list[float]:
         float(result_bits(s)),
         log_size(y[-1] if y else 1),
         fused(s.type, 0)[0],
+        float(is_by_element(s.inputs)),
     ]
 
 

@@ -2,14 +2,15 @@
 
 Rules:
 
-1. Where networks were profiled kernel by kernel, ensembles are fitted to the kernels' times (`kernels`), and what
-   the profiler adds is found from the networks' unobserved times (`unobserved`). If whole networks without
-   kernels' times are among the measurements, sums are then corrected additively, if that lowers the error on networks
-   held out (`wholes`). The folds are those of intervals: with recipes left out, what is corrected would be the
-   error on operators that were left out. Where every network was profiled there is no such step: fitted to 2,750 random
-   networks it lowered their held-out error from 10.4 to 9.4 %, but not that of 54 real models (3.9 % with and without).
-   With a prior, the predictor of another machine, kernels' times are fitted on top of that (`continued`), and the path
-   is the same from there on, but that intervals are those of networks that people use (`real_networks`).
+1. Where networks were profiled kernel by kernel, ensembles are fitted to the kernels' times (`kernels`), brought to
+   the whole run of their network (`reconciled`), and what the profiler adds is found from the networks' unobserved
+   times (`unobserved`). If whole networks without kernels' times are among the measurements, sums are then corrected
+   additively, if that lowers the error on networks held out (`wholes`). The folds are those of intervals: with recipes
+   left out, what is corrected would be the error on operators that were left out. Where every network was profiled
+   there is no such step: fitted to 2,750 random networks it lowered their held-out error from 10.4 to 9.4 %, but not
+   that of 54 real models (3.9 % with and without). With a prior, the predictor of another machine, kernels' times are
+   fitted on top of that (`continued`), and the path is the same from there on, but that intervals are those of
+   networks that people use (`real_networks`).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
    fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
 3. Folds for errors of kernels that have no times are by family of networks: a network, and all others made by its
@@ -48,6 +49,7 @@ from nnmeter.lab.training.intervals import (
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
 from nnmeter.lab.training.real_networks import CAMPAIGN, OVER_PRIOR, for_real_networks
+from nnmeter.lab.training.reconciled import reconciled
 from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
@@ -132,6 +134,8 @@ def fit_predictor(
     table = build_table(measurements, kernel_features if prior is None else prior.describe)
     judged_ms = _judged(measurements)
     profiled = sum(1 for n in table.networks if not np.isnan(table.latency_ms[n.rows]).any())
+    if profiled >= MIN_NETWORKS:
+        table = reconciled(table)
     if profiled >= MIN_NETWORKS and prior is not None:
         trained = _fit_over_prior(table, prior, seed, say)
     elif profiled >= MIN_NETWORKS:
