@@ -25,7 +25,7 @@ def small_network() -> onnx.ModelProto:
         _described("w1", (8, 8, 3, 3)), _described("w2", (8, 8, 3, 3)), _described("wf", (10, 8)),
         _described("bf", (10,)),
     ]  # fmt: skip
-    convolution = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
+    convolution: dict[str, Any] = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
     nodes = [
         helper.make_node("Conv", ["x", "w1"], ["conv1_out"], name="conv1", **convolution),
         helper.make_node("Relu", ["conv1_out"], ["relu1_out"], name="relu1"),
@@ -85,7 +85,7 @@ def account_of(report: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 # Profiles of the small network as the tools write them.
-TRT_LAYERS = {
+TRT_LAYERS: dict[str, Any] = {
     "Layers": [
         {"Name": "Reformatting CopyNode for Input Tensor 0 to conv1", "LayerType": "Reformat", "Metadata": ""},
         {"Name": "conv1 + relu1", "LayerType": "CaskConvolution",
