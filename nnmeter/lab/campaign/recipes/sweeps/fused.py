@@ -312,7 +312,7 @@ def quantized_recurrent(s: Source) -> None:
     batch = s.choose((1, 60), (2, 12), (4, 14), (8, 14))
     directions = s.choose((1, 65), (2, 35))
     work = 8.0 * hidden * (hidden + width) * directions
-    while steps * batch * work > 4 * _MOST_FLOPS and steps > 1:
+    while steps * batch * work > 8 * _MOST_FLOPS and steps > 1:
         steps //= 2
     kind = s.choose((INT8, 65), (UINT8, 35))
     state = (directions, batch, hidden)
@@ -332,7 +332,7 @@ def quantized_recurrent(s: Source) -> None:
         inputs += [scale, zeros]
     s.b.node_with_outputs(
         "DynamicQuantizeLSTM", inputs, [(steps, directions, batch, hidden), state, state], dtype=FLOAT,
-        flops=steps * batch * work / 2, domain=MICROSOFT, hidden_size=hidden,
+        flops=steps * batch * work / 4, domain=MICROSOFT, hidden_size=hidden,
         direction="bidirectional" if directions == 2 else "forward",
     )  # fmt: skip
 
