@@ -69,6 +69,10 @@ def has_few_outputs(kernel: KernelSignature) -> bool:
     return is_convolution(kernel) and len(weight) == 4 and weight[0] <= 4 and math.prod(weight[1:]) > 32
 
 
+def is_back_along_frequency(kernel: KernelSignature) -> bool:
+    return kernel.op_type == "ConvTranspose" and kernel.attribute("strides") == (1, 2)
+
+
 def is_of_frames(kernel: KernelSignature) -> bool:
     """A convolution along short lines in a large batch."""
     x = shape_of(kernel, 0)
@@ -110,6 +114,7 @@ def is_factor_on_a_map(kernel: KernelSignature) -> bool:
         ("time_frequency", is_long_window),
         ("time_frequency", has_few_outputs),
         ("time_frequency", is_by_element),
+        ("time_frequency", is_back_along_frequency),
         ("speech", is_of_frames),
         ("speech", is_single_step),
         ("recurrent", is_single_step),
