@@ -134,6 +134,8 @@ def test_an_unknown_family_is_refused_by_name() -> None:
         ("slopes", {"Conv", "PRelu"}),
         ("grouped_signal", {"Conv", "LayerNormalization"}),
         ("video", {"Conv", "ReduceMean"}),
+        ("characters", {"Gather", "Conv", "ReduceMax"}),
+        ("time_frequency", {"Conv", "Mul", "Concat"}),
     ],
 )
 def test_a_family_has_its_operators(family: str, operators: set[str]) -> None:

@@ -82,7 +82,7 @@ def paths(sweep: Sweep, draws: int) -> set[tuple[str, str]]:
     ],
 )
 def test_a_sweep_reaches_the_paths_of_its_operators(name: str, wanted: set[str]) -> None:
-    assert wanted <= {path for _, path in paths(CASES[name], 96)}
+    assert wanted <= {path for _, path in paths(CASES[name], 160)}
 
 
 def test_element_wise_operators_come_from_the_standard() -> None:

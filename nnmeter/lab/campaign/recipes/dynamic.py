@@ -4,7 +4,7 @@
    product is MatMulInteger or ConvInteger, then Cast, Mul by the product of both scales, and Add of the bias. Scales of
    weights are of a tensor, or of a column.
 2. An LSTM with constant weights becomes DynamicQuantizeLSTM of com.microsoft.
-3. Weights are signed or unsigned, one way in a network.
+3. Weights are signed or unsigned, one way in a network; mostly unsigned where convolutions are quantized.
 4. In some networks embedding tables are integers as well, dequantized behind the Gather.
 5. In some networks all weights have one scale. The product of scales is then shared by products of one tensor, and
    ONNX Runtime leaves MatMulInteger, Cast and Mul apart.
@@ -22,31 +22,31 @@ _WEIGHTED = frozenset({"Gemm", "MatMul"})
 SOURCES = {
     "encoder": 8.0, "decoder": 4.0, "gated_decoder": 3.0, "plain_vit": 4.0, "windowed": 2.0, "token_layers": 3.0,
     "perceptron": 2.0, "token_mixer": 2.0, "sequence_to_sequence": 2.0, "audio": 2.0, "metaformer": 0.5,
-    "cached_decoder": 2.0, "recurrent": 5.0, "speech": 5.0, "convnext": 1.0,
+    "cached_decoder": 2.0, "recurrent": 9.0, "speech": 7.0, "text_lines": 3.0, "deep_lines": 2.0, "convnext": 1.0,
 }  # fmt: skip
 """Families whose products are quantized dynamically, with their weights."""
 
 MAP_SOURCES = {
     "plain": 1.0, "residual_basic": 3.0, "residual_bottleneck": 3.0, "residual_grouped": 1.5, "inverted_residual": 4.0,
     "separable": 2.0, "fused_inverted_residual": 1.0, "ghost": 1.0, "shuffle_split": 1.0, "fire": 0.7, "inception": 1.0,
-    "convnext": 1.5, "signal": 1.0, "dense": 1.0, "audio": 0.7,
+    "convnext": 1.5, "signal": 1.0, "dense": 1.0, "audio": 0.7, "text_lines": 2.0, "deep_lines": 2.0,
 }  # fmt: skip
 """Families whose convolutions are quantized dynamically as well, with their weights."""
 
 
 def quantize_dynamic(b: NetworkBuilder) -> None:
     """Rewrites products with constant matrices and LSTMs."""
-    _quantize(b, _WEIGHTED)
+    _quantize(b, _WEIGHTED, 0.35)
 
 
 def quantize_dynamic_maps(b: NetworkBuilder) -> None:
     """Rewrites convolutions too."""
-    _quantize(b, _WEIGHTED | {"Conv"})
+    _quantize(b, _WEIGHTED | {"Conv"}, 0.6)
 
 
-def _quantize(b: NetworkBuilder, chosen: frozenset[str]) -> None:
+def _quantize(b: NetworkBuilder, chosen: frozenset[str], unsigned: float) -> None:
     constants = b.constant_names
-    kind = INT8 if b.rng.random() < 0.65 else UINT8
+    kind = UINT8 if b.rng.random() < unsigned else INT8
     by_column, tables = b.rng.random() < 0.3, b.rng.random() < 0.3
     one_scale = b.constant(0.002, FLOAT) if b.rng.random() < 0.2 else None
     nodes, b.nodes = b.nodes, []

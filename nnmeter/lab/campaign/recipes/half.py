@@ -27,7 +27,8 @@ SOURCES = {
     "feature_pyramid": 1.0, "atrous": 1.0, "encoder_decoder": 1.0, "super_resolution": 1.0, "convnext": 3.0,
     "metaformer": 1.0, "plain_vit": 5.0, "windowed": 3.0, "token_mixer": 2.0, "encoder": 6.0, "decoder": 4.0,
     "sequence_to_sequence": 1.0, "token_layers": 2.0, "audio": 2.0, "perceptron": 1.0, "recurrent": 1.0, "signal": 1.0,
-    "speech": 1.0, "text_lines": 1.0, "gated_decoder": 2.0,
+    "speech": 1.0, "text_lines": 1.0, "gated_decoder": 2.0, "characters": 1.0,
+    "time_frequency": 1.0,
 }  # fmt: skip
 """Families that are converted, with their weights."""
 

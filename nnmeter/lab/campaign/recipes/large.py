@@ -28,7 +28,7 @@ CONVOLUTIONAL = {
     "plain": 5.0, "residual_basic": 6.0, "residual_bottleneck": 8.0, "residual_grouped": 6.0,
     "residual_preactivated": 2.0, "reparameterised": 2.0, "dense": 3.0, "inception": 4.0, "aggregation": 3.0,
     "chain": 2.0, "attention_in_convolutions": 1.0, "feature_pyramid": 1.5, "atrous": 1.5, "encoder_decoder": 1.5,
-    "detector": 3.0, "text_lines": 2.0,
+    "detector": 3.0, "text_lines": 2.0, "time_frequency": 1.0,
 }  # fmt: skip
 MOBILE = {
     "separable": 3.0, "inverted_residual": 9.0, "fused_inverted_residual": 3.0, "ghost": 2.0, "shuffle_split": 3.0,
@@ -41,6 +41,7 @@ TOKENS = {
 LANGUAGE = {
     "encoder": 6.0, "decoder": 4.0, "gated_decoder": 5.0, "sequence_to_sequence": 2.0, "token_layers": 2.0,
     "audio": 4.0, "cached_decoder": 4.0, "speech": 2.0, "perceptron": 2.0, "recurrent": 1.0,
+    "characters": 1.0,
 }  # fmt: skip
 QUANTIZED = {
     "quantized_static": 5.0, "quantized_static_tokens": 3.0, "quantized_dynamic": 3.0, "quantized_dynamic_maps": 1.0,

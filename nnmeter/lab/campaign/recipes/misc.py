@@ -28,7 +28,7 @@ from nnmeter.lab.campaign.recipes.operators import (
     softmax,
     transpose,
 )
-from nnmeter.lab.campaign.recipes.recurrent import recurrent_layer
+from nnmeter.lab.campaign.recipes.recurrent import CELLS, fitting_length, recurrent_layer
 from nnmeter.lab.campaign.recipes.stages import entry
 
 _SHARED: tuple[tuple[steps.Step, float], ...] = (
@@ -135,11 +135,15 @@ def recommender(b: NetworkBuilder) -> None:
 
 
 def recurrent(b: NetworkBuilder) -> None:
-    """LSTM, GRU and RNN layers in one or two directions, behind embeddings or convolutions (CRNN)."""
-    batch = b.rng.choices((1, 4, 16), (80, 12, 8))[0]
-    length = b.rng.choice((8, 16, 20, 32, 50, 64, 100))
+    """LSTM, GRU and RNN layers in one or two directions, behind embeddings or convolutions (CRNN), or step by step."""
+    batch = b.rng.choices((1, 2, 4, 8, 16), (72, 4, 8, 10, 6))[0]
+    length = b.rng.choice((1, 1, 1, 2, 4, 8, 16, 20, 32, 50, 64, 80, 100))
     width = sizes.channels(b.rng, 16, 512)
-    if b.rng.random() < 0.4:
+    kind, directions = b.rng.choice(("LSTM", "LSTM", "GRU", "RNN")), b.rng.choice((1, 2))
+    cells = [b.rng.choice(CELLS) if b.rng.random() < 0.6 else sizes.channels(b.rng, 16, 512) for _ in range(2)]
+    length = fitting_length(b, length, batch, max(cells), max(width, cells[0]), directions)
+    given = b.rng.random() < (0.6 if length <= 2 else 0.1)
+    if length >= 4 and b.rng.random() < 0.4:
         fmap = b.input((batch, 1, 32, 4 * length))
         y = pool(b, "MaxPool", relu(b, conv_norm(b, fmap, 32, 3)), 2, 2)
         y = pool(b, "MaxPool", relu(b, conv_norm(b, y, 64, 3)), 2, 2)
@@ -149,9 +153,8 @@ def recurrent(b: NetworkBuilder) -> None:
         x = embedding(b, b.input((length, batch), INT64), sizes.log_int(b.rng, 1000, 30000), width)
     else:
         x = b.input((length, batch, width))
-    kind = b.rng.choice(("LSTM", "LSTM", "GRU", "RNN"))
-    for _ in range(b.rng.choice((1, 2))):
-        x = recurrent_layer(b, x, kind, sizes.channels(b.rng, 16, 512), b.rng.choice((1, 2)))
+    for count in cells[: b.rng.choice((1, 2))]:
+        x = recurrent_layer(b, x, kind, count, directions, given=given)
         if b.exhausted:
             break
     linear(b, x if b.rng.random() < 0.5 else select(b, x, 0, x.shape[0] - 1), b.rng.choice((2, 37, 97, 1000)))

@@ -37,6 +37,7 @@ from nnmeter.lab.campaign.recipes import (
     relative,
     scenes,
     sizes,
+    spectra,
     speech,
     sweeps,
     thin,
@@ -96,7 +97,7 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "map_mixture": (misc.map_mixture, 1.5),
     "perceptron": (misc.perceptron, 2.5),
     "recommender": (misc.recommender, 0.6),
-    "recurrent": (misc.recurrent, 1),
+    "recurrent": (misc.recurrent, 2),
     "volume": (misc.volume, 0.8),
     "signal": (misc.signal, 1),
     "gated_features": (misc.gated_features, 1.5),
@@ -104,7 +105,7 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "sequence_extremes": (extremes.sequence_extremes, 2),
     "text_lines": (reading.text_lines, 5),
     "detector": (reading.detector, 4),
-    "speech": (speech.speech, 6),
+    "speech": (speech.speech, 7),
     "cached_decoder": (generation.cached_decoder, 4),
     "fourier_mixing": (fourier.fourier_mixing, 0.8),
     "mixed_heads": (head_forms.mixed_heads, 1),
@@ -119,6 +120,8 @@ _FLOAT_FAMILIES: dict[str, tuple[Family, float]] = {
     "slopes": (thin.slopes, 1.5),
     "grouped_signal": (thin.grouped_signal, 1.2),
     "video": (video.video, 1.8),
+    "characters": (thin.characters, 2.5),
+    "time_frequency": (spectra.time_frequency, 3),
 }
 _WIDE_SHARES = {"plain": 0.3, "perceptron": 0.3, "encoder": 0.06, "decoder": 0.1, "gated_decoder": 0.06}
 _WIDE_BYTES = (150_000_000, 460_000_000)

@@ -64,7 +64,8 @@ IMAGE_SOURCES = {
     "shuffle_grouped": 2.5, "partial": 1.0, "gated_mobile": 1.5, "dense": 3.0, "fire": 2.0, "inception": 3.5,
     "aggregation": 3.0, "multi_resolution": 3.0, "chain": 1.5, "feature_pyramid": 2.0, "atrous": 2.5,
     "encoder_decoder": 1.0, "patch_merging": 0.5, "gated_features": 1.5, "image_mixture": 1.5, "map_extremes": 1.5,
-    "convnext": 3.0, "text_lines": 2.0, "detector": 2.0, "signal": 0.7,
+    "convnext": 3.0, "text_lines": 2.0, "detector": 2.0, "signal": 0.7, "characters": 1.0,
+    "time_frequency": 1.0,
 }  # fmt: skip
 """Families of convolutional networks that are quantized statically, with their weights."""
 

@@ -19,6 +19,7 @@ from nnmeter.lab.campaign.recipes.activations import (
     conv_activation,
     gate_activation,
     hard_swish,
+    hard_swish_decomposed,
     mobile_activation,
     relu,
     sigmoid,
@@ -64,8 +65,9 @@ def text_lines(b: NetworkBuilder) -> None:
 def _recognition(b: NetworkBuilder) -> None:
     height = b.rng.choice((32, 32, 48, 48, 48, 64))
     width = b.rng.choice((100, 160, 192, 320, 320, 320, 480, 640, sizes.round_to(sizes.log_int(b.rng, 64, 960), 16)))
-    batch = b.rng.choices((1, 4, 6, 8), (70, 8, 14, 8))[0]
-    act = b.rng.choices((relu, hard_swish, mobile_activation(b)), (40, 30, 30))[0]
+    batch = b.rng.choices((1, 4, 6, 8), (62, 8, 22, 8))[0]
+    act = b.rng.choices((relu, hard_swish, hard_swish_decomposed, mobile_activation(b)), (36, 22, 20, 22))[0]
+    act = _between_scales(act) if b.rng.random() < 0.3 else act
     x = b.input((batch, b.rng.choice((1, 3, 3)), height, width))
     base = b.rng.choice((16, 16, 24, 32, 48, 64))
     x = act(b, conv_norm(b, x, base, 3, b.rng.choice((1, 2, 2))))
@@ -87,6 +89,19 @@ def _recognition(b: NetworkBuilder) -> None:
     _sequence(b, reduce(b, "ReduceMean", x, [2], keepdims=0))
 
 
+def _between_scales(act: Activation) -> Activation:
+    """An activation between a learnt factor and a learnt sum of one number each (PP-LCNetV3), of shape [1]."""
+
+    def scaled(b: NetworkBuilder, x: Tensor) -> Tensor:
+        def learnt(mean: float) -> Tensor:
+            return b.weight((1,), 0.1, mean=mean)
+
+        y = act(b, add(b, mul(b, learnt(1.0), x), learnt(0.0)))
+        return add(b, mul(b, learnt(1.0), y), learnt(0.0)) if b.rng.random() < 0.5 else y
+
+    return scaled
+
+
 def _sequence(b: NetworkBuilder, x: Tensor) -> None:
     """Columns of a line, (N, C, W), to classes of characters."""
     classes = b.rng.choice(_CLASSES)
@@ -94,7 +109,7 @@ def _sequence(b: NetworkBuilder, x: Tensor) -> None:
     if kind < 0.4:
         y = transpose(b, x, [2, 0, 1])
         for _ in range(b.rng.choice((1, 2))):
-            y = recurrent_layer(b, y, "LSTM", b.rng.choice((48, 64, 96, 128, 256)), 2)
+            y = recurrent_layer(b, y, "LSTM", b.rng.choice((48, 64, 96, 128, 256, 256, 512)), 2)
         y = transpose(b, y, [1, 0, 2])
     else:
         y = transpose(b, x, [0, 2, 1])

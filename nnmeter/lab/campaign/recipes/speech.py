@@ -3,8 +3,8 @@
 `speech` draws one of four kinds:
 1. Recognition with recurrent layers (DeepSpeech, speaker encoders, voice filters): convolutions over frames or none,
    one to three LSTM or GRU layers of 128 to 1024 cells, and a CTC head or an embedding.
-2. Detectors that run frame by frame (voice activity, wake words): short windows, few channels, an LSTM with its state
-   as input and output.
+2. Detectors that run frame by frame (voice activity, wake words), one at a time or those of a recording as a batch:
+   short windows, few channels, an LSTM or GRU with its state as input and output.
 3. Separable or dilated stacks (QuartzNet, TDNN, WaveNet-like vocoders) of 256 to 1024 channels over hundreds of frames.
 4. Waveforms: wide windows with large strides on thousands of samples (wav2vec, learned spectrograms), and transposed
    convolutions back.
@@ -27,36 +27,34 @@ from nnmeter.lab.campaign.recipes.operators import (
     select,
     slice_axis,
     softmax,
-    squeeze,
     transpose,
     unary,
     unsqueeze,
 )
-from nnmeter.lab.campaign.recipes.recurrent import recurrent_layer
+from nnmeter.lab.campaign.recipes.recurrent import CELLS, fitting_length, recurrent_layer
 
-_CELLS = (64, 128, 128, 192, 256, 256, 320, 384, 400, 512, 512, 600, 768, 1024)
 _LETTERS = (29, 32, 37, 128, 1000, 5000)
 
 
 def speech(b: NetworkBuilder) -> None:
     """A network of one of the four kinds."""
-    b.rng.choices((_recurrent, _frame_by_frame, _stack, _waveform), (38, 20, 27, 15))[0](b)
+    b.rng.choices((_recurrent, _frame_by_frame, _stack, _waveform), (36, 28, 23, 13))[0](b)
 
 
 def _recurrent(b: NetworkBuilder) -> None:
     kind = b.rng.choice(("LSTM", "LSTM", "GRU"))
-    cells, directions = b.rng.choice(_CELLS), b.rng.choice((1, 1, 2))
+    cells, directions = b.rng.choice(CELLS), b.rng.choice((1, 1, 2))
     batch = b.rng.choices((1, 2, 4, 8, 16), (70, 6, 8, 8, 8))[0]
-    frames = b.rng.choice((1, 20, 40, 50, 80, 100, 160, 200, 300, 500))
+    frames = b.rng.choice((1, 1, 2, 20, 40, 50, 80, 80, 100, 100, 160, 200, 300, 500))
     bands = b.rng.choice((40, 64, 80, 80, 128, 161, 257, 512))
-    while batch * frames * cells * (cells + bands) * 8.0 * directions > 2.0 * b.budget.flops and frames > 1:
-        frames //= 2
+    frames = fitting_length(b, frames, batch, cells, bands, directions)
+    given = b.rng.random() < (0.6 if frames <= 2 else 0.1)
     x = b.input((batch, bands, frames))
     for _ in range(b.rng.choice((0, 0, 1, 2))):
         x = relu(b, conv_norm(b, x, sizes.channels(b.rng, 32, 512), b.rng.choice((3, 5, 11))))
     y = transpose(b, x, [2, 0, 1])
     for _ in range(b.rng.choice((1, 1, 2, 3))):
-        y = recurrent_layer(b, y, kind, cells, directions)
+        y = recurrent_layer(b, y, kind, cells, directions, given=given)
         if b.exhausted:
             break
     if b.rng.random() < 0.5:
@@ -71,29 +69,21 @@ def _recurrent(b: NetworkBuilder) -> None:
 
 
 def _frame_by_frame(b: NetworkBuilder) -> None:
-    batch = b.rng.choices((1, 1, 8, 32, 256), (60, 10, 10, 12, 8))[0]
-    window, hop = b.rng.choice(((256, 64), (256, 128), (400, 160), (512, 256)))
-    samples = b.rng.choice((512, 576, 1280, 1536, 4096))
+    batch = b.rng.choices((1, 8, 16, 32, 64, 128, 256), (45, 7, 6, 14, 8, 8, 12))[0]  # frames of a recording at once
+    window, hop = b.rng.choice(((256, 64), (256, 128), (256, 128), (400, 160), (512, 256)))
+    samples = b.rng.choice((512, 576, 640, 832, 1280, 1536, 4096) if batch < 64 else (512, 576, 640, 832))
     x = unsqueeze(b, b.input((batch, samples)), [1])
     x = conv(b, x, window + 2, window, hop, bias=False, pad=0)
     half = x.shape[1] // 2
     real, imaginary = slice_axis(b, x, 1, 0, half), slice_axis(b, x, 1, half, 2 * half)
     x = unary(b, "Sqrt", add(b, mul(b, real, real), mul(b, imaginary, imaginary)))
     for _ in range(b.rng.choice((2, 3, 4))):
-        stride = b.rng.choice((1, 1, 2)) if x.shape[2] > 2 else 1
+        stride = b.rng.choice((1, 1, 2)) if x.shape[2] > 1 else 1
         x = relu(b, conv_norm(b, x, b.rng.choice((16, 32, 64, 64, 128, 128)), 3, stride))
     cells = b.rng.choice((32, 64, 128, 128))
-    y = transpose(b, x, [2, 0, 1])
-    state = [b.input((1, batch, cells)) for _ in range(2)]
-    width = y.shape[2]
-    inputs = [
-        y, b.weight((1, 4 * cells, width), 0.05), b.weight((1, 4 * cells, cells), 0.05), b.weight((1, 8 * cells), 0.05),
-        None, *state,
-    ]  # fmt: skip
-    work = 8.0 * cells * (width + cells) * y.shape[0] * batch
-    shapes = [(y.shape[0], 1, batch, cells), state[0].shape, state[0].shape]
-    y = b.node_with_outputs("LSTM", inputs, shapes, dtype=y.dtype, flops=work, hidden_size=cells)[0]
-    z = relu(b, transpose(b, squeeze(b, y, [1]), [1, 2, 0]))
+    kind = b.rng.choice(("LSTM", "LSTM", "LSTM", "GRU"))
+    y = recurrent_layer(b, transpose(b, x, [2, 0, 1]), kind, cells, 1, given=True)
+    z = relu(b, transpose(b, y, [1, 2, 0]))
     z = sigmoid(b, conv(b, z, 1, 1))
     reduce(b, "ReduceMean", z, [2], keepdims=0)
 

@@ -32,6 +32,7 @@ _ARITHMETIC = (("Add", 6), ("Mul", 6), ("Sub", 3), ("Div", 3), ("Pow", 2.5), ("P
 _COMPARISONS = ("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual")
 _LOGIC = ("And", "Or", "Xor")
 _BITS = ("BitwiseAnd", "BitwiseOr", "BitwiseXor")
+_MOST_SINGLE = 1 << 17  # elements where the last axis has one
 _TYPES = ((FLOAT, 70), (INT64, 12), (INT32, 8), (DOUBLE, 5), (FLOAT16, 5))
 
 
@@ -78,7 +79,7 @@ def _partner(s: Source, shape: Sequence[int]) -> tuple[int, ...]:
     if kind == "scalar":
         return ()
     if kind == "one":
-        return (1,) * rank
+        return (1,) * s.rng.choice((1, 1, rank, s.rng.randint(1, rank)))
     if kind == "trailing":
         return tuple(shape[s.rng.randrange(rank) :])
     if kind == "channels" and rank > 2:
@@ -90,8 +91,14 @@ def _partner(s: Source, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _pair(s: Source, dtype: int, both: bool = True) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """Two operands and the shape of what they make; both sides may be broadcast where `both`."""
+    """Two operands and the shape of what they make; both sides may be broadcast where `both`.
+
+    In some the last axis, or the last two, have one element: what is broadcast there is computed element by element.
+    """
     shape = s.shape()
+    if len(shape) > 1 and s.rng.random() < 0.12:
+        single = s.rng.choice((1, 1, 1, 2)) if len(shape) > 2 else 1
+        shape = (*s.shape(len(shape) - single, _MOST_SINGLE), *[1] * single)
     other = _partner(s, shape)
     x = s.tensor(shape, dtype)
     if dtype in (FLOAT, FLOAT16):

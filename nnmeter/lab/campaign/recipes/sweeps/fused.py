@@ -10,6 +10,7 @@ from typing import Any
 
 from nnmeter.lab.campaign.recipes import sizes
 from nnmeter.lab.campaign.recipes.builder import FLOAT, INT8, INT32, INT64, MICROSOFT, UINT8, Tensor
+from nnmeter.lab.campaign.recipes.recurrent import CELLS
 from nnmeter.lab.campaign.recipes.sweeps.source import Source
 
 _MOST_FLOPS = 2.5e8
@@ -303,6 +304,39 @@ def standard_rms_norm(s: Source) -> None:
     s.b.node("RMSNormalization", inputs, shape, flops=6.0 * math.prod(shape), axis=axis)
 
 
+def quantized_recurrent(s: Source) -> None:
+    """DynamicQuantizeLSTM: single steps and sequences, batches, directions, cells as published networks have them."""
+    hidden = s.rng.choice(CELLS) if s.rng.random() < 0.6 else sizes.channels(s.rng, 16, 1024)
+    width = hidden if s.rng.random() < 0.3 else sizes.channels(s.rng, 16, 1024)
+    steps = s.choose((1, 25), (sizes.log_int(s.rng, 2, 20), 30), (sizes.log_int(s.rng, 20, 100), 45))
+    batch = s.choose((1, 60), (2, 12), (4, 14), (8, 14))
+    directions = s.choose((1, 65), (2, 35))
+    work = 8.0 * hidden * (hidden + width) * directions
+    while steps * batch * work > 8 * _MOST_FLOPS and steps > 1:
+        steps //= 2
+    kind = s.choose((INT8, 65), (UINT8, 35))
+    state = (directions, batch, hidden)
+    given = s.rng.random() < (0.6 if steps <= 2 else 0.15)
+    zeros = s.b.constant([128 if kind == UINT8 else 0] * directions, kind)
+    scales = (s.b.weight((directions,), 0.0002, mean=0.004, positive=True) for _ in range(2))
+    inputs: list[Tensor | None] = [
+        s.tensor((steps, batch, width)),
+        s.b.weight((directions, width, 4 * hidden), dtype=kind),
+        s.b.weight((directions, hidden, 4 * hidden), dtype=kind),
+        s.b.weight((directions, 8 * hidden), 0.1),
+        None,
+        *(s.b.input(state) if given else None for _ in range(2)),
+        None,
+    ]
+    for scale in scales:
+        inputs += [scale, zeros]
+    s.b.node_with_outputs(
+        "DynamicQuantizeLSTM", inputs, [(steps, directions, batch, hidden), state, state], dtype=FLOAT,
+        flops=steps * batch * work / 4, domain=MICROSOFT, hidden_size=hidden,
+        direction="bidirectional" if directions == 2 else "forward",
+    )  # fmt: skip
+
+
 CASES: dict[str, tuple[Any, float]] = {
     "Attention": (attention, 3.0),
     "MultiHeadAttention": (multi_head_attention, 5.0),
@@ -316,6 +350,7 @@ CASES: dict[str, tuple[Any, float]] = {
     "QAttention": (quantized_attention, 1.5),
     "QLinear": (quantized_elements, 4.0),
     "MatMulNBits": (block_product, 5.0),
+    "DynamicQuantizeLSTM": (quantized_recurrent, 2.5),
 }
 """Fused operators of com.microsoft -> their sweep and its weight."""
 

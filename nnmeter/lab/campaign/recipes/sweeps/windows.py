@@ -91,10 +91,16 @@ def global_pooling(s: Source) -> None:
 
 
 def convolution(s: Source) -> None:
-    """Conv: one to three axes, groups of few and many channels, dilation, uneven borders, strides, bias or none."""
+    """Conv: one to three axes, groups of few and many channels, dilation, uneven borders, strides, bias or none.
+
+    Some are of short lines in large batches, of maps of one row or column, or of windows that are long along one axis.
+    """
     rank = s.choose(*_RANKS)
+    form = s.choose(("usual", 76), ("line", 12), ("long", 12)) if rank < 3 else "usual"
     # Groups first: channels of a group decide what code runs.
-    kind = s.choose(("dense", 28), ("few", 34), ("some", 18), ("wide", 12), ("multiplier", 8))
+    kind = s.choose(
+        ("dense", 28 if form == "usual" else 110), ("few", 34), ("some", 18), ("wide", 12), ("multiplier", 8)
+    )
     if kind == "dense":
         groups, inside, outside = 1, sizes.channels(s.rng, 1, 256), sizes.channels(s.rng, 1, 256)
     elif kind == "few":  # of 1 to 7 channels
@@ -109,9 +115,21 @@ def convolution(s: Source) -> None:
     else:  # depthwise with several results for each channel
         groups, inside, outside = sizes.channels(s.rng, 4, 256), 1, s.rng.choice((2, 2, 3, 4))
     batch, space = sizes.batch(s.rng), _space(s, rank)
-    sides = (1, 3, 3, 3, 5, 7) if rank > 1 else (1, 3, 3, 5, 7, 10, 15, 31, 64, 128)
+    if form == "line" and rank == 1:  # frames as the batch
+        batch, space = s.rng.choice((16, 32, 64, 128, 256)), [sizes.log_int(s.rng, 1, 12)]
+    elif form == "line" and rank == 2:  # a sequence as a map of one row or column, as converters write it
+        batch, space = s.rng.choice((batch, 16, 32, 64)), [1, sizes.log_int(s.rng, 8, 1000)]
+    sides: tuple[int, ...] = (1, 3, 3, 3, 5, 7) if rank > 1 else (1, 3, 3, 5, 7, 10, 15, 31, 64, 128)
+    if form == "line" and rank == 2:
+        sides = (2, 3, 4, 5, 6, 7, 8, 10, 12)
     kernel = [min(s.rng.choice(sides), size) for size in space]
+    if form == "long" and rank == 2:
+        kernel[1] = min(s.rng.choice((9, 11, 15, 21, 31, 39, 51)), space[1])
+    if form != "usual" and rank == 2 and s.rng.random() < 0.4:
+        kernel, space = kernel[::-1], space[::-1]
     work = 2.0 * groups * inside * outside * math.prod(kernel)
+    while form == "line" and batch > 1 and batch * math.prod(space) * work > 1.5e8:
+        batch //= 2
     while batch * math.prod(space) * work > 4e8 and math.prod(space) > 16:
         batch, space = max(1, batch // 2), [max(kernel[i], size * 3 // 4) for i, size in enumerate(space)]
         if all(size == k for size, k in zip(space, kernel, strict=True)):
