@@ -88,7 +88,11 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="list the kernels that differ")
     options = parser.parse_args()
     if options.score:
-        return score(options.score, options.device)
+        try:
+            return score(options.score, options.device)
+        except NnmeterError as fault:
+            print(f"real_models.py: {fault}", file=sys.stderr)
+            return 2
     if options.folder is None:
         parser.error("give the FOLDER of the models, or --score FILE")
     sizes = json.loads(options.sizes.read_text(encoding="utf-8"))
