@@ -9,7 +9,8 @@ differ:
 3. its vector instructions: they decide which kernels a runtime has, hence which fusions and speeds;
 4. its maker, then its family, then its model: how many numbers lie between them;
 5. the runtime is installed here, in the pack's version;
-6. one thread before many, float32 before other types, then the id: the plainest pack wins a tie.
+6. one thread before many, a pack that was made here before one that ships, float32 before other types, then the id:
+   who has made a pack of this machine is told its times, and not those of another of the same kind.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnmeter.devices.card import Card
-from nnmeter.devices.catalog import DeviceInfo, list_devices
+from nnmeter.devices.catalog import DeviceInfo, is_shipped, list_devices
 from nnmeter.devices.identity import MachineMatch, Verdict, match_this_machine
 from nnmeter.devices.machine import ISA_LEVELS, Machine, runtime_version, this_machine
 from nnmeter.errors import DeviceError
@@ -48,7 +49,7 @@ def nearest_device(
         )
     here = machine or this_machine()
     matches = {device.id: match_this_machine(device.card, here) for device in candidates}
-    nearest = min(candidates, key=lambda device: _distance(device.card, matches[device.id], here))
+    nearest = min(candidates, key=lambda device: _distance(device, matches[device.id], here))
     return nearest, matches[nearest.id]
 
 
@@ -57,7 +58,8 @@ def is_candidate(card: Card) -> bool:
     return card.kind == "cpu" and card.place == "server" and not card.fingerprint.get("published")
 
 
-def _distance(card: Card, match: MachineMatch, machine: Machine) -> tuple[int | bool | str, ...]:
+def _distance(device: DeviceInfo, match: MachineMatch, machine: Machine) -> tuple[int | bool | str, ...]:
+    card = device.card
     there = Machine.of_fingerprint(card.fingerprint)
     version = runtime_version(card.runtime)
     same_vendor = there.vendor == machine.vendor
@@ -71,6 +73,7 @@ def _distance(card: Card, match: MachineMatch, machine: Machine) -> tuple[int | 
         version is None,
         version != card.version,
         card.threads,
+        is_shipped(device.path),
         card.precision != "float32",
         card.id,
     )

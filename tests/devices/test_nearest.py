@@ -56,6 +56,14 @@ def test_a_phone_or_an_accelerator_is_never_the_nearest() -> None:
         nearest_device([PHONE, GPU], HERE)
 
 
+def test_a_pack_made_here_wins_over_one_that_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped, own = device("a-shipped"), device("z-own")
+    monkeypatch.setattr("nnmeter.devices.nearest.is_shipped", lambda path: path == shipped.path)
+    assert nearest_device([shipped, own], HERE)[0].id == "z-own"
+    two_threads = replace(own, card=replace(own.card, threads=2))
+    assert nearest_device([shipped, two_threads], HERE)[0].id == "a-shipped"
+
+
 def test_nearer_instructions_win() -> None:
     near, far = device("near", isa="avx"), device("far", isa="amx")
     assert nearest_device([far, near], HERE)[0].id == "near"

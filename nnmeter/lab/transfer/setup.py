@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnmeter.devices import DevicePack, list_devices, load_pack
-from nnmeter.devices.catalog import DeviceInfo, user_directory
+from nnmeter.devices.catalog import DeviceInfo, is_shipped, user_directory
 from nnmeter.devices.identity import Verdict, match_measurements
 from nnmeter.devices.machine import runtime_version
 from nnmeter.devices.pack import check_place
@@ -228,9 +228,12 @@ def candidates(runtime: str, here: Mapping[str, Any]) -> list[DeviceInfo]:
 
 
 def _one_of_each_machine(found: Sequence[DeviceInfo], threads: int) -> list[DeviceInfo]:
-    """Of packs of one machine the one whose threads are nearest; trying them all would take seconds."""
+    """Of packs of one machine the one whose threads are nearest, first of those that were made here.
+
+    Trying them all would take seconds.
+    """
     kept: list[DeviceInfo] = []
-    for device in sorted(found, key=lambda d: (abs(math.log(d.card.threads / threads)), d.id)):
+    for device in sorted(found, key=lambda d: (abs(math.log(d.card.threads / threads)), is_shipped(d.path), d.id)):
         matches = (match_measurements(other.card, device.card.fingerprint) for other in kept)
         if all(match.verdict is Verdict.ANOTHER_MACHINE for match in matches):
             kept.append(device)
