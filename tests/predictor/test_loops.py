@@ -93,10 +93,10 @@ def test_a_form_that_was_not_sampled_is_priced_by_its_loop_where_that_is_told() 
 def test_a_kernel_that_runs_again_at_once_takes_less_and_is_less_certain() -> None:
     tanh = kernel("Tanh", [(16,)], (16,))
     assert 0.1 < load_pack(ZEN4).predictor.rerun(price(ZEN4, tanh), 1000).latency_ms < 0.5  # 0.2 to 0.4 us each
-    predictor = load_pack(ZEN4).predictor
-    small, large = price(ZEN4, tanh), price(ZEN4, kernel("Tanh", [(256, 4096)], (256, 4096)))
+    predictor = load_pack(ZEN3).predictor
+    small, large = (price(ZEN3, kernel("Tanh", [shape], shape)) for shape in ((1024,), (256, 4096)))
     again = predictor.rerun(small, 1000)
-    assert again.latency_ms < 1000 * small.latency_ms
+    assert again.latency_ms < 700 * small.latency_ms
     assert again.sigma > small.sigma
     assert again.unsampled_sigma > small.unsampled_sigma
     assert predictor.rerun(large, 10).latency_ms == pytest.approx(10 * large.latency_ms, rel=0.05)
