@@ -97,7 +97,12 @@ class OperatorNames:
 
     def kinds(self, names: Iterable[str]) -> list[str]:
         """The operators that names stand for, in the vocabulary of ONNX, without those that were folded away."""
-        return [kind for kind in map(self._kind, names) if kind]
+        listed = list(names)
+        told = [self._kind(name) for name in listed]
+        if "DequantizeLinear" in told:  # its own conversion and zero point are part of it
+            made = [name not in self.operators for name in listed]
+            told = ["" if own and kind in ("Cast", "Sub") else kind for own, kind in zip(made, told, strict=True)]
+        return [kind for kind in told if kind]
 
     def _kind(self, name: str) -> str:
         operator = self.operators.get(name)
@@ -105,6 +110,9 @@ class OperatorNames:
             return self._last_step(operator)
         if name.endswith(BIAS_SUFFIX):
             return self.operators[name.removesuffix(BIAS_SUFFIX)].op_type
+        moved = self.operators.get(re.sub(r"_\d+$", "", name))
+        if moved is not None:  # an operator that was copied before each input of a concatenation
+            return self._last_step(moved)
         made = re.fullmatch(r"(?:.*/)?([A-Za-z]+[A-Za-z0-9]*?)_\d+", name)
         kind = made.group(1) if made else name.rpartition("/")[2]
         return _ONNX_NAMES.get(kind, kind)

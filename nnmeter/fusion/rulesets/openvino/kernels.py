@@ -89,10 +89,11 @@ POST_OPERATORS = Procedure(
         "anchors": _anchors(),
         "activations": (
             *("Relu", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "HardSigmoid", "Clip", "Swish", "HardSwish", "Mish"),
-            *("Round", "Tanh", "Gelu", "Abs", "Sqrt"),
+            *("Round", "Tanh", "Gelu", "Abs", "Sqrt", "QuantizeLinear"),
         ),
         "scales": ("Add", "Mul", "Sub", "Div"),
         "sum": "Add",
+        "before_sums": ("QuantizeLinear",),
         "pools": ("MaxPool",),
         "apart": "apart",
         "shared": "shared",
