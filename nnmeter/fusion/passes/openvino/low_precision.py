@@ -9,7 +9,8 @@ point).
 1. QuantizeLinear and DequantizeLinear have constant scales and zero points, which are part of the code: they have one
    input. Those whose scale is computed are left alone.
 2. A product reads integers where its data and its weights are dequantized, the weights from int8, and the data are
-   unsigned or have a zero point of 0. Its bias is added with the scale, and is no input.
+   unsigned or have a zero point of 0. The bias of a convolution is a number an output; that of another
+   product is added with the scale, and is no input.
 3. An operator of `moving` reads integers, and what it writes is dequantized behind it. A join does so if one
    QuantizeLinear reads it: what has another scale than that is quantized anew before it.
 4. An average reads integers. Its scale becomes part of the QuantizeLinear behind it, past views.
@@ -112,8 +113,12 @@ class _LowPrecision:
         self.graph.prune([weights])
         if len(node.inputs) > _BIAS:
             bias = self.graph.producer.get(node.inputs[_BIAS])
-            self.graph.set_input(node, _BIAS, "")
-            node.inputs.pop()
+            if node.kind == "Conv":
+                size = self.graph.types[node.inputs[_BIAS]].shape
+                self.graph.set_input(node, _BIAS, self.graph.add_weight(node.outputs[0], TensorType("float32", size)))
+            else:
+                self.graph.set_input(node, _BIAS, "")
+                node.inputs.pop()
             if bias is not None:
                 self.graph.prune([bias])
 
