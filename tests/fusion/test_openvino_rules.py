@@ -17,7 +17,13 @@ from tests.fusion.openvino_cases import OPENVINO_CASES
 
 RULES = load_rules("openvino_cpu")
 QUANTIZED = Path(__file__).parents[2] / "data" / "zoo-quantized"
-QUANTIZED_SAMPLES = ("resnet18-160-b4.qdq-u8s8-channel", "mobilenet_v2-224.qdq-u8s8-channel", "bert-mini.int4-b32-a4")
+QUANTIZED_SAMPLES = (
+    "resnet18-160-b4.qdq-u8s8-channel",
+    "mobilenet_v2-224.qdq-u8s8-channel",
+    "bert-mini.int4-b32-a4",
+    "fdmobilenet_w1-224.qdq-u8u8",
+    "regnety_008-224.qdq-u8s8-channel",
+)
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 SAMPLES = ("mobilenet_v3_small-224", "shufflenet_v2_x0_5-224", "resnet18-224", "googlenet-224", "bert-tiny")
 

@@ -10,12 +10,12 @@ whose constant others read in another shape).
 1. From every anchor a chain grows as long as one node alone reads its result, and the graph does not return it; by
    `MOST_FUSED` nodes at a time, many times what real models have.
 2. An activation joins the chain; a scale does if its other input is a constant of one element, or one of one element a
-   channel that nobody else reads. An anchor whose `scales` are `scalars` takes those of one element only; others are
-   kept apart (rule 5).
-3. Behind an anchor that has nothing fused yet, or one of `before_sums` alone, a sum with a computed tensor of equal
-   shape joins, the first input's anchor before the second's. What else reads the other tensor must come before the sum,
-   for the result is written over it; and the anchor must not itself read it. Activations of `sum_activations` may
-   follow, then rule 2 holds again.
+   channel that nobody else reads. An anchor whose `scales` are `scalars` takes those of one element only, and a Sub
+   behind one of `before_sums`; others are kept apart (rule 5).
+3. Behind an anchor that has nothing fused yet, or one of `before_sums` alone that writes integers, a sum with a
+   computed tensor of equal shape joins, the first input's anchor before the second's. What else reads the other
+   tensor must come before the sum, for the result is written over it; and the anchor must not itself read it.
+   Activations of `sum_activations` may follow, then rule 2 holds again.
 4. An activation behind a pool behind an anchor joins the anchor.
 5. A sum that rule 3 meets and that cannot join, because its other tensor is still needed, and the activations and
    scales behind it get the mark `apart`: a later pass must not make them part of another kernel.
@@ -99,6 +99,8 @@ class PostOperators:
     def _takes_scale(self, graph: WorkingGraph, anchor: WorkNode, child: WorkNode) -> bool:
         if self.anchors[anchor.kind]["scales"] != "scalars":
             return True
+        if child.kind == "Sub" and anchor.attributes.get("fused", "") in self.before_sums:
+            return True
         return all(graph.types[t].elements == 1 for t in child.inputs if t in graph.constants)
 
     def _past_pools(self, graph: WorkingGraph, anchor: WorkNode) -> None:
@@ -144,7 +146,9 @@ class PostOperators:
         if writer.kind not in self.anchors or not self.anchors[writer.kind]["sums"]:
             return False
         fused = writer.attributes.get("fused", "")
-        return (not fused or fused in self.before_sums) and only_reader(graph, writer.outputs[0]) is not None
+        if fused and (fused not in self.before_sums or graph.types[writer.outputs[0]].dtype == "float32"):
+            return False
+        return only_reader(graph, writer.outputs[0]) is not None
 
     def _is_free(self, graph: WorkingGraph, tensor: str, node: WorkNode) -> bool:
         """Whether all other readers of a tensor come before a node, by the flow of data."""

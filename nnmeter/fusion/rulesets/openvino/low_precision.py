@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.fusion.rulesets.builder import Create, Op, Procedure, Rewrite, Rule, maybe, tensors, weight
+from nnmeter.fusion.rulesets.openvino.shared import RETYPE
 from nnmeter.fusion.rulesets.openvino.sources import VERSION, frontend
 from nnmeter.fusion.rulesets.shared import VIEWS
 
@@ -18,6 +19,10 @@ INTEGERS = Procedure(
         "sums": ("Add",),
         "activations": ("Relu",),
         "views": VIEWS,
+        "retype": RETYPE,
+        "scale": "Mul",
+        "difference": "Sub",
+        "apart": "apart",
     },
     why="Products of dequantized data and weights multiply the integers; scales move behind them and behind what only "
     "moves data, and become part of the next quantization.",

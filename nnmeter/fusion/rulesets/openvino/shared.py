@@ -8,6 +8,7 @@ from nnmeter.fusion.rulesets.builder import Expr, Op, Rule, Tensor, all_of, any_
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 SWAPPED = (False, True)
+RETYPE = "Retype"  # a reorder that changes the element type
 TOLERANCE = 0.001
 
 # What the plugin compiles into loops and runs behind products: operators that work on one element at a time.
