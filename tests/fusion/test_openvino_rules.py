@@ -16,6 +16,14 @@ from tests.fusion.models import Case, make_graph
 from tests.fusion.openvino_cases import OPENVINO_CASES
 
 RULES = load_rules("openvino_cpu")
+QUANTIZED = Path(__file__).parents[2] / "data" / "zoo-quantized"
+QUANTIZED_SAMPLES = (
+    "resnet18-160-b4.qdq-u8s8-channel",
+    "mobilenet_v2-224.qdq-u8s8-channel",
+    "bert-mini.int4-b32-a4",
+    "fdmobilenet_w1-224.qdq-u8u8",
+    "regnety_008-224.qdq-u8s8-channel",
+)
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 SAMPLES = ("mobilenet_v3_small-224", "shufflenet_v2_x0_5-224", "resnet18-224", "googlenet-224", "bert-tiny")
 
@@ -54,6 +62,14 @@ def test_kernels_of_the_zoo(name: str) -> None:
     expected = described(executed_kernels(path))
     found = described(detect_kernels(bind_shapes(read_model(path)), RULES))
     assert 2 * (expected & found).total() / (expected.total() + found.total()) >= 0.98
+
+
+@pytest.mark.skipif(not QUANTIZED.is_dir(), reason="the quantized zoo is not here")
+@pytest.mark.parametrize("name", QUANTIZED_SAMPLES)
+def test_kernels_of_quantized_models(name: str) -> None:
+    path = QUANTIZED / f"{name}.onnx"
+    expected = described(executed_kernels(path))
+    assert described(detect_kernels(bind_shapes(read_model(path)), RULES)) == expected
 
 
 def test_layout_is_an_attribute_of_what_lies_channels_last() -> None:

@@ -33,7 +33,7 @@ from nnmeter.kernels.naming import (
     without_leading_ones,
 )
 from nnmeter.lab.runtimes.openvino_graph import RuntimeNode, is_executed, is_plain, read_runtime_nodes
-from nnmeter.lab.runtimes.openvino_names import OperatorNames
+from nnmeter.lab.runtimes.openvino_names import BIAS_SUFFIX, OperatorNames
 
 if TYPE_CHECKING:
     import openvino
@@ -92,7 +92,10 @@ class _Describer:
 
     def _fused(self, node: RuntimeNode, named_bias: bool = False) -> str:
         """Names of the operators fused behind an anchor, joined; the addition of a bias, which comes first, is none."""
-        return "+".join(self.names.kinds(node.originals[2 if named_bias else 1 :]))
+        names = node.originals[2 if named_bias else 1 :]
+        if named_bias and names and names[0] + BIAS_SUFFIX == node.originals[0]:
+            names = names[1:]  # of integers: a scale stands between the product and its bias
+        return "+".join(self.names.kinds(names))
 
     def _convolution(self, node: RuntimeNode) -> KernelSignature:
         kind = "ConvTranspose" if node.layer == "Deconvolution" else "Conv"

@@ -29,6 +29,7 @@ _ONNX_NAMES: dict[str, str] = {
     "HSigmoid": "HardSigmoid", "SoftPlus": "Softplus", "Ceiling": "Ceil",
     "ReduceLogicalAnd": "ReduceMin", "ReduceLogicalOr": "ReduceMax", "FloorMod": "Mod", "NotEqual": "Equal",
     "LessEqual": "LessOrEqual", "GreaterEqual": "GreaterOrEqual", "SquaredDifference": "Sub",
+    "DequantizationSubtract": "Sub", "DequantizationMultiply": "Mul",
 }  # fmt: skip
 
 
@@ -97,7 +98,17 @@ class OperatorNames:
 
     def kinds(self, names: Iterable[str]) -> list[str]:
         """The operators that names stand for, in the vocabulary of ONNX, without those that were folded away."""
-        return [kind for kind in map(self._kind, names) if kind]
+        listed = list(names)
+        told = [self._kind(name) for name in listed]
+        whole = False  # whether the next one is an operator of the model, or a part of one
+        for index in reversed(range(len(listed))):
+            if listed[index] in self.operators or self._original(listed[index]) is not None:
+                whole = True
+            elif whole and told[index] in ("Cast", "Sub"):  # the conversion and zero point of integers that it reads
+                told[index] = ""
+            else:
+                whole = False
+        return [kind for kind in told if kind]
 
     def _kind(self, name: str) -> str:
         operator = self.operators.get(name)
@@ -105,9 +116,16 @@ class OperatorNames:
             return self._last_step(operator)
         if name.endswith(BIAS_SUFFIX):
             return self.operators[name.removesuffix(BIAS_SUFFIX)].op_type
-        made = re.fullmatch(r"(?:.*/)?([A-Za-z]+[A-Za-z0-9]*?)_\d+", name)
+        moved = self._original(name)
+        if moved is not None:
+            return self._last_step(moved)
+        made = re.fullmatch(r"(?:.*/)?([A-Za-z]+[A-Za-z0-9]*?)(?:_\d+)+", name)
         kind = made.group(1) if made else name.rpartition("/")[2]
         return _ONNX_NAMES.get(kind, kind)
+
+    def _original(self, name: str) -> Node | None:
+        """The operator that was copied for each input of a concatenation, or each reader, with a number."""
+        return self.operators.get(re.sub(r"_\d+$", "", name))
 
     def _is_present(self, operator: Node) -> bool:
         """Whether a node of the runtime graph bears an operator's name, by rule 1 that of its output if it has none."""

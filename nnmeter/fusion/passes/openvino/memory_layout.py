@@ -3,10 +3,11 @@
 Fields of a `memory_layout` pass: `channels_last` (operators that read and write channels last), `following` (operators
 that work in either order), `views` (operators that only change the description of a tensor), `view` (the one of them
 that takes the place of a transpose and a reorder that cost nothing), `transpose` (the operator that permutes
-dimensions), `to_last` and `to_first` (operators that reorder), `ranks` (of tensors that can lie channels last),
+dimensions), `to_last` and `to_first` (operators that reorder), `retype` (one that changes the element type),
+`ranks` (of tensors that can lie channels last),
 `transpose_ranks` (of tensors whose transposes follow, rule 2),
 `in_place_sums` (operators behind which, with a residual, a transpose is never merged), `splits`, `joins` and `moves`
-(rule 6).
+(rule 7).
 
 1. What the caller gives and gets, constants, and what other operators read and write lies channels first. A tensor lies
    channels last only if its rank is in `ranks`.
@@ -18,7 +19,8 @@ dimensions), `to_last` and `to_first` (operators that reorder), `ranks` (of tens
    one reader wants it channels last, one from N,C,H,W channels last whose one reader wants it plain. The same holds
    with a view between them that splits or merges the spatial dimensions.
 5. Where a result lies channels last, its kernel has the attribute `layout` with the order of its dimensions (`acdb`).
-6. An operator of `splits` that cuts channels of a tensor channels last writes its pieces channels first, where none of
+6. A reorder of what `retype` writes for it alone changes the element type as well, in place of it.
+7. An operator of `splits` that cuts channels of a tensor channels last writes its pieces channels first, where none of
    them is read by one of `channels_last` or of `joins`. It gets the attribute that `moves` names.
 """
 
@@ -42,6 +44,7 @@ class MemoryLayout:
         self.transpose = fields["transpose"]
         self.to_last = fields["to_last"]
         self.to_first = fields["to_first"]
+        self.retype = fields["retype"]
         self.ranks = frozenset(fields["ranks"])
         self.transpose_ranks = frozenset(fields["transpose_ranks"])
         self.moves = fields["moves"]
@@ -89,6 +92,8 @@ class _Ordering:
         for tensor in node.outputs:
             if tensor and self._can_lie_last(tensor) and len(graph.types[tensor].shape) == rank:
                 self.last.add(tensor)
+                if node.kind == rules.retype:
+                    continue
                 node.attributes = {**node.attributes, "layout": channels_last_order(rank)}
 
     def _can_lie_last(self, tensor: str) -> bool:
@@ -107,7 +112,7 @@ class _Ordering:
         return count > 0 and 2 * count >= len(computed)
 
     def _splits_to_first(self, node: WorkNode) -> bool:
-        """Rule 6."""
+        """Rule 7."""
         graph, rules = self.graph, self.rules
         if (
             node.kind not in rules.splits
@@ -138,6 +143,12 @@ class _Ordering:
         graph.types[result] = kind
         if not is_same_order(kind.shape):
             writer = graph.producer.get(tensor)
+            if writer is not None and writer.kind == rules.retype and only_reader(graph, tensor) is not None:
+                graph.remove_node(writer)
+                graph.add_node(
+                    rules.to_last if to_last else rules.to_first, result, writer.inputs, [result], {}, writer.position
+                )
+                return result
             after = position if writer is None else writer.position + 1e-4
             graph.add_node(rules.to_last if to_last else rules.to_first, result, [tensor], [result], {}, after)
         return result
@@ -267,6 +278,7 @@ PASSES = (
             "transpose": Field(text),
             "to_last": Field(text),
             "to_first": Field(text),
+            "retype": Field(text, ""),
             "ranks": Field(list_of(count)),
             "transpose_ranks": Field(list_of(count)),
             "splits": Field(texts),

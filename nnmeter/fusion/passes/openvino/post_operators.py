@@ -10,11 +10,12 @@ whose constant others read in another shape).
 1. From every anchor a chain grows as long as one node alone reads its result, and the graph does not return it; by
    `MOST_FUSED` nodes at a time, many times what real models have.
 2. An activation joins the chain; a scale does if its other input is a constant of one element, or one of one element a
-   channel that nobody else reads. An anchor whose `scales` are `scalars` takes those of one element only; others are
-   kept apart (rule 5).
-3. Behind an anchor that has nothing fused yet, a sum with a computed tensor of equal shape joins, the first input's
-   anchor before the second's. What else reads the other tensor must come before the sum, for the result is written over
-   it; and the anchor must not itself read it. Activations of `sum_activations` may follow, then rule 2 holds again.
+   channel that nobody else reads. An anchor whose `scales` are `scalars` takes those of one element only, and a Sub
+   behind one of `before_sums`; others are kept apart (rule 5).
+3. Behind an anchor that has nothing fused yet, or one of `before_sums` alone that writes integers, a sum with a
+   computed tensor of equal shape joins, the first input's anchor before the second's. What else reads the other
+   tensor must come before the sum, for the result is written over it; and the anchor must not itself read it.
+   Activations of `sum_activations` may follow, then rule 2 holds again.
 4. An activation behind a pool behind an anchor joins the anchor.
 5. A sum that rule 3 meets and that cannot join, because its other tensor is still needed, and the activations and
    scales behind it get the mark `apart`: a later pass must not make them part of another kernel.
@@ -55,6 +56,7 @@ class PostOperators:
         self.activations = frozenset(fields["activations"])
         self.scales = frozenset(fields["scales"])
         self.sum = fields["sum"]
+        self.before_sums = frozenset(fields["before_sums"])
         self.pools = frozenset(fields["pools"])
         self.apart = fields["apart"]
         self.shared = fields["shared"]
@@ -96,6 +98,8 @@ class PostOperators:
 
     def _takes_scale(self, graph: WorkingGraph, anchor: WorkNode, child: WorkNode) -> bool:
         if self.anchors[anchor.kind]["scales"] != "scalars":
+            return True
+        if child.kind == "Sub" and anchor.attributes.get("fused", "") in self.before_sums:
             return True
         return all(graph.types[t].elements == 1 for t in child.inputs if t in graph.constants)
 
@@ -141,7 +145,10 @@ class PostOperators:
     def _takes_sum(self, graph: WorkingGraph, writer: WorkNode) -> bool:
         if writer.kind not in self.anchors or not self.anchors[writer.kind]["sums"]:
             return False
-        return not writer.attributes.get("fused") and only_reader(graph, writer.outputs[0]) is not None
+        fused = writer.attributes.get("fused", "")
+        if fused and (fused not in self.before_sums or graph.types[writer.outputs[0]].dtype == "float32"):
+            return False
+        return only_reader(graph, writer.outputs[0]) is not None
 
     def _is_free(self, graph: WorkingGraph, tensor: str, node: WorkNode) -> bool:
         """Whether all other readers of a tensor come before a node, by the flow of data."""
@@ -194,6 +201,7 @@ PASSES = (
             "activations": Field(texts),
             "scales": Field(texts),
             "sum": Field(text),
+            "before_sums": Field(texts, ()),
             "pools": Field(texts, ()),
             "apart": Field(text),
             "shared": Field(text),

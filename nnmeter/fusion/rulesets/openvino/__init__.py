@@ -15,6 +15,7 @@ from nnmeter.fusion.rulesets.openvino import (
     kernels,
     linear_chains,
     linear_into_conv,
+    low_precision,
     movement,
     no_ops,
     normalizations,
@@ -85,6 +86,7 @@ RULE_SET = RuleSet(
     runtime_version=VERSION,
     device={"place": "server", "kind": "cpu", "distributions": ("openvino",), "extra": "openvino"},
     stages=[
+        Stage("low precision", [low_precision.INTEGERS, low_precision.WEIGHTS_OF_FEW_BITS]),
         Stage("operators without a fast form", [activations.HARD_SIGMOID]),
         COMMON,
         OF_THE_RUNTIME,

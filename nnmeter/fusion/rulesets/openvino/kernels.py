@@ -6,7 +6,7 @@ from typing import Any
 
 from nnmeter.fusion.rulesets.builder import Procedure
 from nnmeter.fusion.rulesets.openvino.reductions import REDUCTIONS
-from nnmeter.fusion.rulesets.openvino.shared import CONVOLUTIONS, ELEMENT_WISE
+from nnmeter.fusion.rulesets.openvino.shared import CONVOLUTIONS, ELEMENT_WISE, RETYPE
 from nnmeter.fusion.rulesets.openvino.sources import common, plugin
 from nnmeter.fusion.rulesets.shared import VIEWS
 from nnmeter.fusion.rulesets.shared_rules import constant_folding
@@ -89,10 +89,11 @@ POST_OPERATORS = Procedure(
         "anchors": _anchors(),
         "activations": (
             *("Relu", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "HardSigmoid", "Clip", "Swish", "HardSwish", "Mish"),
-            *("Round", "Tanh", "Gelu", "Abs", "Sqrt"),
+            *("Round", "Tanh", "Gelu", "Abs", "Sqrt", "QuantizeLinear"),
         ),
         "scales": ("Add", "Mul", "Sub", "Div"),
         "sum": "Add",
+        "before_sums": ("QuantizeLinear",),
         "pools": ("MaxPool",),
         "apart": "apart",
         "shared": "shared",
@@ -141,13 +142,14 @@ CHANNELS_LAST = Procedure(
             *("Concat", "Split", "Slice", "Pad", "Transpose", "ShuffleChannels", "DepthToSpace", "SpaceToDepth"),
             *("Resize", "Softmax", "Expand", "LpNormalization"),
             *ELEMENT_WISE,
-            *("IsNaN", "HardSigmoid", "Mish", "Softplus", "GlobalAveragePool", "LRN"),
+            *("IsNaN", "HardSigmoid", "Mish", "Softplus", "GlobalAveragePool", "LRN", RETYPE),
         ),
         "views": VIEWS,
         "view": "Reshape",
         "transpose": "Transpose",
         "to_last": "ReorderInput",
         "to_first": "ReorderOutput",
+        "retype": RETYPE,
         "ranks": (3, 4, 5),
         "transpose_ranks": (4, 5),
         "splits": ("Split",),
@@ -188,7 +190,7 @@ NAMES = Procedure(
             "Gather": 2,
             **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Softmax", "Transpose"), 1),
         },
-        "names": {"MVN": "LayerNormalization", "RefHardSigmoid": "HardSigmoid"},
+        "names": {"MVN": "LayerNormalization", "RefHardSigmoid": "HardSigmoid", RETYPE: "ReorderInput"},
         "axes": ("Concat", "Split", "Softmax", "Gather", "MVN"),
         "dropped": ("to", "num_outputs", "keepdims", "noop_with_empty_axes"),
     },

@@ -1,0 +1,48 @@
+"""Quantized models: what reads integers, and weights of few bits."""
+
+from __future__ import annotations
+
+from nnmeter.fusion.rulesets.builder import Create, Op, Procedure, Rewrite, Rule, maybe, tensors, weight
+from nnmeter.fusion.rulesets.openvino.shared import RETYPE
+from nnmeter.fusion.rulesets.openvino.sources import VERSION, frontend
+from nnmeter.fusion.rulesets.shared import VIEWS
+
+INTEGERS = Procedure(
+    "low precision",
+    "low_precision",
+    only_with=["QuantizeLinear"],
+    fields={
+        "products": ("Conv", "Gemm", "MatMul"),
+        "moving": (*VIEWS, "MaxPool", "Transpose", "Split", "Slice", "DepthToSpace", "SpaceToDepth"),
+        "joins": ("Concat",),
+        "averages": ("ReduceMean", "GlobalAveragePool", "AveragePool"),
+        "sums": ("Add",),
+        "activations": ("Relu",),
+        "views": VIEWS,
+        "retype": RETYPE,
+        "scale": "Mul",
+        "difference": "Sub",
+        "apart": "apart",
+    },
+    why="Products of dequantized data and weights multiply the integers; scales move behind them and behind what only "
+    "moves data, and become part of the next quantization.",
+    source=f"src/common/low_precision_transformations/src; graphs of OpenVINO {VERSION}",
+)
+
+
+def _few_bits(bits: int) -> Rule:
+    x, w, s, z, g = tensors("x w s z g")
+    product = Op("com.microsoft.MatMulNBits", x, w, s, maybe(z), maybe(g), name="product")
+    packed = weight(dtype=f"uint{bits}", shape=[product.attr("N", 0), product.attr("K", 0)], name="packed")
+    return Rule(
+        f"product with weights of {bits} bits",
+        [product],
+        where=[product.attr("bits", 4) == bits, w.is_constant],
+        replace=Create("Gemm", x, packed, attributes={"transB": 1}, into=product),
+        why="A product with weights in blocks is a fully connected layer that unpacks them; it computes in single "
+        "precision.",
+        source=frontend("com.microsoft/matmulnbits.cpp"),
+    )
+
+
+WEIGHTS_OF_FEW_BITS = Rewrite("weights of few bits", [_few_bits(4), _few_bits(8)])
