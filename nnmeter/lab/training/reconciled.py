@@ -1,10 +1,9 @@
 """Kernels' times that agree with the time of the network that they were part of.
 
 A network of a campaign is profiled for a few runs, and then timed whole for a few without the profiler. The kernels of
-one network sum to 5 % more or less than its whole run asks for (standard deviation over the networks of a campaign,
-after what a profiler adds everywhere): the machine was in another state, caches held other data, the profiler cost more
-or less. That is no property of the kernels, and all of a network's kernels have it in common, so that no number of
-kernels averages it out.
+one network sum to more or less than its whole run asks for, beyond what a profiler adds everywhere: the machine was in
+another state, caches held other data, the profiler cost more or less. That is no property of the kernels, and all of a
+network's kernels have it in common, so that no number of kernels averages it out.
 
 Rules:
 
