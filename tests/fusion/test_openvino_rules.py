@@ -23,7 +23,7 @@ QUANTIZED_SAMPLES = (
     "mobilenet_v2-224.qdq-u8s8-channel",
     "regnety_008-224.qdq-u8s8-channel",
 )
-# Weights that the plugin unpacks otherwise where there is no AVX-512 (`ONEDNN_MAX_CPU_ISA=AVX2`): no rule knows that yet.
+# Weights that the plugin unpacks otherwise without AVX-512 (`ONEDNN_MAX_CPU_ISA=AVX2`): no rule knows that yet.
 SAMPLES_OF_AVX512 = ("bert-mini.int4-b32-a4", "fdmobilenet_w1-224.qdq-u8u8")
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 SAMPLES = ("mobilenet_v3_small-224", "shufflenet_v2_x0_5-224", "resnet18-224", "googlenet-224", "bert-tiny")

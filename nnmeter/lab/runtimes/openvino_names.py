@@ -8,6 +8,8 @@
 3. An operator that the plugin takes apart leaves its name to the last of its parts: that of a `LayerNormalization` or
    a `Conv` is the addition of its offset or bias; where the offset is known to be zero, the product with its scale.
 4. An operator that disappears leaves its name to the one before it, if that has no name of its own in the graph.
+5. An operator that is copied for several readers has its name and a number. A conversion and a subtraction of the
+   plugin's own making before an operator of the model are how it reads integers, and are no operators of their own.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ class OperatorNames:
         for index in reversed(range(len(listed))):
             if listed[index] in self.operators or self._original(listed[index]) is not None:
                 whole = True
-            elif whole and told[index] in ("Cast", "Sub"):  # the conversion and zero point of integers that it reads
+            elif whole and told[index] in ("Cast", "Sub"):  # rule 5
                 told[index] = ""
             else:
                 whole = False
