@@ -15,8 +15,10 @@ from nnmeter.fusion.loading import load_rules
 from nnmeter.kernels.kernel import Kernel
 from tests.fusion.models import Case, make_graph
 from tests.fusion.openvino_cases import OPENVINO_CASES
+from tests.fusion.openvino_quantized_cases import QUANTIZED_CASES
 
 RULES = load_rules("openvino_cpu")
+CASES = (*OPENVINO_CASES, *QUANTIZED_CASES)
 QUANTIZED = Path(__file__).parents[2] / "data" / "zoo-quantized"
 QUANTIZED_SAMPLES = (
     "resnet18-160-b4.qdq-u8s8-channel",
@@ -44,13 +46,13 @@ def executed_kernels(model: object) -> list[Kernel]:
         compiled.close()
 
 
-@pytest.mark.parametrize("case", OPENVINO_CASES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_kernels_are_those_that_the_runtime_was_seen_to_make(case: Case) -> None:
     kernels = detect_kernels(bind_shapes(read_model(case.model())), RULES)
     assert Counter(kernel.type for kernel in kernels) == Counter(case.kernels.split())
 
 
-@pytest.mark.parametrize("case", OPENVINO_CASES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_kernels_are_those_of_the_runtime_graph(case: Case) -> None:
     expected = executed_kernels(case.model())
     assert described(detect_kernels(bind_shapes(read_model(case.model())), RULES)) == described(expected)

@@ -35,6 +35,7 @@ from nnmeter.fusion.passes.openvino import (
     memory_layout,
     perceptrons,
     post_operators,
+    scalars,
     settings,
 )
 from nnmeter.fusion.passes.tract import factors
@@ -62,6 +63,7 @@ _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     memory_layout.PASSES,
     perceptrons.PASSES,
     post_operators.PASSES,
+    scalars.PASSES,
     settings.PASSES,
     free_operators.PASSES,
     integer_groups.PASSES,

@@ -1,12 +1,14 @@
 """Which ONNX operators a node of OpenVINO's runtime graph does the work of, as far as names tell.
 
 1. The runtime graph names operators as the ONNX model does: by the node's name, or by its first output where it has
-   none. A convolution that lost its bias has `/WithoutBiases` behind its name. An operator of the plugin's own making
-   has the name of its type and a number (`Multiply_10400`).
+   none; one of several results by each of them, with the node's name and an underscore in front where it has one. A
+   convolution that lost its bias has `/WithoutBiases` behind its name. An operator of the plugin's own making has the
+   name of its type and a number (`Multiply_10400`).
 2. A name stands for its operator together with those behind it that no node of the runtime graph names: a `Mul` behind
    an `Erf` that is nowhere is a `Gelu`.
 3. An operator that the plugin takes apart leaves its name to the last of its parts: that of a `LayerNormalization` or
    a `Conv` is the addition of its offset or bias; where the offset is known to be zero, the product with its scale.
+   Each result of `DynamicQuantizeLinear` leaves its name to the last of its own parts (`_LAST_PARTS`).
 4. An operator that disappears leaves its name to the one before it, if that has no name of its own in the graph.
 5. An operator that is copied for several readers has its name and a number. A conversion and a subtraction of the
    plugin's own making before an operator of the model are how it reads integers, and are no operators of their own.
@@ -52,6 +54,8 @@ _FOLDED_AWAY = frozenset({"Identity", "Dropout", "Reshape", "Unsqueeze", "Squeez
 _SCALED = frozenset({"BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization"})
 # Operators that end with an offset.
 _BIASED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+# Of an operator with several results that is taken apart: the last part of each.
+_LAST_PARTS: dict[str, tuple[str, ...]] = {"DynamicQuantizeLinear": ("Cast", "Mul", "Cast")}
 
 
 class OperatorNames:
@@ -69,6 +73,8 @@ class OperatorNames:
         self.operators = {node.name: node for node in graph.nodes}
         for tensor, node in self.producers.items():
             self.operators.setdefault(tensor, node)
+            if len(node.outputs) > 1:
+                self.operators.setdefault(f"{node.name}_{tensor}", node)
 
     def named(self, names: Iterable[str]) -> list[Node]:
         """The operators of the graph among some names, each once."""
@@ -115,7 +121,8 @@ class OperatorNames:
     def _kind(self, name: str) -> str:
         operator = self.operators.get(name)
         if operator is not None:
-            return self._last_step(operator)
+            part = self._last_part(operator, name)
+            return part or self._last_step(operator)
         if name.endswith(BIAS_SUFFIX):
             return self.operators[name.removesuffix(BIAS_SUFFIX)].op_type
         moved = self._original(name)
@@ -143,6 +150,12 @@ class OperatorNames:
         if operator.op_type in _SCALED:
             return "Mul" if self._has_no_offset(operator) else "Add"
         return self._whole(operator)
+
+    def _last_part(self, operator: Node, name: str) -> str:
+        """What bears the name of one result of an operator that is taken apart (rule 3); "" for all others."""
+        parts = _LAST_PARTS.get(operator.op_type, ())
+        tensors = zip(operator.outputs, parts, strict=False)
+        return next((part for tensor, part in tensors if name in (tensor, f"{operator.name}_{tensor}")), "")
 
     def _has_no_offset(self, operator: Node) -> bool:
         """Whether what a normalization adds is known to be zero; a running mean counts, too."""

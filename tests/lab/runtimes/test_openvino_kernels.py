@@ -9,6 +9,8 @@ import pytest
 
 ov = pytest.importorskip("openvino")
 
+from nnmeter.binding.bind import bind_shapes  # noqa: E402
+from nnmeter.formats import read_model  # noqa: E402
 from nnmeter.graph.ir import TensorType  # noqa: E402
 from nnmeter.kernels.features import kernel_features  # noqa: E402
 from nnmeter.kernels.kernel import Kernel  # noqa: E402
@@ -143,3 +145,17 @@ def test_views_and_pieces_in_place_are_no_kernels() -> None:
 def test_every_kernel_has_features() -> None:
     for kernel, _ in read_kernels(BLOCK, **WEIGHTS):
         assert all(np.isfinite(kernel_features(kernel.signature).values))
+
+
+def test_the_loop_that_makes_integers_has_one_name_whether_the_operator_is_named_or_not() -> None:
+    text = "agraph (float[8,16] x) => (uint8[8,16] q, float s, uint8 z) { q,s,z=DynamicQuantizeLinear(x) }"
+    types = []
+    for name in ("", "first"):
+        model = make_model(text)
+        model.graph.node[0].name = name
+        compiled = ov.Core().compile_model(ov.Core().read_model(model.SerializeToString()), "CPU", SETTINGS)
+        kernels = kernels_of_runtime_model(compiled.get_runtime_model(), bind_shapes(read_model(model)))
+        types.append([kernel.type for kernel, _ in kernels])
+        assert kernels[-1][0].nodes == (bind_shapes(read_model(model)).nodes[0].name,)
+    assert types[0] == types[1]
+    assert "DynamicQuantizeLinear" not in types[0][-1]

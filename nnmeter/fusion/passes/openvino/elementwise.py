@@ -2,7 +2,8 @@
 
 Fields of a `group_elementwise` pass: `operators` (that may be in a loop), `dtypes` (element types that it may read and
 write), `most_tensors` (how many tensors one loop may read and write), `apart` (the attribute that keeps an operator out
-of loops), `chained` (operators that only run one behind another, with what is kept out of loops).
+of loops), `chained` (operators that only run one behind another, with what is kept out of loops), `alone` (operators
+that run in a loop or by themselves).
 
 1. Nodes are visited in the order in which a search from the results backwards leaves them, the last result first, the
    inputs of a node in their order. A node of `operators` whose tensors are all of `dtypes` starts a loop, or joins the
@@ -13,8 +14,8 @@ of loops), `chained` (operators that only run one behind another, with what is k
    result that the graph returns, and results that can be broadcast to one shape. Otherwise the node starts a loop.
 4. What is computed in a loop and read outside of it is a result of it, so a loop may have several.
 5. Nodes of `chained`, and those of `operators` that rule 1 keeps out, run in chains: one joins the only reader of its
-   result where both read different tensors. Neither loops nor chains have more than `MOST_NODES` nodes: those of real
-   models have some ten, and placing a node looks at all that are there.
+   result where both read different tensors, and none is one of `alone`. Neither loops nor chains have more than
+   `MOST_NODES` nodes: those of real models have some ten, and placing a node looks at all that are there.
 6. A loop is a node named after its costliest operator, the others in the attribute `fused`
    (`nnmeter.kernels.naming.elementwise_name`). Of constants it reads those of more than one element, without their
    leading dimensions of 1. Its tensors are sorted by size (`operand_order`).
@@ -54,6 +55,7 @@ class ElementwiseGroups:
         self.most_tensors = fields["most_tensors"]
         self.apart = fields["apart"]
         self.chained = frozenset(fields["chained"])
+        self.alone = frozenset(fields["alone"])
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Put element-wise nodes into loops; whether there were any."""
@@ -79,7 +81,8 @@ class _Grouping:
         for node in self.nodes:
             if node not in self.loop_of and (node.kind in self.rules.chained or node.kind in self.rules.operators):
                 self.loop_of[node] = self._joined(node, [])
-                self._chain(node)
+                if node.kind not in self.rules.alone:
+                    self._chain(node)
         for loop in {id(loop): loop for loop in self.loop_of.values()}.values():
             self._replace(loop)
 
@@ -195,6 +198,7 @@ class _Grouping:
                 or len(before.members) >= MOST_NODES
                 or only_reader(self.graph, tensor) is not node
                 or self._fits(before.members[0])
+                or before.members[0].kind in self.rules.alone
             ):
                 continue
             read = {t for member in before.members for t in member.inputs}
@@ -275,6 +279,7 @@ PASSES = (
             "most_tensors": Field(count),
             "apart": Field(text),
             "chained": Field(texts),
+            "alone": Field(texts, ()),
         },
     ),
 )

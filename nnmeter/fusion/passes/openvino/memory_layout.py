@@ -7,7 +7,7 @@ dimensions), `to_last` and `to_first` (operators that reorder), `retype` (one th
 `ranks` (of tensors that can lie channels last),
 `transpose_ranks` (of tensors whose transposes follow, rule 2),
 `in_place_sums` (operators behind which, with a residual, a transpose is never merged), `splits`, `joins` and `moves`
-(rule 7).
+(rule 7), `of_one_rank` and `behind_retype` (rules 8 and 9).
 
 1. What the caller gives and gets, constants, and what other operators read and write lies channels first. A tensor lies
    channels last only if its rank is in `ranks`.
@@ -22,6 +22,8 @@ dimensions), `to_last` and `to_first` (operators that reorder), `retype` (one th
 6. A reorder of what `retype` writes for it alone changes the element type as well, in place of it.
 7. An operator of `splits` that cuts channels of a tensor channels last writes its pieces channels first, where none of
    them is read by one of `channels_last` or of `joins`. It gets the attribute that `moves` names.
+8. An operator of `of_one_rank` that reads computed tensors of several ranks works channels first.
+9. An operator of `behind_retype` that reads what `retype` writes works channels last: its input is written anew anyway.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ class MemoryLayout:
         self.splits = frozenset(fields["splits"])
         self.joins = frozenset(fields["joins"])
         self.in_place_sums = frozenset(fields["in_place_sums"])
+        self.of_one_rank = frozenset(fields["of_one_rank"])
+        self.behind_retype = frozenset(fields["behind_retype"])
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Decide the order of every tensor and insert reorders; whether any tensor lies channels last."""
@@ -79,7 +83,11 @@ class _Ordering:
         graph, rules = self.graph, self.rules
         if (node.kind in rules.views and self._merges_into_transpose(node)) or self._is_free_transpose(node):
             return
-        wants_last = node.kind in rules.channels_last or (node.kind in rules.following and self._follows(node))
+        wants_last = (
+            node.kind in rules.channels_last
+            or (node.kind in rules.following and self._follows(node))
+            or (node.kind in rules.behind_retype and self._reads_retyped(node))
+        )
         for index, tensor in enumerate(node.inputs):
             if not tensor or tensor in graph.constants:
                 continue
@@ -100,16 +108,24 @@ class _Ordering:
         return len(self.graph.types[tensor].shape) in self.rules.ranks
 
     def _follows(self, node: WorkNode) -> bool:
-        """Rule 2."""
+        """Rules 2 and 8."""
         graph = self.graph
         if (
             node.kind == self.rules.transpose
             and len(graph.types[node.inputs[0]].shape) not in self.rules.transpose_ranks
         ):
             return False
-        computed = [t for t in node.inputs if t and t not in graph.constants and self._can_lie_last(t)]
+        computed = [t for t in node.inputs if t and t not in graph.constants]
+        if node.kind in self.rules.of_one_rank and len({len(graph.types[tensor].shape) for tensor in computed}) > 1:
+            return False
+        computed = [tensor for tensor in computed if self._can_lie_last(tensor)]
         count = sum(tensor in self.last for tensor in computed)
         return count > 0 and 2 * count >= len(computed)
+
+    def _reads_retyped(self, node: WorkNode) -> bool:
+        """Rule 9."""
+        writer = self.graph.producer.get(node.inputs[0])
+        return writer is not None and writer.kind == self.rules.retype
 
     def _splits_to_first(self, node: WorkNode) -> bool:
         """Rule 7."""
@@ -263,7 +279,7 @@ def _splits_space(merged: tuple[int, ...], split: tuple[int, ...]) -> bool:
 
 def _prepare(fields: Fields) -> Prepared:
     layout = MemoryLayout(fields)
-    return Prepared(layout.apply, layout.channels_last)
+    return Prepared(layout.apply, layout.channels_last | {layout.retype})
 
 
 PASSES = (
@@ -285,6 +301,8 @@ PASSES = (
             "joins": Field(texts),
             "moves": Field(text),
             "in_place_sums": Field(texts),
+            "of_one_rank": Field(texts, ()),
+            "behind_retype": Field(texts, ()),
         },
     ),
 )

@@ -11,6 +11,7 @@ from nnmeter.fusion.rulesets.builder import RuleSet, Stage
 from nnmeter.fusion.rulesets.openvino import (
     activations,
     convolutions,
+    dynamic_quantization,
     element_types,
     kernels,
     linear_chains,
@@ -86,14 +87,27 @@ RULE_SET = RuleSet(
     runtime_version=VERSION,
     device={"place": "server", "kind": "cpu", "distributions": ("openvino",), "extra": "openvino"},
     stages=[
-        Stage("low precision", [low_precision.INTEGERS, low_precision.WEIGHTS_OF_FEW_BITS]),
+        Stage(
+            "low precision",
+            [
+                low_precision.INTEGERS,
+                low_precision.WEIGHTS_OF_FEW_BITS,
+                dynamic_quantization.INTEGER_PRODUCTS,
+                dynamic_quantization.SHARED_DATA,
+            ],
+        ),
         Stage("operators without a fast form", [activations.HARD_SIGMOID]),
         COMMON,
         OF_THE_RUNTIME,
         Stage("scaled sums", [linear_chains.SCALED_SUMS, linear_chains.CHAINS], repeat=3),
         Stage(
             "element types",
-            [element_types.NUMBERS_TO_TRUTHS, element_types.INTEGERS_AND_TRUTHS, no_ops.CASTS],
+            [
+                element_types.NUMBERS_TO_TRUTHS,
+                element_types.INTEGERS_AND_TRUTHS,
+                no_ops.CASTS,
+                dynamic_quantization.SCALARS,
+            ],
         ),
         Stage("movement", [movement.ELEMENT_WISE_FIRST], repeat=8),
         FUSION,

@@ -126,6 +126,7 @@ ELEMENT_WISE_LOOPS = Procedure(
         "most_tensors": 8,
         "apart": "apart",
         "chained": NOT_IN_LOOPS,
+        "alone": ("Cast",),
     },
     why="Element-wise operators that are in no product are compiled into loops of several.",
     source=f"{SNIPPETS}/collapse_subgraph.cpp",
@@ -156,6 +157,8 @@ CHANNELS_LAST = Procedure(
         "joins": ("Concat",),
         "moves": "moves",
         "in_place_sums": ("Conv",),
+        "of_one_rank": ELEMENT_WISE,
+        "behind_retype": ("Cast",),
     },
     why="Convolutions read and write channels last, many operators work in the order that their inputs have, and data "
     "is reordered where readers want another one.",

@@ -16,7 +16,7 @@ ELEMENT_WISE = (
     *("Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", "PRelu", "Equal", "Greater", "GreaterOrEqual", "Less"),
     *("LessOrEqual", "And", "Or", "Xor", "Where", "Abs", "Clip", "Floor", "Ceil", "Round", "Elu", "Erf", "Exp", "Not"),
     *("Neg", "Relu", "LeakyRelu", "Sigmoid", "Sqrt", "Tanh", "Gelu", "Swish", "HardSwish", "Reciprocal"),
-    *("QuantizeLinear", "DequantizeLinear"),
+    *("QuantizeLinear", "DequantizeLinear", "Cast"),
 )
 
 

@@ -35,3 +35,14 @@ def test_other_element_types_are_not_joined_in_a_loop_with_others() -> None:
 
 def test_chained_operators_join_their_only_reader() -> None:
     assert len(kinds(apply_pass("group_elementwise", FIELDS, HEAD + "{ a=Sin(x) y=Sin(a) }"))) == 1
+
+
+def test_what_runs_alone_joins_no_chain_but_loops() -> None:
+    fields = {**FIELDS, "operators": [*FIELDS["operators"], "Cast"], "alone": ["Cast"]}
+    text = "agraph (int32[4] x) => (float[4] y) { a=Cast<to=1>(x) y=Exp(a) }"
+    assert sorted(kinds(apply_pass("group_elementwise", fields, text))) == ["Cast", "Exp"]
+    text = "agraph (int32[4] x) => (int32[4] y) { a=Add(x,x) b=Mul(a,x) y=Cast<to=6>(b) }"
+    assert "Cast" in kinds(apply_pass("group_elementwise", fields, text))
+    fields["dtypes"] = ["float32", "uint8"]
+    text = "agraph (uint8[4] x) => (float[4] y) { a=Cast<to=1>(x) y=Exp(a) }"
+    assert kinds(apply_pass("group_elementwise", fields, text)) == ["Exp"]

@@ -36,3 +36,18 @@ def test_a_reorder_of_dimensions_of_one_costs_nothing() -> None:
 def test_a_transpose_that_makes_the_wanted_order_is_a_view() -> None:
     text = f"agraph (float[1,4,4,8] x) => (float[1,8,4,4] y) {{ t=Transpose<perm=[0,3,1,2]>(x) y={CONV}(t,w) }}"
     assert kinds(apply_pass("memory_layout", FIELDS, text, w=(8, 8, 3, 3)))[:2] == ["View", "Conv"]
+
+
+def test_an_operator_of_one_rank_works_channels_first_beside_a_tensor_of_another() -> None:
+    fields = {**FIELDS, "following": ["Mul"], "of_one_rank": ["Mul"]}
+    text = f"agraph (float[1,8,4,4] x, float[1] s) => (float[1,8,4,4] y) {{ a={CONV}(x,w) y=Mul(a,s) }}"
+    assert kinds(apply_pass("memory_layout", fields, text, w=(8, 8, 3, 3))) == ["ToLast", "Conv", "ToFirst", "Mul"]
+    text = f"agraph (float[1,8,4,4] x) => (float[1,8,4,4] y) {{ a={CONV}(x,w) y=Mul(a,a) }}"
+    graph = apply_pass("memory_layout", fields, text, w=(8, 8, 3, 3))
+    assert kinds(graph) == ["ToLast", "Conv", "Mul", "ToFirst"]
+
+
+def test_what_reads_a_changed_element_type_works_channels_last() -> None:
+    fields = {**FIELDS, "retype": "Cast", "behind_retype": ["Abs"]}
+    text = "agraph (float[1,8,4,4] x) => (int32[1,8,4,4] y) { a=Cast<to=6>(x) y=Abs(a) }"
+    assert kinds(apply_pass("memory_layout", fields, text)) == ["ToLast", "Abs", "ToFirst"]
