@@ -43,7 +43,6 @@ COMMON = Stage(
         movement.EXPANDED_OPERANDS,
         movement.SLICES,
         movement.REDUCTIONS_BEFORE_TRANSPOSES,
-        movement.SHUFFLED_CHANNELS,
         convolutions.OF_A_SPLIT,
         rotary_embeddings.ROTARY_EMBEDDINGS,
     ],
@@ -90,6 +89,7 @@ RULE_SET = RuleSet(
         Stage(
             "low precision",
             [
+                movement.SHUFFLED_CHANNELS,
                 low_precision.INTEGERS,
                 low_precision.WEIGHTS_OF_FEW_BITS,
                 dynamic_quantization.INTEGER_PRODUCTS,
