@@ -3,7 +3,7 @@
 Fields of a `group_elementwise` pass: `operators` (that may be in a loop), `dtypes` (element types that it may read and
 write), `most_tensors` (how many tensors one loop may read and write), `apart` (the attribute that keeps an operator out
 of loops), `chained` (operators that only run one behind another, with what is kept out of loops), `alone` (operators
-that run in a loop or by themselves).
+that run in a loop or by themselves), `shift` (operator -> the name that it has in a loop without any of its readers).
 
 1. Nodes are visited in the order in which a search from the results backwards leaves them, the last result first, the
    inputs of a node in their order. A node of `operators` whose tensors are all of `dtypes` starts a loop, or joins the
@@ -18,17 +18,30 @@ that run in a loop or by themselves).
    `MOST_NODES` nodes: those of real models have some ten, and placing a node looks at all that are there.
 6. A loop is a node named after its costliest operator, the others in the attribute `fused`
    (`nnmeter.kernels.naming.elementwise_name`). Of constants it reads those of more than one element, without their
-   leading dimensions of 1. Its tensors are sorted by size (`operand_order`).
+   leading dimensions of 1. Its tensors are sorted by size (`operand_order`). One of `shift` is part of its reader, and
+   has a name of its own only in a loop without that.
 7. A tensor that a node reads twice, or that it reads besides the loops which it joins, counts twice until another
    node joins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nnmeter.fusion.engine.neighbours import bare_constant, only_reader
-from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, count, element_type, list_of, text, texts
+from nnmeter.fusion.engine.passes import (
+    Field,
+    Fields,
+    PassKind,
+    Prepared,
+    count,
+    element_type,
+    list_of,
+    map_of,
+    text,
+    texts,
+)
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
 from nnmeter.kernels.naming import elementwise_name, operand_order
 
@@ -56,6 +69,7 @@ class ElementwiseGroups:
         self.apart = fields["apart"]
         self.chained = frozenset(fields["chained"])
         self.alone = frozenset(fields["alone"])
+        self.shift: Mapping[str, str] = fields["shift"]
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Put element-wise nodes into loops; whether there were any."""
@@ -214,7 +228,7 @@ class _Grouping:
         graph, members = self.graph, loop.members
         members.sort(key=lambda member: self.order[member])
         outputs = self._results(members)
-        anchor, _, fused = elementwise_name([split_kind(member.kind)[1] for member in members]).partition("+")
+        anchor, _, fused = elementwise_name(self._names(members)).partition("+")
         last = members[-1]
         outputs = outputs or [tensor for tensor in last.outputs if tensor]  # of a loop that nobody needs
         read = []
@@ -230,6 +244,17 @@ class _Grouping:
         for member in members:
             graph.remove_node(member)
         graph.add_node(anchor, last.name, read, outputs, {"fused": fused}, last.position, sources)
+
+    def _names(self, members: list[WorkNode]) -> list[str]:
+        """What the nodes of a loop are called (rule 6)."""
+        inside, shift, names = set(members), self.rules.shift, []
+        for member in members:
+            name = shift.get(member.kind)
+            if name is None:
+                names.append(split_kind(member.kind)[1])
+            elif not any(reader in inside for reader in self.graph.readers.get(member.outputs[0], ())):
+                names.append(name)
+        return names
 
     def _operand_order(self, tensor: str) -> tuple[Any, ...]:
         return operand_order(self.graph.types[tensor], tensor in self.graph.constants)
@@ -280,6 +305,7 @@ PASSES = (
             "apart": Field(text),
             "chained": Field(texts),
             "alone": Field(texts, ()),
+            "shift": Field(map_of(text), {}),
         },
     ),
 )

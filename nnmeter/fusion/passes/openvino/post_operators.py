@@ -5,7 +5,7 @@ added, no by default; `scales`: `scalars` if only those of one element may join)
 input), `scales` (operators of two inputs), `sum` (the operator that adds a residual), `sum_activations` (what may
 follow a sum at once), `pools` (operators past which an activation moves up into the anchor), `apart` (the attribute
 that marks an operator which was meant to be fused and could not be), `shared` (the attribute that marks an operator
-whose constant others read in another shape).
+whose constant others read in another shape), `of_numbers` (activations that join only what writes numbers).
 
 1. From every anchor a chain grows as long as one node alone reads its result, and the graph does not return it; by
    `MOST_FUSED` nodes at a time, many times what real models have.
@@ -21,6 +21,7 @@ whose constant others read in another shape).
    scales behind it get the mark `apart`: a later pass must not make them part of another kernel.
 6. The names of what was fused stand in the attribute `fused` of the anchor, in order, joined by `+`. A constant goes
    away with its operator; a computed residual becomes the last input of the anchor, from the fourth on.
+7. Nothing joins an anchor without `sums` that writes integers, none of `of_numbers` joins any such.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class PostOperators:
         self.pools = frozenset(fields["pools"])
         self.apart = fields["apart"]
         self.shared = fields["shared"]
+        self.of_numbers = frozenset(fields["of_numbers"])
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Fuse what can be fused; whether anything was."""
@@ -86,6 +88,8 @@ class PostOperators:
             self._absorb(graph, anchor, child)
 
     def _is_simple(self, graph: WorkingGraph, anchor: WorkNode, child: WorkNode) -> bool:
+        if self.apart in child.attributes or self._stays_behind_integers(graph, anchor, child):
+            return False
         if child.kind in self.activations:
             return len(computed_inputs(graph, child)) == 1
         if child.kind not in self.scales or len(child.inputs) != 2 or self.shared in child.attributes:
@@ -95,6 +99,13 @@ class PostOperators:
             return False
         axis = self.anchors[anchor.kind]["axis"]
         return is_per_channel(graph.types[child.outputs[0]].shape, graph.types[other].shape, axis)
+
+    def _stays_behind_integers(self, graph: WorkingGraph, anchor: WorkNode, child: WorkNode) -> bool:
+        """Rule 7."""
+        written = graph.types[anchor.outputs[0]].dtype
+        if written == "float32":
+            return False
+        return child.kind in self.of_numbers or not (self.anchors[anchor.kind]["sums"])
 
     def _takes_scale(self, graph: WorkingGraph, anchor: WorkNode, child: WorkNode) -> bool:
         if self.anchors[anchor.kind]["scales"] != "scalars":
@@ -205,6 +216,7 @@ PASSES = (
             "pools": Field(texts, ()),
             "apart": Field(text),
             "shared": Field(text),
+            "of_numbers": Field(texts, ()),
         },
     ),
 )

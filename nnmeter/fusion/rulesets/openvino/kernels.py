@@ -6,7 +6,7 @@ from typing import Any
 
 from nnmeter.fusion.rulesets.builder import Procedure
 from nnmeter.fusion.rulesets.openvino.reductions import REDUCTIONS
-from nnmeter.fusion.rulesets.openvino.shared import CONVOLUTIONS, ELEMENT_WISE, RETYPE
+from nnmeter.fusion.rulesets.openvino.shared import CONVOLUTIONS, ELEMENT_WISE, RETYPE, ZERO_POINT
 from nnmeter.fusion.rulesets.openvino.sources import common, plugin
 from nnmeter.fusion.rulesets.shared import VIEWS
 from nnmeter.fusion.rulesets.shared_rules import constant_folding
@@ -46,6 +46,8 @@ SHARED_BIASES = Procedure(
     source=plugin("graph_optimizer.cpp"),
 )
 
+QUANTIZED = ("QuantizeLinear", "DequantizeLinear", ZERO_POINT)
+
 ATTENTION = Procedure(
     "attention",
     "group_attention",
@@ -55,7 +57,7 @@ ATTENTION = Procedure(
         "transpose": "Transpose",
         "reshape": "Reshape",
         "becomes": "Attention",
-        "between": ELEMENT_WISE,
+        "between": tuple(kind for kind in ELEMENT_WISE if kind not in QUANTIZED),
         "ranks": (2, 3, 4),
         "transpose_ranks": (4,),
         "most_tensors": 5,
@@ -90,7 +92,9 @@ POST_OPERATORS = Procedure(
         "activations": (
             *("Relu", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "HardSigmoid", "Clip", "Swish", "HardSwish", "Mish"),
             *("Round", "Tanh", "Gelu", "Abs", "Sqrt", "QuantizeLinear"),
+            "DequantizeLinear",
         ),
+        "of_numbers": ("DequantizeLinear",),
         "scales": ("Add", "Mul", "Sub", "Div"),
         "sum": "Add",
         "before_sums": ("QuantizeLinear",),
@@ -127,6 +131,7 @@ ELEMENT_WISE_LOOPS = Procedure(
         "apart": "apart",
         "chained": NOT_IN_LOOPS,
         "alone": ("Cast",),
+        "shift": {ZERO_POINT: "Sub"},
     },
     why="Element-wise operators that are in no product are compiled into loops of several.",
     source=f"{SNIPPETS}/collapse_subgraph.cpp",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.fusion.rulesets.builder import Create, Op, Procedure, Rewrite, Rule, maybe, tensors, weight
-from nnmeter.fusion.rulesets.openvino.shared import RETYPE
+from nnmeter.fusion.rulesets.openvino.shared import RETYPE, ZERO_POINT
 from nnmeter.fusion.rulesets.openvino.sources import VERSION, frontend
 from nnmeter.fusion.rulesets.shared import VIEWS
 
@@ -22,6 +22,7 @@ INTEGERS = Procedure(
         "retype": RETYPE,
         "scale": "Mul",
         "difference": "Sub",
+        "zero_point": ZERO_POINT,
         "apart": "apart",
     },
     why="Products of dequantized data and weights multiply the integers; scales move behind them and behind what only "

@@ -9,6 +9,7 @@ from nnmeter.fusion.rulesets.builder import Expr, Op, Rule, Tensor, all_of, any_
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 SWAPPED = (False, True)
 RETYPE = "Retype"  # a reorder that changes the element type
+ZERO_POINT = "ZeroPoint"  # what integers are less their zero point, as numbers
 TOLERANCE = 0.001
 
 # What the plugin compiles into loops and runs behind products: operators that work on one element at a time.
@@ -16,7 +17,7 @@ ELEMENT_WISE = (
     *("Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", "PRelu", "Equal", "Greater", "GreaterOrEqual", "Less"),
     *("LessOrEqual", "And", "Or", "Xor", "Where", "Abs", "Clip", "Floor", "Ceil", "Round", "Elu", "Erf", "Exp", "Not"),
     *("Neg", "Relu", "LeakyRelu", "Sigmoid", "Sqrt", "Tanh", "Gelu", "Swish", "HardSwish", "Reciprocal"),
-    *("QuantizeLinear", "DequantizeLinear", "Cast"),
+    *("QuantizeLinear", "DequantizeLinear", ZERO_POINT, "Cast"),
 )
 
 
