@@ -2,14 +2,14 @@
 
 Fields of a `low_precision` pass: `products` (operators of constant weights that multiply integers), `moving` (operators
 that compute in the integers they read and keep their scale), `joins` (those that join several tensors, which must have
-one scale), `averages` (operators that read integers and write numbers), `views` (that may stand behind an average),
-`sums` (operators whose operands may be integers), `activations` (operators that keep the scale where it has no zero
-point), `retype`, `scale`, `difference` and `zero_point` (operators that rules add), `apart` (the attribute that keeps an
-operator out of loops).
+one scale), `averages` (operators that read integers and write numbers), `normalizations` (those that undo any scale),
+`views` (that may stand behind an average), `sums` (operators whose operands may be integers), `activations` (operators
+that keep the scale where it has no zero point), `retype`, `scale`, `difference` and `zero_point` (operators that rules
+add), `apart` (the attribute that keeps an operator out of loops).
 
 What each kind of operator does with quantized data are the rules of `quantized_products`, `quantized_moves`,
-`quantized_arithmetic` and `quantized_rounding`. Operators are visited in the order of the run, so that scales move on to
-the next; what is left of QuantizeLinear and DequantizeLinear is looked at last.
+`quantized_arithmetic` and `quantized_rounding`. Operators are visited in the order of the run, so that scales move on
+to the next; what is left of QuantizeLinear and DequantizeLinear is looked at last.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ PASSES = (
             "moving": Field(texts),
             "joins": Field(texts),
             "averages": Field(texts),
+            "normalizations": Field(texts),
             "sums": Field(texts),
             "activations": Field(texts),
             "views": Field(texts),

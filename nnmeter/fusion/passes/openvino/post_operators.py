@@ -21,7 +21,7 @@ whose constant others read in another shape), `of_numbers` (activations that joi
    scales behind it get the mark `apart`: a later pass must not make them part of another kernel.
 6. The names of what was fused stand in the attribute `fused` of the anchor, in order, joined by `+`. A constant goes
    away with its operator; a computed residual becomes the last input of the anchor, from the fourth on.
-7. Nothing joins an anchor without `sums` that writes integers, none of `of_numbers` joins any such.
+7. None of `of_numbers` joins an anchor that writes integers.
 """
 
 from __future__ import annotations
@@ -102,10 +102,7 @@ class PostOperators:
 
     def _stays_behind_integers(self, graph: WorkingGraph, anchor: WorkNode, child: WorkNode) -> bool:
         """Rule 7."""
-        written = graph.types[anchor.outputs[0]].dtype
-        if written == "float32":
-            return False
-        return child.kind in self.of_numbers or not (self.anchors[anchor.kind]["sums"])
+        return child.kind in self.of_numbers and graph.types[anchor.outputs[0]].dtype != "float32"
 
     def _takes_scale(self, graph: WorkingGraph, anchor: WorkNode, child: WorkNode) -> bool:
         if self.anchors[anchor.kind]["scales"] != "scalars":

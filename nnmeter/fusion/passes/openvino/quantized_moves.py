@@ -2,9 +2,12 @@
 
 1. An operator of `moving` reads integers, and what it writes is dequantized behind it; so does one of `activations`
    where there is no zero point.
-2. A join does so if one QuantizeLinear reads it, or all it joins has one scale: what has another is quantized anew.
-3. An average reads integers. Its scale becomes part of the QuantizeLinear behind it, past views; that directly behind an
-   AveragePool is part of it. One that leaves out padding reads numbers.
+2. A QuantizeLinear that alone reads a join moves before it: what is joined is quantized anew, unless that changes
+   nothing. Without one, a join reads integers if all that it joins has one scale.
+3. An average reads integers, and what it writes is dequantized behind it. Its scale becomes part of the QuantizeLinear
+   behind it, past views, before which a zero point is subtracted (`difference`); that directly behind an AveragePool is
+   part of it. One that leaves out padding reads numbers.
+4. A normalization reads integers without a zero point.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 from nnmeter.fusion.engine.neighbours import only_reader
 from nnmeter.fusion.engine.rewriting import WorkNode
 from nnmeter.fusion.passes.openvino.quantized_tensors import QUANTIZE, QuantizedTensors
+from nnmeter.graph.ir import TensorType
 
 _MOST_VIEWS = 4
 
@@ -27,7 +31,9 @@ class QuantizedMoves:
         self.joins = frozenset(tensors.fields["joins"])
         self.averages = frozenset(tensors.fields["averages"])
         self.views = frozenset(tensors.fields["views"])
-        self.kinds = self.moving | self.activations | self.joins | self.averages
+        self.normalizations = frozenset(tensors.fields["normalizations"])
+        self.difference = tensors.fields["difference"]
+        self.kinds = self.moving | self.activations | self.joins | self.averages | self.normalizations
 
     def visit(self, node: WorkNode) -> None:
         """Rules 1 to 3."""
@@ -35,6 +41,8 @@ class QuantizedMoves:
             self._join(node)
         elif node.kind in self.averages:
             self._average(node)
+        elif node.kind in self.normalizations:
+            self._normalize(node)
         else:
             self._move(node)
 
@@ -48,45 +56,67 @@ class QuantizedMoves:
         self.tensors.dequantize_behind(node, dtype, scales)
 
     def _join(self, node: WorkNode) -> None:
+        """Rule 2."""
         graph, tensors = self.graph, self.tensors
         writers = [writer for tensor in node.inputs if (writer := tensors.dequantized(tensor)) is not None]
         if len(writers) < len(node.inputs):
             return
         reader = tensors.quantized(node.outputs[0])
-        first = writers[0]
-        if reader is not None:
-            dtype, scales = graph.types[reader.outputs[0]].dtype, tensors.scales[reader]
-        elif all(tensors.are_equal(tensors.scales[writer], tensors.scales[first]) for writer in writers):
-            dtype, scales = graph.types[first.inputs[0]].dtype, tensors.scales[first]
-        else:
+        if reader is not None and reader.outputs[0] not in graph.outputs:
+            scales, output = tensors.scales[reader], reader.outputs[0]
+            for index, writer in enumerate(writers):
+                if tensors.is_identity(tensors.scales[writer], scales):
+                    tensors.read_integers(node, index, writer)
+                else:
+                    tensors.quantize_before(node, index, writer, graph.types[output].dtype, scales)
+            node.sources += reader.sources
+            graph.remove_node(reader)
+            graph.set_output(node, 0, output)
             return
-        for index, writer in enumerate(writers):
-            if tensors.are_equal(tensors.scales[writer], scales):
+        scales = tensors.scales[writers[0]]
+        if all(tensors.are_equal(tensors.scales[writer], scales) for writer in writers):
+            dtype = graph.types[writers[0].inputs[0]].dtype
+            for index, writer in enumerate(writers):
                 tensors.read_integers(node, index, writer)
-            else:
-                tensors.quantize_before(node, index, writer.inputs[0], dtype, scales)
-                graph.prune([writer])
-        tensors.dequantize_behind(node, dtype, scales)
+            tensors.dequantize_behind(node, dtype, scales)
 
     def _average(self, node: WorkNode) -> None:
         """Rule 3."""
+        graph, tensors = self.graph, self.tensors
         if node.kind == "AveragePool" and not node.attributes.get("count_include_pad", 0):
             return
-        before = self.tensors.dequantized(node.inputs[0])
-        end = node
+        before = tensors.dequantized(node.inputs[0])
+        if before is None:
+            return
+        end, reader = node, only_reader(graph, node.outputs[0])
         for _ in range(_MOST_VIEWS):
-            reader = only_reader(self.graph, end.outputs[0])
-            if reader is None or before is None:
-                return
-            if reader.kind == QUANTIZE:
-                self.tensors.read_integers(node, 0, before)
-                if end is node and node.kind == "AveragePool":
-                    node.attributes = {**node.attributes, "fused": QUANTIZE}
-                    output = reader.outputs[0]
-                    node.sources += reader.sources
-                    self.graph.remove_node(reader)
-                    self.graph.set_output(node, 0, output)
-                return
-            if reader.kind not in self.views:
-                return
-            end = reader
+            if reader is None or reader.kind not in self.views:
+                break
+            end, reader = reader, only_reader(graph, reader.outputs[0])
+        scales = tensors.scales[before]
+        if reader is None or reader.kind != QUANTIZE:
+            if node.kind != "AveragePool" and not tensors.has_zero_point(before):
+                tensors.read_integers(node, 0, before)
+                tensors.dequantize_behind(node, "float32", scales)
+            return
+        shifted = tensors.has_zero_point(before)
+        tensors.read_integers(node, 0, before)
+        if end is node and node.kind == "AveragePool":
+            node.attributes = {**node.attributes, "fused": QUANTIZE}
+            output = reader.outputs[0]
+            node.sources += reader.sources
+            graph.remove_node(reader)
+            graph.set_output(node, 0, output)
+        elif end is not node and shifted:
+            output = node.outputs[0]
+            mean = graph.fresh(output)
+            graph.types[mean] = graph.types[output]
+            graph.set_output(node, 0, mean)
+            point = graph.add_weight(output, TensorType("float32", ()))
+            graph.add_node(self.difference, output, [mean, point], [output], {}, node.position + 1e-6)
+
+    def _normalize(self, node: WorkNode) -> None:
+        """Rule 4."""
+        before = self.tensors.dequantized(node.inputs[0])
+        if before is not None and not self.tensors.has_zero_point(before):
+            self.tensors.read_integers(node, 0, before)

@@ -113,14 +113,15 @@ class QuantizedTensors:
             made = graph.add_node(DEQUANTIZE, integers, [integers], [output], {}, position, node.sources[-1:])
             self.scales[made] = scales
 
-    def quantize_before(self, node: WorkNode, index: int, source: str, dtype: str, scales: Scales) -> None:
-        """Let an input of a node be a tensor quantized anew, by other scales."""
-        graph = self.graph
+    def quantize_before(self, node: WorkNode, index: int, before: WorkNode, dtype: str, scales: Scales) -> None:
+        """Let an input of a node be quantized anew, by other scales than those of the DequantizeLinear before it."""
+        graph, source = self.graph, before.inputs[0]
         anew = graph.fresh(source)
         graph.types[anew] = TensorType(dtype, graph.types[source].shape)
         made = graph.add_node(QUANTIZE, anew, [source], [anew], {}, node.position - 1e-6, node.sources[-1:])
         self.scales[made] = scales
         graph.set_input(node, index, anew)
+        self.read_numbers(made, 0, before)
 
     def drop_settings(self) -> None:
         """Scales are part of the code of what is left, and no inputs; a zero point is subtracted before."""

@@ -46,7 +46,8 @@ SHARED_BIASES = Procedure(
     source=plugin("graph_optimizer.cpp"),
 )
 
-QUANTIZED = ("QuantizeLinear", "DequantizeLinear", ZERO_POINT)
+# How numbers are made of integers: what stands between products that compute in single precision.
+OF_INTEGERS = ("DequantizeLinear", ZERO_POINT)
 
 ATTENTION = Procedure(
     "attention",
@@ -57,7 +58,7 @@ ATTENTION = Procedure(
         "transpose": "Transpose",
         "reshape": "Reshape",
         "becomes": "Attention",
-        "between": tuple(kind for kind in ELEMENT_WISE if kind not in QUANTIZED),
+        "between": tuple(kind for kind in ELEMENT_WISE if kind not in OF_INTEGERS),
         "ranks": (2, 3, 4),
         "transpose_ranks": (4,),
         "most_tensors": 5,

@@ -16,6 +16,7 @@ INTEGERS = Procedure(
         "moving": (*VIEWS, "MaxPool", "Transpose", "Split", "Slice", "DepthToSpace", "SpaceToDepth"),
         "joins": ("Concat",),
         "averages": ("ReduceMean", "GlobalAveragePool", "AveragePool"),
+        "normalizations": ("LayerNormalization",),
         "sums": ("Add",),
         "activations": ("Relu",),
         "views": VIEWS,
