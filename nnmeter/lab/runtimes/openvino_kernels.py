@@ -45,6 +45,7 @@ _OPERATORS: dict[str, str] = {
     "RoPE": "RotaryEmbedding", "ScaledDotProductAttention": "Attention", "LSTMSequence": "LSTM", "GRUSequence": "GRU",
     "RNNSequence": "RNN", "ScatterNDUpdate": "ScatterND", "ScatterElementsUpdate": "ScatterElements",
     "ScatterUpdate": "Scatter", "LogSoftmax": "LogSoftmax", "Deconvolution": "ConvTranspose", "LRN": "LRN",
+    "FakeQuantize": "QuantizeLinear",
 }  # fmt: skip
 
 
@@ -238,7 +239,7 @@ _DESCRIBE: dict[str, Callable[[_Describer, RuntimeNode], KernelSignature]] = {
     "Gather": _Describer._gather,
     **dict.fromkeys(
         "StridedSlice Interpolate Broadcast Convert Pad NormalizeL2 ShuffleChannels DepthToSpace "
-        "SpaceToDepth Tile".split(),
+        "SpaceToDepth Tile FakeQuantize".split(),
         _Describer._single,
     ),
 }

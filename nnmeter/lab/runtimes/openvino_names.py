@@ -33,7 +33,7 @@ _ONNX_NAMES: dict[str, str] = {
     "HSigmoid": "HardSigmoid", "SoftPlus": "Softplus", "Ceiling": "Ceil",
     "ReduceLogicalAnd": "ReduceMin", "ReduceLogicalOr": "ReduceMax", "FloorMod": "Mod", "NotEqual": "Equal",
     "LessEqual": "LessOrEqual", "GreaterEqual": "GreaterOrEqual", "SquaredDifference": "Sub",
-    "DequantizationSubtract": "Sub", "DequantizationMultiply": "Mul",
+    "DequantizationSubtract": "Sub", "DequantizationMultiply": "Mul", "FakeQuantize": "QuantizeLinear",
 }  # fmt: skip
 
 

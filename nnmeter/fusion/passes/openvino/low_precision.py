@@ -3,7 +3,7 @@
 Fields of a `low_precision` pass: `products` (operators of constant weights that multiply integers), `moving` (operators
 that compute in the integers they read and keep their scale), `joins` (those that join several tensors, which must have
 one scale), `averages` (operators that read integers and write numbers), `normalizations` (those that undo any scale),
-`views` (that may stand behind an average), `sums` (operators whose operands may be integers), `activations` (operators
+`views` (that may stand behind an average), `transpose`, `sums` (operators whose operands may be integers), `activations` (operators
 that keep the scale where it has no zero point), `retype`, `scale`, `difference` and `zero_point` (operators that rules
 add), `apart` (the attribute that keeps an operator out of loops).
 
@@ -65,6 +65,7 @@ PASSES = (
             "sums": Field(texts),
             "activations": Field(texts),
             "views": Field(texts),
+            "transpose": Field(text),
             "retype": Field(text),
             "scale": Field(text),
             "difference": Field(text),

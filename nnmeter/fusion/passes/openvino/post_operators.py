@@ -12,7 +12,7 @@ whose constant others read in another shape), `of_numbers` (activations that joi
 2. An activation joins the chain; a scale does if its other input is a constant of one element, or one of one element a
    channel that nobody else reads. An anchor whose `scales` are `scalars` takes those of one element only, and a Sub
    behind one of `before_sums`; others are kept apart (rule 5).
-3. Behind an anchor that has nothing fused yet, or one of `before_sums` alone that writes integers, a sum with a
+3. Behind an anchor that has nothing fused yet, or one of `before_sums` alone that reads or writes integers, a sum with a
    computed tensor of equal shape joins, the first input's anchor before the second's. What else reads the other
    tensor must come before the sum, for the result is written over it; and the anchor must not itself read it.
    Activations of `sum_activations` may follow, then rule 2 holds again.
@@ -154,7 +154,8 @@ class PostOperators:
         if writer.kind not in self.anchors or not self.anchors[writer.kind]["sums"]:
             return False
         fused = writer.attributes.get("fused", "")
-        if fused and (fused not in self.before_sums or graph.types[writer.outputs[0]].dtype == "float32"):
+        of_numbers = graph.types[writer.inputs[0]].dtype == graph.types[writer.outputs[0]].dtype == "float32"
+        if fused and (fused not in self.before_sums or of_numbers):
             return False
         return only_reader(graph, writer.outputs[0]) is not None
 

@@ -1,16 +1,20 @@
 """Element-wise operators of quantized data: where scales and zero points go.
 
-1. A sum reads integers where all its operands are dequantized and a QuantizeLinear alone reads it.
-2. The scales of what a multiplication of computed tensors reads become part of the QuantizeLinear that alone reads it,
-   if they have no zero point.
+1. A sum of dequantized tensors that a QuantizeLinear alone reads has the scale and zero point of its second operand: a
+   QuantizeLinear that nothing else reads writes numbers that fit to it, the first such one; the other operand is read as
+   integers. Where there is none, the first operand is less a zero point (`difference`), and times a scale (`scale`).
+2. A multiplication of such tensors reads integers where there is no zero point, but for the first operand that a
+   QuantizeLinear wrote for it alone, which writes numbers; so do all such with a zero point.
 3. A product or a quotient of dequantized data with a constant is one product: the scale is part of the constant.
 4. What an element-wise operator reads of integers with a zero point is less that: an operator `zero_point`.
 """
 
 from __future__ import annotations
 
+from nnmeter.fusion.engine.neighbours import only_reader
 from nnmeter.fusion.engine.rewriting import WorkNode
 from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, QuantizedTensors
+from nnmeter.graph.ir import TensorType
 
 QUOTIENT = "Div"
 
@@ -22,27 +26,75 @@ class QuantizedArithmetic:
         self.tensors = tensors
         self.graph = tensors.graph
         self.sums = frozenset(tensors.fields["sums"])
-        self.multiplication = tensors.fields["scale"]
+        self.joins = frozenset(tensors.fields["joins"])
+        self.multiplication, self.difference = tensors.fields["scale"], tensors.fields["difference"]
         self.kinds = self.sums | {self.multiplication}
 
     def visit(self, node: WorkNode) -> None:
         """Rules 1 and 2."""
-        if self.tensors.quantized(node.outputs[0]) is None or any(map(self.tensors.is_constant, node.inputs)):
+        tensors = self.tensors
+        if tensors.quantized(node.outputs[0]) is None or any(map(tensors.is_constant, node.inputs)):
             return
-        writers = [self.tensors.dequantized(tensor) for tensor in node.inputs]
-        if node.kind in self.sums:
-            self._sum(node, writers)
-            return
-        for index, writer in enumerate(writers):
-            if writer is not None and not self.tensors.has_zero_point(writer):
-                self.tensors.read_integers(node, index, writer)
+        writers = [tensors.dequantized(tensor) for tensor in node.inputs]
+        if node.kind not in self.sums:
+            self._multiply(node, writers)
+        elif len(writers) == 2 and writers[0] is not None and writers[1] is not None:
+            self._sum(node, [writers[0], writers[1]])
 
-    def _sum(self, node: WorkNode, writers: list[WorkNode | None]) -> None:
+    def _sum(self, node: WorkNode, writers: list[WorkNode]) -> None:
         """Rule 1."""
-        if all(writer is not None for writer in writers):
-            for index, writer in enumerate(writers):
-                assert writer is not None
-                self.tensors.read_integers(node, index, writer)
+        tensors, graph = self.tensors, self.graph
+        alone = [self._written_for(node, writer) for writer in writers]
+        first = next((index for index, quantize in enumerate(alone) if quantize is not None), None)
+        shifted = any(map(tensors.has_zero_point, writers))
+        scaled = tensors.scale(writers[0]) != tensors.scale(writers[1])
+        joined = graph.producer.get(writers[0].inputs[0])
+        for index, writer in enumerate(writers):
+            tensors.read_integers(node, index, writer)
+        if first is not None:
+            self._write_numbers(alone[first])
+            return
+        shape = graph.types[node.inputs[0]].shape
+        by_channel = joined is not None and joined.kind in self.joins and len(shape) > 1
+        size = (shape[1], *(1 for _ in shape[2:])) if by_channel else ()
+        for added, kind in ((shifted, self.difference), (scaled, self.multiplication)):
+            if added:
+                constant = graph.add_weight("constant", TensorType("float32", size if kind == self.difference else ()))
+                made = graph.fresh(node.inputs[0])
+                graph.types[made] = TensorType("float32", shape)
+                graph.add_node(kind, made, [node.inputs[0], constant], [made], {}, node.position - 1e-6)
+                graph.set_input(node, 0, made)
+
+    def _multiply(self, node: WorkNode, writers: list[WorkNode | None]) -> None:
+        """Rule 2."""
+        tensors = self.tensors
+        alone = [None if writer is None else self._written_for(node, writer) for writer in writers]
+        first = next((index for index, quantize in enumerate(alone) if quantize is not None), None)
+        for index, writer in enumerate(writers):
+            if writer is None:
+                continue
+            if alone[index] is not None and (index == first or tensors.has_zero_point(writer)):
+                tensors.read_integers(node, index, writer)
+                self._write_numbers(alone[index])
+            elif not tensors.has_zero_point(writer):
+                tensors.read_integers(node, index, writer)
+
+    def _written_for(self, node: WorkNode, dequantize: WorkNode) -> WorkNode | None:
+        """The QuantizeLinear whose integers are dequantized for a node alone."""
+        graph, source = self.graph, dequantize.inputs[0]
+        writer = graph.producer.get(source)
+        if writer is None or not self.tensors.quantizes(writer) or source in graph.outputs:
+            return None
+        if only_reader(graph, source) is None or only_reader(graph, dequantize.outputs[0]) is not node:
+            return None
+        return writer
+
+    def _write_numbers(self, quantize: WorkNode | None) -> None:
+        assert quantize is not None
+        output = quantize.outputs[0]
+        if self.graph.producer.get(quantize.inputs[0]) in self.tensors.floats:
+            return  # it writes numbers anyway: rule 5 of `quantized_products`
+        self.graph.types[output] = TensorType("float32", self.graph.types[output].shape)
 
     def scale_constants(self) -> None:
         """Rule 3."""

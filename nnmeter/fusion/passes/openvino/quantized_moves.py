@@ -18,6 +18,7 @@ from nnmeter.fusion.passes.openvino.quantized_tensors import QUANTIZE, Quantized
 from nnmeter.graph.ir import TensorType
 
 _MOST_VIEWS = 4
+_MOST_DIMENSIONS = 3  # of what is normalized in one operator
 
 
 class QuantizedMoves:
@@ -118,5 +119,7 @@ class QuantizedMoves:
     def _normalize(self, node: WorkNode) -> None:
         """Rule 4."""
         before = self.tensors.dequantized(node.inputs[0])
+        if len(self.graph.types[node.inputs[0]].shape) > _MOST_DIMENSIONS:
+            return
         if before is not None and not self.tensors.has_zero_point(before):
             self.tensors.read_integers(node, 0, before)

@@ -10,6 +10,7 @@
 4. QuantizeLinear without a zero point whose result is only dequantized, and no integers of it are read, rounds numbers
    too. It has the name of the DequantizeLinear where that writes a result of the graph.
 5. What still dequantizes for several readers does so for each.
+6. QuantizeLinear behind a Transpose moves before it, and before a view before that.
 """
 
 from __future__ import annotations
@@ -37,11 +38,14 @@ class QuantizedRounding:
         self.sums = frozenset(tensors.fields["sums"])
         self.activations = frozenset(tensors.fields["activations"])
         self.multiplication = tensors.fields["scale"]
+        self.moved: dict[WorkNode, list[WorkNode]] = {}  # what a QuantizeLinear moved before
 
     def visit(self, node: WorkNode) -> None:
         """Rules 1 and 2."""
         tensors, graph = self.tensors, self.graph
         self._take_activation(node)
+        if self._move_before_transpose(node):
+            return
         factor, by_channel, between = 1.0, False, []
         tensor = node.inputs[0]
         for _ in range(_MOST_BETWEEN):
@@ -93,6 +97,35 @@ class QuantizedRounding:
             graph.set_input(node, 0, writer.inputs[0])
             graph.prune([writer])
 
+    def _move_before_transpose(self, node: WorkNode) -> bool:
+        """Rule 6."""
+        graph = self.graph
+        movers: list[WorkNode] = []
+        tensor = node.inputs[0]
+        for kinds in ((self.tensors.fields["transpose"],), self.tensors.fields["views"]):
+            writer = graph.producer.get(tensor)
+            if writer is None or writer.kind not in kinds or only_reader(graph, tensor) is None:
+                break
+            movers.append(writer)
+            tensor = writer.inputs[0]
+        output = node.outputs[0]
+        if not movers or output in graph.outputs:
+            return False
+        dtype = graph.types[output].dtype
+        last = movers[0]
+        integers = graph.fresh(tensor)
+        graph.types[integers] = TensorType(dtype, graph.types[tensor].shape)
+        graph.set_input(node, 0, tensor)
+        graph.set_output(node, 0, integers)
+        node.position = movers[-1].position - 1e-6
+        for mover in reversed(movers):
+            graph.set_input(mover, 0, integers)
+            integers = mover.outputs[0]
+            graph.types[integers] = TensorType(dtype, graph.types[integers].shape)
+        graph.set_output(last, 0, output)
+        self.moved[node] = movers[::-1]
+        return True
+
     def _constant_operand(self, node: WorkNode) -> tuple[str, str] | None:
         """The constant and the other operand of a node of two inputs; None where there is no constant."""
         if len(node.inputs) != 2:
@@ -138,7 +171,7 @@ class QuantizedRounding:
 
     def round_numbers(self, node: WorkNode) -> None:
         """Rule 3."""
-        graph, output = self.graph, node.outputs[0]
+        graph, output = self.graph, self._end(node)
         writer = graph.producer.get(node.inputs[0])
         dequantized = self._dequantizing_readers(node)
         if writer is None or writer.kind in self.products or not dequantized:
@@ -164,7 +197,7 @@ class QuantizedRounding:
             return
         result = dequantized[0].outputs[0]
         if result not in self.graph.outputs:
-            self._round(node, dequantized, node.outputs[0])
+            self._round(node, dequantized, self._end(node))
             return
         if self.graph.readers.get(result):
             return
@@ -179,14 +212,20 @@ class QuantizedRounding:
 
     def _dequantizing_readers(self, node: WorkNode) -> list[WorkNode]:
         """The nodes that read what a QuantizeLinear writes, if all of them dequantize it."""
-        output = node.outputs[0]
+        output = self._end(node)
         readers = list(dict.fromkeys(self.graph.readers.get(output, ())))
         fit = all(reader.kind == DEQUANTIZE and reader in self.tensors.scales for reader in readers)
         return readers if fit and output not in self.graph.outputs else []
 
+    def _end(self, node: WorkNode) -> str:
+        """What a QuantizeLinear writes, past what it moved before."""
+        return (self.moved[node][-1] if node in self.moved else node).outputs[0]
+
     def _round(self, node: WorkNode, dequantized: list[WorkNode], output: str) -> None:
         graph = self.graph
-        graph.types[output] = TensorType("float32", graph.types[output].shape)
+        for written in (node, *self.moved.get(node, ())):
+            name = written.outputs[0]
+            graph.types[name] = TensorType("float32", graph.types[name].shape)
         for reader in dequantized:
             graph.remove_node(reader)
             graph.redirect(reader.outputs[0], output)

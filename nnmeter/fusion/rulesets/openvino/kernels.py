@@ -98,7 +98,7 @@ POST_OPERATORS = Procedure(
         "of_numbers": ("DequantizeLinear",),
         "scales": ("Add", "Mul", "Sub", "Div"),
         "sum": "Add",
-        "before_sums": ("QuantizeLinear",),
+        "before_sums": ("QuantizeLinear", "QuantizeLinear+QuantizeLinear"),
         "pools": ("MaxPool",),
         "apart": "apart",
         "shared": "shared",

@@ -20,6 +20,7 @@ INTEGERS = Procedure(
         "sums": ("Add",),
         "activations": ("Relu",),
         "views": VIEWS,
+        "transpose": "Transpose",
         "retype": RETYPE,
         "scale": "Mul",
         "difference": "Sub",
