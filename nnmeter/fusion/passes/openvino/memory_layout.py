@@ -7,7 +7,7 @@ dimensions), `to_last` and `to_first` (operators that reorder), `retype` (one th
 `ranks` (of tensors that can lie channels last),
 `transpose_ranks` (of tensors whose transposes follow, rule 2),
 `in_place_sums` (operators behind which, with a residual, a transpose is never merged), `splits`, `joins` and `moves`
-(rule 7), `of_one_rank` and `behind_retype` (rules 8 and 9).
+(rule 7), `of_one_rank`, `last_behind_retype` and `first_behind_retype` (rules 8 and 9).
 
 1. What the caller gives and gets, constants, and what other operators read and write lies channels first. A tensor lies
    channels last only if its rank is in `ranks`.
@@ -19,11 +19,12 @@ dimensions), `to_last` and `to_first` (operators that reorder), `retype` (one th
    one reader wants it channels last, one from N,C,H,W channels last whose one reader wants it plain. The same holds
    with a view between them that splits or merges the spatial dimensions.
 5. Where a result lies channels last, its kernel has the attribute `layout` with the order of its dimensions (`acdb`).
-6. A reorder of what `retype` writes for it alone changes the element type as well, in place of it.
+6. A reorder of what `retype` writes changes the element type as well, in place of it.
 7. An operator of `splits` that cuts channels of a tensor channels last writes its pieces channels first, where none of
    them is read by one of `channels_last` or of `joins`. It gets the attribute that `moves` names.
 8. An operator of `of_one_rank` that reads computed tensors of several ranks works channels first.
-9. An operator of `behind_retype` that reads what `retype` writes works channels last: its input is written anew anyway.
+9. An operator that reads what `retype` writes works channels last if it is one of `last_behind_retype`, and first if it
+   is one of `first_behind_retype`: its input is written anew anyway.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class MemoryLayout:
         self.joins = frozenset(fields["joins"])
         self.in_place_sums = frozenset(fields["in_place_sums"])
         self.of_one_rank = frozenset(fields["of_one_rank"])
-        self.behind_retype = frozenset(fields["behind_retype"])
+        self.last_behind_retype = frozenset(fields["last_behind_retype"])
+        self.first_behind_retype = frozenset(fields["first_behind_retype"])
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Decide the order of every tensor and insert reorders; whether any tensor lies channels last."""
@@ -86,7 +88,7 @@ class _Ordering:
         wants_last = (
             node.kind in rules.channels_last
             or (node.kind in rules.following and self._follows(node))
-            or (node.kind in rules.behind_retype and self._reads_retyped(node))
+            or (node.kind in rules.last_behind_retype and self._reads_retyped(node))
         )
         for index, tensor in enumerate(node.inputs):
             if not tensor or tensor in graph.constants:
@@ -108,8 +110,10 @@ class _Ordering:
         return len(self.graph.types[tensor].shape) in self.rules.ranks
 
     def _follows(self, node: WorkNode) -> bool:
-        """Rules 2 and 8."""
+        """Rules 2, 8 and 9."""
         graph = self.graph
+        if node.kind in self.rules.first_behind_retype and self._reads_retyped(node):
+            return False
         if (
             node.kind == self.rules.transpose
             and len(graph.types[node.inputs[0]].shape) not in self.rules.transpose_ranks
@@ -159,11 +163,11 @@ class _Ordering:
         graph.types[result] = kind
         if not is_same_order(kind.shape):
             writer = graph.producer.get(tensor)
-            if writer is not None and writer.kind == rules.retype and only_reader(graph, tensor) is not None:
-                graph.remove_node(writer)
-                graph.add_node(
-                    rules.to_last if to_last else rules.to_first, result, writer.inputs, [result], {}, writer.position
-                )
+            if writer is not None and writer.kind == rules.retype:
+                kind_of_reorder = rules.to_last if to_last else rules.to_first
+                if only_reader(graph, tensor) is not None:
+                    graph.remove_node(writer)
+                graph.add_node(kind_of_reorder, result, list(writer.inputs), [result], {}, writer.position)
                 return result
             after = position if writer is None else writer.position + 1e-4
             graph.add_node(rules.to_last if to_last else rules.to_first, result, [tensor], [result], {}, after)
@@ -302,7 +306,8 @@ PASSES = (
             "moves": Field(text),
             "in_place_sums": Field(texts),
             "of_one_rank": Field(texts, ()),
-            "behind_retype": Field(texts, ()),
+            "last_behind_retype": Field(texts, ()),
+            "first_behind_retype": Field(texts, ()),
         },
     ),
 )

@@ -1,8 +1,8 @@
 """Element-wise operators of quantized data: where scales and zero points go.
 
 1. A sum of dequantized tensors that a QuantizeLinear alone reads has the scale and zero point of its second operand: a
-   QuantizeLinear that nothing else reads writes numbers that fit to it, the first such one; the other operand is read as
-   integers. Where there is none, the first operand is less a zero point (`difference`), and times a scale (`scale`).
+   QuantizeLinear that nothing else reads writes numbers that fit to it, the first such one, behind a product rather than
+   not; the other operand is read as integers. Where there is none, the first operand is less a zero point (`difference`), and times a scale (`scale`).
 2. A multiplication of such tensors reads integers where there is no zero point, but for the first operand that a
    QuantizeLinear wrote for it alone, which writes numbers; so do all such with a zero point.
 3. A product or a quotient of dequantized data with a constant is one product: the scale is part of the constant.
@@ -26,6 +26,7 @@ class QuantizedArithmetic:
         self.tensors = tensors
         self.graph = tensors.graph
         self.sums = frozenset(tensors.fields["sums"])
+        self.products = frozenset(tensors.fields["products"])
         self.joins = frozenset(tensors.fields["joins"])
         self.multiplication, self.difference = tensors.fields["scale"], tensors.fields["difference"]
         self.kinds = self.sums | {self.multiplication}
@@ -45,7 +46,8 @@ class QuantizedArithmetic:
         """Rule 1."""
         tensors, graph = self.tensors, self.graph
         alone = [self._written_for(node, writer) for writer in writers]
-        first = next((index for index, quantize in enumerate(alone) if quantize is not None), None)
+        fit = [index for index, quantize in enumerate(alone) if quantize is not None]
+        first = min(fit, key=lambda index: not self._is_of_product(alone[index]), default=None)
         shifted = any(map(tensors.has_zero_point, writers))
         scaled = tensors.scale(writers[0]) != tensors.scale(writers[1])
         joined = graph.producer.get(writers[0].inputs[0])
@@ -78,6 +80,10 @@ class QuantizedArithmetic:
                 self._write_numbers(alone[index])
             elif not tensors.has_zero_point(writer):
                 tensors.read_integers(node, index, writer)
+
+    def _is_of_product(self, quantize: WorkNode | None) -> bool:
+        writer = None if quantize is None else self.graph.producer.get(quantize.inputs[0])
+        return writer is not None and writer.kind in self.products
 
     def _written_for(self, node: WorkNode, dequantize: WorkNode) -> WorkNode | None:
         """The QuantizeLinear whose integers are dequantized for a node alone."""

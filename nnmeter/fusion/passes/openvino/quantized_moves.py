@@ -4,7 +4,7 @@
    where there is no zero point.
 2. A QuantizeLinear that alone reads a join moves before it: what is joined is quantized anew, unless that changes
    nothing. Without one, a join reads integers if all that it joins has one scale.
-3. An average reads integers, and what it writes is dequantized behind it. Its scale becomes part of the QuantizeLinear
+3. An average reads integers, without a zero point, and the scale (`scale`) is behind it. It becomes part of the QuantizeLinear
    behind it, past views, before which a zero point is subtracted (`difference`); that directly behind an AveragePool is
    part of it. One that leaves out padding reads numbers.
 4. A normalization reads integers without a zero point.
@@ -33,7 +33,7 @@ class QuantizedMoves:
         self.averages = frozenset(tensors.fields["averages"])
         self.views = frozenset(tensors.fields["views"])
         self.normalizations = frozenset(tensors.fields["normalizations"])
-        self.difference = tensors.fields["difference"]
+        self.difference, self.multiplication = tensors.fields["difference"], tensors.fields["scale"]
         self.kinds = self.moving | self.activations | self.joins | self.averages | self.normalizations
 
     def visit(self, node: WorkNode) -> None:
@@ -86,6 +86,8 @@ class QuantizedMoves:
         graph, tensors = self.graph, self.tensors
         if node.kind == "AveragePool" and not node.attributes.get("count_include_pad", 0):
             return
+        if node.kind == "Resize" and node.attributes.get("mode", "nearest") not in ("nearest", b"nearest"):
+            return
         before = tensors.dequantized(node.inputs[0])
         if before is None:
             return
@@ -94,11 +96,10 @@ class QuantizedMoves:
             if reader is None or reader.kind not in self.views:
                 break
             end, reader = reader, only_reader(graph, reader.outputs[0])
-        scales = tensors.scales[before]
         if reader is None or reader.kind != QUANTIZE:
-            if node.kind != "AveragePool" and not tensors.has_zero_point(before):
+            if node.kind not in ("AveragePool", "Resize") and not tensors.has_zero_point(before):
                 tensors.read_integers(node, 0, before)
-                tensors.dequantize_behind(node, "float32", scales)
+                self._put_behind(node, self.multiplication)
             return
         shifted = tensors.has_zero_point(before)
         tensors.read_integers(node, 0, before)
@@ -109,12 +110,16 @@ class QuantizedMoves:
             graph.remove_node(reader)
             graph.set_output(node, 0, output)
         elif end is not node and shifted:
-            output = node.outputs[0]
-            mean = graph.fresh(output)
-            graph.types[mean] = graph.types[output]
-            graph.set_output(node, 0, mean)
-            point = graph.add_weight(output, TensorType("float32", ()))
-            graph.add_node(self.difference, output, [mean, point], [output], {}, node.position + 1e-6)
+            self._put_behind(node, self.difference)
+
+    def _put_behind(self, node: WorkNode, kind: str) -> None:
+        """An operator with a constant of one number, on what a node writes."""
+        graph, output = self.graph, node.outputs[0]
+        written = graph.fresh(output)
+        graph.types[written] = graph.types[output]
+        graph.set_output(node, 0, written)
+        constant = graph.add_weight(output, TensorType("float32", ()))
+        graph.add_node(kind, output, [written, constant], [output], {}, node.position + 1e-6)
 
     def _normalize(self, node: WorkNode) -> None:
         """Rule 4."""

@@ -167,7 +167,9 @@ class QuantizedRounding:
         found = self._constant_operand(total)
         before = None if found is None else self.tensors.dequantized(found[1])
         if found is not None and before is not None:
+            constant = total.inputs.index(found[0])
             self.tensors.read_numbers(total, total.inputs.index(found[1]), before)
+            self.graph.set_input(total, constant, self.graph.add_weight(found[0], self.graph.types[found[0]]))
 
     def round_numbers(self, node: WorkNode) -> None:
         """Rule 3."""

@@ -41,9 +41,11 @@ class QuantizedTensors:
                 self.scales[node] = tuple(node.inputs[1:])
 
     def dequantized(self, tensor: str) -> WorkNode | None:
-        """The DequantizeLinear that writes a tensor, if any does."""
+        """The DequantizeLinear that makes a tensor of integers, if any does."""
         writer = self.graph.producer.get(tensor)
-        return writer if writer is not None and writer.kind == DEQUANTIZE and writer in self.scales else None
+        if writer is None or writer.kind != DEQUANTIZE or writer not in self.scales:
+            return None
+        return writer if self.graph.types[writer.inputs[0]].dtype in BYTES else None
 
     def quantized(self, tensor: str) -> WorkNode | None:
         """The QuantizeLinear that alone reads a tensor, if any does."""

@@ -164,7 +164,8 @@ CHANNELS_LAST = Procedure(
         "moves": "moves",
         "in_place_sums": ("Conv",),
         "of_one_rank": ELEMENT_WISE,
-        "behind_retype": ("Cast",),
+        "last_behind_retype": ("Cast",),
+        "first_behind_retype": (*REDUCTIONS, "GlobalAveragePool"),
     },
     why="Convolutions read and write channels last, many operators work in the order that their inputs have, and data "
     "is reordered where readers want another one.",

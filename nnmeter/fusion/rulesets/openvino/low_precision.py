@@ -13,9 +13,9 @@ INTEGERS = Procedure(
     only_with=["QuantizeLinear"],
     fields={
         "products": ("Conv", "Gemm", "MatMul"),
-        "moving": (*VIEWS, "MaxPool", "Transpose", "Split", "Slice", "DepthToSpace", "SpaceToDepth"),
+        "moving": (*VIEWS, "MaxPool", "Transpose", "Split", "Slice", "DepthToSpace", "SpaceToDepth", "Gather"),
         "joins": ("Concat",),
-        "averages": ("ReduceMean", "GlobalAveragePool", "AveragePool"),
+        "averages": ("ReduceMean", "GlobalAveragePool", "AveragePool", "Resize"),
         "normalizations": ("LayerNormalization",),
         "sums": ("Add",),
         "activations": ("Relu",),

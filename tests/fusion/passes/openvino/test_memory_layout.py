@@ -48,6 +48,6 @@ def test_an_operator_of_one_rank_works_channels_first_beside_a_tensor_of_another
 
 
 def test_what_reads_a_changed_element_type_works_channels_last() -> None:
-    fields = {**FIELDS, "retype": "Cast", "behind_retype": ["Abs"]}
+    fields = {**FIELDS, "retype": "Cast", "last_behind_retype": ["Abs"]}
     text = "agraph (float[1,8,4,4] x) => (int32[1,8,4,4] y) { a=Cast<to=6>(x) y=Abs(a) }"
     assert kinds(apply_pass("memory_layout", fields, text)) == ["ToLast", "Abs", "ToFirst"]
