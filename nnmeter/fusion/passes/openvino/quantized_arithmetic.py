@@ -50,22 +50,24 @@ class QuantizedArithmetic:
         first = min(fit, key=lambda index: not self._is_of_product(alone[index]), default=None)
         shifted = any(map(tensors.has_zero_point, writers))
         scaled = tensors.scale(writers[0]) != tensors.scale(writers[1])
-        joined = graph.producer.get(writers[0].inputs[0])
+        before = [graph.producer.get(writer.inputs[0]) for writer in writers]
         for index, writer in enumerate(writers):
             tensors.read_integers(node, index, writer)
         if first is not None:
             self._write_numbers(alone[first])
             return
-        shape = graph.types[node.inputs[0]].shape
-        by_channel = joined is not None and joined.kind in self.joins and len(shape) > 1
+        index = next((at for at, writer in enumerate(before) if writer is not None and tensors.quantizes(writer)), 0)
+        shape = graph.types[node.inputs[index]].shape
+        by_channel = len(shape) > 1 and any(writer is not None and writer.kind in self.joins for writer in before)
         size = (shape[1], *(1 for _ in shape[2:])) if by_channel else ()
         for added, kind in ((shifted, self.difference), (scaled, self.multiplication)):
             if added:
                 constant = graph.add_weight("constant", TensorType("float32", size if kind == self.difference else ()))
-                made = graph.fresh(node.inputs[0])
+                read = node.inputs[index]
+                made = graph.fresh(read)
                 graph.types[made] = TensorType("float32", shape)
-                graph.add_node(kind, made, [node.inputs[0], constant], [made], {}, node.position - 1e-6)
-                graph.set_input(node, 0, made)
+                graph.add_node(kind, made, [read, constant], [made], {}, node.position - 1e-6)
+                graph.set_input(node, index, made)
 
     def _multiply(self, node: WorkNode, writers: list[WorkNode | None]) -> None:
         """Rule 2."""
@@ -97,10 +99,11 @@ class QuantizedArithmetic:
 
     def _write_numbers(self, quantize: WorkNode | None) -> None:
         assert quantize is not None
-        output = quantize.outputs[0]
-        if self.graph.producer.get(quantize.inputs[0]) in self.tensors.floats:
+        output, apart = quantize.outputs[0], self.tensors.fields["apart"]
+        if apart not in quantize.attributes and self.graph.producer.get(quantize.inputs[0]) in self.tensors.floats:
             return  # it writes numbers anyway: rule 5 of `quantized_products`
         self.graph.types[output] = TensorType("float32", self.graph.types[output].shape)
+        quantize.attributes = {key: value for key, value in quantize.attributes.items() if key != apart}
 
     def scale_constants(self) -> None:
         """Rule 3."""

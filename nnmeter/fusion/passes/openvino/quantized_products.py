@@ -2,9 +2,9 @@
 
 1. A product of constant weights multiplies integers where its data and its weights are dequantized, the weights from
    int8, and the data are unsigned or have a zero point of 0. The bias of a convolution is a number an output; that of
-   another product is added with the scale, and is no input.
+   another product is added with the scale, and is no input; nor is one of zeros.
 2. Behind another product than a convolution, of data with a zero point, a correction for the zero point (`difference`)
-   and the scale (`scale`) are operators of their own where there is a bias, or a scale an output.
+   and the scale (`scale`) are operators of their own where there is either a bias or a scale an output.
 3. A convolution whose weights are of 8 bits and that rule 1 does not let multiply integers computes in single precision,
    of data that are less their zero point (a subtraction for each reader) or, without one, retyped: an operator `retype`
    that changes the element type, once for all readers. Weights with a zero point are numbers. The scale is one more
@@ -66,14 +66,15 @@ class QuantizedProducts:
         biased = len(node.inputs) > _BIAS and bool(node.inputs[_BIAS])
         if biased:
             self._bias_into_scale(node)
-        if node.kind != "Conv" and shifted and (biased or scale_an_output or self._is_biased_behind(node)):
+        if node.kind != "Conv" and shifted and (biased != scale_an_output or self._is_biased_behind(node)):
             fused = f"{self.names['difference']}+{self.names['scale']}"
             node.attributes = {**node.attributes, "fused": fused}
 
     def _bias_into_scale(self, node: WorkNode) -> None:
         graph = self.graph
         bias = graph.producer.get(node.inputs[_BIAS])
-        if node.kind == "Conv":
+        values = None if bias is None else graph.values.get(bias.inputs[0])
+        if node.kind == "Conv" and (values is None or np.any(values)):
             size = graph.types[node.inputs[_BIAS]].shape
             graph.set_input(node, _BIAS, graph.add_weight(node.outputs[0], TensorType("float32", size)))
         else:

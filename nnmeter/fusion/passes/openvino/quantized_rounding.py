@@ -7,9 +7,9 @@
 3. QuantizeLinear of numbers that no product wrote, whose result is only dequantized, for products that compute in single
    precision, multiplications and sums before a QuantizeLinear, rounds numbers: one operator. A first factor with a zero
    point is still dequantized.
-4. QuantizeLinear without a zero point whose result is only dequantized, and no integers of it are read, rounds numbers
-   too. It has the name of the DequantizeLinear where that writes a result of the graph.
-5. What still dequantizes for several readers does so for each.
+4. QuantizeLinear without a zero point whose result is only dequantized rounds numbers too; so does one of what has its
+   scale and zero point already, for operators that these rules do not know. It has the name of the DequantizeLinear where that writes a result of the graph.
+5. What still dequantizes for several readers does so for each operator that these rules know, and once for all others.
 6. QuantizeLinear behind a Transpose moves before it, and before a view before that.
 """
 
@@ -24,6 +24,7 @@ from nnmeter.graph.ir import TensorType
 
 _FACTORS = frozenset({"Mul", "Div"})
 _OFFSETS = frozenset({"Add", "Sub"})
+_HANDLED = ("products", "moving", "joins", "averages", "normalizations", "sums", "activations")  # fields of operators
 _MOST_BETWEEN = 8
 _BOUNDS = 4  # of the numbers that QuantizeLinear reads and writes: an input each where they are by channel
 
@@ -38,6 +39,12 @@ class QuantizedRounding:
         self.sums = frozenset(tensors.fields["sums"])
         self.activations = frozenset(tensors.fields["activations"])
         self.multiplication = tensors.fields["scale"]
+        self.repeated: set[WorkNode] = set()  # QuantizeLinear of what has its scale and zero point already
+        self.handled = {
+            *(kind for field in _HANDLED for kind in tensors.fields[field]),
+            *_FACTORS,
+            *_OFFSETS,
+        }
         self.moved: dict[WorkNode, list[WorkNode]] = {}  # what a QuantizeLinear moved before
 
     def visit(self, node: WorkNode) -> None:
@@ -76,6 +83,8 @@ class QuantizedRounding:
             graph.redirect(output, source)
             graph.prune([*between, before])
             return
+        if not between and tensors.are_equal(tensors.scales[before], tensors.scales[node]):
+            self.repeated.add(node)
         tensors.read_numbers(node, 0, before)
         graph.prune([*between, before])
         if by_channel:
@@ -184,8 +193,9 @@ class QuantizedRounding:
         floats = set(self.tensors.floats)
         if not all(reader in floats or self._is_quantized(reader) for reader in behind):
             return
-        if self._is_first_factor(dequantized, behind) and self.tensors.has_zero_point(node):
-            return
+        if self.tensors.has_zero_point(node) and self._is_first_factor(dequantized, behind):
+            if node not in self.repeated:
+                return
         self._round(node, dequantized, output)
 
     def _is_first_factor(self, dequantized: list[WorkNode], behind: list[WorkNode]) -> bool:
@@ -195,9 +205,12 @@ class QuantizedRounding:
     def round_without_zero_point(self, node: WorkNode) -> None:
         """Rule 4."""
         dequantized = self._dequantizing_readers(node)
-        if not dequantized or self.tensors.has_zero_point(node) or len(dequantized) > 1:
+        if len(dequantized) != 1 or (self.tensors.has_zero_point(node) and node not in self.repeated):
             return
         result = dequantized[0].outputs[0]
+        readers = self.graph.readers.get(result, ())
+        if self.tensors.has_zero_point(node) and any(reader.kind in self.handled for reader in readers):
+            return
         if result not in self.graph.outputs:
             self._round(node, dequantized, self._end(node))
             return
@@ -225,6 +238,8 @@ class QuantizedRounding:
 
     def _round(self, node: WorkNode, dequantized: list[WorkNode], output: str) -> None:
         graph = self.graph
+        apart = self.tensors.fields["apart"]
+        node.attributes = {key: value for key, value in node.attributes.items() if key != apart}
         for written in (node, *self.moved.get(node, ())):
             name = written.outputs[0]
             graph.types[name] = TensorType("float32", graph.types[name].shape)
@@ -242,7 +257,8 @@ class QuantizedRounding:
         """Rule 5."""
         graph, output = self.graph, node.outputs[0]
         readers = list(dict.fromkeys(graph.readers.get(output, ())))
-        for reader in readers if output in graph.outputs else readers[1:]:
+        known = [reader for reader in readers if reader.kind in self.handled]
+        for reader in known if output in graph.outputs or len(known) < len(readers) else known[1:]:
             copied = graph.fresh(output)
             graph.types[copied] = graph.types[output]
             made = graph.add_node(

@@ -90,6 +90,7 @@ RULE_SET = RuleSet(
             "low precision",
             [
                 movement.SHUFFLED_CHANNELS,
+                low_precision.ACTIVATIONS,
                 low_precision.INTEGERS,
                 low_precision.WEIGHTS_OF_FEW_BITS,
                 dynamic_quantization.INTEGER_PRODUCTS,

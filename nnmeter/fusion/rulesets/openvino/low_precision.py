@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnmeter.fusion.rulesets.builder import Create, Op, Procedure, Rewrite, Rule, maybe, tensors, weight
+from nnmeter.fusion.rulesets.openvino import activations
 from nnmeter.fusion.rulesets.openvino.shared import RETYPE, ZERO_POINT
 from nnmeter.fusion.rulesets.openvino.sources import VERSION, frontend
 from nnmeter.fusion.rulesets.shared import VIEWS
@@ -31,6 +32,8 @@ INTEGERS = Procedure(
     "moves data, and become part of the next quantization.",
     source=f"src/common/low_precision_transformations/src; graphs of OpenVINO {VERSION}",
 )
+
+ACTIVATIONS = Rewrite("activations of quantized models", activations.ACTIVATIONS.rules, only_with=["QuantizeLinear"])
 
 
 def _few_bits(bits: int) -> Rule:

@@ -95,7 +95,7 @@ def _constant_weights() -> Rule:
         "product with constant weights",
         [product],
         where=[w.is_constant, w.rank == 2, x.rank > 1],
-        replace=Create("Gemm", x, _by_outputs(w), attributes={"transB": 1}, into=product),
+        replace=Create("Gemm", x, _by_outputs(w), attributes=product.attributes(transB=1), into=product),
         why="A product with a constant matrix is a fully connected layer, whose weights are stored one row an output.",
         source=plugin("transformations/cpu_opset/common/pass/convert_matmul_to_fc.cpp"),
     )
@@ -108,7 +108,7 @@ def _gemm() -> Rule:
         "Gemm",
         [product],
         where=[w.is_constant, product.attr("transA", 0) == 0, product.attr("transB", 0) == 0],
-        replace=Create("Gemm", x, _by_outputs(w), maybe(b), attributes={"transB": 1}, into=product),
+        replace=Create("Gemm", x, _by_outputs(w), maybe(b), attributes=product.attributes(transB=1), into=product),
         why="Gemm with constant weights is a fully connected layer, whose weights are stored one row an output.",
         source=plugin("transformations/cpu_opset/common/pass/convert_matmul_to_fc.cpp"),
     )
@@ -151,7 +151,7 @@ def _bias(second: bool, swapped: bool) -> Rule:
         ]
     else:
         name, bias = "product and bias", weight(dtype=c.dtype, shape=[c.elements], name="bias")
-        where = [c.is_constant, product.uses == 1, *_one_an_output(c, product)]
+        where = [c.is_constant, product.uses == 1, product.attr("fused", "") == "", *_one_an_output(c, product)]
     return Rule(
         named(name, swapped),
         [total, product],
