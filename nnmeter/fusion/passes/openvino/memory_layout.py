@@ -11,8 +11,8 @@ dimensions), `to_last` and `to_first` (operators that reorder), `retype` (one th
 
 1. What the caller gives and gets, constants, and what other operators read and write lies channels first. A tensor lies
    channels last only if its rank is in `ranks`.
-2. A `following` operator works channels last if at least half of its computed inputs of that rank lie so. A result of
-   another rank than its input's lies channels first.
+2. A `following` operator works channels last if at least half of its computed inputs of that rank lie so, of which what
+   `retype` writes counts only where there is nothing else. A result of another rank than its input's lies channels first.
 3. An input that lies otherwise than its reader wants is reordered, once for all readers. That costs nothing where only
    dimensions of size 1 change their place.
 4. A transpose and a reorder that together leave every element in its place cost nothing: a transpose to N,C,H,W whose
@@ -123,12 +123,16 @@ class _Ordering:
         if node.kind in self.rules.of_one_rank and len({len(graph.types[tensor].shape) for tensor in computed}) > 1:
             return False
         computed = [tensor for tensor in computed if self._can_lie_last(tensor)]
+        computed = [tensor for tensor in computed if not self._is_retyped(tensor)] or computed
         count = sum(tensor in self.last for tensor in computed)
         return count > 0 and 2 * count >= len(computed)
 
     def _reads_retyped(self, node: WorkNode) -> bool:
         """Rule 9."""
-        writer = self.graph.producer.get(node.inputs[0])
+        return self._is_retyped(node.inputs[0])
+
+    def _is_retyped(self, tensor: str) -> bool:
+        writer = self.graph.producer.get(tensor)
         return writer is not None and writer.kind == self.rules.retype
 
     def _splits_to_first(self, node: WorkNode) -> bool:

@@ -73,6 +73,7 @@ FUSION = Stage(
     [
         kernels.SHARED_BIASES,
         normalizations.LAST_AXIS,
+        low_precision.AVERAGES,
         kernels.ATTENTION,
         kernels.POST_OPERATORS,
         kernels.SMALL_PRODUCTS,

@@ -8,6 +8,8 @@ from nnmeter.fusion.rulesets.openvino.shared import RETYPE, ZERO_POINT
 from nnmeter.fusion.rulesets.openvino.sources import VERSION, frontend
 from nnmeter.fusion.rulesets.shared import VIEWS
 
+SOURCE = f"src/common/low_precision_transformations/src; graphs of OpenVINO {VERSION}"
+
 INTEGERS = Procedure(
     "low precision",
     "low_precision",
@@ -30,10 +32,28 @@ INTEGERS = Procedure(
     },
     why="Products of dequantized data and weights multiply the integers; scales move behind them and behind what only "
     "moves data, and become part of the next quantization.",
-    source=f"src/common/low_precision_transformations/src; graphs of OpenVINO {VERSION}",
+    source=SOURCE,
 )
 
 ACTIVATIONS = Rewrite("activations of quantized models", activations.ACTIVATIONS.rules, only_with=["QuantizeLinear"])
+
+
+def _average(with_zero_point: bool) -> Rule:
+    (x,) = tensors("x")
+    shifted = Op(ZERO_POINT, x, name="shifted")
+    dequantize = Op("DequantizeLinear", shifted if with_zero_point else x, shared=True, name="dequantize")
+    mean = Op("ReduceMean", dequantize, ..., name="mean")
+    return Rule(
+        "average of integers" + (" with a zero point" if with_zero_point else ""),
+        [mean, dequantize, *([shifted] if with_zero_point else [])],
+        where=[x.dtype.one_of("int8", "uint8")],
+        replace=Create("ReduceMean", x, attributes=mean.attributes(fused="DequantizeLinear"), into=mean),
+        why="An average reads integers, and dequantizes what it writes.",
+        source=SOURCE,
+    )
+
+
+AVERAGES = Rewrite("averages of integers", [_average(False), _average(True)])
 
 
 def _few_bits(bits: int) -> Rule:
