@@ -52,6 +52,8 @@ _BEHIND = frozenset(
 _FOLDED_AWAY = frozenset({"Identity", "Dropout", "Reshape", "Unsqueeze", "Squeeze", "Flatten"})
 # Operators that end with a scale and an offset.
 _SCALED = frozenset({"BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization"})
+# How operators that ONNX has for integers alone begin; they end with a quantization.
+_OF_INTEGERS = "QLinear"
 # Operators that end with an offset.
 _BIASED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 # Of an operator with several results that is taken apart: the last part of each.
@@ -147,6 +149,8 @@ class OperatorNames:
             return self._last_step(writer) if writer is not None and not self._is_present(writer) else ""
         if operator.op_type in _BIASED:
             return "Add"
+        if operator.op_type.startswith(_OF_INTEGERS):
+            return "QuantizeLinear"
         if operator.op_type in _SCALED:
             return "Mul" if self._has_no_offset(operator) else "Add"
         return self._whole(operator)

@@ -92,6 +92,7 @@ RULE_SET = RuleSet(
             [
                 movement.SHUFFLED_CHANNELS,
                 low_precision.ACTIVATIONS,
+                low_precision.OPERATORS_OF_INTEGERS,
                 low_precision.INTEGERS,
                 low_precision.WEIGHTS_OF_FEW_BITS,
                 dynamic_quantization.INTEGER_PRODUCTS,

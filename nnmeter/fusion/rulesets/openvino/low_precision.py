@@ -10,6 +10,15 @@ from nnmeter.fusion.rulesets.shared import VIEWS
 
 SOURCE = f"src/common/low_precision_transformations/src; graphs of OpenVINO {VERSION}"
 
+OPERATORS_OF_INTEGERS = Procedure(
+    "operators of integers",
+    "integer_operators",
+    fields={},
+    why="Operators that ONNX has for integers alone are read as those of numbers between dequantized operands and a "
+    "quantized result.",
+    source=frontend("qlinear_conv.cpp"),
+)
+
 INTEGERS = Procedure(
     "low precision",
     "low_precision",

@@ -1,0 +1,76 @@
+"""Operators that ONNX has for integers alone, in the form that the runtime reads them in: between dequantized operands
+and a quantized result.
+
+A `integer_operators` pass has no fields.
+
+1. Each operand has its scale and zero point behind it, and a DequantizeLinear of its own.
+2. What the operator makes, without the prefix, is quantized by the scale and zero point of the result.
+3. The bias of a convolution has no scale; it is dequantized by that of the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnmeter.fusion.engine.passes import Fields, PassKind, procedure
+from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
+from nnmeter.graph.ir import TensorType
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Where an operator has its operands (each with scale and zero point behind it), those of its result, and a bias."""
+
+    kind: str
+    operands: tuple[int, ...]
+    result: int
+    bias: int = -1
+
+
+_MICROSOFT = "com.microsoft."
+OPERATORS: dict[str, _Form] = {
+    "QLinearConv": _Form("Conv", (0, 3), 6, 8),
+    "QLinearMatMul": _Form("MatMul", (0, 3), 6),
+    _MICROSOFT + "QLinearAdd": _Form("Add", (0, 3), 6),
+    _MICROSOFT + "QLinearMul": _Form("Mul", (0, 3), 6),
+    _MICROSOFT + "QLinearAveragePool": _Form("AveragePool", (0,), 3),
+    _MICROSOFT + "QLinearGlobalAveragePool": _Form("GlobalAveragePool", (0,), 3),
+    _MICROSOFT + "QLinearLeakyRelu": _Form("LeakyRelu", (0,), 3),
+    _MICROSOFT + "QLinearSigmoid": _Form("Sigmoid", (0,), 3),
+}
+CONCAT = _MICROSOFT + "QLinearConcat"
+_OWN_ATTRIBUTES = frozenset({"channels_last"})
+
+
+def express_by_numbers(graph: WorkingGraph, fields: Fields) -> bool:
+    """Express the operators by those of numbers; whether there were any."""
+    found = graph.of_kinds((*OPERATORS, CONCAT))
+    for node in found:
+        form = OPERATORS.get(node.kind) or _Form("Concat", tuple(range(2, len(node.inputs), 3)), 0)
+        _express(graph, node, form)
+    return bool(found)
+
+
+def _express(graph: WorkingGraph, node: WorkNode, form: _Form) -> None:
+    inputs = node.inputs
+    operands = [_dequantized(graph, node, inputs[place : place + 3]) for place in form.operands]
+    if 0 <= form.bias < len(inputs) and inputs[form.bias]:
+        operands.append(_dequantized(graph, node, [inputs[form.bias], inputs[form.operands[1] + 1]]))
+    output = node.outputs[0]
+    numbers = graph.fresh(output)
+    graph.types[numbers] = TensorType("float32", graph.types[output].shape)
+    attributes = {key: value for key, value in node.attributes.items() if key not in _OWN_ATTRIBUTES}
+    scales = [name for name in inputs[form.result : form.result + 2] if name]
+    graph.remove_node(node)
+    graph.add_node(form.kind, node.name, operands, [numbers], attributes, node.position, node.sources)
+    graph.add_node("QuantizeLinear", output, [numbers, *scales], [output], {}, node.position + 1e-7)
+
+
+def _dequantized(graph: WorkingGraph, node: WorkNode, operand: list[str]) -> str:
+    made = graph.fresh(operand[0])
+    graph.types[made] = TensorType("float32", graph.types[operand[0]].shape)
+    graph.add_node("DequantizeLinear", made, [name for name in operand if name], [made], {}, node.position - 1e-7)
+    return made
+
+
+PASSES = (PassKind("integer_operators", procedure(express_by_numbers), {}),)
