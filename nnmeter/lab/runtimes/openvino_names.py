@@ -10,7 +10,8 @@
    a `Conv` is the addition of its offset or bias; where the offset is known to be zero, the product with its scale.
    Each result of `DynamicQuantizeLinear` leaves its name to the last of its own parts (`_LAST_PARTS`).
 4. An operator that disappears leaves its name to the one before it, if that has no name of its own in the graph.
-5. An operator that is copied for several readers has its name and a number. A conversion and a subtraction of the
+5. An operator that is copied for several readers has its name and a number. The conversion of a result to the type that
+   the caller gets has that of its writer, a dot and a number. A conversion and a subtraction of the
    plugin's own making before an operator of the model are how it reads integers, and are no operators of their own.
 """
 
@@ -34,6 +35,7 @@ _ONNX_NAMES: dict[str, str] = {
     "ReduceLogicalAnd": "ReduceMin", "ReduceLogicalOr": "ReduceMax", "FloorMod": "Mod", "NotEqual": "Equal",
     "LessEqual": "LessOrEqual", "GreaterEqual": "GreaterOrEqual", "SquaredDifference": "Sub",
     "DequantizationSubtract": "Sub", "DequantizationMultiply": "Mul", "FakeQuantize": "QuantizeLinear",
+    "DequantizationConvert": "Cast",
 }  # fmt: skip
 
 
@@ -130,6 +132,8 @@ class OperatorNames:
         moved = self._original(name)
         if moved is not None:
             return self._last_step(moved)
+        if re.fullmatch(r".+\.\d+", name) and name.rpartition(".")[0] in self.operators:  # of a result of the model
+            return "Cast"
         made = re.fullmatch(r"(?:.*/)?([A-Za-z]+[A-Za-z0-9]*?)(?:_\d+)+", name)
         kind = made.group(1) if made else name.rpartition("/")[2]
         return _ONNX_NAMES.get(kind, kind)

@@ -1,7 +1,6 @@
-"""Operators that ONNX has for integers alone, in the form that the runtime reads them in: between dequantized operands
-and a quantized result.
+"""Operators that ONNX has for integers alone, as those of numbers between dequantized operands and a quantized result.
 
-A `integer_operators` pass has no fields.
+An `integer_operators` pass has no fields.
 
 1. Each operand has its scale and zero point behind it, and a DequantizeLinear of its own.
 2. What the operator makes, without the prefix, is quantized by the scale and zero point of the result.
@@ -19,7 +18,7 @@ from nnmeter.graph.ir import TensorType
 
 @dataclass(frozen=True)
 class _Form:
-    """Where an operator has its operands (each with scale and zero point behind it), those of its result, and a bias."""
+    """Where an operator has its operands, each with scale and zero point behind it, those of its result, and a bias."""
 
     kind: str
     operands: tuple[int, ...]

@@ -1,11 +1,11 @@
 """Low precision: operators read the integers that DequantizeLinear was to make numbers of.
 
-Fields of a `low_precision` pass: `products` (operators of constant weights that multiply integers), `moving` (operators
-that compute in the integers they read and keep their scale), `joins` (those that join several tensors, which must have
-one scale), `averages` (operators that read integers and write numbers), `normalizations` (those that undo any scale),
-`views` (that may stand behind an average), `transpose`, `sums` (operators whose operands may be integers), `activations` (operators
-that keep the scale where it has no zero point), `retype`, `scale`, `difference` and `zero_point` (operators that rules
-add), `apart` (the attribute that keeps an operator out of loops).
+Fields of a `low_precision` pass: `products` (operators that multiply integers), `moving` (operators that compute in the
+integers they read and keep their scale), `joins` (those that join several tensors), `averages` (operators that read
+integers and write numbers), `normalizations` (those that undo any scale), `views` (that may stand behind an average),
+`transpose`, `sums` (operators whose operands may be integers), `activations` (operators that keep the scale where it
+has no zero point), `retype`, `scale`, `difference` and `zero_point` (operators that rules add), `apart` (the attribute
+that keeps an operator out of loops).
 
 What each kind of operator does with quantized data are the rules of `quantized_products`, `quantized_moves`,
 `quantized_arithmetic` and `quantized_rounding`. Operators are visited in the order of the run, so that scales move on
@@ -38,12 +38,14 @@ def low_precision(graph: WorkingGraph, fields: Fields) -> bool:
         for rules in (products, moves, arithmetic):
             if node.kind in rules.kinds:
                 rules.visit(node)
+    for node in list(tensors.scales):
+        if tensors.quantizes(node):
+            rounding.round_without_zero_point(node)
     for node in tensors.floats:
         products.numbers_behind(node)
-    for step in (rounding.round_numbers, rounding.round_without_zero_point):
-        for node in list(tensors.scales):
-            if tensors.quantizes(node):
-                step(node)
+    for node in list(tensors.scales):
+        if tensors.quantizes(node):
+            rounding.round_numbers(node)
     arithmetic.scale_constants()
     for node in list(tensors.scales):
         if node.alive and node.kind == DEQUANTIZE and node.inputs[0] not in graph.constants:

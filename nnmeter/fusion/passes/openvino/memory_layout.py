@@ -11,8 +11,9 @@ dimensions), `to_last` and `to_first` (operators that reorder), `retype` (one th
 
 1. What the caller gives and gets, constants, and what other operators read and write lies channels first. A tensor lies
    channels last only if its rank is in `ranks`.
-2. A `following` operator works channels last if at least half of its computed inputs of that rank lie so, of which what
-   `retype` writes counts only where there is nothing else. A result of another rank than its input's lies channels first.
+2. A `following` operator works channels last if at least half of its computed inputs of that rank lie so, of which
+   what `retype` writes counts only where there is nothing else. A result of another rank than its input's lies channels
+   first.
 3. An input that lies otherwise than its reader wants is reordered, once for all readers. That costs nothing where only
    dimensions of size 1 change their place.
 4. A transpose and a reorder that together leave every element in its place cost nothing: a transpose to N,C,H,W whose

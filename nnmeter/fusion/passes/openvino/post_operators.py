@@ -12,8 +12,8 @@ whose constant others read in another shape), `of_numbers` (activations that joi
 2. An activation joins the chain; a scale does if its other input is a constant of one element, or one of one element a
    channel that nobody else reads. An anchor whose `scales` are `scalars` takes those of one element only, and a Sub
    behind one of `before_sums`; others are kept apart (rule 5).
-3. Behind an anchor that has nothing fused yet, or one of `before_sums` alone that reads or writes integers, a sum with a
-   computed tensor of equal shape joins, the first input's anchor before the second's. What else reads the other
+3. Behind an anchor that has nothing fused yet, or one of `before_sums` alone that reads or writes integers, a sum with
+   a computed tensor of equal shape joins, the first input's anchor before the second's. What else reads the other
    tensor must come before the sum, for the result is written over it; and the anchor must not itself read it.
    Activations of `sum_activations` may follow, then rule 2 holds again.
 4. An activation behind a pool behind an anchor joins the anchor.

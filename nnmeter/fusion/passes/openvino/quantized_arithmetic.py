@@ -1,8 +1,9 @@
 """Element-wise operators of quantized data: where scales and zero points go.
 
 1. A sum of dequantized tensors that a QuantizeLinear alone reads has the scale and zero point of its second operand: a
-   QuantizeLinear that nothing else reads writes numbers that fit to it, the first such one, behind a product rather than
-   not; the other operand is read as integers. Where there is none, the first operand is less a zero point (`difference`), and times a scale (`scale`).
+   QuantizeLinear that nothing else reads writes numbers that fit to it, the first such one, behind a product rather
+   than not; the other operand is read as integers. Where there is none, what a QuantizeLinear wrote, or else the first
+   operand, is less a zero point (`difference`), and times a scale (`scale`).
 2. A multiplication of such tensors reads integers where there is no zero point, but for the first operand that a
    QuantizeLinear wrote for it alone, which writes numbers; so do all such with a zero point.
 3. A product or a quotient of dequantized data with a constant is one product: the scale is part of the constant.

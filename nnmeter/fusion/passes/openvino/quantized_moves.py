@@ -4,9 +4,10 @@
    where there is no zero point.
 2. A QuantizeLinear that alone reads a join moves before it: what is joined is quantized anew, unless that changes
    nothing. Without one, a join reads integers if all that it joins has one scale.
-3. An average reads integers, without a zero point, and the scale (`scale`) is behind it. It becomes part of the QuantizeLinear
-   behind it, past views, before which a zero point is subtracted (`difference`); that directly behind an AveragePool is
-   part of it. One that leaves out padding reads numbers.
+3. An average reads integers, without a zero point, and is dequantized behind: by a product (`scale`) where views
+   follow, or the scale moved there already. The scale becomes part of the QuantizeLinear behind it, past views, before
+   which a zero point is subtracted (`difference`); that directly behind an AveragePool is part of it. One that leaves
+   out padding reads numbers.
 4. A normalization reads integers without a zero point.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from nnmeter.fusion.engine.neighbours import only_reader
 from nnmeter.fusion.engine.rewriting import WorkNode
-from nnmeter.fusion.passes.openvino.quantized_tensors import QUANTIZE, QuantizedTensors
+from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, QUANTIZE, QuantizedTensors
 from nnmeter.graph.ir import TensorType
 
 _MOST_VIEWS = 4
@@ -99,7 +100,9 @@ class QuantizedMoves:
         if reader is None or reader.kind != QUANTIZE:
             if node.kind not in ("AveragePool", "Resize") and not tensors.has_zero_point(before):
                 tensors.read_integers(node, 0, before)
-                self._put_behind(node, self.multiplication)
+                self._put_behind(
+                    node, self.multiplication if before in tensors.added or end is not node else DEQUANTIZE
+                )
             return
         shifted = tensors.has_zero_point(before)
         tensors.read_integers(node, 0, before)

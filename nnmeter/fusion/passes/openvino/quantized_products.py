@@ -4,15 +4,16 @@
    int8, and the data are unsigned or have a zero point of 0. The bias of a convolution is a number an output; that of
    another product is added with the scale, and is no input; nor is one of zeros.
 2. Behind another product than a convolution, of data with a zero point, a correction for the zero point (`difference`)
-   and the scale (`scale`) are operators of their own where there is either a bias or a scale an output.
-3. A convolution whose weights are of 8 bits and that rule 1 does not let multiply integers computes in single precision,
-   of data that are less their zero point (a subtraction for each reader) or, without one, retyped: an operator `retype`
-   that changes the element type, once for all readers. Weights with a zero point are numbers. The scale is one more
-   operator (`scale`) where there is a bias, which is part of the QuantizeLinear behind. A fully connected layer of
-   unsigned weights reads numbers, and unpacks its weights.
-4. A product of two computed tensors multiplies integers where both are dequantized, the first has a zero point of 0, and
-   the second one of 0 in int8, or of 128 in uint8, which makes it int8. Otherwise it computes in single precision, and
-   QuantizeLinear behind it is a kernel of its own.
+   and the scale (`scale`) are operators of their own: with a bias where there is one scale, without one where there is
+   a scale an output and the result is no matrix, and always before a sum with a constant.
+3. A convolution whose weights are of 8 bits and that rule 1 does not let multiply integers computes in single
+   precision, of data that are less their zero point (a subtraction for each reader) or, without one, retyped: an
+   operator `retype` that changes the element type, once for all readers. Weights with a zero point are numbers. The
+   scale is one more operator (`scale`) where there is a bias, which is part of the QuantizeLinear behind. A fully
+   connected layer of unsigned weights reads numbers, and unpacks its weights.
+4. A product of two computed tensors multiplies integers where both are dequantized, the first has a zero point of 0,
+   and the second one of 0 in int8, or of 128 in uint8, which makes it int8. Otherwise it computes in single precision,
+   and QuantizeLinear behind it is a kernel of its own.
 5. QuantizeLinear behind a convolution of rule 3 writes numbers where such products read it, or a sum alone, for which
    one operand may be of numbers; for all else that reads it, its result is retyped. A sum with such an operand is in no
    loop with others.
@@ -28,6 +29,7 @@ from nnmeter.fusion.passes.openvino.quantized_tensors import BYTES, DEQUANTIZE, 
 from nnmeter.graph.ir import TensorType
 
 _BIAS = 2
+_MATRIX = 2
 _MIDDLE = 128  # the zero point of unsigned integers that are signed ones, shifted
 
 
@@ -64,9 +66,13 @@ class QuantizedProducts:
         graph.set_input(node, 1, graph.add_weight(node.inputs[1], kind))
         graph.prune([weights])
         biased = len(node.inputs) > _BIAS and bool(node.inputs[_BIAS])
+        by_channel = (
+            len(graph.types[node.outputs[0]].shape) == _MATRIX
+        )  # an output is what QuantizeLinear has bounds for
+        apart = not scale_an_output if biased else scale_an_output and not by_channel
         if biased:
             self._bias_into_scale(node)
-        if node.kind != "Conv" and shifted and (biased != scale_an_output or self._is_biased_behind(node)):
+        if node.kind != "Conv" and shifted and (apart or self._is_biased_behind(node)):
             fused = f"{self.names['difference']}+{self.names['scale']}"
             node.attributes = {**node.attributes, "fused": fused}
 

@@ -4,11 +4,12 @@
    no integer changes; so do products, quotients, sums and differences with a constant of one number, or one a channel,
    between the two, which become part of it. With another constant a sum stays, and reads the integers.
 2. Relu before QuantizeLinear to unsigned integers without a zero point is part of it.
-3. QuantizeLinear of numbers that no product wrote, whose result is only dequantized, for products that compute in single
-   precision, multiplications and sums before a QuantizeLinear, rounds numbers: one operator. A first factor with a zero
-   point is still dequantized.
-4. QuantizeLinear without a zero point whose result is only dequantized rounds numbers too; so does one of what has its
-   scale and zero point already, for operators that these rules do not know. It has the name of the DequantizeLinear where that writes a result of the graph.
+3. QuantizeLinear of numbers that no product wrote, whose result is only dequantized, for products that compute in
+   single precision, multiplications and sums before a QuantizeLinear, rounds numbers: one operator. A first factor with
+   a zero point is still dequantized.
+4. QuantizeLinear without a zero point whose result is only dequantized rounds numbers too; so does one whose zero point
+   is the very constant that the integers it reads had, for operators that these rules do not know. It has the name of
+   the DequantizeLinear where that writes a result of the graph.
 5. What still dequantizes for several readers does so for each operator that these rules know, and once for all others.
 6. QuantizeLinear behind a Transpose moves before it, and before a view before that.
 """
@@ -39,7 +40,7 @@ class QuantizedRounding:
         self.sums = frozenset(tensors.fields["sums"])
         self.activations = frozenset(tensors.fields["activations"])
         self.multiplication = tensors.fields["scale"]
-        self.repeated: set[WorkNode] = set()  # QuantizeLinear of what has its scale and zero point already
+        self.repeated: set[WorkNode] = set()  # QuantizeLinear of what has the same constant for a zero point
         self.handled = {
             *(kind for field in _HANDLED for kind in tensors.fields[field]),
             *_FACTORS,
@@ -83,8 +84,7 @@ class QuantizedRounding:
             graph.redirect(output, source)
             graph.prune([*between, before])
             return
-        if not between and tensors.are_equal(tensors.scales[before], tensors.scales[node]):
-            self.repeated.add(node)
+        self._note_repeated(before, node)
         tensors.read_numbers(node, 0, before)
         graph.prune([*between, before])
         if by_channel:
@@ -105,6 +105,11 @@ class QuantizedRounding:
             node.sources = (*writer.sources, *node.sources)
             graph.set_input(node, 0, writer.inputs[0])
             graph.prune([writer])
+
+    def _note_repeated(self, before: WorkNode, node: WorkNode) -> None:
+        scales = self.tensors.scales
+        if scales[before][1:] == scales[node][1:]:
+            self.repeated.add(node)
 
     def _move_before_transpose(self, node: WorkNode) -> bool:
         """Rule 6."""
@@ -177,6 +182,7 @@ class QuantizedRounding:
         before = None if found is None else self.tensors.dequantized(found[1])
         if found is not None and before is not None:
             constant = total.inputs.index(found[0])
+            self._note_repeated(before, node)
             self.tensors.read_numbers(total, total.inputs.index(found[1]), before)
             self.graph.set_input(total, constant, self.graph.add_weight(found[0], self.graph.types[found[0]]))
 
@@ -185,7 +191,7 @@ class QuantizedRounding:
         graph, output = self.graph, self._end(node)
         writer = graph.producer.get(node.inputs[0])
         dequantized = self._dequantizing_readers(node)
-        if writer is None or writer.kind in self.products or not dequantized:
+        if (writer is not None and writer.kind in self.products) or not dequantized:
             return
         if any(reader.outputs[0] in graph.outputs for reader in dequantized):
             return
@@ -193,9 +199,9 @@ class QuantizedRounding:
         floats = set(self.tensors.floats)
         if not all(reader in floats or self._is_quantized(reader) for reader in behind):
             return
-        if self.tensors.has_zero_point(node) and self._is_first_factor(dequantized, behind):
-            if node not in self.repeated:
-                return
+        shifted = self.tensors.has_zero_point(node) and node not in self.repeated
+        if shifted and self._is_first_factor(dequantized, behind):
+            return
         self._round(node, dequantized, output)
 
     def _is_first_factor(self, dequantized: list[WorkNode], behind: list[WorkNode]) -> bool:

@@ -27,6 +27,7 @@ class QuantizedTensors:
     Attributes:
         scales: of QuantizeLinear and DequantizeLinear, those that rules add included.
         floats: products of quantized data that compute in single precision.
+        added: DequantizeLinear that moved behind another operator.
     """
 
     def __init__(self, graph: WorkingGraph, fields: Fields) -> None:
@@ -34,6 +35,7 @@ class QuantizedTensors:
         self.fields = fields
         self.scales: dict[WorkNode, Scales] = {}
         self.floats: list[WorkNode] = []
+        self.added: set[WorkNode] = set()
         for node in graph.of_kinds((QUANTIZE, DEQUANTIZE)):
             constant = all(not name or name in graph.constants for name in node.inputs[1:])
             data = node.outputs[0] if node.kind == QUANTIZE else node.inputs[0]
@@ -114,6 +116,7 @@ class QuantizedTensors:
             position = node.position + 1e-6
             made = graph.add_node(DEQUANTIZE, integers, [integers], [output], {}, position, node.sources[-1:])
             self.scales[made] = scales
+            self.added.add(made)
 
     def quantize_before(self, node: WorkNode, index: int, before: WorkNode, dtype: str, scales: Scales) -> None:
         """Let an input of a node be quantized anew, by other scales than those of the DequantizeLinear before it."""

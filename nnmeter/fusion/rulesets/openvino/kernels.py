@@ -181,7 +181,7 @@ IN_PLACE = Procedure(
         "splits": ("Split",),
         "gathers": ("Gather",),
         "overwriting": (*ELEMENT_WISE, *NOT_IN_LOOPS, "Attention", "MVN"),
-        "copied_after": ("RotaryEmbedding",),
+        "copied_after": ("RotaryEmbedding", "Softmax"),
         "sums": ("Conv",),
         "copy": "ReorderInput",
         "moved": ("layout", "moves"),

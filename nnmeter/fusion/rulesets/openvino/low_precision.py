@@ -80,4 +80,17 @@ def _few_bits(bits: int) -> Rule:
     )
 
 
-WEIGHTS_OF_FEW_BITS = Rewrite("weights of few bits", [_few_bits(4), _few_bits(8)])
+def _table() -> Rule:
+    table, index = tensors("table index")
+    node = Op("com.microsoft.GatherBlockQuantized", table, index, ..., name="node")
+    return Rule(
+        "table in blocks",
+        [node],
+        where=[table.is_constant],
+        replace=Create("Gather", table, index, attributes={"axis": node.attr("gather_axis", 0)}, into=node),
+        why="Rows of a table in blocks are unpacked as they are looked up.",
+        source=frontend("com.microsoft/gather_block_quantized.cpp"),
+    )
+
+
+WEIGHTS_OF_FEW_BITS = Rewrite("weights of few bits", [_few_bits(4), _few_bits(8), _table()])
