@@ -15,10 +15,11 @@ from nnmeter.fusion.loading import load_rules
 from nnmeter.kernels.kernel import Kernel
 from tests.fusion.models import Case, make_graph
 from tests.fusion.openvino_cases import OPENVINO_CASES
-from tests.fusion.openvino_quantized_cases import QUANTIZED_CASES
+from tests.fusion.openvino_dynamic_cases import DYNAMIC_CASES
+from tests.fusion.openvino_static_cases import STATIC_CASES
 
 RULES = load_rules("openvino_cpu")
-CASES = (*OPENVINO_CASES, *QUANTIZED_CASES)
+CASES = (*OPENVINO_CASES, *DYNAMIC_CASES, *STATIC_CASES)
 QUANTIZED = Path(__file__).parents[2] / "data" / "zoo-quantized"
 QUANTIZED_SAMPLES = (
     "resnet18-160-b4.qdq-u8s8-channel",

@@ -1,4 +1,4 @@
-"""Small quantized models and the kernels that OpenVINO 2026.4 makes of them on a CPU with AVX-512."""
+"""Small models with dynamic quantization and the kernels that OpenVINO 2026.4 makes of them on a CPU with AVX-512."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUANTIZED = "Pow+Pow+Clip+Clip+Add+Cast+Cast+Cast+Div+Div+Max+Min+Mul+Mul+Mul"
 
 DYNAMIC: dict[str, Any] = {"u": np.int8(0), "w": np.ones((16, 32), np.int8), "t": f32(0.01)}
 
-QUANTIZED_CASES: tuple[Case, ...] = (
+DYNAMIC_CASES: tuple[Case, ...] = (
     case(
         "a product of integers whose scale every run computes",
         f"{RANGES} {QUANTIZED}+Mul+Mul+Round+Round+Sub {INTEGERS} Gemm ReorderInput Cast "
