@@ -8,8 +8,8 @@ has no zero point), `retype`, `scale`, `difference` and `zero_point` (operators 
 that keeps an operator out of loops).
 
 What each kind of operator does with quantized data are the rules of `quantized_products`, `quantized_moves`,
-`quantized_arithmetic` and `quantized_rounding`. Operators are visited in the order of the run, so that scales move on
-to the next; what is left of QuantizeLinear and DequantizeLinear is looked at last.
+`quantized_arithmetic`, `requantization` and `quantized_rounding`. Operators are visited in the order of the run, so that
+scales move on to the next; what is left of QuantizeLinear and DequantizeLinear is looked at last.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ from nnmeter.fusion.passes.openvino.quantized_moves import QuantizedMoves
 from nnmeter.fusion.passes.openvino.quantized_products import QuantizedProducts
 from nnmeter.fusion.passes.openvino.quantized_rounding import QuantizedRounding
 from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, QuantizedTensors
+from nnmeter.fusion.passes.openvino.requantization import Requantization
 
 
 def low_precision(graph: WorkingGraph, fields: Fields) -> bool:
     """Let operators read integers; whether there were any."""
     before = graph.version
     tensors = QuantizedTensors(graph, fields)
-    products, rounding = QuantizedProducts(tensors), QuantizedRounding(tensors)
+    requantization, rounding = Requantization(tensors), QuantizedRounding(tensors)
+    products = QuantizedProducts(tensors)
     moves, arithmetic = QuantizedMoves(tensors), QuantizedArithmetic(tensors)
     for node in list(graph.ordered()):
         if not node.alive:
             continue
         if tensors.quantizes(node):
-            rounding.visit(node)
+            requantization.visit(node)
             continue
         for rules in (products, moves, arithmetic):
             if node.kind in rules.kinds:

@@ -16,6 +16,7 @@ from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
 from nnmeter.graph.ir import TensorType
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+FACTORS, OFFSETS = frozenset({"Mul", "Div"}), frozenset({"Add", "Sub"})
 BYTES = frozenset({"uint8", "int8"})
 _STEPS = 255  # of 8 bits
 Scales = tuple[str, ...]  # the names of a scale and, where there is one, a zero point
@@ -28,6 +29,8 @@ class QuantizedTensors:
         scales: of QuantizeLinear and DequantizeLinear, those that rules add included.
         floats: products of quantized data that compute in single precision.
         added: DequantizeLinear that moved behind another operator.
+        repeated: QuantizeLinear whose zero point is the very constant that the integers it reads had.
+        moved: what a QuantizeLinear moved before, in order.
     """
 
     def __init__(self, graph: WorkingGraph, fields: Fields) -> None:
@@ -36,6 +39,8 @@ class QuantizedTensors:
         self.scales: dict[WorkNode, Scales] = {}
         self.floats: list[WorkNode] = []
         self.added: set[WorkNode] = set()
+        self.repeated: set[WorkNode] = set()
+        self.moved: dict[WorkNode, list[WorkNode]] = {}
         for node in graph.of_kinds((QUANTIZE, DEQUANTIZE)):
             constant = all(not name or name in graph.constants for name in node.inputs[1:])
             data = node.outputs[0] if node.kind == QUANTIZE else node.inputs[0]
