@@ -54,8 +54,9 @@ _BEHIND = frozenset(
 _FOLDED_AWAY = frozenset({"Identity", "Dropout", "Reshape", "Unsqueeze", "Squeeze", "Flatten"})
 # Operators that end with a scale and an offset.
 _SCALED = frozenset({"BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization"})
-# How operators that ONNX has for integers alone begin; they end with a quantization.
+# How operators that ONNX has for integers alone begin; products end with a quantization, others with a conversion.
 _OF_INTEGERS = "QLinear"
+_INTEGER_PRODUCTS = frozenset({"QLinearConv", "QLinearMatMul"})
 # Operators that end with an offset.
 _BIASED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 # Of an operator with several results that is taken apart: the last part of each.
@@ -154,7 +155,7 @@ class OperatorNames:
         if operator.op_type in _BIASED:
             return "Add"
         if operator.op_type.startswith(_OF_INTEGERS):
-            return "QuantizeLinear"
+            return "QuantizeLinear" if operator.op_type in _INTEGER_PRODUCTS else "Cast"
         if operator.op_type in _SCALED:
             return "Mul" if self._has_no_offset(operator) else "Add"
         return self._whole(operator)

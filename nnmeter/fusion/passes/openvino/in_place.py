@@ -12,10 +12,10 @@ of their dimensions).
    piece of a free split or gather, or that something else reads, is copied.
 4. Rules 2 and 3 hold only where the dimensions lie in their order.
 5. A node of `overwriting` does so if its first input and its result have one type and shape and are no input of the
-   graph, and if each node that writes one of its inputs is read once. Where that first input is a view of a tensor that
-   others read, that tensor is copied before the view; where it is a piece of a free split or gather, the piece is copied;
-   and so is the result of an operator of `copied_after` that has the shape of its own first input, and that of an
-   operator of `sums` with a residual, which it is written over itself.
+   graph, and if each node that writes one of its inputs is read once. Where that first input is a view of a tensor
+   that others read, that tensor is copied before the view; where it is a piece of a free split or gather, the piece is
+   copied; and so is the result of an operator of `copied_after` that has the shape of its own first input, and that of
+   an operator of `sums` with a residual, which it is written over itself.
 6. What is free is dropped; its results keep their types, so that kernels see the shapes that they work on.
 """
 

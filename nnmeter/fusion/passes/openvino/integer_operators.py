@@ -3,13 +3,16 @@
 An `integer_operators` pass has no fields.
 
 1. Each operand has its scale and zero point behind it, and a DequantizeLinear of its own.
-2. What the operator makes, without the prefix, is quantized by the scale and zero point of the result.
+2. What a product makes is quantized by the scale and zero point of the result; what another operator makes is divided
+   by the scale, a zero point added, and converted.
 3. The bias of a convolution has no scale; it is dequantized by that of the weights.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from nnmeter.fusion.engine.passes import Fields, PassKind, procedure
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode
@@ -38,6 +41,7 @@ OPERATORS: dict[str, _Form] = {
     _MICROSOFT + "QLinearSigmoid": _Form("Sigmoid", (0,), 3),
 }
 CONCAT = _MICROSOFT + "QLinearConcat"
+_PRODUCTS = frozenset({"Conv", "MatMul"})
 _OWN_ATTRIBUTES = frozenset({"channels_last"})
 
 
@@ -62,7 +66,19 @@ def _express(graph: WorkingGraph, node: WorkNode, form: _Form) -> None:
     scales = [name for name in inputs[form.result : form.result + 2] if name]
     graph.remove_node(node)
     graph.add_node(form.kind, node.name, operands, [numbers], attributes, node.position, node.sources)
-    graph.add_node("QuantizeLinear", output, [numbers, *scales], [output], {}, node.position + 1e-7)
+    if form.kind in _PRODUCTS:
+        graph.add_node("QuantizeLinear", output, [numbers, *scales], [output], {}, node.position + 1e-7)
+        return
+    point = graph.values.get(scales[-1]) if len(scales) > 1 else None
+    steps = [("Div", scales[0])]
+    if len(scales) > 1 and (point is None or np.any(point)):
+        steps.append(("Add", graph.add_weight(scales[1], TensorType("float32", ()))))
+    for place, (kind, constant) in enumerate(steps, 1):
+        made = graph.fresh(output)
+        graph.types[made] = graph.types[numbers]
+        graph.add_node(kind, made, [numbers, constant], [made], {}, node.position + place * 1e-7)
+        numbers = made
+    graph.add_node("Cast", output, [numbers], [output], {}, node.position + 4e-7)
 
 
 def _dequantized(graph: WorkingGraph, node: WorkNode, operand: list[str]) -> str:

@@ -8,8 +8,8 @@ has no zero point), `retype`, `scale`, `difference` and `zero_point` (operators 
 that keeps an operator out of loops).
 
 What each kind of operator does with quantized data are the rules of `quantized_products`, `quantized_moves`,
-`quantized_arithmetic`, `requantization` and `quantized_rounding`. Operators are visited in the order of the run, so that
-scales move on to the next; what is left of QuantizeLinear and DequantizeLinear is looked at last.
+`quantized_arithmetic`, `requantization` and `quantized_rounding`. Operators are visited in the order of the run, so
+that scales move on to the next; what is left of QuantizeLinear and DequantizeLinear is looked at last.
 """
 
 from __future__ import annotations

@@ -35,13 +35,20 @@ class QuantizedArithmetic:
     def visit(self, node: WorkNode) -> None:
         """Rules 1 and 2."""
         tensors = self.tensors
-        if tensors.quantized(node.outputs[0]) is None or any(map(tensors.is_constant, node.inputs)):
+        if not self._is_quantized(node.outputs[0]) or any(map(tensors.is_constant, node.inputs)):
             return
         writers = [tensors.dequantized(tensor) for tensor in node.inputs]
         if node.kind not in self.sums:
             self._multiply(node, writers)
         elif len(writers) == 2 and writers[0] is not None and writers[1] is not None:
             self._sum(node, [writers[0], writers[1]])
+
+    def _is_quantized(self, tensor: str) -> bool:
+        """Whether a QuantizeLinear alone reads a tensor, or a quotient with a constant."""
+        reader = only_reader(self.graph, tensor)
+        if reader is not None and reader.kind == QUOTIENT:
+            return self.tensors.is_constant(reader.inputs[1])
+        return self.tensors.quantized(tensor) is not None
 
     def _sum(self, node: WorkNode, writers: list[WorkNode]) -> None:
         """Rule 1."""
@@ -119,3 +126,6 @@ class QuantizedArithmetic:
                 by_constant = self.tensors.is_constant(reader.inputs[1 - index])
                 if by_constant and dequantize.alive and (index == 0 or reader.kind == self.multiplication):
                     self.tensors.read_numbers(reader, index, dequantize)
+                    scale = self.graph.types[self.tensors.scales[dequantize][0]]
+                    if scale.elements > 1:
+                        self.graph.set_input(reader, 1 - index, self.graph.add_weight("scale", scale))

@@ -3,7 +3,7 @@
 1. An operator of `moving` reads integers, and what it writes is dequantized behind it; so does one of `activations`
    where there is no zero point.
 2. A QuantizeLinear that alone reads a join moves before it: what is joined is quantized anew, unless that changes
-   nothing. Without one, a join reads integers if all that it joins has one scale.
+   nothing. Without one, a join reads integers of one scale, or without zero points: its result has a scale a place.
 3. An average reads integers, without a zero point, and is dequantized behind: by a product (`scale`) where views
    follow, or the scale moved there already. The scale becomes part of the QuantizeLinear behind it, past views, before
    which a zero point is subtracted (`difference`); that directly behind an AveragePool is part of it. One that leaves
@@ -75,12 +75,22 @@ class QuantizedMoves:
             graph.remove_node(reader)
             graph.set_output(node, 0, output)
             return
+        dtypes = {graph.types[writer.inputs[0]].dtype for writer in writers}
         scales = tensors.scales[writers[0]]
-        if all(tensors.are_equal(tensors.scales[writer], scales) for writer in writers):
-            dtype = graph.types[writers[0].inputs[0]].dtype
+        if not all(tensors.are_equal(tensors.scales[writer], scales) for writer in writers):
+            if any(map(tensors.has_zero_point, writers)):
+                return
+            scales = (self._scale_of_each(node),)
+        if len(dtypes) == 1:
             for index, writer in enumerate(writers):
                 tensors.read_integers(node, index, writer)
-            tensors.dequantize_behind(node, dtype, scales)
+            tensors.dequantize_behind(node, dtypes.pop(), scales)
+
+    def _scale_of_each(self, node: WorkNode) -> str:
+        """A scale for each place of what a join writes."""
+        shape = self.graph.types[node.outputs[0]].shape
+        axis = node.attributes.get("axis", 0) % len(shape)
+        return self.graph.add_weight("scale", TensorType("float32", (shape[axis], *(1 for _ in shape[axis + 1 :]))))
 
     def _average(self, node: WorkNode) -> None:
         """Rule 3."""

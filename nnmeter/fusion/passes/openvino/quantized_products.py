@@ -25,7 +25,7 @@ import numpy as np
 
 from nnmeter.fusion.engine.neighbours import only_reader
 from nnmeter.fusion.engine.rewriting import WorkNode
-from nnmeter.fusion.passes.openvino.quantized_tensors import BYTES, DEQUANTIZE, QUANTIZE, QuantizedTensors
+from nnmeter.fusion.passes.openvino.quantized_tensors import BYTES, DEQUANTIZE, FACTORS, QUANTIZE, QuantizedTensors
 from nnmeter.graph.ir import TensorType
 
 _BIAS = 2
@@ -195,7 +195,7 @@ class QuantizedProducts:
         graph, mark = self.graph, {self.names["apart"]: 1}
         node.attributes = {**node.attributes, **mark}
         quantize = only_reader(graph, node.outputs[0])
-        if quantize is None or quantize.kind != QUANTIZE:
+        if quantize is None or quantize.kind not in (QUANTIZE, *FACTORS):
             return
         quantize.attributes = {**quantize.attributes, **mark}
         reader = only_reader(graph, quantize.outputs[0])

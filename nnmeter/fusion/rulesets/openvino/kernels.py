@@ -196,7 +196,7 @@ NAMES = Procedure(
     "settings",
     fields={
         "data_inputs": {
-            **dict.fromkeys(("Split", "Slice", "Resize", "Expand", "Cast", "Pad", "Tile"), 1),
+            **dict.fromkeys(("Split", "Slice", "Resize", "Expand", "Pad", "Tile"), 1),
             "Gather": 2,
             **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Softmax", "Transpose"), 1),
         },

@@ -21,9 +21,17 @@ def test_a_convolution_is_one_of_dequantized_data_and_weights() -> None:
     assert only(graph, "QuantizeLinear").outputs == ["y"]
 
 
+def test_another_operator_is_divided_by_the_scale_of_its_result_and_converted() -> None:
+    text = "agraph (uint8[1,8] x, uint8[1,8] v) => (uint8[1,8] y) { y=com.microsoft.QLinearAdd(x,s,z,v,s,z,s,o) }"
+    graph = apply_pass("integer_operators", {}, text, o=np.uint8(0), **WEIGHTS)
+    assert kinds(graph) == ["DequantizeLinear", "DequantizeLinear", "Add", "Div", "Cast"]
+    graph = apply_pass("integer_operators", {}, text, o=np.uint8(3), **WEIGHTS)
+    assert kinds(graph) == ["DequantizeLinear", "DequantizeLinear", "Add", "Div", "Add", "Cast"]
+
+
 def test_a_concatenation_has_the_scale_of_its_result_first() -> None:
     body = "y=com.microsoft.QLinearConcat<axis=1>(s,z,x,s,z,v,s,z)"
     text = f"agraph (uint8[1,8] x, uint8[1,8] v) => (uint8[1,16] y) {{ {body} }}"
     graph = apply_pass("integer_operators", {}, text, **WEIGHTS)
-    assert kinds(graph) == ["DequantizeLinear", "DequantizeLinear", "Concat", "QuantizeLinear"]
+    assert kinds(graph) == ["DequantizeLinear", "DequantizeLinear", "Concat", "Div", "Add", "Cast"]
     assert only(graph, "Concat").attributes == {"axis": 1}

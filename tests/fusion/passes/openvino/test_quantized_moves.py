@@ -15,7 +15,7 @@ from tests.fusion.rulesets.applying import rewritten
 WEIGHTS: dict[str, Any] = {
     "s": f32(0.1), "t": f32(0.2), "n": f32(0.1002), "z": np.uint8(0), "p": np.uint8(9), "r": np.uint8(9),
     "i": np.int8(0),
-    "g": (4,),
+    "g": (4,), "c": f32(2.0),
 }  # fmt: skip
 
 
@@ -69,3 +69,13 @@ def test_a_normalization_reads_integers_without_a_zero_point() -> None:
     body = "a=DequantizeLinear(x,s,{0}) y=LayerNormalization<axis=-1>(a,g) q=QuantizeLinear(y,s,p)"
     for point, kind in (("z", "LayerNormalization"), ("p", "ZeroPoint")):
         assert _kinds(_rewritten("uint8[1,4,4] x", "float[1,4,4] y", body.format(point)))[0] == kind
+
+
+def test_a_join_without_a_quantization_behind_has_a_scale_a_place() -> None:
+    body = "a=DequantizeLinear(x,s,{0}) b=DequantizeLinear(v,t,{0}) j=Concat<axis=1>(a,b) m=Mul(j,c) y=Exp(m)"
+    inputs, output = f"{X}, uint8[1,4,4,4] v", "float[1,8,4,4] y"
+    graph = _rewritten(inputs, output, body.format("z") + " q=QuantizeLinear(y,s,p)")
+    assert _kinds(graph)[:3] == ["Concat", "Mul", "Exp"]
+    (product,) = graph.of_kinds(["Mul"])
+    assert graph.types[product.inputs[1]].shape == (8, 1, 1)
+    assert "DequantizeLinear" in _kinds(_rewritten(inputs, output, body.format("p") + " q=QuantizeLinear(y,s,p)"))
