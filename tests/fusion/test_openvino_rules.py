@@ -25,6 +25,11 @@ QUANTIZED_SAMPLES = (
     "resnet18-160-b4.qdq-u8s8-channel",
     "mobilenet_v2-224.qdq-u8s8-channel",
     "regnety_008-224.qdq-u8s8-channel",
+    "bert-tiny.dynamic-channel",
+    "hrnet_w18_small-224.qdq-s8s8",
+    "mixer_s32_224-224.qdq-u8s8",
+    "shufflenet_v2_x1_0-224.qdq-u8s8",
+    "vit_small_patch32_224-224.qdq-s8s8-channel",
 )
 # Weights that the plugin unpacks otherwise without AVX-512 (`ONEDNN_MAX_CPU_ISA=AVX2`): no rule knows that yet.
 SAMPLES_OF_AVX512 = ("bert-mini.int4-b32-a4", "fdmobilenet_w1-224.qdq-u8u8")
