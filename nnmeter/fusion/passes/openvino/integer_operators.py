@@ -47,11 +47,21 @@ _OWN_ATTRIBUTES = frozenset({"channels_last"})
 
 def express_by_numbers(graph: WorkingGraph, fields: Fields) -> bool:
     """Express the operators by those of numbers; whether there were any."""
-    found = graph.of_kinds((*OPERATORS, CONCAT))
-    for node in found:
-        form = OPERATORS.get(node.kind) or _Form("Concat", tuple(range(2, len(node.inputs), 3)), 0)
+    forms = {node: _form(node) for node in graph.of_kinds((*OPERATORS, CONCAT))}
+    whole = {node: form for node, form in forms.items() if _is_whole(node, form)}
+    for node, form in whole.items():
         _express(graph, node, form)
-    return bool(found)
+    return bool(whole)
+
+
+def _form(node: WorkNode) -> _Form:
+    return OPERATORS.get(node.kind) or _Form("Concat", tuple(range(2, len(node.inputs), 3)), 0)
+
+
+def _is_whole(node: WorkNode, form: _Form) -> bool:
+    """Whether all operands are there, and all scales; other nodes are left alone."""
+    needed = [form.result, *form.operands, *(place + 1 for place in form.operands)]
+    return bool(node.outputs[0]) and all(place < len(node.inputs) and node.inputs[place] for place in needed)
 
 
 def _express(graph: WorkingGraph, node: WorkNode, form: _Form) -> None:

@@ -89,7 +89,7 @@ class QuantizedMoves:
     def _scale_of_each(self, node: WorkNode) -> str:
         """A scale for each place of what a join writes."""
         shape = self.graph.types[node.outputs[0]].shape
-        axis = node.attributes.get("axis", 0) % len(shape)
+        axis = node.attributes.get("axis", 0) % max(len(shape), 1)
         return self.graph.add_weight("scale", TensorType("float32", (shape[axis], *(1 for _ in shape[axis + 1 :]))))
 
     def _average(self, node: WorkNode) -> None:

@@ -108,7 +108,7 @@ class QuantizedProducts:
             tensors.read_integers(node, 0, first)
             tensors.read_integers(node, 1, second)
             return
-        tensors.floats.append(node)
+        tensors.floats[node] = None
         reader = tensors.quantized(node.outputs[0])
         if reader is not None:
             reader.attributes = {**reader.attributes, self.names["apart"]: 1}
@@ -118,7 +118,7 @@ class QuantizedProducts:
         graph, tensors = self.graph, self.tensors
         kind = graph.types[weights.inputs[0]]
         biased = len(node.inputs) > _BIAS and bool(node.inputs[_BIAS])
-        tensors.floats.append(node)
+        tensors.floats[node] = None
         if node.kind != "Conv":
             graph.set_input(node, 1, graph.add_weight(node.inputs[1], kind))
             graph.prune([weights])

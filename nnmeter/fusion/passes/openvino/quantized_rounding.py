@@ -43,8 +43,7 @@ class QuantizedRounding:
         if any(reader.outputs[0] in graph.outputs for reader in dequantized):
             return
         behind = [reader for each in dequantized for reader in graph.readers.get(each.outputs[0], ())]
-        floats = set(self.tensors.floats)
-        if not all(reader in floats or self._is_quantized(reader) for reader in behind):
+        if not all(reader in self.tensors.floats or self._is_quantized(reader) for reader in behind):
             return
         shifted = self.tensors.has_zero_point(node) and node not in self.tensors.repeated
         if shifted and self._is_first_factor(dequantized, behind):

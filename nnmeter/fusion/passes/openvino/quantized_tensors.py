@@ -37,14 +37,14 @@ class QuantizedTensors:
         self.graph = graph
         self.fields = fields
         self.scales: dict[WorkNode, Scales] = {}
-        self.floats: list[WorkNode] = []
+        self.floats: dict[WorkNode, None] = {}
         self.added: set[WorkNode] = set()
         self.repeated: set[WorkNode] = set()
         self.moved: dict[WorkNode, list[WorkNode]] = {}
         for node in graph.of_kinds((QUANTIZE, DEQUANTIZE)):
             constant = all(not name or name in graph.constants for name in node.inputs[1:])
             data = node.outputs[0] if node.kind == QUANTIZE else node.inputs[0]
-            if constant and graph.types[data].dtype in BYTES:
+            if constant and len(node.inputs) > 1 and node.inputs[1] and graph.types[data].dtype in BYTES:
                 self.scales[node] = tuple(node.inputs[1:])
 
     def dequantized(self, tensor: str) -> WorkNode | None:

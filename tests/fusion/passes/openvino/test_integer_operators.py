@@ -35,3 +35,8 @@ def test_a_concatenation_has_the_scale_of_its_result_first() -> None:
     graph = apply_pass("integer_operators", {}, text, **WEIGHTS)
     assert kinds(graph) == ["DequantizeLinear", "DequantizeLinear", "Concat", "Div", "Add", "Cast"]
     assert only(graph, "Concat").attributes == {"axis": 1}
+
+
+def test_an_operator_without_a_scale_is_left_alone() -> None:
+    text = "agraph (uint8[1,8] x, uint8[1,8] v) => (uint8[1,8] y) { y=com.microsoft.QLinearAdd(x,s,z,v,s,z,,z) }"
+    assert kinds(apply_pass("integer_operators", {}, text, **WEIGHTS)) == ["com.microsoft.QLinearAdd"]
