@@ -1,6 +1,6 @@
 """Small models with static quantization and the kernels that OpenVINO 2026.4 makes of them on a CPU with AVX-512.
 
-Each shows one rule of the modules `quantized_*` of `nnmeter/fusion/passes/openvino`.
+Each shows one rule of the modules `quantized_*` and `requantization` of `nnmeter/fusion/passes/openvino`.
 """
 
 from __future__ import annotations
@@ -295,5 +295,24 @@ STATIC_CASES: tuple[Case, ...] = (
         "QuantizeLinear ReorderInput Conv+DequantizeLinear ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) c={CONV}(a,v) r={Q}(c,ts,z0) y={DQ}(r,ts,z0)",
+    ),
+    _quantized(
+        "a sum of numbers and integers",
+        "QuantizeLinear ReorderInput Exp+Mul ReorderInput Conv+QuantizeLinear+Add+Mul Softmax ReorderOutput",
+        "float[1,16,8,8] x", "float[1,16,8,8] y",
+        f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t h=Exp(x) m=Add(h,t) y=Softmax(m)",
+    ),
+    _quantized(
+        "a sum of numbers and integers with a zero point",
+        "QuantizeLinear ReorderInput Exp+Mul+Sub ReorderInput Conv+QuantizeLinear+Add+Mul Softmax "
+        "ReorderOutput",
+        "float[1,16,8,8] x", "float[1,16,8,8] y",
+        f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t h=Exp(x) m=Add(h,t) y=Softmax(m)",
+    ),
+    _quantized(
+        "a product of numbers and integers",
+        "QuantizeLinear ReorderInput Conv+QuantizeLinear ReorderInput Exp+Mul Softmax ReorderOutput",
+        "float[1,16,8,8] x", "float[1,16,8,8] y",
+        f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t h=Exp(x) m=Mul(h,t) y=Softmax(m)",
     ),
 )  # fmt: skip

@@ -8,6 +8,9 @@
    QuantizeLinear wrote for it alone, which writes numbers; so do all such with a zero point.
 3. A product or a quotient of dequantized data with a constant is one product: the scale is part of the constant.
 4. What an element-wise operator reads of integers with a zero point is less that: an operator `zero_point`.
+5. A sum or a difference of numbers and dequantized integers is one of integers: the numbers are less the zero point
+   (`difference`), and divided by the scale, and the result is times the scale for each reader (`scale`): for a
+   normalization and a QuantizeLinear it is not.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, Quantiz
 from nnmeter.graph.ir import TensorType
 
 QUOTIENT = "Div"
+_MOST_DIMENSIONS = 3  # of what is normalized in one operator
 
 
 class QuantizedArithmetic:
-    """Rules 1 to 4 for one graph."""
+    """Rules 1 to 5 for one graph."""
 
     def __init__(self, tensors: QuantizedTensors) -> None:
         self.tensors = tensors
@@ -30,11 +34,17 @@ class QuantizedArithmetic:
         self.products = frozenset(tensors.fields["products"])
         self.joins = frozenset(tensors.fields["joins"])
         self.multiplication, self.difference = tensors.fields["scale"], tensors.fields["difference"]
-        self.kinds = self.sums | {self.multiplication}
+        self.normalizations = frozenset(tensors.fields["normalizations"])
+        self.kinds = self.sums | {self.multiplication, "Sub"}
 
     def visit(self, node: WorkNode) -> None:
-        """Rules 1 and 2."""
+        """Rules 1, 2 and 5."""
         tensors = self.tensors
+        if node.kind != self.multiplication and self._is_of_both(node):
+            self._sum_of_both(node)
+            return
+        if node.kind == "Sub" and node.kind not in self.sums:
+            return
         if not self._is_quantized(node.outputs[0]) or any(map(tensors.is_constant, node.inputs)):
             return
         writers = [tensors.dequantized(tensor) for tensor in node.inputs]
@@ -42,6 +52,50 @@ class QuantizedArithmetic:
             self._multiply(node, writers)
         elif len(writers) == 2 and writers[0] is not None and writers[1] is not None:
             self._sum(node, [writers[0], writers[1]])
+
+    def _is_of_both(self, node: WorkNode) -> bool:
+        """Whether a node of two operands reads numbers and dequantized integers, and constants neither."""
+        if len(node.inputs) != 2 or any(map(self.tensors.is_constant, node.inputs)):
+            return False
+        return sum(self.tensors.dequantized(tensor) is not None for tensor in node.inputs) == 1
+
+    def _sum_of_both(self, node: WorkNode) -> None:
+        """Rule 5."""
+        tensors, graph = self.tensors, self.graph
+        index = next(at for at, tensor in enumerate(node.inputs) if tensors.dequantized(tensor) is not None)
+        before = tensors.dequantized(node.inputs[index])
+        assert before is not None
+        numbers = node.inputs[1 - index]
+        for kind in [self.difference] * tensors.has_zero_point(before) + [self.multiplication]:
+            numbers = self._with_number(kind, numbers, node.position - 1e-6)
+        graph.set_input(node, 1 - index, numbers)
+        tensors.read_integers(node, index, before)
+        output = node.outputs[0]
+        if tensors.quantized(output) is not None:
+            return
+        total = graph.fresh(output)
+        graph.types[total] = graph.types[output]
+        returned = output in graph.outputs
+        readers = list(dict.fromkeys(graph.readers.get(output, ())))
+        graph.set_output(node, 0, total)
+        if returned:
+            constant = graph.add_weight(output, TensorType("float32", ()))
+            graph.add_node(self.multiplication, output, [total, constant], [output], {}, node.position + 1e-6)
+        for reader in readers:
+            whole = reader.kind in self.normalizations and len(graph.types[output].shape) <= _MOST_DIMENSIONS
+            read = total if whole else self._with_number(self.multiplication, total, node.position + 1e-6)
+            for at, name in enumerate(reader.inputs):
+                if name == output:
+                    graph.set_input(reader, at, read)
+
+    def _with_number(self, kind: str, tensor: str, position: float) -> str:
+        """What an operator makes of a tensor and a constant of one number."""
+        graph = self.graph
+        constant = graph.add_weight("constant", TensorType("float32", ()))
+        made = graph.fresh(tensor)
+        graph.types[made] = TensorType("float32", graph.types[tensor].shape)
+        graph.add_node(kind, made, [tensor, constant], [made], {}, position)
+        return made
 
     def _is_quantized(self, tensor: str) -> bool:
         """Whether a QuantizeLinear alone reads a tensor, or a quotient with a constant."""

@@ -65,8 +65,9 @@ class QuantizedTensors:
 
     def is_constant(self, tensor: str) -> bool:
         """Whether a tensor is a constant, or one that is dequantized."""
-        writer = self.dequantized(tensor)
-        return tensor in self.graph.constants or (writer is not None and writer.inputs[0] in self.graph.constants)
+        writer = self.graph.producer.get(tensor)
+        dequantized = writer is not None and writer.kind == DEQUANTIZE and writer.inputs[0] in self.graph.constants
+        return tensor in self.graph.constants or dequantized
 
     def has_zero_point(self, node: WorkNode) -> bool:
         """Whether the zero point is another number than 0."""

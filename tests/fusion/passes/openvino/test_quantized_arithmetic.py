@@ -15,7 +15,7 @@ from tests.fusion.rulesets.applying import rewritten
 WEIGHTS: dict[str, Any] = {
     "s": f32(0.1), "t": f32(0.2), "n": f32(0.1002), "z": np.uint8(0), "p": np.uint8(9), "r": np.uint8(9),
     "i": np.int8(0),
-    "c": f32(2.0),
+    "c": f32(2.0), "g": (4,),
 }  # fmt: skip
 
 
@@ -70,3 +70,18 @@ def test_a_scale_is_part_of_a_constant_factor() -> None:
         assert kinds[:2] == [operator, "Exp"]
         kinds = _kinds(_rewritten(f"uint8{SHAPE} x", f"float{SHAPE} y", body.format("p", operator)))
         assert kinds[:2] == ["ZeroPoint", operator]
+
+
+def test_a_sum_of_numbers_and_integers_is_one_of_integers_times_the_scale() -> None:
+    inputs, output = f"float{SHAPE} f, uint8{SHAPE} x", f"float{SHAPE} y"
+    body = "a=DequantizeLinear(x,s,{0}) m=Add(f,a) "
+    graph = _rewritten(inputs, output, body.format("p") + "y=Exp(m) q=QuantizeLinear(y,s,r)")
+    assert _kinds(graph)[:5] == ["Sub", "Mul", "Add", "Mul", "Exp"]
+    graph = _rewritten(inputs, output, body.format("z") + END)
+    assert _kinds(graph)[:3] == ["Mul", "Add", "QuantizeLinear"]
+
+
+def test_a_normalization_undoes_the_scale_of_a_sum() -> None:
+    body = "a=DequantizeLinear(x,s,z) m=Add(f,a) y=LayerNormalization<axis=-1>(m,g) q=QuantizeLinear(y,s,r)"
+    graph = _rewritten("float[1,4,4] f, uint8[1,4,4] x", "float[1,4,4] y", body)
+    assert _kinds(graph)[:3] == ["Mul", "Add", "LayerNormalization"]
