@@ -16,8 +16,8 @@ from nnmeter.prediction.interval import Coverage, Interval
 from nnmeter.prediction.prediction import Prediction, later
 from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.element_types import PRECISIONS, precisions_of
-from nnmeter.predictor.price_columns import PriceColumns, columns_of
 from nnmeter.predictor.network_factors import scaled
+from nnmeter.predictor.price_columns import PriceColumns, columns_of
 from nnmeter.predictor.trained_range import Gap, find_gaps
 from nnmeter.wording import format_share
 
@@ -103,8 +103,8 @@ def sum_up(
         raise NnmeterError(f"confidence {confidence} is not calibrated on '{pack.id}'; choose one of {known}")
     if prices is None:
         prices = columns_of([k.price for k in priced if k.price is not None])
-    if predictor.factors is not None and priced:
-        factors = predictor.factors.factors(prices)
+    factors = predictor.factors.factors(prices) if predictor.factors is not None and priced else None
+    if factors is not None:
         prices = prices._replace(latency_ms=prices.latency_ms * factors)
         priced, named = in_their_network(priced, factors), _all_in_their_network(named, factors)
     kernel_ms = sum([k.latency_ms for k in priced])

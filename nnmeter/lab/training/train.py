@@ -8,7 +8,7 @@ Rules:
    additively, if that lowers the error on networks held out (`wholes`). The folds are those of intervals: with recipes
    left out, what is corrected would be the error on operators that were left out. Where every network was profiled
    there is no such step: fitted to 2,750 random networks it lowered their held-out error from 10.4 to 9.4 %, but not
-   that of 54 real models (3.9 % with and without). Kernels take more in long networks than in short ones
+   that of 54 real models (3.9 % with and without). Kernels that wait for their weights take more in long networks
    (`network_factors`). With a prior, the predictor of another machine, kernels' times are
    fitted on top of that (`continued`), and the path is the same from there on, but that intervals are those of
    networks that people use (`real_networks`).
@@ -48,6 +48,7 @@ from nnmeter.lab.training.intervals import (
     shift_of,
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
+from nnmeter.lab.training.network_factors import fit_network_factors, log_factors, out_of_networks
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
 from nnmeter.lab.training.real_networks import CAMPAIGN, OVER_PRIOR, for_real_networks
 from nnmeter.lab.training.reconciled import reconciled
@@ -55,7 +56,6 @@ from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
 from nnmeter.lab.training.unobserved import fit_unobserved
-from nnmeter.lab.training.network_factors import fit_bound, fit_families, log_factors, out_of_networks
 from nnmeter.lab.training.wholes import (
     MANY_NETWORKS,
     PRESETS,
@@ -66,11 +66,11 @@ from nnmeter.lab.training.wholes import (
 from nnmeter.predictor.baselines import Baselines, fit_baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, LEAST_LAUNCH, KernelPredictor
+from nnmeter.predictor.network_factors import NetworkFactors
 from nnmeter.predictor.roofline import Roofline, fit_roofline
 from nnmeter.predictor.shift import Shift
 from nnmeter.predictor.trees import TreeEnsemble
 from nnmeter.predictor.vocabulary import Sampled
-from nnmeter.predictor.network_factors import NetworkFactors
 
 if TYPE_CHECKING:
     from nnmeter.lab.measuring.measurement import Measurement
@@ -251,14 +251,14 @@ def _check_sums(table: KernelTable, profiled: int, regressor: Regressor, prior: 
 
 
 def _factors(table: KernelTable, prior: KernelPredictor | None) -> NetworkFactors | None:
-    """What kernels take by the time of their network, before anything is fitted: the prior's, or those of the bound.
+    """What kernels that wait for their weights take by their network: as the prior says, else as these rows show.
 
     Sums that are corrected additively are sums of prices (rule 1), so that there is none where that is done.
     """
     unprofiled = sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
     if unprofiled >= MIN_NETWORKS:
         return None
-    return fit_bound(table) if prior is None or prior.factors is None else prior.factors
+    return fit_network_factors(table) if prior is None or prior.factors is None else prior.factors
 
 
 def _fit_kernels(
@@ -277,12 +277,6 @@ def _fit_kernels(
     unseen_folds = interval_folds(table.networks, seed)
     presets = fit.presets()
     unseen = by_family = fit.cross_validate(presets, unseen_folds[table.network], say)
-    if factors is not None:
-        say("fitting what kernels take in short networks and in long ones")
-        factors = fit_families(table, factors, fit.target - unseen.log_ratio, fit.weight)
-        table = out_of_networks(measured, factors)
-        fit = KernelFit(table, roofline, regressor, seed)
-        unseen = by_family = fit.cross_validate(presets, unseen_folds[table.network], say)
     say("fitting the families")
     ensembles, vocabulary = fit.fit(presets)
     say("measuring the fallback")

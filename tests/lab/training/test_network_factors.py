@@ -1,4 +1,4 @@
-"""What kernels take in short networks and in long ones is found in measurements that have it."""
+"""What kernels bound by their weights take in short networks and in long ones is found in measurements that have it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.training.network_factors import fit_bound, fit_families, log_factors, out_of_networks
+from nnmeter.lab.training.network_factors import fit_network_factors, log_factors, out_of_networks
 from nnmeter.lab.training.table import KernelTable, build_table
-from nnmeter.predictor.network_factors import BOUND, KNOTS_MS, NetworkFactors
+from nnmeter.predictor.network_factors import KNOTS_MS, NetworkFactors
 
-TRUE = NetworkFactors({BOUND: (-0.6, -0.6, -0.4, -0.2, 0.1, 0.2, 0.2)})
+TRUE = NetworkFactors((-0.6, -0.6, -0.4, -0.2, 0.1, 0.2, 0.2))
 
 
 def gemv(rows: int, inputs: int) -> KernelSignature:
@@ -32,7 +32,7 @@ def networks(measurements: list[Measurement], count: int = 400) -> list[Measurem
         signature = gemv(int(generator.choice([256, 512, 1000])), int(generator.choice([512, 1024, 2048])))
         moved = sum(t.bytes for t in (*signature.inputs, *signature.outputs) if t is not None)
         whole_ms = base.latency_ms * scale
-        own_ms = moved / 10e6 * float(np.exp(TRUE.log_factor(BOUND, whole_ms) + generator.normal(0, 0.05)))
+        own_ms = moved / 10e6 * float(np.exp(TRUE.log_factor(whole_ms) + generator.normal(0, 0.05)))
         found.append(
             replace(
                 base,
@@ -53,10 +53,10 @@ def table(measurements: list[Measurement]) -> KernelTable:
 
 
 def test_factors_of_kernels_bound_by_their_weights_are_found(table: KernelTable) -> None:
-    found = fit_bound(table)
+    found = fit_network_factors(table)
     assert found is not None
     at = np.array(KNOTS_MS)
-    shape = found.log_factor(BOUND, at) - TRUE.log_factor(BOUND, at)
+    shape = found.log_factor(at) - TRUE.log_factor(at)
     assert np.ptp(shape) < 0.1, "but for its mean it is what the networks were made with"
     logs = log_factors(table, found)
     assert logs[np.flatnonzero(logs)].mean() == pytest.approx(0.0, abs=0.02)
@@ -72,23 +72,12 @@ def test_times_are_divided_by_them(table: KernelTable) -> None:
 
 
 def test_few_rows_say_nothing(measurements: list[Measurement]) -> None:
-    assert fit_bound(build_table(networks(measurements, 50))) is None
-
-
-def test_factors_of_a_family_are_the_rest_that_prices_leave(table: KernelTable) -> None:
-    network_ms = np.array([n.latency_ms for n in table.networks])[table.network]
-    planted = np.array(TRUE.log_factor(BOUND, network_ms)) / 4
-    rest = planted + np.random.default_rng(0).normal(0, 0.05, len(planted))
-    found = fit_families(table, TRUE, rest, np.ones(len(rest)))
-    assert found is not None
-    assert found.log_factors[BOUND] == TRUE.log_factors[BOUND]
-    at = np.array(KNOTS_MS)
-    for family in ("convolution", "elementwise"):
-        assert np.ptp(found.log_factor(family, at) - TRUE.log_factor(BOUND, at) / 4) < 0.03
+    assert fit_network_factors(build_table(networks(measurements, 50))) is None
 
 
 def test_a_factor_does_not_fall(table: KernelTable) -> None:
-    network_ms = np.array([n.latency_ms for n in table.networks])[table.network]
-    found = fit_families(table, None, -0.1 * np.log2(network_ms), np.ones(len(network_ms)))
+    falling = NetworkFactors(tuple(-0.1 * number for number in range(len(KNOTS_MS))))
+    measured = out_of_networks(table, TRUE)
+    found = fit_network_factors(replace(measured, latency_ms=measured.latency_ms * np.exp(log_factors(table, falling))))
     assert found is not None
-    assert max(max(levels) for levels in found.log_factors.values()) == pytest.approx(0.0)
+    assert np.ptp(found.log_factors) < 0.02
