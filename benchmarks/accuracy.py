@@ -166,7 +166,7 @@ def predictions(predictor: KernelPredictor, models: Sequence[Measurement]) -> tu
     """Predicted milliseconds of each model, and both ends of its 90 % interval."""
     found = []
     for model in models:
-        prices = predictor.price(model.kernels)
+        prices = predictor.price_network(model.kernels)
         total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
         found.append((total, *predictor.intervals.interval_ms(total, prices, 0.9)))
     total, low, high = np.array(found).T

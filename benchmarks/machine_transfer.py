@@ -130,7 +130,9 @@ def server_ratios(extra: Sequence[Path], widths: dict[str, int]) -> list[Ratio]:
             logs = []
             for m in measurements:
                 if m.granularity == "model":
-                    predicted = sum(p.latency_ms for p in pack.predictor.price(m.kernels)) + pack.predictor.overhead_ms
+                    predicted = (
+                        sum(p.latency_ms for p in pack.predictor.price_network(m.kernels)) + pack.predictor.overhead_ms
+                    )
                     logs.append(float(np.log(m.latency_ms / predicted)))
             middle = float(np.median(logs))
             found.append(Ratio("server", name, machine, middle, tuple(np.array(logs) - middle)))

@@ -148,7 +148,7 @@ def _kernel_errors(pack: DevicePack, measurements: Sequence[Measurement]) -> lis
     known = pack.predictor
     errors = []
     for measurement in alone:
-        prices = [(p.latency_ms - known.per_kernel_ms) / known.scale for p in known.price(measurement.kernels)]
+        prices = [(p.latency_ms - known.per_kernel_ms) / known.scale for p in known.price_network(measurement.kernels)]
         errors.append(abs(sum(prices) / measurement.latency_ms - 1))
     return errors
 

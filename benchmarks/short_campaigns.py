@@ -214,7 +214,7 @@ def score(predictor: KernelPredictor, models: Sequence[Measurement], way: str | 
     errors: list[float] = []
     halves: dict[float, list[float]] = {c: [] for c in model.multipliers}
     for measured in models:
-        prices = predictor.price(measured.kernels)
+        prices = predictor.price_network(measured.kernels)
         total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
         errors.append(float(np.log(measured.latency_ms / total)))
         for confidence, found in halves.items():

@@ -61,7 +61,7 @@ def _strange(pack: DevicePack, own: list[Measurement]) -> str:
     shares: dict[str, float] = {}
     total = 0.0
     for measurement in own:
-        for price, kernel in zip(pack.predictor.price(measurement.kernels), measurement.kernels, strict=True):
+        for price, kernel in zip(pack.predictor.price_network(measurement.kernels), measurement.kernels, strict=True):
             total += price.latency_ms
             if price.source == "fallback":
                 shares[kernel.type] = shares.get(kernel.type, 0.0) + price.latency_ms

@@ -88,7 +88,7 @@ def predicted_rows(predictor: KernelPredictor, device: PublicDevice, rows: Matri
     """What a pack says of some networks of a device."""
     for row in rows:
         measurement, work = device.measurements[row], device.works[row]
-        prices = predictor.price(measurement.kernels)
+        prices = predictor.price_network(measurement.kernels)
         total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         assert predictor.baselines is not None

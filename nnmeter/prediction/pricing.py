@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from nnmeter.collector import paused_collector
 from nnmeter.errors import CoverageError, NnmeterError
@@ -13,6 +16,7 @@ from nnmeter.prediction.interval import Coverage, Interval
 from nnmeter.prediction.prediction import Prediction, later
 from nnmeter.prediction.priced_kernel import PricedKernel
 from nnmeter.predictor.element_types import PRECISIONS, precisions_of
+from nnmeter.predictor.network_factors import scaled
 from nnmeter.predictor.price_columns import PriceColumns, columns_of
 from nnmeter.predictor.trained_range import Gap, find_gaps
 from nnmeter.wording import format_share
@@ -99,6 +103,10 @@ def sum_up(
         raise NnmeterError(f"confidence {confidence} is not calibrated on '{pack.id}'; choose one of {known}")
     if prices is None:
         prices = columns_of([k.price for k in priced if k.price is not None])
+    factors = predictor.factors.factors(prices) if predictor.factors is not None and priced else None
+    if factors is not None:
+        prices = prices._replace(latency_ms=prices.latency_ms * factors)
+        priced, named = in_their_network(priced, factors), _all_in_their_network(named, factors)
     kernel_ms = sum([k.latency_ms for k in priced])
     fallback_ms = sum([k.latency_ms for k in priced if k.source == "fallback"])
     fallback = fallback_ms / kernel_ms if kernel_ms else 0.0
@@ -134,6 +142,22 @@ def sum_up(
     if strict and outside:
         raise outside_error(prediction)
     return prediction
+
+
+def in_their_network(kernels: tuple[PricedKernel, ...], factors: np.ndarray) -> tuple[PricedKernel, ...]:
+    """Kernels at what they take in their network (rule 10 of `nnmeter.predictor.kernel_predictor`)."""
+    found = list(kernels)
+    for number in np.flatnonzero(factors != 1.0).tolist():
+        kernel, factor = kernels[number], float(factors[number])
+        price = None if kernel.price is None else scaled(kernel.price, factor)
+        found[number] = replace(kernel, latency_ms=kernel.latency_ms * factor, price=price)
+    return tuple(found)
+
+
+def _all_in_their_network(
+    named: Callable[[], tuple[PricedKernel, ...]] | None, factors: np.ndarray
+) -> Callable[[], tuple[PricedKernel, ...]] | None:
+    return None if named is None else lambda: in_their_network(named(), factors)
 
 
 def outside_error(prediction: Prediction) -> CoverageError:

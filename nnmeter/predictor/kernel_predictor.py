@@ -27,6 +27,9 @@ Rules:
 9. A kernel that runs again at once, in a loop of the model, finds its code and data in the caches. Of kernels of a few
    elements a run takes 0.2 to 0.4 us on Zen 4, where the smallest sum of a network is priced 0.3 to 1.3, by the
    campaign: ONNX Runtime's runs in a loop take `_COLD` of the latter less, and no less than the rest of it or rule 1's.
+10. What a kernel takes that waits for its weights depends on how long its network takes
+   (`nnmeter.predictor.network_factors`). `price` tells what it takes in the mean of the networks of training,
+   `price_network` what all kernels of one network take in it.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ from nnmeter.operators.table import GENERIC
 from nnmeter.operators.worst import worst_case_ns
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.intervals import IntervalModel
+from nnmeter.predictor.network_factors import NetworkFactors
 from nnmeter.predictor.price import (
     DATA_SIGMA,
     LOOP_SIGMA,
@@ -116,6 +120,7 @@ class KernelPredictor:
         deviations: learned standard deviation of the log price of a sampled kernel, by kernel family (rule 3).
         loops: whether it is of ONNX Runtime on a processor, so that rule 5 holds; the card of a pack tells.
         processor: whether it is of a processor, and not of a GPU or the like (rule 5); the card of a pack tells.
+        factors: what kernels that wait for their weights take by their network (rule 10); None where that is not known.
     """
 
     roofline: Roofline
@@ -133,6 +138,7 @@ class KernelPredictor:
     deviations: Mapping[str, TreeEnsemble] = field(default_factory=dict)
     loops: bool = False
     processor: bool = False
+    factors: NetworkFactors | None = None
     _families: dict[Anchor, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _cache: dict[KernelSignature, KernelPrice] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -153,6 +159,11 @@ class KernelPredictor:
         if missing:
             self._price_missing(missing)
         return [cache[s] for s in same]
+
+    def price_network(self, signatures: Sequence[KernelSignature]) -> list[KernelPrice]:
+        """The prices of all kernels of one network, in order, as they are in it (rule 10)."""
+        prices = self.price(signatures)
+        return prices if self.factors is None else self.factors.of_network(prices)
 
     def rerun(self, price: KernelPrice, count: int) -> KernelPrice:
         """The price of several runs of a kernel, one after the other in a loop of the model (rule 9)."""

@@ -30,6 +30,7 @@ from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.checks import RESTORE, count, damaged, mapping, member, number, numbers, sequence, text
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor, Share
+from nnmeter.predictor.network_factors import NetworkFactors
 from nnmeter.predictor.older_schemas import upgraded
 from nnmeter.predictor.price_correction import LARGEST_COEFFICIENT, Correction, OperatorCorrection
 from nnmeter.predictor.roofline import EVEN, Rates, Roofline
@@ -39,8 +40,9 @@ from nnmeter.predictor.trees import TreeEnsemble, concatenate_ensembles, split_e
 from nnmeter.predictor.vocabulary import LARGEST_LOG_SIZE, RANGE_FEATURES, Sampled
 from nnmeter.predictor.work import stored_work
 
-# Since 4 intervals may have a shift, since 5 a predictor may have rates by sorts of work, since 6 learned deviations.
-SCHEMA_VERSION = 6
+# Since 4 intervals may have a shift, since 5 a predictor may have rates by sorts of work, since 6 learned deviations,
+# since 7 factors by network.
+SCHEMA_VERSION = 7
 # What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
 # milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
 _LARGEST_SIGMA, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e9, 16
@@ -162,6 +164,8 @@ def _document(predictor: KernelPredictor, sizes: Mapping[str, Mapping[str, Seque
         document["deviations"] = stored["deviations"]
     if predictor.work is not None:
         document["work"] = predictor.work.to_dict()
+    if predictor.factors is not None:
+        document["network_factors"] = predictor.factors.to_dict()
     paths = {kind: sampled for kind, sampled in predictor.vocabulary.items() if sampled.paths is not None}
     if paths:
         document["paths"] = _by_anchor(paths, lambda sampled: sorted(sampled.paths or ()))
@@ -224,7 +228,12 @@ def _with_ensembles(
         tuple(map(_correction, corrections)),
         work=stored_work(document.get("work")),
         deviations=deviations,
+        factors=_network_factors(document.get("network_factors")),
     )
+
+
+def _network_factors(stored: Any) -> NetworkFactors | None:
+    return None if stored is None else NetworkFactors.from_dict(mapping(stored, "network_factors"))
 
 
 def _ensembles(

@@ -147,7 +147,7 @@ def score_kernels(predictor: KernelPredictor, measurements: Sequence[Measurement
         kernel_ms = unobserved_kernel_ms(measurement)
         if kernel_ms is None:
             continue
-        prices = predictor.price(measurement.kernels)
+        prices = predictor.price_network(measurement.kernels)
         price_ms = np.array([p.latency_ms for p in prices])
         shares = (kernel_ms / kernel_ms.sum()).tolist()
         errors = ((price_ms - kernel_ms) / kernel_ms.sum()).tolist()

@@ -8,7 +8,8 @@ Rules:
    additively, if that lowers the error on networks held out (`wholes`). The folds are those of intervals: with recipes
    left out, what is corrected would be the error on operators that were left out. Where every network was profiled
    there is no such step: fitted to 2,750 random networks it lowered their held-out error from 10.4 to 9.4 %, but not
-   that of 54 real models (3.9 % with and without). With a prior, the predictor of another machine, kernels' times are
+   that of 54 real models (3.9 % with and without). Kernels that wait for their weights take more in long networks
+   (`network_factors`). With a prior, the predictor of another machine, kernels' times are
    fitted on top of that (`continued`), and the path is the same from there on, but that intervals are those of
    networks that people use (`real_networks`).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
@@ -47,6 +48,7 @@ from nnmeter.lab.training.intervals import (
     shift_of,
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
+from nnmeter.lab.training.network_factors import fit_network_factors, log_factors, out_of_networks
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
 from nnmeter.lab.training.real_networks import CAMPAIGN, OVER_PRIOR, for_real_networks
 from nnmeter.lab.training.reconciled import reconciled
@@ -64,6 +66,7 @@ from nnmeter.lab.training.wholes import (
 from nnmeter.predictor.baselines import Baselines, fit_baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, LEAST_LAUNCH, KernelPredictor
+from nnmeter.predictor.network_factors import NetworkFactors
 from nnmeter.predictor.roofline import Roofline, fit_roofline
 from nnmeter.predictor.shift import Shift
 from nnmeter.predictor.trees import TreeEnsemble
@@ -92,6 +95,7 @@ class _Trained:
         additive: report of the fit to sums.
         over_prior: whether kernels' times were fitted on top of the predictor of another machine.
         of_kernels: whether `log_error` is that of kernels' own times.
+        factors: what kernels take by the time of their network.
     """
 
     prior: Prior
@@ -104,6 +108,7 @@ class _Trained:
     additive: AdditiveReport | None
     over_prior: bool = False
     of_kernels: bool = True
+    factors: NetworkFactors | None = None
 
 
 def fit_predictor(
@@ -156,11 +161,12 @@ def fit_predictor(
         *known.unobserved,
         shares=() if prior is None else prior.shares,
         deviations=deviations,
+        factors=trained.factors,
     )
     totals = coverage = None
     if np.count_nonzero(~np.isnan(judged_ms)) >= MIN_NETWORKS:
         say("fitting the intervals")
-        prices = _unobserved_prices(table, known, vocabulary, trained.unseen, trained.fallback_sigma, deviation)
+        prices = _unobserved_prices(table, trained, vocabulary, trained.unseen, deviation)
         intervals, predicted, coverage = fit_total_intervals(table, prices, known.unobserved.overhead_ms, judged_ms)
         if trained.over_prior:
             intervals = for_real_networks(intervals, OVER_PRIOR)
@@ -204,7 +210,7 @@ def _shift(
     fold = interval_folds(table.networks, seed)
     if np.array_equal(fold, family_folds(table.networks, seed)):
         return None
-    apart = _unobserved_prices(table, trained.prior, vocabulary, trained.by_family, trained.fallback_sigma, deviation)
+    apart = _unobserved_prices(table, trained, vocabulary, trained.by_family, deviation)
     overhead_ms = trained.prior.unobserved.overhead_ms
     return shift_of(table, vocabulary, intervals, apart, overhead_ms, judged_ms, fold, seen)
 
@@ -244,8 +250,23 @@ def _check_sums(table: KernelTable, profiled: int, regressor: Regressor, prior: 
         )
 
 
-def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor, seed: int, say: Progress) -> _Trained:
+def _factors(table: KernelTable, prior: KernelPredictor | None) -> NetworkFactors | None:
+    """What kernels that wait for their weights take by their network: as the prior says, else as these rows show.
+
+    Sums that are corrected additively are sums of prices (rule 1), so that there is none where that is done.
+    """
+    unprofiled = sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
+    if unprofiled >= MIN_NETWORKS:
+        return None
+    return fit_network_factors(table) if prior is None or prior.factors is None else prior.factors
+
+
+def _fit_kernels(
+    measured: KernelTable, judged_ms: np.ndarray, regressor: Regressor, seed: int, say: Progress
+) -> _Trained:
     """Fit kernels' times, then correct sums where that helps (rule 1)."""
+    factors = _factors(measured, None)
+    table = out_of_networks(measured, factors)
     timed = np.flatnonzero(table.timed)
     kernels = table.kernel[timed]
     roofline = fit_roofline(
@@ -261,7 +282,7 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
     say("measuring the fallback")
     fallback_sigma = fit.fallback_sigma()
     priced_ms = roofline.latencies_ms(table.flops, table.moved, table.item_bits)[table.kernel] * np.exp(
-        unseen.log_ratio
+        unseen.log_ratio + log_factors(table, factors)
     )
     prior = Prior(roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms, LEAST_LAUNCH * roofline.launch_ms))
     report = None
@@ -278,21 +299,25 @@ def _fit_kernels(table: KernelTable, judged_ms: np.ndarray, regressor: Regressor
             unseen = wholes.held_out(outcome, unseen_folds, unseen.trained)
             prior = wholes.updated(wholes.fit(preset, outcome.rounds))
     log_error = fit.target - unseen.log_ratio
-    return _Trained(prior, by_family, unseen, log_error, fit.weight, fallback_sigma, presets, report)
+    return _Trained(prior, by_family, unseen, log_error, fit.weight, fallback_sigma, presets, report, factors=factors)
 
 
 def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: Progress) -> _Trained:
     """Fit kernels' times on top of the predictor of another machine (rule 1)."""
+    factors = _factors(table, start)
+    table = out_of_networks(table, factors)
     fit = ContinuedFit(table, start, seed)
     say("leaving networks out")
     unseen = fit.held_out(interval_folds(table.networks, seed)[table.network])
     say("fitting the families")
     ensembles, vocabulary = fit.fit()
-    priced_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio)
+    priced_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio + log_factors(table, factors))
     least_ms = LEAST_LAUNCH * fit.prior.roofline.launch_ms
     prior = Prior(fit.prior.roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms, least_ms))
     log_error = fit.target - (unseen.log_ratio - fit.before[table.kernel])
-    return _Trained(prior, unseen, unseen, log_error, fit.weight, start.fallback_sigma, {}, None, True)
+    return _Trained(
+        prior, unseen, unseen, log_error, fit.weight, start.fallback_sigma, {}, None, over_prior=True, factors=factors
+    )
 
 
 def _fit_sums(
@@ -339,19 +364,20 @@ def _fit_sums(
 
 def _unobserved_prices(
     table: KernelTable,
-    prior: Prior,
+    trained: _Trained,
     vocabulary: dict[Kind, Sampled],
     held_out: HeldOut,
-    fallback_sigma: float,
     deviation: np.ndarray,
 ) -> HeldOutPrices:
     """Out-of-fold prices of all rows as they run unobserved."""
+    prior = trained.prior
     roofline_ms = prior.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
     profiled = roofline_ms[table.kernel] * np.exp(held_out.log_ratio)
     scale, per_kernel_ms, _ = prior.unobserved
     known = table.among_kinds(vocabulary)[table.kind[table.kernel]] & held_out.trained
     latency = np.maximum(scale * profiled + per_kernel_ms, LEAST_LAUNCH * prior.roofline.launch_ms)
-    return HeldOutPrices(latency, *row_sigmas(table, vocabulary, known, fallback_sigma, deviation))
+    latency = latency * np.exp(log_factors(table, trained.factors))
+    return HeldOutPrices(latency, *row_sigmas(table, vocabulary, known, trained.fallback_sigma, deviation))
 
 
 def _fit_baselines(table: KernelTable, roofline: Roofline) -> Baselines:

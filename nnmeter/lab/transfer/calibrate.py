@@ -208,6 +208,7 @@ def _calibrated_predictor(
     intervals = fit_calibrated_intervals(calibration, correction, predictor.roofline, predictor.intervals, errors)
     calibrated = replace(
         predictor,
+        factors=None,  # the other device's, and the correction is of prices without them
         corrections=(*predictor.corrections, correction),
         overhead_ms=calibration.overhead_ms,
         intervals=intervals,
@@ -287,7 +288,7 @@ def _half_width(predictor: KernelPredictor, measurements: Sequence[Measurement])
         return None
     halves = []
     for measurement in measurements:
-        prices = predictor.price(measurement.kernels)
+        prices = predictor.price_network(measurement.kernels)
         total = sum(p.latency_ms for p in prices) + predictor.overhead_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         halves.append(50.0 * (high - low) / total)

@@ -219,7 +219,7 @@ def _half_width(predictor: KernelPredictor, measurements: Sequence[Measurement])
     """Median half width of the 90 % intervals of the measured networks, per cent of the prediction."""
     halves = []
     for measurement in measurements:
-        prices = predictor.price(measurement.kernels)
+        prices = predictor.price_network(measurement.kernels)
         total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         halves.append(50.0 * (high - low) / total)

@@ -158,7 +158,7 @@ def state_of(
         if kernel_ms is None:
             continue
         networks += 1
-        for price, taken_ms in zip(pack.predictor.price(row.kernels), map(float, kernel_ms), strict=True):
+        for price, taken_ms in zip(pack.predictor.price_network(row.kernels), map(float, kernel_ms), strict=True):
             if price.source == "trained":
                 family = price.kind.family
                 now[family] = now.get(family, 0.0) + taken_ms

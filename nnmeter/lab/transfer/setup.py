@@ -319,7 +319,7 @@ def _half_width(pack: DevicePack, measurements: Sequence[Measurement]) -> float:
     predictor = pack.predictor
     widths = []
     for measurement in measurements:
-        prices = predictor.price(measurement.kernels)
+        prices = predictor.price_network(measurement.kernels)
         total = sum(price.latency_ms for price in prices) + predictor.overhead_ms
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         widths.append((high - low) / (2 * total))

@@ -1,0 +1,99 @@
+"""Fitting what kernels bound by their weights take in short networks and in long ones.
+
+Rules (what the factor is, `nnmeter.predictor.network_factors` says):
+
+1. Such a kernel takes its bytes over a bandwidth: the logarithm of its time is fitted by its kind, a parabola in the
+   logarithm of its bytes, and the factor of its network together, least squares with outliers counting linearly.
+2. The factor never falls with the time of the network, and neighbouring knots are held together by `_STIFFNESS` rows.
+3. It is 1 in the mean of the rows. Fewer than `LEAST_ROWS` rows say nothing.
+4. Kernels' times are divided by it before anything else is fitted to them, and prices are multiplied where they are
+   summed up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable
+from nnmeter.predictor.network_factors import (
+    KNOTS_MS,
+    LARGEST_LOG_FACTOR,
+    MULTIPLYING,
+    NetworkFactors,
+    are_bound,
+)
+
+LEAST_ROWS = 200
+_STIFFNESS = 5.0
+_CLIP = 0.3
+_ROUNDS = 10
+_EDGES = np.log2(np.array(KNOTS_MS))
+
+
+def bound_rows(table: KernelTable) -> np.ndarray:
+    """Whether each row is of a kernel that is bound by its weights, in a network of more than a few kernels [rows]."""
+    whole = np.array([not n.alone and len(n.rows) > MOST_OF_A_GROUP for n in table.networks], bool)
+    bound = (table.family == MULTIPLYING) & are_bound(table.flops, table.moved)
+    return np.asarray(bound[table.kernel] & whole[table.network])
+
+
+def log_factors(table: KernelTable, factors: NetworkFactors | None) -> np.ndarray:
+    """Logarithm of the factor of each row, 0 where it has none [rows]."""
+    found = np.zeros(len(table.kernel))
+    if factors is None:
+        return found
+    bound = np.flatnonzero(bound_rows(table))
+    found[bound] = factors.log_factor(_network_ms(table, bound))
+    return found
+
+
+def out_of_networks(table: KernelTable, factors: NetworkFactors | None) -> KernelTable:
+    """The table with kernels' times divided by the factors of their networks (rule 4)."""
+    if factors is None:
+        return table
+    return replace(table, latency_ms=table.latency_ms * np.exp(-log_factors(table, factors)))
+
+
+def fit_network_factors(table: KernelTable) -> NetworkFactors | None:
+    """The factors that the rows of a table show (rule 1); None where they are too few."""
+    rows = np.flatnonzero(bound_rows(table) & table.timed)
+    if len(rows) < LEAST_ROWS:
+        return None
+    kernels = table.kernel[rows]
+    size = np.log2(table.moved[kernels])
+    kinds, kind = np.unique(table.kind[kernels], return_inverse=True)
+    others = np.column_stack([np.eye(len(kinds))[kind], size - size.mean(), (size - size.mean()) ** 2])
+    target = np.log(table.latency_ms[rows]) - size * np.log(2.0)
+    # The factor at a knot is the sum of the steps up to it; a row between two knots has a part of the step between.
+    logs = np.log2(_network_ms(table, rows))
+    steps = np.clip((logs[:, None] - _EDGES[:-1]) / np.diff(_EDGES), 0.0, 1.0)
+    heights = _heights(steps, others, target)
+    levels = np.concatenate([[0.0], np.cumsum(heights)]) - (steps @ heights).mean()
+    return NetworkFactors(tuple(np.clip(levels, -LARGEST_LOG_FACTOR, LARGEST_LOG_FACTOR).tolist()))
+
+
+def _network_ms(table: KernelTable, rows: np.ndarray) -> np.ndarray:
+    return np.array([network.latency_ms for network in table.networks])[table.network[rows]]
+
+
+def _heights(steps: np.ndarray, others: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Heights of the steps between knots, none below 0 (rules 1 and 2)."""
+    count = steps.shape[1]
+    design = np.column_stack([steps, others])
+    bend = np.zeros((count - 1, design.shape[1]))  # a step is held to be as high as the next
+    for number in range(count - 1):
+        bend[number, number], bend[number, number + 1] = 1.0, -1.0
+    free = np.ones(design.shape[1], bool)
+    solution = np.zeros(design.shape[1])
+    weight = np.ones(len(target))
+    for _ in range(_ROUNDS):
+        root = np.sqrt(weight)
+        left = np.vstack([design * root[:, None], bend * np.sqrt(_STIFFNESS)])
+        right = np.concatenate([target * root, np.zeros(count - 1)])
+        solution = np.zeros(design.shape[1])
+        solution[free] = np.linalg.lstsq(left[:, free], right, rcond=None)[0]
+        free[:count] &= solution[:count] >= 0
+        weight = np.minimum(1.0, _CLIP / np.maximum(np.abs(target - design @ solution), 1e-9))
+    return np.maximum(solution[:count], 0.0)

@@ -1,0 +1,83 @@
+"""What kernels bound by their weights take in short networks and in long ones is found in measurements that have it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.kernel import KernelSignature
+from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.training.network_factors import fit_network_factors, log_factors, out_of_networks
+from nnmeter.lab.training.table import KernelTable, build_table
+from nnmeter.predictor.network_factors import KNOTS_MS, NetworkFactors
+
+TRUE = NetworkFactors((-0.6, -0.6, -0.4, -0.2, 0.1, 0.2, 0.2))
+
+
+def gemv(rows: int, inputs: int) -> KernelSignature:
+    data, weights = TensorType("float32", (1, inputs)), TensorType("float32", (inputs, rows))
+    return KernelSignature("Gemm", "Gemm", "", (data, weights), (False, True), (TensorType("float32", (1, rows)),))
+
+
+def networks(measurements: list[Measurement], count: int = 400) -> list[Measurement]:
+    """Networks of 0.3 to 60 ms with a product each that reads 10 GB/s times what `TRUE` says of their time."""
+    generator = np.random.default_rng(1)
+    found = []
+    for number in range(count):
+        base = measurements[number % len(measurements)]
+        scale = float(2 ** generator.uniform(-2, 6)) / base.latency_ms
+        signature = gemv(int(generator.choice([256, 512, 1000])), int(generator.choice([512, 1024, 2048])))
+        moved = sum(t.bytes for t in (*signature.inputs, *signature.outputs) if t is not None)
+        whole_ms = base.latency_ms * scale
+        own_ms = moved / 10e6 * float(np.exp(TRUE.log_factor(whole_ms) + generator.normal(0, 0.05)))
+        found.append(
+            replace(
+                base,
+                id=f"block:{number}",
+                network=f"network-{number}",
+                kernels=(*base.kernels, signature),
+                kernel_ms=(*(scale * np.array(base.kernel_ms)).tolist(), own_ms),
+                kernel_spread=(),
+                latency_ms=whole_ms,
+            )
+        )
+    return found
+
+
+@pytest.fixture
+def table(measurements: list[Measurement]) -> KernelTable:
+    return build_table(networks(measurements))
+
+
+def test_factors_of_kernels_bound_by_their_weights_are_found(table: KernelTable) -> None:
+    found = fit_network_factors(table)
+    assert found is not None
+    at = np.array(KNOTS_MS)
+    shape = found.log_factor(at) - TRUE.log_factor(at)
+    assert np.ptp(shape) < 0.1, "but for its mean it is what the networks were made with"
+    logs = log_factors(table, found)
+    assert logs[np.flatnonzero(logs)].mean() == pytest.approx(0.0, abs=0.02)
+
+
+def test_times_are_divided_by_them(table: KernelTable) -> None:
+    divided = out_of_networks(table, TRUE)
+    changed = np.flatnonzero(divided.latency_ms != table.latency_ms)
+    assert len(changed) == np.count_nonzero(log_factors(table, TRUE)) > 300
+    speed = table.moved[table.kernel[changed]] / divided.latency_ms[changed] / 1e6
+    assert np.median(np.abs(speed / 10 - 1)) < 0.05
+    assert out_of_networks(table, None) is table
+
+
+def test_few_rows_say_nothing(measurements: list[Measurement]) -> None:
+    assert fit_network_factors(build_table(networks(measurements, 50))) is None
+
+
+def test_a_factor_does_not_fall(table: KernelTable) -> None:
+    falling = NetworkFactors(tuple(-0.1 * number for number in range(len(KNOTS_MS))))
+    measured = out_of_networks(table, TRUE)
+    found = fit_network_factors(replace(measured, latency_ms=measured.latency_ms * np.exp(log_factors(table, falling))))
+    assert found is not None
+    assert np.ptp(found.log_factors) < 0.02

@@ -1,0 +1,91 @@
+"""Kernels that wait for their weights take more in long networks, whatever sums these up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnmeter import load_predictor
+from nnmeter.devices.pack import save_pack
+from nnmeter.errors import DeviceError
+from nnmeter.fusion.loading import rules_to_dict
+from nnmeter.graph.ir import TensorType
+from nnmeter.kernels.kernel import Kernel, KernelSignature
+from nnmeter.prediction.predict import LatencyPredictor
+from nnmeter.predictor import read_predictor_of, write_predictor
+from nnmeter.predictor.kernel_predictor import KernelPredictor
+from nnmeter.predictor.network_factors import KNOTS_MS, NetworkFactors
+from tests.conftest import make_small_predictor
+from tests.predictor.conftest import convolution
+
+FACTORS = NetworkFactors((-0.7, -0.6, -0.5, -0.2, 0.0, 0.1, 0.1))
+
+
+def gemm(rows: int, size: int) -> KernelSignature:
+    """A product with a square matrix of weights."""
+    data, weights = TensorType("float32", (rows, size)), TensorType("float32", (size, size))
+    return KernelSignature("Gemm", "Gemm", "", (data, weights), (False, True), (data,))
+
+
+@pytest.fixture
+def predictor() -> KernelPredictor:
+    return replace(make_small_predictor(), factors=FACTORS)
+
+
+def test_a_factor_is_linear_between_knots_and_constant_beyond() -> None:
+    assert FACTORS.log_factor(KNOTS_MS[2]) == pytest.approx(-0.5)
+    assert FACTORS.log_factor((KNOTS_MS[2] * KNOTS_MS[3]) ** 0.5) == pytest.approx(-0.35)
+    assert FACTORS.log_factor(1e-3) == pytest.approx(-0.7)
+    assert FACTORS.log_factor(1e6) == pytest.approx(0.1)
+
+
+def test_kernels_that_wait_for_their_weights_have_the_factor_of_their_network(predictor: KernelPredictor) -> None:
+    kernels = [convolution(16, 16, 14), gemm(1, 1024), gemm(256, 1024), gemm(1, 64)]
+    alone, together = predictor.price(kernels), predictor.price_network(kernels)
+    total_ms = sum(price.latency_ms for price in alone)
+    changes = [b.latency_ms / a.latency_ms for a, b in zip(alone, together, strict=True)]
+    factor = float(np.exp(FACTORS.log_factor(total_ms)))
+    assert abs(factor - 1) > 0.03
+    assert changes == pytest.approx([1.0, factor, 1.0, 1.0])
+
+
+def test_a_prediction_sums_up_what_kernels_take_in_their_network(small_pack: Path, tmp_path: Path) -> None:
+    pack = load_predictor(small_pack).pack
+    predictor = replace(pack.predictor, factors=FACTORS)
+    with_factors = LatencyPredictor(save_pack(tmp_path / pack.id, pack.card, rules_to_dict(pack.rules), predictor))
+    kernels = [Kernel(str(i), s, ()) for i, s in enumerate([convolution(16, 16, 14), gemm(1, 1024)])]
+    found = with_factors.price("model", kernels)
+    prices = with_factors.pack.predictor.price_network([k.signature for k in kernels])
+    assert [k.latency_ms for k in found.kernels] == pytest.approx([p.latency_ms for p in prices])
+    assert found.latency_ms == pytest.approx(sum(p.latency_ms for p in prices) + pack.predictor.overhead_ms)
+    assert [k.price.latency_ms for k in found.kernels if k.price] == pytest.approx([p.latency_ms for p in prices])
+    assert found.latency_ms < LatencyPredictor(pack).price("model", kernels).latency_ms
+
+
+def test_factors_are_stored(predictor: KernelPredictor, tmp_path: Path) -> None:
+    write_predictor(predictor, tmp_path)
+    assert read_predictor_of(tmp_path).factors == FACTORS
+    write_predictor(replace(predictor, factors=None), tmp_path)
+    assert read_predictor_of(tmp_path).factors is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ({"log_factors": [0.0] * 6}, "log_factors"),
+        ({"log_factors": [0.0] * 6 + [50.0]}, "log_factors"),
+        ({"log_factors": [0.0] * 6 + ["much"]}, "log_factors"),
+        ({}, "log_factors"),
+        ([1], "network_factors"),
+    ],
+)
+def test_damaged_factors_are_refused(predictor: KernelPredictor, tmp_path: Path, stored: object, words: str) -> None:
+    write_predictor(predictor, tmp_path)
+    path = tmp_path / "predictor.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "network_factors": stored}))
+    with pytest.raises(DeviceError, match=words):
+        read_predictor_of(tmp_path)
