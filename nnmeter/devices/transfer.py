@@ -17,6 +17,7 @@ Rules:
    width makes of them (`shift`); else the pack's times stay as they are.
 5. Only a prediction that was asked for this machine, and took a pack of another, is widened. A device that was named is
    predicted with its own interval.
+6. Nothing to run takes no time on any machine: of a prediction of 0 the interval stays. An end at 0 or infinity stays.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, hypot, log
+from math import exp, hypot, inf, log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,13 +53,15 @@ class MachineTransfer:
     shift: float
 
     def widen(self, latency_ms: float, low_ms: float, high_ms: float, confidence: float) -> tuple[float, float]:
-        """The interval for another machine, from a prediction and its own interval (rule 3).
+        """The interval for another machine, from a prediction and its own interval (rules 3 and 6).
 
         Raises:
             KeyError: the confidence is none of 0.5, 0.8, 0.9 and 0.95.
         """
         machines, models = self.half[confidence], normal_quantile(confidence) * self.spread
-        below = hypot(machines, models, log(latency_ms / low_ms))
+        if latency_ms == 0.0:
+            return low_ms, high_ms
+        below = hypot(machines, models, log(latency_ms / low_ms) if low_ms > 0.0 else inf)
         above = hypot(machines, models, log(high_ms / latency_ms))
         return latency_ms * exp(-below), latency_ms * exp(above)
 

@@ -49,4 +49,4 @@ def _row(name: str, group: KernelGroup) -> tuple[str, ...]:
 
 
 def _share(prediction: Prediction) -> str:
-    return format_share(prediction.overhead_ms / prediction.latency_ms)
+    return format_share(prediction.overhead_ms / prediction.latency_ms if prediction.latency_ms else 0.0)

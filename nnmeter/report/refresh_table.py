@@ -50,7 +50,8 @@ def _add_models(text: Text, refresh: Refresh) -> None:
         if item.before is None:
             rows.append((item.model, "-", *kernels, "-", format_share(trained), "-", format_ms(latency), "-"))
             continue
-        change = 100 * (latency / item.before.latency_ms - 1)
+        earlier = item.before.latency_ms  # 0 where nothing was left to run
+        change = f"{100 * (latency / earlier - 1):+.2f} %" if earlier else "-"
         rows.append(
             (
                 item.model,
@@ -58,9 +59,9 @@ def _add_models(text: Text, refresh: Refresh) -> None:
                 *kernels,
                 format_share(item.before.trained),
                 format_share(trained),
-                format_ms(item.before.latency_ms),
+                format_ms(earlier),
                 format_ms(latency),
-                f"{change:+.2f} %",
+                change,
             )
         )
     headings = ("model", "kernels", "now", "trained", "now", "ms", "now", "change")

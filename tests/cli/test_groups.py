@@ -90,3 +90,15 @@ def test_depth_is_of_modules(cli: Callable, model: Path, small_pack: Path) -> No
     outcome = cli("predict", model, "--device", small_pack, "--by", "type", "--depth", 3)
     assert outcome.code == 2
     assert "--depth is of --by module" in outcome.error_line
+
+
+@pytest.mark.parametrize("by", ["type", "operator", "module"])
+def test_a_model_of_which_nothing_is_left_to_run_has_no_groups(cli: Callable, tmp_path: Path, by: str) -> None:
+    constant = onnx.helper.make_node("Constant", [], ["y"], value_float=1.0)
+    value = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [])
+    path = tmp_path / "constant.onnx"
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([constant], "g", [], [value])), path)
+    arguments = ("predict", path, "--device", "cortexA76cpu_tflite21", "--by", by)
+    outcome = cli(*arguments)
+    assert outcome.code == 0, outcome.err
+    assert json.loads(cli(*arguments, "--format", "json").out)["groups"] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from math import exp, log
+from math import exp, inf, log
 
 import pytest
 
@@ -35,6 +35,12 @@ def test_half_widths_add_in_squares() -> None:
     low, high = transfer.widen(10.0, 10.0, 10.0, 0.9)
     assert (low, high) == (pytest.approx(10 * exp(-0.5)), pytest.approx(10 * exp(0.5)))
     assert transfer.widen(10.0, 10 * exp(-1.2), 10.0, 0.9)[0] == pytest.approx(10 * exp(-1.3))
+
+
+def test_an_interval_of_nothing_stays_and_so_does_an_end_at_zero_or_infinity() -> None:
+    transfer = MachineTransfer({0.9: 0.3}, 0.4 / 1.64485, 0.0)
+    assert transfer.widen(0.0, 0.0, 0.0, 0.9) == (0.0, 0.0)
+    assert transfer.widen(10.0, 0.0, inf, 0.9) == (0.0, inf)
 
 
 def test_a_shift_is_for_each_halving_of_the_vectors() -> None:
