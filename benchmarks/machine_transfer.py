@@ -58,8 +58,8 @@ PHONE_PACKS = (
     "iphone7-1large-tflite", "iphonexs-1large-tflite", "mi8se-1large-tflite", "pixel4-1large-tflite",
     "s10-1large-tflite",
 )  # fmt: skip
-# By its times the core of the Emerald Rapids pack under another name: two packs of one core do not show how far machines
-# differ.
+# By its times the core of the Emerald Rapids pack under another name: two packs of one core do not show how far
+# machines differ.
 SAME_CORE = frozenset({"xeon-f6m167-onnxruntime1.32-1t"})
 
 TRAINED = 0.99  # least share of trained predictors in a phone's prediction
