@@ -60,7 +60,7 @@ PHONE_PACKS = (
 )  # fmt: skip
 # By its times the core of the Emerald Rapids pack under another name: two packs of one core do not show how far
 # machines differ.
-SAME_CORE = frozenset({"xeon-f6m167-onnxruntime1.32-1t"})
+SAME_CORE = frozenset({"xeon-amx-onnxruntime1.32-1t"})
 
 TRAINED = 0.99  # least share of trained predictors in a phone's prediction
 

@@ -22,6 +22,7 @@ from nnmeter.errors import DeviceError, NnmeterError
 from nnmeter.limits import MAX_TREES_INFLATED
 from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.predictor.price_correction import TERMS
+from nnmeter.predictor.stored import SCHEMA_VERSION
 from nnmeter.predictor.tree_arrays import read_arrays
 from nnmeter.predictor.trees import ARRAYS
 from tests.conftest import make_small_model
@@ -185,7 +186,7 @@ CORRECTION = {
 SAMPLED = [0, 1, 0.1, [0] * 5, [1] * 5]
 
 PREDICTOR_CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
-    (("schema_version",), 7, "upgrade nnmeter"),
+    (("schema_version",), SCHEMA_VERSION + 1, "upgrade nnmeter"),
     (("schema_version",), "1", "schema '1'"),
     (("schema_version",), None, "schema None"),
     (("common_features",), ["anchor"], "other features"),

@@ -28,7 +28,7 @@ class WrongBy:
     def __init__(self, source: str = "trained", **factors: float) -> None:
         self.factors, self.source = factors, source
 
-    def price(self, signatures):
+    def price_network(self, signatures):
         return [
             Price(self.factors.get(s.op_type, 1.0) * true_latency_ms(s), kernel_features(s).kind, self.source)
             for s in signatures

@@ -18,6 +18,7 @@ from nnmeter.lab.training.table import build_table
 from nnmeter.lab.training.train import TrainingReport, fit_predictor
 from nnmeter.lab.training.unobserved import fit_unobserved
 from nnmeter.predictor import KernelPredictor, read_predictor_of, write_predictor
+from nnmeter.predictor.stored import SCHEMA_VERSION
 from tests.predictor.conftest import addition, convolution, true_latency_ms
 
 pytest.importorskip("lightgbm")
@@ -186,7 +187,7 @@ def _edit(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 7}, "upgrade nnmeter"),
+        ({"schema_version": SCHEMA_VERSION + 1}, "upgrade nnmeter"),
         ({"common_features": ["anchor"]}, "other features"),
         ({"fallback_sigma": float("nan")}, "not finite"),
         ({"roofline": {}}, "damaged"),
