@@ -251,3 +251,41 @@ def test_operators_of_other_forms_are_parts(found: list[bool], in_full: Callable
     assert sum(found[-10:]) > 7
     for model, prediction in list(zip(models, predictions, strict=True))[-10:]:
         assert prediction == in_full(model.SerializeToString())
+
+
+def perceptron(widths: Sequence[int]) -> onnx.ModelProto:
+    """Residual layers of one row: products that wait for their weights."""
+    nodes, weights, x = [], [], "x"
+    for at, width in enumerate(widths):
+        for name, shape in ((f"{at}.up", (512, width)), (f"{at}.down", (width, 512))):
+            weights.append(
+                TensorProto(name=name, data_type=1, dims=shape, data_location=TensorProto.EXTERNAL),
+            )
+        nodes += [
+            helper.make_node("MatMul", [x, f"{at}.up"], [f"{at}.a"], f"{at}.a"),
+            helper.make_node("Relu", [f"{at}.a"], [f"{at}.b"], f"{at}.b"),
+            helper.make_node("MatMul", [f"{at}.b", f"{at}.down"], [f"{at}.c"], f"{at}.c"),
+            helper.make_node("Add", [f"{at}.c", x], [f"{at}.d"], f"{at}.d"),
+        ]
+        x = f"{at}.d"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 512]) for name in ("x", x)]
+    graph = helper.make_graph(nodes, f"{len(widths)} layers", ends[:1], ends[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_what_waits_for_its_weights_has_the_factor_of_its_network_in_parts_too(found: list[bool]) -> None:
+    pack = load_pack(REPOSITORY / "predictors" / "xeon-emeraldrapids-onnxruntime1.32-1t")
+    pack.rules.remembered.clear()
+    predictor = LatencyPredictor(pack)
+    random = np.random.default_rng(0)
+    drawn_widths = [random.choice((256, 512, 1024), random.integers(2, 9)).tolist() for _ in range(150)]
+    models = [perceptron(widths).SerializeToString() for widths in drawn_widths]
+    predictions = [predictor.predict(model) for model in models]
+    assert sum(found[-20:]) > 10
+    changed = 0
+    for model, prediction in list(zip(models, predictions, strict=True))[-20:]:
+        pack.rules.remembered.clear()
+        assert prediction == LatencyPredictor(pack).predict(model)
+        alone = pack.predictor.price([kernel.signature for kernel in prediction.kernels if kernel.signature])
+        changed += sum(price.latency_ms for price in alone) > 1.1 * prediction.latency_ms
+    assert changed > 10, "short networks are cheaper than their kernels are in the mean of all"
