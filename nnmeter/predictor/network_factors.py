@@ -6,9 +6,9 @@ Rules:
    `MOST_FLOPS_A_BYTE` or less with each: the product of one row, or of a few, with a matrix, as a classifier, a gate,
    or a step of a language model has it. It takes as long as its weights take to come.
 2. They come from where the last inference left them, and the longer an inference takes, the further away that is:
-   other kernels have used the caches since, and whoever shares them. In the campaigns of `data/` such products read
-   their weights about twice as fast in networks of a millisecond as in those of 30. No signature tells, so that this
-   comes behind all prices, where a network is summed up.
+   other kernels have used the caches since, and whoever shares them. The packs that have factors (`network_factors` of
+   their predictor.json) say that such a product takes half as long in a network of half a millisecond as in one of 32.
+   No signature tells, so that this comes behind all prices, where a network is summed up.
 3. The price is multiplied by a factor that depends on the time of the whole network alone, the sum of its prices:
    linear in its logarithm between `KNOTS_MS`, and constant beyond.
 4. The factor is 1 in the mean of the networks that were trained on, so that prices mean what they do without it.
