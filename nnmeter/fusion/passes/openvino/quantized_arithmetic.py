@@ -17,11 +17,10 @@ from __future__ import annotations
 
 from nnmeter.fusion.engine.neighbours import only_reader
 from nnmeter.fusion.engine.rewriting import WorkNode
-from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, QuantizedTensors
+from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, MOST_NORMALIZED, QuantizedTensors
 from nnmeter.graph.ir import TensorType
 
 QUOTIENT = "Div"
-_MOST_DIMENSIONS = 3  # of what is normalized in one operator
 
 
 class QuantizedArithmetic:
@@ -82,7 +81,7 @@ class QuantizedArithmetic:
             constant = graph.add_weight(output, TensorType("float32", ()))
             graph.add_node(self.multiplication, output, [total, constant], [output], {}, node.position + 1e-6)
         for reader in readers:
-            whole = reader.kind in self.normalizations and len(graph.types[output].shape) <= _MOST_DIMENSIONS
+            whole = reader.kind in self.normalizations and len(graph.types[output].shape) <= MOST_NORMALIZED
             read = total if whole else self._with_number(self.multiplication, total, node.position + 1e-6)
             for at, name in enumerate(reader.inputs):
                 if name == output:

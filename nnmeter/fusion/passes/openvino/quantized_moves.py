@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from nnmeter.fusion.engine.neighbours import only_reader
 from nnmeter.fusion.engine.rewriting import WorkNode
-from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, QUANTIZE, QuantizedTensors
+from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, MOST_NORMALIZED, QUANTIZE, QuantizedTensors
 from nnmeter.graph.ir import TensorType
 
 _MOST_VIEWS = 4
-_MOST_DIMENSIONS = 3  # of what is normalized in one operator
 
 
 class QuantizedMoves:
@@ -137,7 +136,7 @@ class QuantizedMoves:
     def _normalize(self, node: WorkNode) -> None:
         """Rule 4."""
         before = self.tensors.dequantized(node.inputs[0])
-        if len(self.graph.types[node.inputs[0]].shape) > _MOST_DIMENSIONS:
+        if len(self.graph.types[node.inputs[0]].shape) > MOST_NORMALIZED:
             return
         if before is not None and not self.tensors.has_zero_point(before):
             self.tensors.read_integers(node, 0, before)

@@ -18,6 +18,7 @@ from nnmeter.graph.ir import TensorType
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 FACTORS, OFFSETS = frozenset({"Mul", "Div"}), frozenset({"Add", "Sub"})
 BYTES = frozenset({"uint8", "int8"})
+MOST_NORMALIZED = 3  # dimensions of what is normalized in one operator
 _STEPS = 255  # of 8 bits
 Scales = tuple[str, ...]  # the names of a scale and, where there is one, a zero point
 
