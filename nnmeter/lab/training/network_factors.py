@@ -7,7 +7,7 @@ Rules (what the factor is, `nnmeter.predictor.network_factors` says):
 2. The factor never falls with the time of the network, and neighbouring knots are held together by `_STIFFNESS` rows.
 3. It is 1 in the mean of the rows. Fewer than `LEAST_ROWS` rows say nothing.
 4. Kernels' times are divided by it before anything else is fitted to them, and prices are multiplied where they are
-   summed up.
+   summed up. Here the time of a network is the measured one.
 """
 
 from __future__ import annotations
