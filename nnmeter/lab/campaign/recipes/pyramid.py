@@ -103,6 +103,7 @@ def atrous(b: NetworkBuilder) -> None:
     low, high = _features(b, 2)[:2]
     width = b.rng.choice((64, 96, 128, 128, 256, 256))
     kind = b.rng.random()
+    high = classifier_width(b, high, act)
     n, _, h, w = high.shape
     if kind < 0.5:
         rates = b.rng.choice(((6, 12, 18), (12, 24, 36), (2, 4), (3, 6, 9)))
@@ -138,6 +139,14 @@ def atrous(b: NetworkBuilder) -> None:
         y = resize(b, y, b.rng.choice((2, 4, 8, 8, 16)), "linear", aligned=b.rng.random() < 0.2)
         if b.rng.random() < 0.2:
             b.node("ArgMax", [y], (n, *y.shape[2:]), dtype=7, axis=1, keepdims=0)
+
+
+def classifier_width(b: NetworkBuilder, x: Tensor, act: Activation) -> Tensor:
+    """Mostly `x`; else the wide last layer of a classifier (320 to 2048 channels), on which published heads stand."""
+    if b.rng.random() > 0.45 or x.shape[1] >= 320:
+        return x
+    fits = [c for c in (320, 480, 576, 672, 960, 960, 1280, 2048) if c * x.elements // x.shape[1] <= 320_000]
+    return act(b, conv_norm(b, x, b.rng.choice(fits), 1)) if fits else x
 
 
 def _resize_to(b: NetworkBuilder, x: Tensor, shape: tuple[int, ...]) -> Tensor:

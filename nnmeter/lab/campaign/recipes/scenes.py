@@ -17,6 +17,7 @@ from nnmeter.lab.campaign.recipes.operators import (
     resize,
     softmax,
 )
+from nnmeter.lab.campaign.recipes.pyramid import classifier_width
 
 
 def scenes(b: NetworkBuilder) -> None:
@@ -92,6 +93,7 @@ def _context(b: NetworkBuilder, x: Tensor, width: int, act: Activation) -> Tenso
     if kind < 0.6:
         gate = sigmoid(b, conv_norm(b, global_average(b, x), x.shape[1], 1))
         return act(b, conv_norm(b, mul(b, x, gate), width, 3))
+    x = classifier_width(b, x, act)
     parts = [act(b, conv_norm(b, x, width, 1))]
     for rate in b.rng.choice(((2, 4), (6, 12, 18), (3, 6, 9), (12, 24, 36))):
         if b.rng.random() < 0.5:
