@@ -36,8 +36,10 @@ from nnmeter.fusion.passes.openvino import (
     memory_layout,
     perceptrons,
     post_operators,
+    residuals,
     scalars,
     settings,
+    unsigned_data,
 )
 from nnmeter.fusion.passes.tract import factors
 
@@ -65,8 +67,10 @@ _DECLARED: tuple[tuple[PassKind, ...], ...] = (
     memory_layout.PASSES,
     perceptrons.PASSES,
     post_operators.PASSES,
+    residuals.PASSES,
     scalars.PASSES,
     settings.PASSES,
+    unsigned_data.PASSES,
     free_operators.PASSES,
     integer_groups.PASSES,
     linking.PASSES,

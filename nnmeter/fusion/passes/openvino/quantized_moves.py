@@ -1,7 +1,7 @@
 """Quantized data that only move, are joined or averaged: scales move behind what keeps them.
 
 1. An operator of `moving` reads integers, and what it writes is dequantized behind it; so does one of `activations`
-   where there is no zero point.
+   where there is no zero point. A transpose that a QuantizeLinear moves before (`requantization`) has its type.
 2. A QuantizeLinear that alone reads a join moves before it: what is joined is quantized anew, unless that changes
    nothing. Without one, a join reads integers of one scale, or without zero points: its result has a scale a place.
 3. An average reads integers, without a zero point, and is dequantized behind: by a product (`scale`) where views
@@ -33,6 +33,7 @@ class QuantizedMoves:
         self.averages = frozenset(tensors.fields["averages"])
         self.views = frozenset(tensors.fields["views"])
         self.normalizations = frozenset(tensors.fields["normalizations"])
+        self.transpose = tensors.fields["transpose"]
         self.difference, self.multiplication = tensors.fields["difference"], tensors.fields["scale"]
         self.kinds = self.moving | self.activations | self.joins | self.averages | self.normalizations
 
@@ -51,10 +52,16 @@ class QuantizedMoves:
         before = self.tensors.dequantized(node.inputs[0])
         if before is None or (node.kind in self.activations and self.tensors.has_zero_point(before)):
             return
+        if node.kind == self.transpose and self._is_moved_before(node, before):
+            return
         scales = self.tensors.scales[before]
         dtype = self.graph.types[before.inputs[0]].dtype
         self.tensors.read_integers(node, 0, before)
         self.tensors.dequantize_behind(node, dtype, scales)
+
+    def _is_moved_before(self, node: WorkNode, before: WorkNode) -> bool:
+        """Whether a QuantizeLinear behind a transpose is to work on the integers before it: rule 5 of `requantization`."""
+        return not self.tensors.has_zero_point(before) and self.tensors.quantized(node.outputs[0]) is not None
 
     def _join(self, node: WorkNode) -> None:
         """Rule 2."""

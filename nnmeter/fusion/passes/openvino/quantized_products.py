@@ -25,12 +25,18 @@ import numpy as np
 
 from nnmeter.fusion.engine.neighbours import only_reader
 from nnmeter.fusion.engine.rewriting import WorkNode
-from nnmeter.fusion.passes.openvino.quantized_tensors import BYTES, DEQUANTIZE, FACTORS, QUANTIZE, QuantizedTensors
+from nnmeter.fusion.passes.openvino.quantized_tensors import (
+    BYTES,
+    DEQUANTIZE,
+    FACTORS,
+    MIDDLE,
+    QUANTIZE,
+    QuantizedTensors,
+)
 from nnmeter.graph.ir import TensorType
 
 _BIAS = 2
 _MATRIX = 2
-_MIDDLE = 128  # the zero point of unsigned integers that are signed ones, shifted
 
 
 class QuantizedProducts:
@@ -101,7 +107,7 @@ class QuantizedProducts:
         point = tensors.zero_point(second)
         signed = graph.types[source].dtype == "int8"
         shifted = point is not None and np.size(point) == 1 and int(np.asarray(point).reshape(-1)[0])
-        if not tensors.has_zero_point(first) and (shifted == 0 if signed else shifted == _MIDDLE):
+        if not tensors.has_zero_point(first) and (shifted == 0 if signed else shifted == MIDDLE):
             if not signed and (writer is None or not tensors.quantizes(writer)):
                 return
             graph.types[source] = TensorType("int8", graph.types[source].shape)

@@ -19,6 +19,7 @@ QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 FACTORS, OFFSETS = frozenset({"Mul", "Div"}), frozenset({"Add", "Sub"})
 BYTES = frozenset({"uint8", "int8"})
 MOST_NORMALIZED = 3  # dimensions of what is normalized in one operator
+MIDDLE = 128  # the zero point of unsigned integers that are signed ones, shifted
 _STEPS = 255  # of 8 bits
 Scales = tuple[str, ...]  # the names of a scale and, where there is one, a zero point
 

@@ -1,12 +1,13 @@
 """What stands before QuantizeLinear and becomes part of it, or is moved behind it.
 
-1. QuantizeLinear of what DequantizeLinear writes works on the integers. It does nothing if neither has a zero point and
-   no integer changes.
+1. QuantizeLinear of what DequantizeLinear writes works on the integers. It does nothing if neither has a zero point, and
+   neither type nor integers change.
 2. Products, quotients, sums and differences with a constant of one number, or one a channel, before QuantizeLinear
    become part of it, unless a product computes what they read. Constants a channel are inputs: four bounds.
 3. A sum with another constant stays, and reads the integers.
 4. Relu before QuantizeLinear to unsigned integers without a zero point is part of it.
-5. QuantizeLinear behind a Transpose moves before it, and before a view before that.
+5. QuantizeLinear behind a Transpose moves before it, and before a view before that: where the Transpose reads numbers,
+   or integers without a zero point, which QuantizeLinear then works on by rule 1.
 """
 
 from __future__ import annotations
@@ -49,18 +50,31 @@ class Requantization:
         self._take_activation(node)
         constants = self._constants_before(node)
         before = tensors.dequantized(constants.tensor)
-        if before is None:
-            writer = graph.producer.get(constants.tensor)
-            if constants.nodes and (writer is None or writer.kind not in self.products):
-                graph.set_input(node, 0, constants.tensor)
-                graph.prune(constants.nodes)
-                self._add_bounds(node, constants)
-            if not constants.by_channel and not self._move_before_transpose(node):
-                self._behind_a_sum(node)
+        if before is not None:
+            self._of_integers(node, before, constants)
             return
+        writer = graph.producer.get(constants.tensor)
+        if constants.nodes and (writer is None or writer.kind not in self.products):
+            graph.set_input(node, 0, constants.tensor)
+            graph.prune(constants.nodes)
+            self._add_bounds(node, constants)
+        if constants.by_channel:
+            return
+        if not self._move_before_transpose(node):
+            self._behind_a_sum(node)
+            return
+        before = tensors.dequantized(node.inputs[0])
+        if before is not None:
+            self._of_integers(node, before, _Constants(node.inputs[0]))
+
+    def _of_integers(self, node: WorkNode, before: WorkNode, constants: _Constants) -> None:
+        """Rule 1."""
+        tensors, graph = self.tensors, self.graph
         output = node.outputs[0]
         scales = tensors.scales
-        if not constants.by_channel and tensors.is_identity(scales[before], scales[node], constants.factor):
+        same_type = graph.types[output].dtype == graph.types[before.inputs[0]].dtype
+        unchanged = same_type and tensors.is_identity(scales[before], scales[node], constants.factor)
+        if unchanged and not constants.by_channel:
             if output not in graph.outputs:
                 graph.remove_node(node)
                 graph.redirect(output, before.inputs[0])

@@ -17,6 +17,7 @@ from nnmeter.fusion.rulesets.openvino import (
     linear_chains,
     linear_into_conv,
     low_precision,
+    machine,
     movement,
     no_ops,
     normalizations,
@@ -76,6 +77,7 @@ FUSION = Stage(
         low_precision.AVERAGES,
         kernels.ATTENTION,
         kernels.POST_OPERATORS,
+        kernels.RESIDUALS,
         kernels.SMALL_PRODUCTS,
         kernels.ELEMENT_WISE_LOOPS,
     ],
@@ -86,6 +88,8 @@ RULE_SET = RuleSet(
     runtime="openvino",
     runtime_version=VERSION,
     device={"place": "server", "kind": "cpu", "distributions": ("openvino",), "extra": "openvino"},
+    machine=machine.MACHINE,
+    parameters={"signed_data_of_convolutions": False, "residuals_of_another_type": False},
     stages=[
         Stage(
             "low precision",
@@ -93,6 +97,7 @@ RULE_SET = RuleSet(
                 movement.SHUFFLED_CHANNELS,
                 low_precision.ACTIVATIONS,
                 low_precision.OPERATORS_OF_INTEGERS,
+                low_precision.UNSIGNED_DATA,
                 low_precision.INTEGERS,
                 low_precision.WEIGHTS_OF_FEW_BITS,
                 dynamic_quantization.INTEGER_PRODUCTS,

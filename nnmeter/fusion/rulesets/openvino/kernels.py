@@ -108,6 +108,15 @@ POST_OPERATORS = Procedure(
     source=plugin("graph_optimizer.cpp"),
 )
 
+RESIDUALS = Procedure(
+    "residuals of integers",
+    "retyped_residuals",
+    only_with=["QuantizeLinear"],
+    fields={"operators": ("Conv",), "retype": RETYPE, "unless": "residuals_of_another_type"},
+    why="Without AMX, a convolution adds what has the type of its result: integers are made numbers before it.",
+    source=plugin("nodes/conv.cpp"),
+)
+
 SMALL_PRODUCTS = Procedure(
     "small products",
     "chain_products",

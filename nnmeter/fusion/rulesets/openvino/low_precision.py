@@ -5,7 +5,7 @@ from __future__ import annotations
 from nnmeter.fusion.rulesets.builder import Create, Op, Procedure, Rewrite, Rule, maybe, tensors, weight
 from nnmeter.fusion.rulesets.openvino import activations
 from nnmeter.fusion.rulesets.openvino.shared import RETYPE, ZERO_POINT
-from nnmeter.fusion.rulesets.openvino.sources import VERSION, frontend
+from nnmeter.fusion.rulesets.openvino.sources import VERSION, frontend, plugin
 from nnmeter.fusion.rulesets.shared import VIEWS
 
 SOURCE = f"src/common/low_precision_transformations/src; graphs of OpenVINO {VERSION}"
@@ -19,14 +19,27 @@ OPERATORS_OF_INTEGERS = Procedure(
     source=frontend("qlinear_conv.cpp"),
 )
 
+MOVING = (*VIEWS, "MaxPool", "Transpose", "Split", "Slice", "DepthToSpace", "SpaceToDepth", "Gather")
+JOINS = ("Concat",)
+
+UNSIGNED_DATA = Procedure(
+    "unsigned data of convolutions",
+    "unsigned_data",
+    only_with=["QuantizeLinear"],
+    fields={"products": ("Conv",), "moving": MOVING, "joins": JOINS, "unless": "signed_data_of_convolutions"},
+    why="Without AMX, convolutions multiply unsigned data by signed weights: what is quantized for them becomes uint8; "
+    "other products read int8 too.",
+    source=plugin("transformations/transformation_pipeline.cpp"),
+)
+
 INTEGERS = Procedure(
     "low precision",
     "low_precision",
     only_with=["QuantizeLinear"],
     fields={
         "products": ("Conv", "Gemm", "MatMul"),
-        "moving": (*VIEWS, "MaxPool", "Transpose", "Split", "Slice", "DepthToSpace", "SpaceToDepth", "Gather"),
-        "joins": ("Concat",),
+        "moving": MOVING,
+        "joins": JOINS,
         "averages": ("ReduceMean", "GlobalAveragePool", "AveragePool", "Resize"),
         "normalizations": ("LayerNormalization",),
         "sums": ("Add",),
