@@ -6,6 +6,7 @@ Each shows one rule of the modules `quantized_*` and `requantization` of `nnmete
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,72 +48,75 @@ WEIGHTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _quantized(name: str, kernels: str, inputs: str, outputs: str, body: str) -> Case:
+def quantized_case(
+    name: str, kernels: str, inputs: str, outputs: str, body: str, weights: Mapping[str, Any] = {}
+) -> Case:
     """`x -> s,z -> e`: x is quantized by scale s and zero point z, and dequantized as e; weights are those it names."""
     pairs = rf"\3q={Q}(\1,\2) \3={DQ}(\3q,\2)"
     body = re.sub(r"(\w+) -> (\w+,\w+) -> (\w+)", pairs, body)
     names = set(re.findall(r"\w+", body))
-    return case(name, kernels, inputs, outputs, body, **{key: WEIGHTS[key] for key in WEIGHTS if key in names})
+    known = {**WEIGHTS, **weights}
+    return case(name, kernels, inputs, outputs, body, **{key: known[key] for key in known if key in names})
 
 
 STATIC_CASES: tuple[Case, ...] = (
-    _quantized(
+    quantized_case(
         "a product of integers with a zero point",
         "QuantizeLinear Gemm+QuantizeLinear DequantizeLinear Softmax",
         "float[1,8,16] x", "float[1,8,32] y",
         f"x -> xs,zp -> a v={DQ}(w2,ws,i0) m=MatMul(a,v) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a product of integers with a scale an output corrects the zero point apart",
         "QuantizeLinear Gemm+Sub+Mul+QuantizeLinear DequantizeLinear Softmax",
         "float[1,8,16] x", "float[1,8,32] y",
         f"x -> xs,zp -> a v={DQ}<axis=1>(w2,sc,zc) m=MatMul(a,v) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a product of integers and its bias",
         "QuantizeLinear Gemm+Sub+Mul+QuantizeLinear DequantizeLinear Softmax",
         "float[8,16] x", "float[8,32] y",
         f"x -> xs,zp -> a v={DQ}(w2,ws,i0) c={DQ}(bq,bs,bz) m=Gemm(a,v,c) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a sum with a constant behind a quantized product without a zero point",
         "QuantizeLinear Gemm+QuantizeLinear+Add+QuantizeLinear Softmax",
         "float[1,8,16] x", "float[1,8,32] y",
         f"x -> xs,z0 -> a v={DQ}(w2,ws,i0) m=MatMul(a,v) m -> ts,i0 -> e f=Add(b,e) f -> ys,i0 -> g "
         "y=Softmax(g)",
     ),
-    _quantized(
+    quantized_case(
         "a sum with a constant behind a quantized product with a zero point",
         "QuantizeLinear Gemm+QuantizeLinear QuantizeLinear+Add Softmax",
         "float[1,8,16] x", "float[1,8,32] y",
         f"x -> xs,zp -> a v={DQ}(w2,ws,i0) m=MatMul(a,v) m -> ts,zq -> e f=Add(b,e) f -> ys,zq -> g "
         "y=Softmax(g)",
     ),
-    _quantized(
+    quantized_case(
         "a product of two computed tensors of integers",
         "QuantizeLinear QuantizeLinear MatMul+QuantizeLinear DequantizeLinear Softmax",
         "float[1,4,8,9] x, float[1,4,9,8] z", "float[1,4,8,8] y",
         "x -> xs,z0 -> a z -> ts,i0 -> c m=MatMul(a,c) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a second factor of unsigned integers around their middle is signed",
         "QuantizeLinear QuantizeLinear MatMul+QuantizeLinear DequantizeLinear Softmax",
         "float[1,4,8,9] x, float[1,4,9,8] z", "float[1,4,8,8] y",
         "x -> xs,z0 -> a z -> ts,zm -> c m=MatMul(a,c) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a second factor with another zero point is of numbers",
         "QuantizeLinear QuantizeLinear MatMul QuantizeLinear DequantizeLinear Softmax",
         "float[1,4,8,9] x, float[1,4,9,8] z", "float[1,4,8,8] y",
         "x -> xs,z0 -> a z -> ts,zp -> c m=MatMul(a,c) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a first factor with a zero point is of numbers",
         "DequantizeLinear+QuantizeLinear QuantizeLinear MatMul QuantizeLinear DequantizeLinear Softmax",
         "float[1,4,8,9] x, float[1,4,9,8] z", "float[1,4,8,8] y",
         "x -> xs,zp -> a z -> ts,i0 -> c m=MatMul(a,c) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a sum of two quantized convolutions",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear Conv+QuantizeLinear+Add+QuantizeLinear "
         "DequantizeLinear Softmax ReorderOutput",
@@ -120,7 +124,7 @@ STATIC_CASES: tuple[Case, ...] = (
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) w={DQ}(w5,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t uc={CONV}(a,w) uc "
         "-> xs,z0 -> u m=Add(t,u) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a product of two quantized convolutions",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear Conv+QuantizeLinear "
         "DequantizeLinear+QuantizeLinear+Mul Softmax ReorderOutput",
@@ -128,7 +132,7 @@ STATIC_CASES: tuple[Case, ...] = (
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) w={DQ}(w5,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t uc={CONV}(a,w) uc "
         "-> xs,z0 -> u m=Mul(t,u) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a factor of one number between quantizations",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear+QuantizeLinear DequantizeLinear Softmax "
         "ReorderOutput",
@@ -136,7 +140,7 @@ STATIC_CASES: tuple[Case, ...] = (
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t m=Mul(t,c0) m -> ys,zq -> e "
         "y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a factor of one number between quantizations with a zero point",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear DequantizeLinear+QuantizeLinear Softmax "
         "ReorderOutput",
@@ -144,7 +148,7 @@ STATIC_CASES: tuple[Case, ...] = (
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zp -> t m=Mul(t,c0) m -> ys,zq -> e "
         "y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a factor a channel between quantizations",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear+QuantizeLinear DequantizeLinear Softmax "
         "ReorderOutput",
@@ -152,7 +156,7 @@ STATIC_CASES: tuple[Case, ...] = (
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t m=Mul(t,c1) m -> ys,zq -> e "
         "y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a sum with a number a channel between quantizations",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear DequantizeLinear+QuantizeLinear Softmax "
         "ReorderOutput",
@@ -160,107 +164,107 @@ STATIC_CASES: tuple[Case, ...] = (
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zp -> t m=Add(t,c1) m -> ys,zq -> e "
         "y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized twice alike without a zero point",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t t -> ts,z0 -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized twice nearly alike",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t t -> tn,z0 -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized twice alike with a zero point",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear QuantizeLinear Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t t -> ts,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized twice otherwise",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear DequantizeLinear+QuantizeLinear Softmax "
         "ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t t -> ys,zp -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized with the same zero point by another scale",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear QuantizeLinear Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t t -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a factor between quantizations that share a zero point",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear QuantizeLinear Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t m=Mul(t,c0) m -> ys,zq -> e "
         "y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized with an equal zero point by another scale",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear DequantizeLinear+QuantizeLinear Softmax "
         "ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t t -> ys,zr -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized twice alike by other constants",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear DequantizeLinear+QuantizeLinear Softmax "
         "ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t t -> tt,zr -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "rounded without a zero point",
         "Exp+QuantizeLinear Softmax",
         "float[1,8,16] x", "float[1,8,16] y",
         "h=Exp(x) h -> ys,i0 -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a result of the graph that is rounded",
         "Softmax ReorderInput DequantizeLinear",
         "float[1,8,16] x", "float[1,8,16] y",
         f"h=Softmax(x) r={Q}(h,ys,z0) y={DQ}(r,ys,z0)",
     ),
-    _quantized(
+    quantized_case(
         "Relu before unsigned integers",
         "Exp+QuantizeLinear Softmax",
         "float[1,8,16] x", "float[1,8,16] y",
         "g=Exp(x) h=Relu(g) h -> ys,z0 -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "Relu before signed integers",
         "Exp+QuantizeLinear+Relu Softmax",
         "float[1,8,16] x", "float[1,8,16] y",
         "g=Exp(x) h=Relu(g) h -> ys,i0 -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized behind a transpose",
         "Exp+QuantizeLinear Transpose DequantizeLinear Softmax",
         "float[1,8,16] x", "float[1,4,8,4] y",
         "h=Exp(x) r=Reshape(h,sh) t=Transpose<perm=[0,2,1,3]>(r) t -> ys,zp -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "quantized behind a view",
         "Exp DequantizeLinear+QuantizeLinear Softmax",
         "float[1,8,16] x", "float[8,16] y",
         "h=Exp(x) r=Reshape(h,sv) r -> ys,zp -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "an average of integers",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear ReduceMean+DequantizeLinear+Sigmoid",
         "float[1,16,8,8] x", "float[1,16,1,1] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t g=GlobalAveragePool(t) y=Sigmoid(g)",
     ),
-    _quantized(
+    quantized_case(
         "a normalization of integers",
         "QuantizeLinear Gemm+QuantizeLinear LayerNormalization Add+Mul",
         "float[1,8,16] x", "float[1,8,32] y",
         f"x -> xs,z0 -> a v={DQ}(w2,ws,i0) m=MatMul(a,v) m -> ts,i0 -> e y=LayerNormalization<axis=-1>(e,b,b2)",
     ),
-    _quantized(
+    quantized_case(
         "shuffled channels with quantization between",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear ReorderOutput Transpose ReorderInput "
         "Conv+QuantizeLinear DequantizeLinear Softmax ReorderOutput",
@@ -269,19 +273,19 @@ STATIC_CASES: tuple[Case, ...] = (
         f"p=Transpose<perm=[0,2,1,3,4]>(e) p -> ts,z0 -> f k=Reshape(f,s4) k -> ts,z0 -> g oc={CONV}(g,v) oc "
         "-> ys,zq -> o y=Softmax(o)",
     ),
-    _quantized(
+    quantized_case(
         "a convolution of integers alone",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"a={Q}(x,xs,z0) c=QLinear{CONV}(a,xs,z0,w4,ws,i0,ts,z0) e={DQ}(c,ts,z0) y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a convolution of unsigned weights",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"a={Q}(x,xs,z0) c=QLinear{CONV}(a,xs,z0,u4,ws,zm,ts,z0) e={DQ}(c,ts,z0) y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a nonlinear function of integers and they themselves",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear "
         "Sigmoid+DequantizeLinear+DequantizeLinear+DequantizeLinear+QuantizeLinear+QuantizeLinear+Mul Softmax "
@@ -290,26 +294,26 @@ STATIC_CASES: tuple[Case, ...] = (
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zp -> t h=Sigmoid(t) h -> xs,z0 -> g "
         "m=Mul(t,g) m -> ys,zq -> e y=Softmax(e)",
     ),
-    _quantized(
+    quantized_case(
         "a convolution that returns numbers",
         "QuantizeLinear ReorderInput Conv+DequantizeLinear ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) c={CONV}(a,v) r={Q}(c,ts,z0) y={DQ}(r,ts,z0)",
     ),
-    _quantized(
+    quantized_case(
         "a sum of numbers and integers",
         "QuantizeLinear ReorderInput Exp+Mul ReorderInput Conv+QuantizeLinear+Add+Mul Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t h=Exp(x) m=Add(h,t) y=Softmax(m)",
     ),
-    _quantized(
+    quantized_case(
         "a sum of numbers and integers with a zero point",
         "QuantizeLinear ReorderInput Exp+Mul+Sub ReorderInput Conv+QuantizeLinear+Add+Mul Softmax "
         "ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t h=Exp(x) m=Add(h,t) y=Softmax(m)",
     ),
-    _quantized(
+    quantized_case(
         "a product of numbers and integers",
         "QuantizeLinear ReorderInput Conv+QuantizeLinear ReorderInput Exp+Mul Softmax ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",

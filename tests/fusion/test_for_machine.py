@@ -22,6 +22,12 @@ def test_blocks_and_signs_of_onnxruntime_follow_from_the_instructions(isa: str, 
     assert parameters == {"block": block, "signed_activations": signed}
 
 
+@pytest.mark.parametrize(("isa", "signed"), [("avx2", False), ("avx512-vnni", False), ("amx", True), ("sve", True)])
+def test_signs_and_residuals_of_openvino_follow_from_the_instructions(isa: str, signed: bool) -> None:
+    parameters = rules_for_machine(load_rules("openvino_cpu"), isa).parameters
+    assert parameters == {"signed_data_of_convolutions": signed, "residuals_of_another_type": signed}
+
+
 @pytest.mark.parametrize("isa", ["", "rvv"])
 def test_an_unknown_processor_leaves_the_rules_as_they_are(isa: str) -> None:
     rules = load_rules("onnxruntime_cpu")

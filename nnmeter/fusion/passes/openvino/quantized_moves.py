@@ -60,7 +60,7 @@ class QuantizedMoves:
         self.tensors.dequantize_behind(node, dtype, scales)
 
     def _is_moved_before(self, node: WorkNode, before: WorkNode) -> bool:
-        """Whether a QuantizeLinear behind a transpose is to work on the integers before it: rule 5 of `requantization`."""
+        """Whether a QuantizeLinear behind a transpose is to move before it: rule 5 of `requantization`."""
         return not self.tensors.has_zero_point(before) and self.tensors.quantized(node.outputs[0]) is not None
 
     def _join(self, node: WorkNode) -> None:

@@ -1,7 +1,7 @@
 """What stands before QuantizeLinear and becomes part of it, or is moved behind it.
 
-1. QuantizeLinear of what DequantizeLinear writes works on the integers. It does nothing if neither has a zero point, and
-   neither type nor integers change.
+1. QuantizeLinear of what DequantizeLinear writes works on the integers. It does nothing if neither has a zero point,
+   and neither the type nor any integer changes.
 2. Products, quotients, sums and differences with a constant of one number, or one a channel, before QuantizeLinear
    become part of it, unless a product computes what they read. Constants a channel are inputs: four bounds.
 3. A sum with another constant stays, and reads the integers.

@@ -1,7 +1,7 @@
 """Residuals of integers that a runtime turns into numbers, on machines whose convolutions add no other type.
 
-Fields of a `retyped_residuals` pass: `operators` (that take residuals, from the fourth input on), `retype` (the operator
-that changes an element type), `unless` (the parameter that switches the pass off).
+Fields of a `retyped_residuals` pass: `operators` (that take residuals, from the fourth input on), `retype` (the
+operator that changes an element type), `unless` (the parameter that switches the pass off).
 
 1. Where an operator writes numbers, a residual of integers is made numbers before it, once for each operator.
 """

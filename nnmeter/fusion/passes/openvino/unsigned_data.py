@@ -4,8 +4,8 @@ Fields of an `unsigned_data` pass: `products` (operators whose data, the first i
 `joins` (operators that keep the integers they read, one tensor or several), `unless` (the parameter that switches the
 pass off).
 
-1. What a QuantizeLinear makes is int8, and all that read it dequantize it by the same scale and zero point: where one of
-   `products` then reads it, directly or past `moving` and `joins`, it becomes uint8, and the zero point 128 higher.
+1. What a QuantizeLinear makes is int8, and all that read it dequantize it by the same scale and zero point: where one
+   of `products` then reads it, directly or past `moving` and `joins`, it becomes uint8, and the zero point 128 higher.
 2. Each such QuantizeLinear has a zero point of its own, so that none is the very constant that another one has.
 """
 
