@@ -45,6 +45,11 @@ WEIGHTS: dict[str, Any] = {
     "b2": (32,),
     "s5": i64(1, 2, 8, 8, 8),
     "s4": i64(1, 16, 8, 8),
+    "cn": np.arange(-7, 9, dtype=np.float32).reshape(16, 1, 1),
+    "gp": np.arange(1, 17, dtype=np.float32),
+    "gn": np.arange(-7, 9, dtype=np.float32),
+    "b1": (16,),
+    "mv": (16,),
 }  # fmt: skip
 
 
@@ -155,6 +160,40 @@ STATIC_CASES: tuple[Case, ...] = (
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t m=Mul(t,c1) m -> ys,zq -> e "
         "y=Softmax(e)",
+    ),
+    quantized_case(
+        "a factor a channel of both signs between quantizations with a zero point",
+        "QuantizeLinear ReorderInput Conv+QuantizeLinear DequantizeLinear+QuantizeLinear+Mul Softmax "
+        "ReorderOutput",
+        "float[1,16,8,8] x", "float[1,16,8,8] y",
+        f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zp -> t m=Mul(t,cn) m -> ys,zq -> e "
+        "y=Softmax(e)",
+    ),
+    quantized_case(
+        "a normalization with fixed statistics between quantizations",
+        "QuantizeLinear ReorderInput Conv+QuantizeLinear+QuantizeLinear DequantizeLinear Softmax "
+        "ReorderOutput",
+        "float[1,16,8,8] x", "float[1,16,8,8] y",
+        f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t m=BatchNormalization(t,gp,b1,mv,mv) "
+        "m -> ys,zq -> e y=Softmax(e)",
+    ),
+    quantized_case(
+        "a normalization with positive scales beside a convolution",
+        "QuantizeLinear ReorderInput Conv+QuantizeLinear QuantizeLinear Conv+QuantizeLinear+Add+QuantizeLinear "
+        "DequantizeLinear Softmax ReorderOutput",
+        "float[1,16,8,8] x", "float[1,16,8,8] y",
+        f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) w={DQ}(w5,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t "
+        f"m=BatchNormalization(t,gp,b1,mv,mv) uc={CONV}(t,w) uc -> xs,zp -> u m -> ys,zq -> e n=Add(u,e) "
+        "n -> tt,zr -> o y=Softmax(o)",
+    ),
+    quantized_case(
+        "a normalization with scales of both signs beside a convolution",
+        "QuantizeLinear ReorderInput Conv+QuantizeLinear QuantizeLinear+Mul Conv+QuantizeLinear+Add+QuantizeLinear "
+        "DequantizeLinear Softmax ReorderOutput",
+        "float[1,16,8,8] x", "float[1,16,8,8] y",
+        f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) w={DQ}(w5,ws,i0) tc={CONV}(a,v) tc -> ts,z0 -> t "
+        f"m=BatchNormalization(t,gn,b1,mv,mv) uc={CONV}(t,w) uc -> xs,zp -> u m -> ys,zq -> e n=Add(u,e) "
+        "n -> tt,zr -> o y=Softmax(o)",
     ),
     quantized_case(
         "a sum with a number a channel between quantizations",

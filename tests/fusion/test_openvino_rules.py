@@ -37,6 +37,8 @@ QUANTIZED_SAMPLES = (
 )
 # Weights that the plugin unpacks otherwise without AVX-512 (`ONEDNN_MAX_CPU_ISA=AVX2`): no rule knows that yet.
 SAMPLES_OF_AVX512 = ("bert-mini.int4-b32-a4", "fdmobilenet_w1-224.qdq-u8u8")
+# What the plugin makes of these with AMX was not seen since the rules for them were written.
+SAMPLES_WITHOUT_AMX = ("repvgg_a0-224.qdq-s8s8", "mobilenet_v3_small-224.qdq-s8s8")
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 SAMPLES = ("mobilenet_v3_small-224", "shufflenet_v2_x0_5-224", "resnet18-224", "googlenet-224", "bert-tiny")
 
@@ -96,10 +98,12 @@ def test_kernels_of_the_zoo(name: str) -> None:
 
 
 @pytest.mark.skipif(not QUANTIZED.is_dir(), reason="the quantized zoo is not here")
-@pytest.mark.parametrize("name", [*QUANTIZED_SAMPLES, *SAMPLES_OF_AVX512])
+@pytest.mark.parametrize("name", [*QUANTIZED_SAMPLES, *SAMPLES_OF_AVX512, *SAMPLES_WITHOUT_AMX])
 def test_kernels_of_quantized_models(name: str) -> None:
     if name in SAMPLES_OF_AVX512 and not this_machine().isa.startswith(("avx512", "amx")):
         pytest.skip("the rules for this model's weights are those of processors with AVX-512")
+    if name in SAMPLES_WITHOUT_AMX and this_machine().isa == "amx":
+        pytest.skip("the rules for this model are those of processors without AMX")
     path = QUANTIZED / f"{name}.onnx"
     expected = described(executed_kernels(path))
     assert described(detect_kernels(bind_shapes(read_model(path)), RULES_HERE)) == expected

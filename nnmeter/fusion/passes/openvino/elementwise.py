@@ -10,8 +10,9 @@ that run in a loop or by themselves), `shift` (operator -> the name that it has 
    loops that write what it reads, all of them at once.
 2. It does not join a loop where something outside of the loop that depends on it would have to run before the node: the
    latest of what both read must come before the earliest of what else reads the loop.
-3. The joint loop must read and write at most `most_tensors` (constants of one element do not count), have at most one
-   result that the graph returns, and results that can be broadcast to one shape. Otherwise the node starts a loop.
+3. The joint loop must read and write at most `most_tensors` (constants of one element do not count, and the four bounds
+   of a quantization by channel count as two), have at most one result that the graph returns, and results that can be
+   broadcast to one shape. Otherwise the node starts a loop.
 4. What is computed in a loop and read outside of it is a result of it, so a loop may have several.
 5. Nodes of `chained`, and those of `operators` that rule 1 keeps out, run in chains: one joins the only reader of its
    result where both read different tensors, and none is one of `alone`. Neither loops nor chains have more than
@@ -46,6 +47,7 @@ from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
 from nnmeter.kernels.naming import elementwise_name, operand_order
 
 MOST_NODES = 128
+_BOUNDS = 4  # of the numbers that a quantization by channel reads and writes
 
 
 class _Loop:
@@ -185,7 +187,8 @@ class _Grouping:
         graph = self.graph
         outputs = self._results(loop.members)
         read = [t for t in loop.inputs if t not in graph.constants or graph.types[t].elements > 1]
-        if len(read) + len(outputs) > self.rules.most_tensors:
+        bounds = _BOUNDS * sum(len(member.inputs) > _BOUNDS for member in loop.members)
+        if len(read) - bounds // 2 + len(outputs) > self.rules.most_tensors:
             return False
         if sum(tensor in graph.outputs for tensor in outputs) > 1:
             return False

@@ -8,8 +8,9 @@ has no zero point), `retype`, `scale`, `difference` and `zero_point` (operators 
 that keeps an operator out of loops).
 
 What each kind of operator does with quantized data are the rules of `quantized_products`, `quantized_moves`,
-`quantized_arithmetic`, `requantization` and `quantized_rounding`. Operators are visited in the order of the run, so
-that scales move on to the next; what is left of QuantizeLinear and DequantizeLinear is looked at last.
+`quantized_arithmetic`, `quantized_normalizations`, `requantization` and `quantized_rounding`. Operators are visited in
+the order of the run, so that scales move on to the next; what is left of QuantizeLinear and DequantizeLinear is looked
+at last.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nnmeter.fusion.engine.passes import Field, Fields, PassKind, procedure, tex
 from nnmeter.fusion.engine.rewriting import WorkingGraph
 from nnmeter.fusion.passes.openvino.quantized_arithmetic import QuantizedArithmetic
 from nnmeter.fusion.passes.openvino.quantized_moves import QuantizedMoves
+from nnmeter.fusion.passes.openvino.quantized_normalizations import QuantizedNormalizations
 from nnmeter.fusion.passes.openvino.quantized_products import QuantizedProducts
 from nnmeter.fusion.passes.openvino.quantized_rounding import QuantizedRounding
 from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, QuantizedTensors
@@ -28,6 +30,7 @@ def low_precision(graph: WorkingGraph, fields: Fields) -> bool:
     """Let operators read integers; whether there were any."""
     before = graph.version
     tensors = QuantizedTensors(graph, fields)
+    QuantizedNormalizations(tensors).express()
     requantization, rounding = Requantization(tensors), QuantizedRounding(tensors)
     products = QuantizedProducts(tensors)
     moves, arithmetic = QuantizedMoves(tensors), QuantizedArithmetic(tensors)

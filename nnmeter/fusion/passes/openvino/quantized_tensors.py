@@ -33,6 +33,7 @@ class QuantizedTensors:
         added: DequantizeLinear that moved behind another operator.
         repeated: QuantizeLinear whose zero point is the very constant that the integers it reads had.
         moved: what a QuantizeLinear moved before, in order.
+        signed: constants whose numbers are not known, and have both signs.
     """
 
     def __init__(self, graph: WorkingGraph, fields: Fields) -> None:
@@ -43,6 +44,7 @@ class QuantizedTensors:
         self.added: set[WorkNode] = set()
         self.repeated: set[WorkNode] = set()
         self.moved: dict[WorkNode, list[WorkNode]] = {}
+        self.signed: set[str] = set()
         for node in graph.of_kinds((QUANTIZE, DEQUANTIZE)):
             constant = all(not name or name in graph.constants for name in node.inputs[1:])
             data = node.outputs[0] if node.kind == QUANTIZE else node.inputs[0]
@@ -70,6 +72,30 @@ class QuantizedTensors:
         writer = self.graph.producer.get(tensor)
         dequantized = writer is not None and writer.kind == DEQUANTIZE and writer.inputs[0] in self.graph.constants
         return tensor in self.graph.constants or dequantized
+
+    def numbers(self, constant: str) -> np.ndarray | None:
+        """The numbers of a constant, dequantized where it is; None where they are not known."""
+        values, writer = self.graph.values, self.dequantized(constant)
+        if writer is None:
+            return values.get(constant)
+        integers, scale, point = (
+            values.get(writer.inputs[0]),
+            values.get(self.scales[writer][0]),
+            self.zero_point(writer),
+        )
+        if integers is None or scale is None or point is None or np.size(scale) > 1 or np.size(point) > 1:
+            return None
+        return (np.asarray(integers).astype(np.float64) - np.float64(np.ravel(point)[0])) * np.float64(
+            np.ravel(scale)[0]
+        )
+
+    def may_be_negative(self, constant: str) -> bool:
+        """Whether a constant has a number that is not positive; integers that are not known are taken to have some."""
+        numbers = self.numbers(constant)
+        if numbers is not None:
+            return bool(np.any(numbers <= 0))
+        writer = self.dequantized(constant)
+        return constant in self.signed or (writer is not None and self.graph.types[writer.inputs[0]].elements > 1)
 
     def has_zero_point(self, node: WorkNode) -> bool:
         """Whether the zero point is another number than 0."""

@@ -3,7 +3,8 @@
 1. QuantizeLinear of what DequantizeLinear writes works on the integers. It does nothing if neither has a zero point,
    and neither the type nor any integer changes.
 2. Products, quotients, sums and differences with a constant of one number, or one a channel, before QuantizeLinear
-   become part of it, unless a product computes what they read. Constants a channel are inputs: four bounds.
+   become part of it, unless a product computes what they read. Factors do where all are positive, or where they read
+   what a QuantizeLinear without a zero point wrote for them alone. Constants a channel are inputs: four bounds.
 3. A sum with another constant stays, and reads the integers.
 4. Relu before QuantizeLinear to unsigned integers without a zero point is part of it.
 5. QuantizeLinear behind a Transpose moves before it, and before a view before that: where the Transpose reads numbers,
@@ -100,11 +101,21 @@ class Requantization:
             size = graph.types[constant].elements
             if size > 1 and not self._is_by_channel(writer, constant):
                 break
+            if writer.kind in FACTORS and self.tensors.may_be_negative(constant) and not self._ends_one(data):
+                break
             found.by_channel |= size > 1
             found.factor *= self._factor(writer, constant)
             found.nodes.append(writer)
             found.tensor = data
         return found
+
+    def _ends_one(self, tensor: str) -> bool:
+        """Whether a tensor is what a QuantizeLinear without a zero point wrote for one reader."""
+        before = self.tensors.dequantized(tensor)
+        if before is None or self.tensors.has_zero_point(before) or only_reader(self.graph, tensor) is None:
+            return False
+        writer = self.graph.producer.get(before.inputs[0])
+        return writer is not None and self.tensors.quantizes(writer) and self.graph.uses(before.inputs[0]) == 1
 
     def _add_bounds(self, node: WorkNode, constants: _Constants) -> None:
         if not constants.by_channel:
@@ -185,14 +196,8 @@ class Requantization:
         return value if node.kind == "Mul" else 1 / value if value else float("nan")
 
     def _number(self, constant: str) -> float | None:
-        values, writer = self.graph.values, self.tensors.dequantized(constant)
-        if writer is None:
-            value = values.get(constant)
-            return None if value is None or np.size(value) != 1 else float(np.asarray(value).reshape(-1)[0])
-        value, scale, point = values.get(writer.inputs[0]), self.tensors.scale(writer), self.tensors.zero_point(writer)
-        if value is None or scale is None or point is None or np.size(value) != 1:
-            return None
-        return (float(np.asarray(value).reshape(-1)[0]) - float(np.asarray(point).reshape(-1)[0])) * scale
+        value = self.tensors.numbers(constant)
+        return None if value is None or np.size(value) != 1 else float(np.ravel(value)[0])
 
     def _behind_a_sum(self, node: WorkNode) -> None:
         """Rule 3."""

@@ -28,6 +28,14 @@ def test_a_loop_has_no_more_tensors_than_it_may() -> None:
     assert len(kinds(apply_pass("group_elementwise", {**FIELDS, "most_tensors": 4}, text, **weights))) == 2
 
 
+def test_four_bounds_count_as_two_tensors() -> None:
+    text = HEAD + "{ a=Sum(x,c,d,e,f) y=Relu(a) }"
+    fields = {**FIELDS, "operators": ["Sum", "Relu"]}
+    weights: dict[str, Any] = dict.fromkeys("cdef", (4, 8))
+    assert len(kinds(apply_pass("group_elementwise", {**fields, "most_tensors": 4}, text, **weights))) == 1
+    assert len(kinds(apply_pass("group_elementwise", {**fields, "most_tensors": 3}, text, **weights))) == 2
+
+
 def test_other_element_types_are_not_joined_in_a_loop_with_others() -> None:
     graph = apply_pass("group_elementwise", {**FIELDS, "dtypes": ["int8"]}, HEAD + "{ a=Relu(x) y=Mul(a,x) }")
     assert sorted(kinds(graph)) == ["Mul", "Relu"]
