@@ -22,10 +22,17 @@ def test_blocks_and_signs_of_onnxruntime_follow_from_the_instructions(isa: str, 
     assert parameters == {"block": block, "signed_activations": signed}
 
 
-@pytest.mark.parametrize(("isa", "signed"), [("avx2", False), ("avx512-vnni", False), ("amx", True), ("sve", True)])
-def test_signs_and_residuals_of_openvino_follow_from_the_instructions(isa: str, signed: bool) -> None:
+@pytest.mark.parametrize(
+    ("isa", "signed", "attention"),
+    [("avx2", False, False), ("avx512-vnni", False, True), ("amx", True, True), ("sve", True, True)],
+)
+def test_integers_of_openvino_follow_from_the_instructions(isa: str, signed: bool, attention: bool) -> None:
     parameters = rules_for_machine(load_rules("openvino_cpu"), isa).parameters
-    assert parameters == {"signed_data_of_convolutions": signed, "residuals_of_another_type": signed}
+    assert parameters == {
+        "signed_data_of_convolutions": signed,
+        "residuals_of_another_type": signed,
+        "attention_of_integers": attention,
+    }
 
 
 @pytest.mark.parametrize("isa", ["", "rvv"])

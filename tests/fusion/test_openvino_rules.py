@@ -18,7 +18,7 @@ from tests.fusion.models import Case, make_graph
 from tests.fusion.openvino_cases import OPENVINO_CASES
 from tests.fusion.openvino_dynamic_cases import DYNAMIC_CASES
 from tests.fusion.openvino_signed_cases import SIGNED_CASES, SignedCase
-from tests.fusion.openvino_static_cases import STATIC_CASES
+from tests.fusion.openvino_static_cases import STATIC_CASES, quantized_case
 
 RULES = load_rules("openvino_cpu")
 RULES_HERE = rules_for_machine(RULES, this_machine().isa)
@@ -86,6 +86,18 @@ def test_kernels_of_signed_data_are_those_of_the_runtime_graph(case: SignedCase)
         pytest.skip("what the runtime makes of these graphs with AMX was not seen")
     expected = executed_kernels(case.case.model())
     assert described(detect_kernels(bind_shapes(read_model(case.case.model())), RULES_HERE)) == described(expected)
+
+
+@pytest.mark.parametrize(("isa", "becomes_one"), [("avx2", False), ("avx512", False), ("avx512-vnni", True)])
+def test_attention_of_integers_is_one_kernel_with_vnni(isa: str, becomes_one: bool) -> None:
+    case = quantized_case(
+        "attention of integers", "", "float[1,4,8,8] x", "float[1,4,8,8] y",
+        "x -> xs,i0 -> a x -> ts,i0 -> k x -> ys,i0 -> c m=MatMul(a,k) m -> ts,i0 -> d s=Softmax(d) s -> xs,i0 -> e "
+        "n=MatMul(e,c) n -> ys,i0 -> f y=Exp(f)",
+    )  # fmt: skip
+    kernels = detect_kernels(bind_shapes(read_model(case.model())), rules_for_machine(RULES, isa))
+    types = Counter(kernel.type.partition("+")[0] for kernel in kernels)
+    assert (types["Attention"], types["MatMul"]) == ((1, 0) if becomes_one else (0, 2))
 
 
 @pytest.mark.skipif(not ZOO.is_dir(), reason="the zoo is not here")

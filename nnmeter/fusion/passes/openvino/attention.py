@@ -3,7 +3,8 @@
 Fields of a `group_attention` pass: `product`, `softmax`, `transpose` and `reshape` (operators), `between` (element-wise
 operators that may stand before and behind the softmax), `becomes` (the operator that they make together), `ranks` (of
 the products), `transpose_ranks` (of the transposes that join), `most_tensors` (how many tensors the kernel may read and
-write), `apart` (the attribute that keeps an operator out).
+write), `apart` (the attribute that keeps an operator out), `integers` (the parameter without which products of integers
+stay apart).
 
 1. From a product of two computed tensors that one node reads, the way leads through operators of `between`, perhaps a
    reshape that keeps the last dimension, a softmax along the last dimension, the reverse of that reshape, and operators
@@ -16,6 +17,7 @@ write), `apart` (the attribute that keeps an operator out).
 4. Operators of `between` behind the second product join where there are such; a transpose then does not.
 5. The kernel reads the factors of the first product, the last factor, and what the operators between read, except
    constants of one element. The attribute `fused` lists, by name, what is neither a product, the softmax nor a reshape.
+6. Where the rule set's parameter `integers` is off, neither product reads integers.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from __future__ import annotations
 from nnmeter.fusion.engine.neighbours import bare_constant, computed_inputs, only_reader
 from nnmeter.fusion.engine.passes import Field, Fields, PassKind, Prepared, count, list_of, text, texts
 from nnmeter.fusion.engine.rewriting import WorkingGraph, WorkNode, split_kind
+from nnmeter.fusion.passes.openvino.quantized_tensors import BYTES
 from nnmeter.kernels.naming import operand_order
 
 
@@ -40,6 +43,7 @@ class AttentionGroups:
         self.transpose_ranks = frozenset(fields["transpose_ranks"])
         self.most_tensors = fields["most_tensors"]
         self.apart = fields["apart"]
+        self.integers = fields["integers"]
 
     def apply(self, graph: WorkingGraph) -> bool:
         """Make kernels of products around a softmax; whether there were any."""
@@ -87,10 +91,16 @@ class _Attention:
             return False
         if second.attributes.get("transA") or second.attributes.get("transB") or second.inputs[1] in graph.constants:
             return False
+        if not graph.parameters.get(rules.integers, True) and (self._reads_bytes(first) or self._reads_bytes(second)):
+            return False
         self.second = second
         self.members.append(second)
         self._join_transposes(rank)
         return len(self.extras) + 4 <= rules.most_tensors
+
+    def _reads_bytes(self, node: WorkNode) -> bool:
+        """Whether a product is one of integers."""
+        return any(self.graph.types[tensor].dtype in BYTES for tensor in node.inputs if tensor)
 
     def _walk(self, tensor: str) -> str:
         """Take element-wise operators along the way; the last tensor."""
@@ -201,6 +211,7 @@ PASSES = (
             "transpose_ranks": Field(list_of(count)),
             "most_tensors": Field(count),
             "apart": Field(text),
+            "integers": Field(text, ""),
         },
     ),
 )

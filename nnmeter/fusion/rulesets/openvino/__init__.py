@@ -89,7 +89,11 @@ RULE_SET = RuleSet(
     runtime_version=VERSION,
     device={"place": "server", "kind": "cpu", "distributions": ("openvino",), "extra": "openvino"},
     machine=machine.MACHINE,
-    parameters={"signed_data_of_convolutions": False, "residuals_of_another_type": False},
+    parameters={
+        "signed_data_of_convolutions": False,
+        "residuals_of_another_type": False,
+        "attention_of_integers": True,
+    },
     stages=[
         Stage(
             "low precision",

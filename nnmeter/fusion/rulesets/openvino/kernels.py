@@ -63,8 +63,10 @@ ATTENTION = Procedure(
         "transpose_ranks": (4,),
         "most_tensors": 5,
         "apart": "apart",
+        "integers": "attention_of_integers",
     },
-    why="Two products with a softmax between them are compiled into one kernel.",
+    why="Two products with a softmax between them are compiled into one kernel, those of integers where the processor "
+    "has instructions for such products.",
     source=f"{SNIPPETS}/mha_tokenization.cpp",
 )
 

@@ -25,4 +25,16 @@ RESIDUALS_OF_ANOTHER_TYPE = MachineParameter(
     source=plugin("nodes/conv.cpp"),
 )
 
-MACHINE = (SIGNED_DATA_OF_CONVOLUTIONS, RESIDUALS_OF_ANOTHER_TYPE)
+ATTENTION_OF_INTEGERS = MachineParameter(
+    "attention_of_integers",
+    isa={
+        **dict.fromkeys(("sse4.1", "avx", "avx2", "avx512"), False),
+        **dict.fromkeys(("avx512-vnni", *OTHERS), True),
+    },
+    why="Loops that are compiled multiply bytes with VNNI or AMX only. An AVX2 processor with AVX-VNNI can, too; most "
+    "servers with AVX2 have none. Arm was not looked at, and stays as with AMX.",
+    source="src/common/snippets/src/pass/mha_tokenization.cpp; "
+    + plugin("transformations/transformation_pipeline.cpp"),
+)
+
+MACHINE = (SIGNED_DATA_OF_CONVOLUTIONS, RESIDUALS_OF_ANOTHER_TYPE, ATTENTION_OF_INTEGERS)
