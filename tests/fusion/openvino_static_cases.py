@@ -50,6 +50,10 @@ WEIGHTS: dict[str, Any] = {
     "gn": np.arange(-7, 9, dtype=np.float32),
     "b1": (16,),
     "mv": (16,),
+    "w6": np.arange(1024).astype(np.int8).reshape(32, 32),
+    "s3": i64(1, 64, 32),
+    "s6": i64(1, 8, 8, 32),
+    "zs": np.uint8(9),
 }  # fmt: skip
 
 
@@ -351,6 +355,29 @@ STATIC_CASES: tuple[Case, ...] = (
         "ReorderOutput",
         "float[1,16,8,8] x", "float[1,16,8,8] y",
         f"x -> xs,z0 -> a v={DQ}(w4,ws,i0) tc={CONV}(a,v) tc -> ts,zq -> t h=Exp(x) m=Add(h,t) y=Softmax(m)",
+    ),
+    quantized_case(
+        "a sum of numbers and integers behind a product of four dimensions, and its normalization past a view",
+        "QuantizeLinear Gemm QuantizeLinear Exp+Add+Mul+Sub LayerNormalization Add+Mul",
+        "float[1,8,8,16] x, float[1,8,8,32] z", "float[1,64,32] y",
+        f"x -> xs,zp -> a v={DQ}(w2,ws,i0) m=MatMul(a,v) m -> ts,zq -> t g=Exp(z) n=Add(g,t) r=Reshape(n,s3) "
+        "y=LayerNormalization<axis=-1>(r,b,b2)",
+    ),
+    quantized_case(
+        "a normalization of four dimensions of a sum of numbers and integers past a view",
+        "QuantizeLinear Gemm+QuantizeLinear Exp+Add+Mul+Sub ReduceMean+Mul Mul+Sub RMSNormalization Add",
+        "float[1,64,16] x, float[1,64,32] z", "float[1,8,8,32] y",
+        f"x -> xs,zp -> a v={DQ}(w2,ws,i0) m=MatMul(a,v) m -> ts,zq -> t g=Exp(z) n=Add(g,t) r=Reshape(n,s6) "
+        "y=LayerNormalization<axis=-1>(r,b,b2)",
+    ),
+    quantized_case(
+        "a sum of numbers and integers in another such sum",
+        "QuantizeLinear Gemm+QuantizeLinear Exp+Add+Mul+Mul+Sub+Sub LayerNormalization QuantizeLinear+Add+Mul "
+        "Gemm+QuantizeLinear Add LayerNormalization Add+Mul",
+        "float[1,64,16] x, float[1,64,32] z", "float[1,64,32] y",
+        f"x -> xs,zp -> a v={DQ}(w2,ws,i0) m=MatMul(a,v) m -> ts,zq -> t g=Exp(z) n=Add(g,t) "
+        f"q=LayerNormalization<axis=-1>(n,b,b2) q -> xs,zs -> p w={DQ}(w6,ws,i0) o=MatMul(p,w) o -> tt,zr -> u "
+        "k=Add(n,u) y=LayerNormalization<axis=-1>(k,b,b2)",
     ),
     quantized_case(
         "a product of numbers and integers",

@@ -9,8 +9,10 @@
 3. A product or a quotient of dequantized data with a constant is one product: the scale is part of the constant.
 4. What an element-wise operator reads of integers with a zero point is less that: an operator `zero_point`.
 5. A sum or a difference of numbers and dequantized integers is one of integers: the numbers are less the zero point
-   (`difference`), and divided by the scale, and the result is times the scale for each reader (`scale`): for a
-   normalization and a QuantizeLinear it is not.
+   (`difference`), and divided by the scale, and the result is times the scale for each reader (`scale`), past views:
+   for a normalization and a QuantizeLinear it is not. Numbers that are such a result are scaled once.
+6. A normalization of more dimensions is taken apart where it reads such a result: its mean and the result itself are
+   each times the scale.
 """
 
 from __future__ import annotations
@@ -21,19 +23,23 @@ from nnmeter.fusion.passes.openvino.quantized_tensors import DEQUANTIZE, MOST_NO
 from nnmeter.graph.ir import TensorType
 
 QUOTIENT = "Div"
+MEAN, ROOT_MEAN_SQUARE = "ReduceMean", "RMSNormalization"
 
 
 class QuantizedArithmetic:
-    """Rules 1 to 5 for one graph."""
+    """Rules 1 to 6 for one graph."""
 
     def __init__(self, tensors: QuantizedTensors) -> None:
         self.tensors = tensors
         self.graph = tensors.graph
         self.sums = frozenset(tensors.fields["sums"])
+        self.sum = tensors.fields["sums"][0]
         self.products = frozenset(tensors.fields["products"])
         self.joins = frozenset(tensors.fields["joins"])
         self.multiplication, self.difference = tensors.fields["scale"], tensors.fields["difference"]
         self.normalizations = frozenset(tensors.fields["normalizations"])
+        self.views = frozenset(tensors.fields["views"])
+        self.scaled: set[str] = set()  # results of rule 5, times their scale
         self.kinds = self.sums | {self.multiplication, "Sub"}
 
     def visit(self, node: WorkNode) -> None:
@@ -65,10 +71,16 @@ class QuantizedArithmetic:
         before = tensors.dequantized(node.inputs[index])
         assert before is not None
         numbers = node.inputs[1 - index]
-        for kind in [self.difference] * tensors.has_zero_point(before) + [self.multiplication]:
+        factor = [] if numbers in self.scaled else [self.multiplication]
+        for kind in [self.difference] * tensors.has_zero_point(before) + factor:
             numbers = self._with_number(kind, numbers, node.position - 1e-6)
         graph.set_input(node, 1 - index, numbers)
         tensors.read_integers(node, index, before)
+        self._scale_behind(node)
+
+    def _scale_behind(self, node: WorkNode) -> None:
+        """Rules 5 and 6 for the readers of a sum, or of a view of one."""
+        tensors, graph = self.tensors, self.graph
         output = node.outputs[0]
         if tensors.quantized(output) is not None:
             return
@@ -80,12 +92,48 @@ class QuantizedArithmetic:
         if returned:
             constant = graph.add_weight(output, TensorType("float32", ()))
             graph.add_node(self.multiplication, output, [total, constant], [output], {}, node.position + 1e-6)
+        normalized = len(graph.types[output].shape) <= MOST_NORMALIZED
         for reader in readers:
-            whole = reader.kind in self.normalizations and len(graph.types[output].shape) <= MOST_NORMALIZED
-            read = total if whole else self._with_number(self.multiplication, total, node.position + 1e-6)
+            if reader.kind in self.normalizations and not normalized:
+                self._normalize_scaled(reader, total)
+                continue
+            whole = reader.kind in self.normalizations or self._is_view_of(reader, output)
+            read = total if whole else self._scaled(total, node.position + 1e-6)
             for at, name in enumerate(reader.inputs):
                 if name == output:
                     graph.set_input(reader, at, read)
+            if self._is_view_of(reader, total):
+                self._scale_behind(reader)
+
+    def _is_view_of(self, node: WorkNode, tensor: str) -> bool:
+        return node.kind in self.views and node.inputs[0] == tensor
+
+    def _scaled(self, tensor: str, position: float) -> str:
+        """A tensor times a scale."""
+        made = self._with_number(self.multiplication, tensor, position)
+        self.scaled.add(made)
+        return made
+
+    def _normalize_scaled(self, node: WorkNode, total: str) -> None:
+        """Rule 6."""
+        graph, position = self.graph, node.position
+        kind, output = graph.types[total], node.outputs[0]
+        mean = graph.fresh(total)
+        graph.types[mean] = TensorType("float32", (*kind.shape[:-1], 1))
+        graph.add_node(MEAN, mean, [total], [mean], {"axes": [-1], "keepdims": 1}, position - 6e-7)
+        made = self._with_number(self.multiplication, total, position - 5e-7)
+        subtracted = self._with_number(self.multiplication, mean, position - 4e-7)
+        weights = [[name] for name in node.inputs[1:] if name]
+        steps = [(self.difference, [subtracted]), (ROOT_MEAN_SQUARE, [])]
+        steps += zip((self.multiplication, self.sum), weights, strict=False)
+        graph.remove_node(node)
+        for place, (operator, others) in enumerate(steps, 1):
+            last = place == len(steps)
+            written = output if last else graph.fresh(output)
+            graph.types[written] = kind
+            sources = node.sources if last else ()
+            graph.add_node(operator, written, [made, *others], [written], {}, position + (place - 4) * 1e-7, sources)
+            made = written
 
     def _with_number(self, kind: str, tensor: str, position: float) -> str:
         """What an operator makes of a tensor and a constant of one number."""

@@ -17,6 +17,8 @@
 5. QuantizeLinear behind a convolution of rule 3 writes numbers where such products read it, or a sum alone, for which
    one operand may be of numbers; for all else that reads it, its result is retyped. A sum with such an operand is in no
    loop with others.
+6. Behind a product without a bias, of data with a zero point and more than three dimensions, QuantizeLinear has a bound
+   an output for it, and is a kernel of its own.
 """
 
 from __future__ import annotations
@@ -37,10 +39,11 @@ from nnmeter.graph.ir import TensorType
 
 _BIAS = 2
 _MATRIX = 2
+_MOST_CHANNELS_LAST = 3  # dimensions of a product whose last one is what the plugin takes for channels
 
 
 class QuantizedProducts:
-    """Rules 1 to 5 for one graph."""
+    """Rules 1 to 6 for one graph."""
 
     def __init__(self, tensors: QuantizedTensors) -> None:
         self.tensors = tensors
@@ -51,7 +54,7 @@ class QuantizedProducts:
         self.retyped: dict[str, str] = {}
 
     def visit(self, node: WorkNode) -> None:
-        """Rules 1 to 4."""
+        """Rules 1 to 4, and 6."""
         tensors, graph = self.tensors, self.graph
         data, weights = tensors.dequantized(node.inputs[0]), tensors.dequantized(node.inputs[1])
         if data is None or weights is None:
@@ -81,6 +84,23 @@ class QuantizedProducts:
         if node.kind != "Conv" and shifted and (apart or self._is_biased_behind(node)):
             fused = f"{self.names['difference']}+{self.names['scale']}"
             node.attributes = {**node.attributes, "fused": fused}
+        elif (
+            node.kind != "Conv"
+            and shifted
+            and not biased
+            and len(graph.types[node.outputs[0]].shape) > _MOST_CHANNELS_LAST
+        ):
+            self._keep_quantization_apart(node)
+
+    def _keep_quantization_apart(self, node: WorkNode) -> None:
+        """Rule 6."""
+        graph = self.graph
+        reader = self.tensors.quantized(node.outputs[0])
+        if reader is not None:
+            reader.attributes = {**reader.attributes, self.names["apart"]: 1}
+            reader.inputs.append("")
+            bound = TensorType("float32", graph.types[node.outputs[0]].shape[-1:])
+            graph.set_input(reader, len(reader.inputs) - 1, graph.add_weight("bound", bound))
 
     def _bias_into_scale(self, node: WorkNode) -> None:
         graph = self.graph
