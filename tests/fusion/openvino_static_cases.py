@@ -37,6 +37,7 @@ WEIGHTS: dict[str, Any] = {
     "bs": f32(0.001),
     "bz": np.int32(0),
     "sh": i64(1, 8, 4, 4),
+    "st": i64(1, 4, 8, 4),
     "zr": np.uint8(7),
     "tt": f32(0.2),
     "w5": np.arange(2304).astype(np.int8).reshape(16, 16, 3, 3)[::-1].copy(),
@@ -288,6 +289,13 @@ STATIC_CASES: tuple[Case, ...] = (
         "Exp+QuantizeLinear Transpose DequantizeLinear Softmax",
         "float[1,8,16] x", "float[1,4,8,4] y",
         "h=Exp(x) r=Reshape(h,sh) t=Transpose<perm=[0,2,1,3]>(r) t -> ys,zp -> e y=Softmax(e)",
+    ),
+    quantized_case(
+        "quantized behind two transposes",
+        "Exp+QuantizeLinear Transpose DequantizeLinear Softmax",
+        "float[1,8,16] x", "float[1,4,4,8] y",
+        "h=Exp(x) r=Reshape(h,sh) t=Transpose<perm=[0,2,1,3]>(r) v=Reshape(t,st) u=Transpose<perm=[0,1,3,2]>(v) "
+        "u -> ys,zp -> e y=Softmax(e)",
     ),
     quantized_case(
         "quantized behind a view",

@@ -120,7 +120,7 @@ class QuantizedArithmetic:
         kind, output = graph.types[total], node.outputs[0]
         mean = graph.fresh(total)
         graph.types[mean] = TensorType("float32", (*kind.shape[:-1], 1))
-        graph.add_node(MEAN, mean, [total], [mean], {"axes": [-1], "keepdims": 1}, position - 6e-7)
+        graph.add_node(MEAN, mean, [total], [mean], {"axes": (-1,), "keepdims": 1}, position - 6e-7)
         made = self._with_number(self.multiplication, total, position - 5e-7)
         subtracted = self._with_number(self.multiplication, mean, position - 4e-7)
         weights = [[name] for name in node.inputs[1:] if name]

@@ -8,7 +8,8 @@
 3. A sum with another constant stays, and reads the integers.
 4. Relu before QuantizeLinear to unsigned integers without a zero point is part of it.
 5. QuantizeLinear behind a Transpose moves before it, and before a view before that: where the Transpose reads numbers,
-   or integers without a zero point, which QuantizeLinear then works on by rule 1.
+   or integers without a zero point, which QuantizeLinear then works on by rule 1. So it does before more such pairs.
+6. Transposes that it moved before are one where the view between them changes no shape.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nnmeter.fusion.passes.openvino.quantized_tensors import FACTORS, OFFSETS, Q
 from nnmeter.graph.ir import TensorType
 
 _MOST_BETWEEN = 8
+_MOST_MOVED = 4  # transposes
 _BOUNDS = 4  # of the numbers that QuantizeLinear reads and writes: an input each where they are by channel
 
 
@@ -37,7 +39,7 @@ class _Constants:
 
 
 class Requantization:
-    """Rules 1 to 5 for one graph."""
+    """Rules 1 to 6 for one graph."""
 
     def __init__(self, tensors: QuantizedTensors) -> None:
         self.tensors = tensors
@@ -46,7 +48,7 @@ class Requantization:
         self.activations = frozenset(tensors.fields["activations"])
 
     def visit(self, node: WorkNode) -> None:
-        """Rules 1 to 5."""
+        """Rules 1 to 6."""
         tensors, graph = self.tensors, self.graph
         self._take_activation(node)
         constants = self._constants_before(node)
@@ -148,7 +150,7 @@ class Requantization:
         graph = self.graph
         movers: list[WorkNode] = []
         tensor = node.inputs[0]
-        for kinds in ((self.tensors.fields["transpose"],), self.tensors.fields["views"]):
+        for kinds in ((self.tensors.fields["transpose"],), self.tensors.fields["views"]) * _MOST_MOVED:
             writer = graph.producer.get(tensor)
             if writer is None or writer.kind not in kinds or only_reader(graph, tensor) is None:
                 break
@@ -157,6 +159,7 @@ class Requantization:
         output = node.outputs[0]
         if not movers or output in graph.outputs:
             return False
+        self._join_transposes(movers)
         dtype = graph.types[output].dtype
         last = movers[0]
         integers = graph.fresh(tensor)
@@ -171,6 +174,21 @@ class Requantization:
         graph.set_output(last, 0, output)
         self.tensors.moved[node] = movers[::-1]
         return True
+
+    def _join_transposes(self, movers: list[WorkNode]) -> None:
+        """Rule 6, for what QuantizeLinear moves before, the last first."""
+        graph = self.graph
+        while len(movers) > 2 and movers[2].kind == self.tensors.fields["transpose"]:
+            last, view, first = movers[:3]
+            if graph.types[view.inputs[0]].shape != graph.types[view.outputs[0]].shape:
+                return
+            backwards = tuple(reversed(range(len(graph.types[first.inputs[0]].shape))))
+            order, then = (node.attributes.get("perm", backwards) for node in (first, last))
+            last.attributes = {**last.attributes, "perm": tuple(order[place] for place in then)}
+            last.sources = (*first.sources, *view.sources, *last.sources)
+            graph.set_input(last, 0, first.inputs[0])
+            graph.prune([view, first])
+            del movers[1:3]
 
     def _constant_operand(self, node: WorkNode) -> tuple[str, str] | None:
         """The constant and the other operand of a node of two inputs; None where there is no constant."""
