@@ -79,11 +79,16 @@ class QuantizedArithmetic:
         self._scale_behind(node)
 
     def _scale_behind(self, node: WorkNode) -> None:
-        """Rules 5 and 6 for the readers of a sum, or of a view of one."""
-        tensors, graph = self.tensors, self.graph
-        output = node.outputs[0]
-        if tensors.quantized(output) is not None:
-            return
+        """Rules 5 and 6 for the readers of a sum, and of views of it."""
+        pending = [node]
+        while pending:
+            written = pending.pop()
+            if self.tensors.quantized(written.outputs[0]) is None:
+                pending += self._scale_readers(written)
+
+    def _scale_readers(self, node: WorkNode) -> list[WorkNode]:
+        """Let the readers of what a node writes have it times the scale; the views, which have it as it is."""
+        graph, output = self.graph, node.outputs[0]
         total = graph.fresh(output)
         graph.types[total] = graph.types[output]
         returned = output in graph.outputs
@@ -92,18 +97,26 @@ class QuantizedArithmetic:
         if returned:
             constant = graph.add_weight(output, TensorType("float32", ()))
             graph.add_node(self.multiplication, output, [total, constant], [output], {}, node.position + 1e-6)
-        normalized = len(graph.types[output].shape) <= MOST_NORMALIZED
+        views = [reader for reader in readers if self._is_view_of(reader, output)]
         for reader in readers:
-            if reader.kind in self.normalizations and not normalized:
+            if self._is_taken_apart(reader, output):
                 self._normalize_scaled(reader, total)
                 continue
-            whole = reader.kind in self.normalizations or self._is_view_of(reader, output)
+            whole = reader in views or self._undoes_scales(reader, output)
             read = total if whole else self._scaled(total, node.position + 1e-6)
             for at, name in enumerate(reader.inputs):
                 if name == output:
                     graph.set_input(reader, at, read)
-            if self._is_view_of(reader, total):
-                self._scale_behind(reader)
+        return views
+
+    def _undoes_scales(self, node: WorkNode, tensor: str) -> bool:
+        return node.kind in self.normalizations and len(self.graph.types[tensor].shape) <= MOST_NORMALIZED
+
+    def _is_taken_apart(self, node: WorkNode, tensor: str) -> bool:
+        """Whether rule 6 holds for a reader: it normalizes the last axis of a tensor of more dimensions."""
+        if node.kind not in self.normalizations or node.inputs.index(tensor) or self._undoes_scales(node, tensor):
+            return False
+        return node.attributes.get("axis", -1) in (-1, len(self.graph.types[tensor].shape) - 1)
 
     def _is_view_of(self, node: WorkNode, tensor: str) -> bool:
         return node.kind in self.views and node.inputs[0] == tensor

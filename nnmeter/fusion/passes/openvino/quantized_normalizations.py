@@ -28,7 +28,8 @@ class QuantizedNormalizations:
     def express(self) -> None:
         """Rule 1."""
         for node in list(self.graph.of_kinds((KIND,))):
-            if len(node.inputs) == _INPUTS and self.tensors.dequantized(node.inputs[0]) is not None:
+            mapped = len(node.inputs) == _INPUTS and len(self.graph.types[node.inputs[0]].shape) > _CHANNELS
+            if mapped and self.tensors.dequantized(node.inputs[0]) is not None:
                 self._express(node)
 
     def _express(self, node: WorkNode) -> None:
@@ -50,7 +51,7 @@ class QuantizedNormalizations:
         graph, scale = self.graph, node.inputs[1]
         kind = self._of_channels(node.inputs[0])
         values = self.tensors.numbers(scale)
-        if values is not None:
+        if values is not None and np.size(values) == kind.elements:
             return graph.add_constant(scale, values.astype(np.float32).reshape(kind.shape), "float32")
         made = graph.add_weight(scale, kind)
         if self.tensors.is_constant(scale) and scale not in graph.constants:

@@ -78,16 +78,10 @@ class QuantizedTensors:
         values, writer = self.graph.values, self.dequantized(constant)
         if writer is None:
             return values.get(constant)
-        integers, scale, point = (
-            values.get(writer.inputs[0]),
-            values.get(self.scales[writer][0]),
-            self.zero_point(writer),
-        )
-        if integers is None or scale is None or point is None or np.size(scale) > 1 or np.size(point) > 1:
+        integers, scale, point = values.get(writer.inputs[0]), self.scale(writer), self.zero_point(writer)
+        if integers is None or scale is None or point is None or np.size(point) != 1:
             return None
-        return (np.asarray(integers).astype(np.float64) - np.float64(np.ravel(point)[0])) * np.float64(
-            np.ravel(scale)[0]
-        )
+        return (np.asarray(integers, np.float64) - float(np.ravel(point)[0])) * scale
 
     def may_be_negative(self, constant: str) -> bool:
         """Whether a constant has a number that is not positive; integers that are not known are taken to have some."""
