@@ -1,4 +1,4 @@
-"""What kernels that wait for their weights take in a short network and in a long one.
+"""What kernels take by the network that they run in.
 
 Rules:
 
@@ -12,8 +12,7 @@ Rules:
 3. The price is multiplied by a factor that depends on the time of the whole network alone, the sum of its prices:
    linear in its logarithm between `KNOTS_MS`, and constant beyond.
 4. The factor is 1 in the mean of the networks that were trained on, so that prices mean what they do without it.
-5. Other kernels take less in short networks, too, but not by the same factor in random networks as in real ones: with
-   factors by kernel family, real models that were developed on came out worse.
+5. All kernels take less the shorter ago one of their kind ran (`nnmeter.predictor.reuse`), on top of that.
 """
 
 from __future__ import annotations
@@ -25,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from nnmeter.kernels.anchor import Kind
-from nnmeter.predictor.checks import member, numbers
+from nnmeter.predictor.checks import mapping, member, numbers
 from nnmeter.predictor.price import KernelPrice
 from nnmeter.predictor.price_columns import PriceColumns, columns_of, numbered
+from nnmeter.predictor.reuse import Reuse
 
 KNOTS_MS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 MULTIPLYING = "matmul"  # the family of such kernels
@@ -39,30 +39,39 @@ _LOG_KNOTS = np.log2(np.array(KNOTS_MS))
 
 @dataclass(frozen=True, slots=True)
 class NetworkFactors:
-    """What kernels bound by their weights take by the time of their network.
+    """What kernels take by their network.
 
     Attributes:
-        log_factors: logarithm of the factor at each of `KNOTS_MS`.
+        log_factors: of kernels bound by their weights, logarithm of the factor at each of `KNOTS_MS`.
+        reuse: of all kernels, by those of their kind; None where that is not known.
     """
 
     log_factors: tuple[float, ...]
+    reuse: Reuse | None = None
 
     def log_factor(self, network_ms: np.ndarray | float) -> np.ndarray:
         """Logarithm of the factor in networks that take so long, of the same shape."""
         return np.asarray(np.interp(np.log2(np.maximum(network_ms, 1e-9)), _LOG_KNOTS, self.log_factors))
 
     def factors(self, prices: PriceColumns) -> np.ndarray | None:
-        """Factor of each kernel of a network [kernels]; None where none of them is bound by its weights."""
+        """Factor of each kernel of a network [kernels]; None where all are 1."""
+        bound = self._bound(prices)
+        if self.reuse is None and not len(bound):
+            return None
+        log_factors = np.zeros(len(prices.bytes))
+        log_factors[bound] = self.log_factor(prices.total_ms)
+        if self.reuse is None:
+            return np.asarray(np.exp(log_factors))
+        found = self.reuse.latencies_ms(prices, log_factors)
+        return np.divide(found, prices.latency_ms, out=np.ones_like(found), where=prices.latency_ms > 0)
+
+    def _bound(self, prices: PriceColumns) -> np.ndarray:
+        """Numbers of the kernels that are bound by their weights."""
         bound = np.flatnonzero(are_bound(prices.flops, prices.bytes))
         if not len(bound):
-            return None
+            return bound
         kinds = numbered()
-        bound = bound[[_multiplies(kinds[number]) for number in prices.kind[bound].tolist()]]
-        if not len(bound):
-            return None
-        found = np.ones(len(prices.bytes))
-        found[bound] = np.exp(self.log_factor(prices.total_ms))
-        return found
+        return np.asarray(bound[[_multiplies(kinds[number]) for number in prices.kind[bound].tolist()]])
 
     def of_network(self, prices: Sequence[KernelPrice]) -> list[KernelPrice]:
         """The prices of all kernels of one network, as they are in it."""
@@ -73,13 +82,18 @@ class NetworkFactors:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {"log_factors": list(self.log_factors)}
+        found: dict[str, Any] = {"log_factors": list(self.log_factors)}
+        return found if self.reuse is None else {**found, "reuse": self.reuse.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> NetworkFactors:
         """What `to_dict` described; DeviceError if a factor is no number, or far from what caches do."""
         stored = member(data, "log_factors")
-        return cls(numbers(stored, "log_factors", len(KNOTS_MS), -LARGEST_LOG_FACTOR, LARGEST_LOG_FACTOR))
+        reuse = data.get("reuse")
+        return cls(
+            numbers(stored, "log_factors", len(KNOTS_MS), -LARGEST_LOG_FACTOR, LARGEST_LOG_FACTOR),
+            None if reuse is None else Reuse.from_dict(mapping(reuse, "reuse")),
+        )
 
 
 def _multiplies(kind: Kind | None) -> bool:

@@ -19,10 +19,16 @@ from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.predictor import read_predictor_of, write_predictor
 from nnmeter.predictor.kernel_predictor import KernelPredictor
 from nnmeter.predictor.network_factors import KNOTS_MS, NetworkFactors
+from nnmeter.predictor.price_columns import columns_of
+from nnmeter.predictor.reuse import DISTANCE_KNOTS_MS, PRICE_KNOTS_MS, Reuse
 from tests.conftest import make_small_predictor
 from tests.predictor.conftest import convolution
 
 FACTORS = NetworkFactors((-0.7, -0.6, -0.5, -0.2, 0.0, 0.1, 0.1))
+
+
+GRID = tuple(tuple(0.1 * column - 0.05 * row for column in range(12)) for row in range(7))
+REUSE = Reuse(GRID, scale=1.02, per_kernel_ms=-0.002, least_ms=0.0005)
 
 
 def gemm(rows: int, size: int) -> KernelSignature:
@@ -66,6 +72,42 @@ def test_a_prediction_sums_up_what_kernels_take_in_their_network(small_pack: Pat
     assert found.latency_ms < LatencyPredictor(pack).price("model", kernels).latency_ms
 
 
+def test_a_factor_of_reuse_is_bilinear_between_knots_and_constant_beyond() -> None:
+    at = REUSE.log_factor(np.array([PRICE_KNOTS_MS[2], 1e-6, 1e6]), np.array([DISTANCE_KNOTS_MS[3], 1e-6, 1e6]))
+    assert at == pytest.approx([GRID[2][3], GRID[0][0], GRID[6][11]])
+    between = [(knots[1] * knots[2]) ** 0.5 for knots in (PRICE_KNOTS_MS, DISTANCE_KNOTS_MS)]
+    corners = [GRID[row][column] for row in (1, 2) for column in (1, 2)]
+    assert REUSE.log_factor(*(np.array([value]) for value in between)) == pytest.approx([sum(corners) / 4])
+
+
+def test_kernels_take_less_the_more_of_their_kind_there_are(predictor: KernelPredictor) -> None:
+    known = replace(predictor, factors=replace(FACTORS, reuse=REUSE))
+    few, many = [convolution(16, 16, 14), gemm(4, 64)], [convolution(16, 16, 14)] * 9 + [gemm(4, 64)]
+    alone = known.price(many)
+    together = known.price_network(many)
+    total_ms = sum(price.latency_ms for price in alone)
+    for price, found, count in ((alone[0], together[0], 9), (alone[-1], together[-1], 1)):
+        profiled_ms = (price.latency_ms - REUSE.per_kernel_ms) / REUSE.scale
+        factor = float(np.exp(REUSE.log_factor(np.array([profiled_ms]), np.array([total_ms / count]))[0]))
+        expected = max(REUSE.scale * profiled_ms * factor + REUSE.per_kernel_ms, REUSE.least_ms)
+        assert found.latency_ms == pytest.approx(expected)
+    assert together[0].latency_ms / alone[0].latency_ms < together[-1].latency_ms / alone[-1].latency_ms
+    assert known.price_network(few)[0].latency_ms != pytest.approx(together[0].latency_ms)
+
+
+def test_a_price_of_zero_stays_zero(predictor: KernelPredictor) -> None:
+    free = [replace(price, latency_ms=0.0) for price in predictor.price([gemm(4, 64)])]
+    factors = replace(FACTORS, reuse=REUSE).factors(columns_of(free))
+    assert factors is not None
+    assert factors.tolist() == [1.0]
+
+
+def test_factors_of_reuse_are_stored(predictor: KernelPredictor, tmp_path: Path) -> None:
+    factors = replace(FACTORS, reuse=REUSE)
+    write_predictor(replace(predictor, factors=factors), tmp_path)
+    assert read_predictor_of(tmp_path).factors == factors
+
+
 def test_factors_are_stored(predictor: KernelPredictor, tmp_path: Path) -> None:
     write_predictor(predictor, tmp_path)
     assert read_predictor_of(tmp_path).factors == FACTORS
@@ -81,6 +123,13 @@ def test_factors_are_stored(predictor: KernelPredictor, tmp_path: Path) -> None:
         ({"log_factors": [0.0] * 6 + ["much"]}, "log_factors"),
         ({}, "log_factors"),
         ([1], "network_factors"),
+        ({**FACTORS.to_dict(), "reuse": []}, "reuse"),
+        ({**FACTORS.to_dict(), "reuse": {}}, "log_factors"),
+        ({**FACTORS.to_dict(), "reuse": {**REUSE.to_dict(), "log_factors": [[0.0] * 12] * 6}}, "reuse"),
+        ({**FACTORS.to_dict(), "reuse": {**REUSE.to_dict(), "log_factors": [[0.0] * 11] * 7}}, "reuse"),
+        ({**FACTORS.to_dict(), "reuse": {**REUSE.to_dict(), "log_factors": [[9.0] * 12] * 7}}, "reuse"),
+        ({**FACTORS.to_dict(), "reuse": {**REUSE.to_dict(), "scale": 0}}, "scale"),
+        ({**FACTORS.to_dict(), "reuse": {**REUSE.to_dict(), "per_kernel_ms": "little"}}, "per_kernel_ms"),
     ],
 )
 def test_damaged_factors_are_refused(predictor: KernelPredictor, tmp_path: Path, stored: object, words: str) -> None:

@@ -94,6 +94,16 @@ class ContinuedFit:
         self.weight = np.sqrt(times / np.where(self.timed, totals, 1.0))
         self.weight /= self.weight[self.timed].mean()
 
+    def first_ms(self) -> np.ndarray:
+        """The prior's price of each row as a profiler shows it, brought to this machine by one factor [rows]."""
+        offset = float(np.average(self.target[self.timed], weights=self.weight[self.timed]))
+        return np.asarray(np.exp((self.log_roofline + self.before)[self.table.kernel] + offset))
+
+    def divide(self, logs: np.ndarray) -> None:
+        """Divide kernels' times by factors with these logarithms [rows]."""
+        self.table = replace(self.table, latency_ms=self.table.latency_ms * np.exp(-logs))
+        self.target = self.target - logs
+
     def _join(self) -> None:
         """Take operators into the vocabulary that the prior does not know (rule 3)."""
         table = self.table

@@ -8,6 +8,7 @@ Rules (what the factor is, `nnmeter.predictor.network_factors` says):
 3. It is 1 in the mean of the rows. Fewer than `LEAST_ROWS` rows say nothing.
 4. Kernels' times are divided by it before anything else is fitted to them, and prices are multiplied where they are
    summed up. Here the time of a network is the measured one.
+5. What all kernels take by others of their kind is fitted behind that, to what is left (`nnmeter.lab.training.reuse`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnmeter.lab.training.reuse import reuse_log_factors
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable
 from nnmeter.predictor.network_factors import (
     KNOTS_MS,
@@ -39,21 +41,31 @@ def bound_rows(table: KernelTable) -> np.ndarray:
     return np.asarray(bound[table.kernel] & whole[table.network])
 
 
-def log_factors(table: KernelTable, factors: NetworkFactors | None) -> np.ndarray:
-    """Logarithm of the factor of each row, 0 where it has none [rows]."""
-    found = np.zeros(len(table.kernel))
+def log_factors(table: KernelTable, factors: NetworkFactors | None, profiled_ms: np.ndarray) -> np.ndarray:
+    """Logarithm of the factor of each row, 0 where it has none [rows].
+
+    Args:
+        table: all measurements.
+        factors: of a predictor.
+        profiled_ms: price of each row without its network, as a profiler would see it [rows].
+    """
     if factors is None:
-        return found
+        return np.zeros(len(table.kernel))
+    found = bound_log_factors(table, factors)
+    return found if factors.reuse is None else found + reuse_log_factors(table, factors.reuse, profiled_ms)
+
+
+def bound_log_factors(table: KernelTable, factors: NetworkFactors) -> np.ndarray:
+    """Logarithm of the factor of each row that is bound by its weights, 0 for others [rows]."""
+    found = np.zeros(len(table.kernel))
     bound = np.flatnonzero(bound_rows(table))
     found[bound] = factors.log_factor(_network_ms(table, bound))
     return found
 
 
-def out_of_networks(table: KernelTable, factors: NetworkFactors | None) -> KernelTable:
-    """The table with kernels' times divided by the factors of their networks (rule 4)."""
-    if factors is None:
-        return table
-    return replace(table, latency_ms=table.latency_ms * np.exp(-log_factors(table, factors)))
+def divided(table: KernelTable, logs: np.ndarray) -> KernelTable:
+    """The table with kernels' times divided by factors with these logarithms (rule 4)."""
+    return replace(table, latency_ms=table.latency_ms * np.exp(-logs))
 
 
 def fit_network_factors(table: KernelTable) -> NetworkFactors | None:

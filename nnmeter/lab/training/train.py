@@ -9,9 +9,9 @@ Rules:
    left out, what is corrected would be the error on operators that were left out. Where every network was profiled
    there is no such step: fitted to 2,750 random networks it lowered their held-out error from 10.4 to 9.4 %, but not
    that of 54 real models (3.9 % with and without). Kernels that wait for their weights take more in long networks
-   (`network_factors`). With a prior, the predictor of another machine, kernels' times are
-   fitted on top of that (`continued`), and the path is the same from there on, but that intervals are those of
-   networks that people use (`real_networks`).
+   (`network_factors`), and all kernels more where others of their kind are far (`reuse`). With a prior, the predictor
+   of another machine, which these factors are taken from, too, kernels' times are fitted on top of that (`continued`),
+   and the path is the same from there on, but that intervals are those of networks that people use (`real_networks`).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
    fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
 3. Folds for errors of kernels that have no times are by family of networks: a network, and all others made by its
@@ -48,14 +48,15 @@ from nnmeter.lab.training.intervals import (
     shift_of,
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
-from nnmeter.lab.training.network_factors import fit_network_factors, log_factors, out_of_networks
+from nnmeter.lab.training.network_factors import bound_log_factors, divided, fit_network_factors, log_factors
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
 from nnmeter.lab.training.real_networks import CAMPAIGN, OVER_PRIOR, for_real_networks
 from nnmeter.lab.training.reconciled import reconciled
 from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
+from nnmeter.lab.training.reuse import fit_reuse, reuse_log_factors
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
-from nnmeter.lab.training.unobserved import fit_unobserved
+from nnmeter.lab.training.unobserved import Unobserved, fit_unobserved
 from nnmeter.lab.training.wholes import (
     MANY_NETWORKS,
     PRESETS,
@@ -66,7 +67,7 @@ from nnmeter.lab.training.wholes import (
 from nnmeter.predictor.baselines import Baselines, fit_baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, LEAST_LAUNCH, KernelPredictor
-from nnmeter.predictor.network_factors import NetworkFactors
+from nnmeter.predictor.network_factors import KNOTS_MS, NetworkFactors
 from nnmeter.predictor.roofline import Roofline, fit_roofline
 from nnmeter.predictor.shift import Shift
 from nnmeter.predictor.trees import TreeEnsemble
@@ -250,13 +251,17 @@ def _check_sums(table: KernelTable, profiled: int, regressor: Regressor, prior: 
         )
 
 
+def _unprofiled(table: KernelTable) -> int:
+    """How many networks were only timed whole."""
+    return sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
+
+
 def _factors(table: KernelTable, prior: KernelPredictor | None) -> NetworkFactors | None:
     """What kernels that wait for their weights take by their network: as the prior says, else as these rows show.
 
     Sums that are corrected additively are sums of prices (rule 1), so that there is none where that is done.
     """
-    unprofiled = sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
-    if unprofiled >= MIN_NETWORKS:
+    if _unprofiled(table) >= MIN_NETWORKS:
         return None
     return fit_network_factors(table) if prior is None or prior.factors is None else prior.factors
 
@@ -265,13 +270,8 @@ def _fit_kernels(
     measured: KernelTable, judged_ms: np.ndarray, regressor: Regressor, seed: int, say: Progress
 ) -> _Trained:
     """Fit kernels' times, then correct sums where that helps (rule 1)."""
-    factors = _factors(measured, None)
-    table = out_of_networks(measured, factors)
-    timed = np.flatnonzero(table.timed)
-    kernels = table.kernel[timed]
-    roofline = fit_roofline(
-        table.flops[kernels], table.moved[kernels], table.item_bits[kernels], table.latency_ms[timed]
-    )
+    table, factors = _out_of_networks(measured, seed, say)
+    roofline = _roofline(table)
     fit = KernelFit(table, roofline, regressor, seed)
     say("leaving networks out")
     unseen_folds = interval_folds(table.networks, seed)
@@ -281,13 +281,13 @@ def _fit_kernels(
     ensembles, vocabulary = fit.fit(presets)
     say("measuring the fallback")
     fallback_sigma = fit.fallback_sigma()
-    priced_ms = roofline.latencies_ms(table.flops, table.moved, table.item_bits)[table.kernel] * np.exp(
-        unseen.log_ratio + log_factors(table, factors)
-    )
-    prior = Prior(roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms, LEAST_LAUNCH * roofline.launch_ms))
+    profiled_ms = _profiled_ms(table, roofline, unseen)
+    priced_ms = profiled_ms * np.exp(log_factors(table, factors, profiled_ms))
+    unobserved = fit_unobserved(table, priced_ms, LEAST_LAUNCH * roofline.launch_ms)
+    factors = _with_unobserved(factors, unobserved, roofline)
+    prior = Prior(roofline, vocabulary, ensembles, unobserved)
     report = None
-    unprofiled = sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
-    if unprofiled >= MIN_NETWORKS:
+    if _unprofiled(table) >= MIN_NETWORKS:
         say("fitting what sums of kernels leave")
         wholes = WholeFit(table, prior, unseen.log_ratio, judged_ms, False, seed)
         preset, outcome = wholes.choose_preset(PRESETS_OVER_KERNELS, unseen_folds, say)
@@ -302,18 +302,65 @@ def _fit_kernels(
     return _Trained(prior, by_family, unseen, log_error, fit.weight, fallback_sigma, presets, report, factors=factors)
 
 
+def _out_of_networks(table: KernelTable, seed: int, say: Progress) -> tuple[KernelTable, NetworkFactors | None]:
+    """Kernels' times as they are in the mean of networks, and what they take by their network (rule 1)."""
+    bound = _factors(table, None)
+    if bound is not None:
+        table = divided(table, bound_log_factors(table, bound))
+    if _unprofiled(table) >= MIN_NETWORKS:
+        return table, bound
+    say("learning what kernels take by others of their kind")
+    roofline = _roofline(table)
+    fit = KernelFit(table, roofline, "lightgbm", seed)
+    folds = interval_folds(table.networks, seed)
+    priced = fit.cross_validate(fit.presets(), folds[table.network], lambda _: None)
+    profiled_ms = _profiled_ms(table, roofline, priced)
+    reuse = fit_reuse(table, profiled_ms, fit.weight)
+    if reuse is None:
+        return table, bound
+    table = divided(table, reuse_log_factors(table, reuse, profiled_ms))
+    return table, NetworkFactors((0.0,) * len(KNOTS_MS) if bound is None else bound.log_factors, reuse)
+
+
+def _roofline(table: KernelTable) -> Roofline:
+    timed = np.flatnonzero(table.timed)
+    kernels = table.kernel[timed]
+    return fit_roofline(table.flops[kernels], table.moved[kernels], table.item_bits[kernels], table.latency_ms[timed])
+
+
+def _profiled_ms(table: KernelTable, roofline: Roofline, held_out: HeldOut) -> np.ndarray:
+    """Price of each row without its network, as a profiler would see it [rows]."""
+    roofline_ms = roofline.latencies_ms(table.flops, table.moved, table.item_bits)
+    return np.asarray(roofline_ms[table.kernel] * np.exp(held_out.log_ratio))
+
+
+def _with_unobserved(
+    factors: NetworkFactors | None, unobserved: Unobserved, roofline: Roofline
+) -> NetworkFactors | None:
+    """The factors, which now know what leads from a profiled kernel to a whole run."""
+    if factors is None or factors.reuse is None:
+        return factors
+    least_ms = LEAST_LAUNCH * roofline.launch_ms
+    scale, per_kernel_ms, _ = unobserved
+    reuse = replace(factors.reuse, scale=scale, per_kernel_ms=per_kernel_ms, least_ms=least_ms)
+    return replace(factors, reuse=reuse)
+
+
 def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: Progress) -> _Trained:
     """Fit kernels' times on top of the predictor of another machine (rule 1)."""
     factors = _factors(table, start)
-    table = out_of_networks(table, factors)
     fit = ContinuedFit(table, start, seed)
+    fit.divide(log_factors(table, factors, fit.first_ms()))
+    table = fit.table
     say("leaving networks out")
     unseen = fit.held_out(interval_folds(table.networks, seed)[table.network])
     say("fitting the families")
     ensembles, vocabulary = fit.fit()
-    priced_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio + log_factors(table, factors))
-    least_ms = LEAST_LAUNCH * fit.prior.roofline.launch_ms
-    prior = Prior(fit.prior.roofline, vocabulary, ensembles, fit_unobserved(table, priced_ms, least_ms))
+    profiled_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio)
+    priced_ms = profiled_ms * np.exp(log_factors(table, factors, profiled_ms))
+    unobserved = fit_unobserved(table, priced_ms, LEAST_LAUNCH * fit.prior.roofline.launch_ms)
+    factors = _with_unobserved(factors, unobserved, fit.prior.roofline)
+    prior = Prior(fit.prior.roofline, vocabulary, ensembles, unobserved)
     log_error = fit.target - (unseen.log_ratio - fit.before[table.kernel])
     return _Trained(
         prior, unseen, unseen, log_error, fit.weight, start.fallback_sigma, {}, None, over_prior=True, factors=factors
@@ -371,12 +418,14 @@ def _unobserved_prices(
 ) -> HeldOutPrices:
     """Out-of-fold prices of all rows as they run unobserved."""
     prior = trained.prior
-    roofline_ms = prior.roofline.latencies_ms(table.flops, table.moved, table.item_bits)
-    profiled = roofline_ms[table.kernel] * np.exp(held_out.log_ratio)
+    profiled = _profiled_ms(table, prior.roofline, held_out)
+    logs = log_factors(table, trained.factors, profiled)
+    by_reuse = trained.factors is not None and trained.factors.reuse is not None
     scale, per_kernel_ms, _ = prior.unobserved
     known = table.among_kinds(vocabulary)[table.kind[table.kernel]] & held_out.trained
-    latency = np.maximum(scale * profiled + per_kernel_ms, LEAST_LAUNCH * prior.roofline.launch_ms)
-    latency = latency * np.exp(log_factors(table, trained.factors))
+    least_ms = LEAST_LAUNCH * prior.roofline.launch_ms
+    latency = np.maximum(scale * profiled * (np.exp(logs) if by_reuse else 1.0) + per_kernel_ms, least_ms)
+    latency = latency if by_reuse else latency * np.exp(logs)
     return HeldOutPrices(latency, *row_sigmas(table, vocabulary, known, trained.fallback_sigma, deviation))
 
 
