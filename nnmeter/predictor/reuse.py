@@ -9,9 +9,8 @@ Rules:
 2. The price of a kernel as a profiler shows it is multiplied by a factor: a grid over the logarithms of that price and
    of the distance, linear between its knots and constant beyond. The time of the network is the sum of its prices
    without factors, and the factor is 1 in the mean of the kernels that were trained on.
-3. The time of the network alone would not do: long random networks have many kinds of kernels once, and real ones
-   repeat few kinds. With factors by kernel's price and network's time, models that were developed on came out slower
-   than measured.
+3. The time of the network, in place of the distance or beside it, would not do: long random networks have many kinds of
+   kernels once, and real ones repeat few kinds. Models that were developed on came out slower than measured.
 """
 
 from __future__ import annotations

@@ -18,7 +18,14 @@ from nnmeter.lab.campaign.joined import joined_networks
 from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.memory import LIMIT_BYTES, compiling_bytes, give_back, peak_resident_bytes
-from nnmeter.lab.measuring.protocol import Stopwatch, no_garbage_collection, profile_kernels, resident_bytes, summarize
+from nnmeter.lab.measuring.protocol import (
+    Stopwatch,
+    check_kernels,
+    no_garbage_collection,
+    profile_kernels,
+    resident_bytes,
+    summarize,
+)
 from nnmeter.lab.runtimes.base import CompiledModel, JoinsNetworks, RuntimeAdapter
 
 if TYPE_CHECKING:
@@ -174,7 +181,7 @@ class LocalBench:
         model = self._runtime.compile(proto, self._threads, profiled=profiled, seed=seed)
         del proto
         try:
-            _ = model.kernels  # a graph that cannot be read is refused before any time goes into it
+            check_kernels(model, f"seed {seed}")  # before any time goes into it
             run_ms = _warm_up(model, stopwatch)
             ratios = None
             if profiled:

@@ -42,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.errors import NnmeterError
+from nnmeter.errors import MeasurementError, NnmeterError
 from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.interruption import MeasuringInterrupted
@@ -241,6 +241,7 @@ def measure_models(
                             path, threads, dims=dims, shapes=shapes, profiled=profile_runs > 0 and runtime.has_profiler
                         )
                         live = _Live(path, (families or {}).get(path.name, ""), model)
+                        check_kernels(model, path.stem)
                         stopwatch.warm_up(model.run)
                         if profile_runs > 0 and runtime.has_profiler:
                             live.kernel_ratios = profile_kernels(model, stopwatch, profile_runs)
@@ -289,6 +290,16 @@ def measure_models(
     if interrupted:
         raise MeasuringInterrupted(found)
     return found
+
+
+def check_kernels(model: CompiledModel, name: str) -> None:
+    """Refuses a model of which nothing is left to time.
+
+    Raises:
+        MeasurementError: the runtime executes no kernel, or cannot tell which.
+    """
+    if not model.kernels:
+        raise MeasurementError(f"{name}: the runtime executes no kernel: its results do not depend on its inputs")
 
 
 def profile_kernels(model: CompiledModel, stopwatch: Stopwatch, runs: int) -> np.ndarray[Any, Any]:
