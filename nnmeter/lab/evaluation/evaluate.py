@@ -91,7 +91,8 @@ def evaluate_pack(
         )
     if training is not None:
         say("the table of profiled kernels")
-        table = build_nearest_table(training, pack.predictor.roofline, pack.predictor.baselines)
+        in_state = [m if nominal_ms is None else m.at_reference(nominal_ms) for m in training]
+        table = build_nearest_table(in_state, pack.predictor.roofline, pack.predictor.baselines)
         trained_on = {m.network for m in training if m.granularity == "model"}
         seen = sorted({m.network for m in chosen} & trained_on)
         chosen = [m for m in chosen if m.network not in trained_on]

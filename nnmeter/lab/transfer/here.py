@@ -7,7 +7,8 @@ convolutions took 0.75 of their time in another one, and transposes 0.44. What `
    another one these times tell how fast *it* is, not how a network's time changes with its state. That is known before
    the runtime is loaded, which a phone's is not here.
 2. The networks that every campaign begins with (`nnmeter.lab.campaign.probes`) are measured for `SECONDS`, as a
-   campaign measures them, in a process of its own that may crash. The reference kernel runs beside each.
+   campaign measures them, in a process of its own that may crash. The reference kernel runs beside each, and times are
+   of the state that the clock showed, as those of a pack are (`nnmeter.lab.training.build`, rule 1).
 3. What each family of kernels took now, by what the pack says of it, is its *factor*: the ratio of the two sums over
    all kernels of the family that the pack was trained on. What the profiler adds is taken off
    (`nnmeter.lab.evaluation.kernel_times`).
@@ -113,6 +114,7 @@ def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
     from nnmeter.lab.campaign.supervisor import run_supervised_campaign
     from nnmeter.lab.measuring.store import read_measurements
     from nnmeter.lab.runtimes import load_runtime
+    from nnmeter.lab.training.build import as_the_clock_said
 
     match = match_this_machine(pack.card, named=True)
     if match.verdict is Verdict.ANOTHER_MACHINE:
@@ -129,8 +131,8 @@ def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
             raise MeasurementError(
                 f"--here measured no network in {seconds:.0f} s; let nothing else run on this machine meanwhile"
             )
-        rows, fingerprint = read_measurements(folder)
-    return state_of(pack, rows, fingerprint["reference_ms"], done.restlessness)
+        rows = as_the_clock_said(read_measurements(folder)[0])
+    return state_of(pack, rows, rows[0].reference_ms, done.restlessness)
 
 
 def state_of(

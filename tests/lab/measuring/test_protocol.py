@@ -35,6 +35,20 @@ def test_kernel_below_the_resolution_of_the_profiler_has_a_time_and_no_spread(ru
     assert np.isnan(m.kernel_spread[1])
 
 
+def test_a_model_of_which_nothing_is_executed_is_refused_and_the_others_are_measured(runtime, clock, tmp_path):
+    paths = [write_model(tmp_path, "constant", []), write_model(tmp_path, "small", [["Conv", 3.0]])]
+    refused = []
+
+    def note(path, fault):
+        refused.append(str(fault))
+
+    found = measure_models(paths, runtime, passes=1, seconds_per_pass=0.1, clock=clock, refused=note)
+    assert [m.network for m in found] == ["small"]
+    assert refused == ["constant: the runtime executes no kernel: its results do not depend on its inputs"]
+    with pytest.raises(MeasurementError, match="executes no kernel"):
+        measure_models(paths, runtime, passes=1, seconds_per_pass=0.1, clock=clock)
+
+
 def test_spread_of_a_kernel_is_relative_to_its_time():
     runs = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 0.0, 0.0], [3.0, 0.0, 8.0]])
     spread = relative_spread(runs)
