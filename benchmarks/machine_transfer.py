@@ -83,15 +83,6 @@ class Ratio:
     models: tuple[float, ...] = ()
 
 
-# Ratios that are known without their measurements: a Zen 5 server (AMD family 26, ONNX Runtime, one thread), 82 real
-# models: the Zen 4 pack predicted 2.03 times too slow, the Ice Lake pack 2.5 times.
-KNOWN = (
-    Ratio("server", "epyc-genoa-onnxruntime1.32-1t", "zen5", -float(np.log(2.03))),
-    Ratio("server", "xeon-icelake-onnxruntime1.32-1t", "zen5", -float(np.log(2.5))),
-)
-KNOWN_WIDTHS = {"zen5": 512}
-
-
 @dataclass(frozen=True)
 class Learnt:
     """What is learnt from some machines (rules 2, 4 and 5)."""
@@ -143,7 +134,7 @@ def server_ratios(extra: Sequence[Path], widths: dict[str, int]) -> list[Ratio]:
                     logs.append(float(np.log(m.latency_ms / predicted)))
             middle = float(np.median(logs))
             found.append(Ratio("server", name, machine, middle, tuple(np.array(logs) - middle)))
-    return [*found, *KNOWN]
+    return found
 
 
 def learning_curves() -> None:
@@ -295,7 +286,7 @@ def main() -> None:
     if arguments.curves:
         learning_curves()
         return
-    widths = dict(KNOWN_WIDTHS)
+    widths: dict[str, int] = {}
     ratios = [*server_ratios(arguments.machine, widths), *phone_ratios(widths)]
     with_shift = shift_helps(ratios, widths)
     learnt = learn(ratios, widths, with_shift)
