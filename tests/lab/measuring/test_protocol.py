@@ -14,6 +14,18 @@ def write_model(folder, name, kernel_ms):
     return path
 
 
+class EmptyModel:
+    """A compiled model whose runtime executes nothing of it."""
+
+    kernels = ()
+
+    def __init__(self, model):
+        self.model = model
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+
 def test_latency_on_a_quiet_machine_is_the_time_of_a_run(runtime, clock, tmp_path):
     path = write_model(tmp_path, "small", [["Conv", 3.0], ["Relu", 0.5]])
     [m] = measure_models([path], runtime, passes=2, seconds_per_pass=0.1, clock=clock)
@@ -35,16 +47,30 @@ def test_kernel_below_the_resolution_of_the_profiler_has_a_time_and_no_spread(ru
     assert np.isnan(m.kernel_spread[1])
 
 
-def test_a_model_of_which_nothing_is_executed_is_refused_and_the_others_are_measured(runtime, clock, tmp_path):
-    paths = [write_model(tmp_path, "constant", []), write_model(tmp_path, "small", [["Conv", 3.0]])]
+def test_a_model_of_which_nothing_is_executed_is_refused_and_the_others_are_measured(
+    runtime, clock, tmp_path, monkeypatch
+):
+    paths = [write_model(tmp_path, "constant", [["Conv", 7.0]]), write_model(tmp_path, "small", [["Conv", 3.0]])]
+    compile_model = runtime.compile
+
+    def compile_without_kernels(model, *args, **options):
+        compiled = compile_model(model, *args, **options)
+        return EmptyModel(compiled) if model == paths[0] else compiled
+
+    monkeypatch.setattr(runtime, "compile", compile_without_kernels)
     refused = []
-
-    def note(path, fault):
-        refused.append(str(fault))
-
-    found = measure_models(paths, runtime, passes=1, seconds_per_pass=0.1, clock=clock, refused=note)
+    found = measure_models(
+        paths,
+        runtime,
+        passes=1,
+        seconds_per_pass=0.1,
+        clock=clock,
+        refused=lambda path, fault: refused.append((path, str(fault))),
+    )
     assert [m.network for m in found] == ["small"]
-    assert refused == ["constant: the runtime executes no kernel: its results do not depend on its inputs"]
+    assert refused == [
+        (str(paths[0]), "constant: the runtime executes no kernel: its results do not depend on its inputs")
+    ]
     with pytest.raises(MeasurementError, match="executes no kernel"):
         measure_models(paths, runtime, passes=1, seconds_per_pass=0.1, clock=clock)
 
