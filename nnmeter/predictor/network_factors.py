@@ -35,6 +35,7 @@ LEAST_BYTES = 1 << 17
 MOST_FLOPS_A_BYTE = 4.0
 LARGEST_LOG_FACTOR = 2.0  # beyond what memory is slower than the caches by
 _LOG_KNOTS = np.log2(np.array(KNOTS_MS))
+_LEAST_SCALE = 1e-9  # a damaged pack may say 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,13 @@ class NetworkFactors:
 
     log_factors: tuple[float, ...]
     reuse: Reuse | None = None
+
+    def unobserved(self, scale: float, per_kernel_ms: float, least_ms: float) -> NetworkFactors:
+        """The same, knowing what leads from a profiled kernel to an unobserved one in their predictor."""
+        if self.reuse is None:
+            return self
+        own = replace(self.reuse, scale=max(scale, _LEAST_SCALE), per_kernel_ms=per_kernel_ms, least_ms=least_ms)
+        return replace(self, reuse=own)
 
     def log_factor(self, network_ms: np.ndarray | float) -> np.ndarray:
         """Logarithm of the factor in networks that take so long, of the same shape."""

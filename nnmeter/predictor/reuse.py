@@ -8,7 +8,8 @@ Rules:
    much again as in the mean, or more, and one of a millisecond hardly more.
 2. The price of a kernel as a profiler shows it is multiplied by a factor: a grid over the logarithms of that price and
    of the distance, linear between its knots and constant beyond. The time of the network is the sum of its prices
-   without factors, and the factor is 1 in the mean of the kernels that were trained on.
+   without factors, and the factor is 1 in the mean of the kernels that were trained on. A kernel at the least price
+   keeps it: what a profiler would show of it is not known.
 3. The time of the network, in place of the distance or beside it, would not do: long random networks have many kinds of
    kernels once, and real ones repeat few kinds. Models that were developed on came out slower than measured.
 """
@@ -21,15 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from nnmeter.predictor.checks import member, number, numbers, positive, sequence
+from nnmeter.predictor.checks import member, numbers, sequence
 from nnmeter.predictor.price_columns import PriceColumns
 
 PRICE_KNOTS_MS = (0.002, 0.006, 0.018, 0.054, 0.16, 0.5, 1.5)
 DISTANCE_KNOTS_MS = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 _LOG_PRICES, _LOG_DISTANCES = np.log2(np.array(PRICE_KNOTS_MS)), np.log2(np.array(DISTANCE_KNOTS_MS))
 _LEAST_MS = 1e-9
+_ABOUT = 1 + 1e-9
 LARGEST_LOG = 2.0  # more than caches bring
-_LARGEST = 1e9  # absurd, in milliseconds or as a scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +65,18 @@ class Reuse:
         _, inverse, counts = np.unique(prices.kind, return_inverse=True, return_counts=True)
         log_factors = log_factors + self.log_factor(profiled_ms, prices.total_ms / counts[inverse])
         unobserved_ms = self.scale * profiled_ms * np.exp(log_factors) + self.per_kernel_ms
-        return np.asarray(np.maximum(unobserved_ms, np.minimum(priced_ms, self.least_ms)))
+        found = np.maximum(unobserved_ms, np.minimum(priced_ms, self.least_ms))
+        return np.where(priced_ms <= self.least_ms * _ABOUT, priced_ms, found)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
-            "log_factors": [list(row) for row in self.log_factors],
-            "scale": self.scale,
-            "per_kernel_ms": self.per_kernel_ms,
-            "least_ms": self.least_ms,
-        }
+        """JSON-ready form, without what is the predictor's own."""
+        return {"log_factors": [list(row) for row in self.log_factors]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Reuse:
         """What `to_dict` described; DeviceError if a number is none, or far from what caches do."""
         rows = sequence(member(data, "log_factors"), "reuse", len(PRICE_KNOTS_MS))
-        return cls(
-            tuple(numbers(row, "reuse", len(DISTANCE_KNOTS_MS), -LARGEST_LOG, LARGEST_LOG) for row in rows),
-            positive(member(data, "scale"), "scale of reuse", 0.0, _LARGEST),
-            number(member(data, "per_kernel_ms"), "per_kernel_ms of reuse", -_LARGEST, _LARGEST),
-            number(member(data, "least_ms"), "least_ms of reuse", 0.0, _LARGEST),
-        )
+        return cls(tuple(numbers(row, "reuse", len(DISTANCE_KNOTS_MS), -LARGEST_LOG, LARGEST_LOG) for row in rows))
 
 
 def place_between(values: np.ndarray, log_knots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

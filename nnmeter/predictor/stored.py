@@ -29,7 +29,7 @@ from nnmeter.limits import MAX_JSON_BYTES, MAX_TREES_BYTES
 from nnmeter.predictor.baselines import Baselines
 from nnmeter.predictor.checks import RESTORE, count, damaged, mapping, member, number, numbers, sequence, text
 from nnmeter.predictor.intervals import IntervalModel
-from nnmeter.predictor.kernel_predictor import FALLBACK, KernelPredictor, Share
+from nnmeter.predictor.kernel_predictor import FALLBACK, LEAST_LAUNCH, KernelPredictor, Share
 from nnmeter.predictor.network_factors import NetworkFactors
 from nnmeter.predictor.older_schemas import upgraded
 from nnmeter.predictor.price_correction import LARGEST_COEFFICIENT, Correction, OperatorCorrection
@@ -215,20 +215,24 @@ def _with_ensembles(
     corrections = sequence(document.get("corrections", []), "corrections")
     if len(corrections) > _MOST_CORRECTIONS:
         raise damaged(f"it was calibrated more than {_MOST_CORRECTIONS} times")
+    roofline = Roofline.from_dict(mapping(member(document, "roofline"), "roofline"))
+    scale = number(member(document, "scale"), "scale", 0.0, 1e6)
+    per_kernel_ms = number(member(document, "per_kernel_ms"), "per_kernel_ms", -_LARGEST_MS, _LARGEST_MS)
+    factors = _network_factors(document.get("network_factors"))
     return KernelPredictor(
-        Roofline.from_dict(mapping(member(document, "roofline"), "roofline")),
+        roofline,
         vocabulary,
         ensembles,
         number(member(document, "fallback_sigma"), "fallback_sigma", 0.0, _LARGEST_SIGMA),
         IntervalModel.from_dict(mapping(member(document, "intervals"), "intervals")),
         Baselines.from_dict(mapping(member(document, "baselines"), "baselines")),
-        number(member(document, "scale"), "scale", 0.0, 1e6),
-        number(member(document, "per_kernel_ms"), "per_kernel_ms", -_LARGEST_MS, _LARGEST_MS),
+        scale,
+        per_kernel_ms,
         number(member(document, "overhead_ms"), "overhead_ms", 0.0, _LARGEST_MS),
         tuple(map(_correction, corrections)),
         work=stored_work(document.get("work")),
         deviations=deviations,
-        factors=_network_factors(document.get("network_factors")),
+        factors=factors and factors.unobserved(scale, per_kernel_ms, LEAST_LAUNCH * roofline.launch_ms),
     )
 
 

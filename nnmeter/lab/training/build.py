@@ -44,7 +44,7 @@ PROTOCOL_OF_PUBLISHED = "times as published, no reference product beside them"
 PROTOCOL_OF_PROFILES = "networks as a runtime's own tool timed them"
 PROTOCOL_OF_REPORTED = "networks whose times the user took, no reference product beside them"
 
-_LONG_MS, _MANY_LONG = 3.0, 50  # networks as long as real ones, where so many are
+_LONG_MS, _MANY_LONG = 3.0, 10  # networks as long as real ones, where so many are
 _ANY_RUNTIME = "any"  # of rules that say nothing of a runtime
 _MOST_FAMILIES = 60  # that a card lists; of more it gives the number
 # What a reader looks for in a card -> operators, or kernel families, any of which is it.

@@ -338,12 +338,8 @@ def _with_unobserved(
     factors: NetworkFactors | None, unobserved: Unobserved, roofline: Roofline
 ) -> NetworkFactors | None:
     """The factors, which now know what leads from a profiled kernel to a whole run."""
-    if factors is None or factors.reuse is None:
-        return factors
-    least_ms = LEAST_LAUNCH * roofline.launch_ms
     scale, per_kernel_ms, _ = unobserved
-    reuse = replace(factors.reuse, scale=scale, per_kernel_ms=per_kernel_ms, least_ms=least_ms)
-    return replace(factors, reuse=reuse)
+    return None if factors is None else factors.unobserved(scale, per_kernel_ms, LEAST_LAUNCH * roofline.launch_ms)
 
 
 def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: Progress) -> _Trained:
