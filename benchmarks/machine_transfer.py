@@ -7,7 +7,7 @@
 
 Rules:
 
-1. A pack's predictions on the zoo as it was measured on another machine (all of `data`, of which one has no pack) give
+1. A pack's predictions on the zoo as it was measured on another machine (all of `data`) give
    log(measured / predicted) of each model, in real milliseconds of that machine. Their median is the ratio of the
    machines, what is left the *spread* of models.
 2. Machines of one kind have one place each on a logarithmic scale of time, by least squares from all ratios of packs to
@@ -73,14 +73,14 @@ class Ratio:
         kind: of machines.
         pack, machine: names of the pack's machine and of the other.
         log: median log(measured / predicted) of the models.
-        models: what is left of each model's; empty where only the ratio is known.
+        models: what is left of each model's.
     """
 
     kind: str
     pack: str
     machine: str
     log: float
-    models: tuple[float, ...] = ()
+    models: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,8 @@ def learn(ratios: Sequence[Ratio], widths: dict[str, int], with_shift: bool = Fa
         places = place(ratios, kind, widths, shift)
         squares += float(((places - places.mean()) ** 2).sum())
         freedom += len(places) - 1
-    measured = [r.models for r in ratios if r.kind == "server" and r.models]
-    models = np.concatenate(measured or [r.models for r in ratios if r.models])
+    measured = [r.models for r in ratios if r.kind == "server"]
+    models = np.concatenate(measured or [r.models for r in ratios])
     return Learnt(float(np.sqrt(squares / freedom)), freedom, float(np.sqrt(np.mean(models**2))), shift)
 
 
@@ -246,7 +246,7 @@ def leave_out(ratios: Sequence[Ratio], widths: dict[str, int], with_shift: bool)
         for r in ratios:
             if r.machine == name:
                 middle = r.log - learnt.shift * halvings(r, widths)
-                models = np.array(r.models or (0.0,)) + middle
+                models = np.array(r.models) + middle
                 held = np.abs(models) <= learnt.half_of_model(0.9)
                 found.append(
                     {
@@ -291,8 +291,10 @@ def main() -> None:
     with_shift = shift_helps(ratios, widths)
     learnt = learn(ratios, widths, with_shift)
     for r in ratios:
-        scatter = f", models scatter by {np.std(r.models):.3f}" if r.models else ""
-        print(f"{r.kind}: pack of {r.pack} on {r.machine}: times are {np.exp(r.log):.3f} of the predicted{scatter}")
+        print(
+            f"{r.kind}: pack of {r.pack} on {r.machine}: times are {np.exp(r.log):.3f} of the predicted, "
+            f"models scatter by {np.std(r.models):.3f}"
+        )
     print(f"sigma {learnt.sigma:.3f} of {learnt.freedom} degrees of freedom, spread {learnt.spread:.3f}")
     print(f"shift by vector width: {learnt.shift:.3f} for each halving" if with_shift else "no shift by vector width")
     rows = leave_out(ratios, widths, with_shift)

@@ -27,7 +27,7 @@ from nnmeter.predictor.price_columns import PriceColumns
 
 PRICE_KNOTS_MS = (0.002, 0.006, 0.018, 0.054, 0.16, 0.5, 1.5)
 DISTANCE_KNOTS_MS = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-_LOG_PRICES, _LOG_DISTANCES = np.log2(np.array(PRICE_KNOTS_MS)), np.log2(np.array(DISTANCE_KNOTS_MS))
+LOG_PRICES, LOG_DISTANCES = np.log2(np.array(PRICE_KNOTS_MS)), np.log2(np.array(DISTANCE_KNOTS_MS))
 _LEAST_MS = 1e-9
 _ABOUT = 1 + 1e-9
 LARGEST_LOG = 2.0  # more than caches bring
@@ -52,8 +52,8 @@ class Reuse:
     def log_factor(self, profiled_ms: np.ndarray, distance_ms: np.ndarray) -> np.ndarray:
         """Logarithm of the factor of kernels with these prices and distances [kernels]."""
         grid = np.array(self.log_factors)
-        row, down = place_between(profiled_ms, _LOG_PRICES)
-        column, right = place_between(distance_ms, _LOG_DISTANCES)
+        row, down = place_between(profiled_ms, LOG_PRICES)
+        column, right = place_between(distance_ms, LOG_DISTANCES)
         near = grid[row, column] * (1 - right) + grid[row, column + 1] * right
         far = grid[row + 1, column] * (1 - right) + grid[row + 1, column + 1] * right
         return np.asarray(near * (1 - down) + far * down)

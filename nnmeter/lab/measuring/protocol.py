@@ -293,13 +293,16 @@ def measure_models(
 
 
 def check_kernels(model: CompiledModel, name: str) -> None:
-    """Refuses a model of which nothing is left to time.
+    """Refuses a model of which nothing is left to time, and closes it.
 
     Raises:
-        MeasurementError: the runtime executes no kernel, or cannot tell which.
+        MeasurementError: the runtime executes no kernel of it.
     """
     if not model.kernels:
-        raise MeasurementError(f"{name}: the runtime executes no kernel: its results do not depend on its inputs")
+        model.close()
+        raise MeasurementError(
+            f"{name}: the runtime executes no kernel of it, so there is no time to measure; leave it out"
+        )
 
 
 def profile_kernels(model: CompiledModel, stopwatch: Stopwatch, runs: int) -> np.ndarray[Any, Any]:

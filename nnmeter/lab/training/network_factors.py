@@ -19,6 +19,8 @@ import numpy as np
 
 from nnmeter.lab.training.reuse import reuse_log_factors
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable
+from nnmeter.lab.training.unobserved import Unobserved
+from nnmeter.predictor.kernel_predictor import LEAST_LAUNCH
 from nnmeter.predictor.network_factors import (
     KNOTS_MS,
     LARGEST_LOG_FACTOR,
@@ -26,6 +28,7 @@ from nnmeter.predictor.network_factors import (
     NetworkFactors,
     are_bound,
 )
+from nnmeter.predictor.roofline import Roofline
 
 LEAST_ROWS = 200
 _STIFFNESS = 5.0
@@ -61,6 +64,14 @@ def bound_log_factors(table: KernelTable, factors: NetworkFactors) -> np.ndarray
     bound = np.flatnonzero(bound_rows(table))
     found[bound] = factors.log_factor(_network_ms(table, bound))
     return found
+
+
+def with_unobserved(
+    factors: NetworkFactors | None, unobserved: Unobserved, roofline: Roofline
+) -> NetworkFactors | None:
+    """The factors, which now know what leads from a profiled kernel to a whole run."""
+    scale, per_kernel_ms, _ = unobserved
+    return None if factors is None else factors.unobserved(scale, per_kernel_ms, LEAST_LAUNCH * roofline.launch_ms)
 
 
 def divided(table: KernelTable, logs: np.ndarray) -> KernelTable:

@@ -17,14 +17,13 @@ from dataclasses import replace
 import numpy as np
 
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable
-from nnmeter.predictor.reuse import DISTANCE_KNOTS_MS, LARGEST_LOG, PRICE_KNOTS_MS, Reuse, place_between
+from nnmeter.predictor.reuse import LARGEST_LOG, LOG_DISTANCES, LOG_PRICES, Reuse, place_between
 
 LEAST_ROWS = 2_000
 _STIFFNESS, _RIDGE = 30.0, 3.0
 _CLIP = 0.15
 _ROUNDS = 8
-_SIZE = (len(PRICE_KNOTS_MS), len(DISTANCE_KNOTS_MS))
-_LOG_PRICES, _LOG_DISTANCES = np.log2(np.array(PRICE_KNOTS_MS)), np.log2(np.array(DISTANCE_KNOTS_MS))
+_SIZE = (len(LOG_PRICES), len(LOG_DISTANCES))
 
 
 def distances_ms(table: KernelTable) -> np.ndarray:
@@ -72,8 +71,8 @@ def _fit_grid(price_ms: np.ndarray, distance_ms: np.ndarray, target: np.ndarray,
     """Logarithms of the factors at the knots (rules 1 and 2)."""
     from scipy import sparse
 
-    row, down = place_between(price_ms, _LOG_PRICES)
-    column, right = place_between(distance_ms, _LOG_DISTANCES)
+    row, down = place_between(price_ms, LOG_PRICES)
+    column, right = place_between(distance_ms, LOG_DISTANCES)
     corners = [(0, 0, (1 - down) * (1 - right)), (0, 1, (1 - down) * right), (1, 0, down * (1 - right))]
     corners.append((1, 1, down * right))
     numbers = np.concatenate([(row + i) * _SIZE[1] + column + j for i, j, _ in corners])

@@ -38,7 +38,7 @@ from nnmeter.kernels.features import kernel_features
 from nnmeter.lab.evaluation.metrics import Metrics, compute_metrics
 from nnmeter.lab.training.continued import ContinuedFit
 from nnmeter.lab.training.deviations import fit_deviations
-from nnmeter.lab.training.folds import FOLDS, family_folds, interval_folds
+from nnmeter.lab.training.folds import family_folds, interval_folds
 from nnmeter.lab.training.intervals import (
     HeldOutPrices,
     fit_total_intervals,
@@ -48,15 +48,22 @@ from nnmeter.lab.training.intervals import (
     shift_of,
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
-from nnmeter.lab.training.network_factors import bound_log_factors, divided, fit_network_factors, log_factors
+from nnmeter.lab.training.network_factors import log_factors, with_unobserved
+from nnmeter.lab.training.out_of_networks import (
+    MIN_NETWORKS,
+    factors_over,
+    out_of_networks,
+    profiled_ms_of,
+    roofline_of,
+    unprofiled,
+)
 from nnmeter.lab.training.priors import LAUNCH_OF_A_CORE, Prior, pack_prior, roofline_prior
 from nnmeter.lab.training.real_networks import CAMPAIGN, OVER_PRIOR, for_real_networks
 from nnmeter.lab.training.reconciled import reconciled
 from nnmeter.lab.training.regressors import Preset, Regressor
 from nnmeter.lab.training.report import AdditiveReport, TrainingReport
-from nnmeter.lab.training.reuse import fit_reuse, reuse_log_factors
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable, build_table
-from nnmeter.lab.training.unobserved import Unobserved, fit_unobserved
+from nnmeter.lab.training.unobserved import fit_unobserved
 from nnmeter.lab.training.wholes import (
     MANY_NETWORKS,
     PRESETS,
@@ -67,8 +74,8 @@ from nnmeter.lab.training.wholes import (
 from nnmeter.predictor.baselines import Baselines, fit_baselines
 from nnmeter.predictor.intervals import IntervalModel
 from nnmeter.predictor.kernel_predictor import FALLBACK, LEAST_LAUNCH, KernelPredictor
-from nnmeter.predictor.network_factors import KNOTS_MS, NetworkFactors
-from nnmeter.predictor.roofline import Roofline, fit_roofline
+from nnmeter.predictor.network_factors import NetworkFactors
+from nnmeter.predictor.roofline import Roofline
 from nnmeter.predictor.shift import Shift
 from nnmeter.predictor.trees import TreeEnsemble
 from nnmeter.predictor.vocabulary import Sampled
@@ -76,7 +83,6 @@ from nnmeter.predictor.vocabulary import Sampled
 if TYPE_CHECKING:
     from nnmeter.lab.measuring.measurement import Measurement
 
-MIN_NETWORKS = 2 * FOLDS
 MIN_UNPROFILED = 30  # whole networks without a kernel's time: fewer say less than a pack of a near device, calibrated
 _REPEATABLE = 0.03  # networks whose halves differ by more are too noisy to judge predictions
 _ROUNDS_BY_FAMILY = 300  # later rounds change little on families that were left out
@@ -251,27 +257,12 @@ def _check_sums(table: KernelTable, profiled: int, regressor: Regressor, prior: 
         )
 
 
-def _unprofiled(table: KernelTable) -> int:
-    """How many networks were only timed whole."""
-    return sum(not n.alone and not table.timed[n.rows].all() for n in table.networks)
-
-
-def _factors(table: KernelTable, prior: KernelPredictor | None) -> NetworkFactors | None:
-    """What kernels that wait for their weights take by their network: as the prior says, else as these rows show.
-
-    Sums that are corrected additively are sums of prices (rule 1), so that there is none where that is done.
-    """
-    if _unprofiled(table) >= MIN_NETWORKS:
-        return None
-    return fit_network_factors(table) if prior is None or prior.factors is None else prior.factors
-
-
 def _fit_kernels(
     measured: KernelTable, judged_ms: np.ndarray, regressor: Regressor, seed: int, say: Progress
 ) -> _Trained:
     """Fit kernels' times, then correct sums where that helps (rule 1)."""
-    table, factors = _out_of_networks(measured, seed, say)
-    roofline = _roofline(table)
+    table, factors = out_of_networks(measured, seed, say)
+    roofline = roofline_of(table)
     fit = KernelFit(table, roofline, regressor, seed)
     say("leaving networks out")
     unseen_folds = interval_folds(table.networks, seed)
@@ -281,13 +272,13 @@ def _fit_kernels(
     ensembles, vocabulary = fit.fit(presets)
     say("measuring the fallback")
     fallback_sigma = fit.fallback_sigma()
-    profiled_ms = _profiled_ms(table, roofline, unseen)
+    profiled_ms = profiled_ms_of(table, roofline, unseen)
     priced_ms = profiled_ms * np.exp(log_factors(table, factors, profiled_ms))
     unobserved = fit_unobserved(table, priced_ms, LEAST_LAUNCH * roofline.launch_ms)
-    factors = _with_unobserved(factors, unobserved, roofline)
+    factors = with_unobserved(factors, unobserved, roofline)
     prior = Prior(roofline, vocabulary, ensembles, unobserved)
     report = None
-    if _unprofiled(table) >= MIN_NETWORKS:
+    if unprofiled(table) >= MIN_NETWORKS:
         say("fitting what sums of kernels leave")
         wholes = WholeFit(table, prior, unseen.log_ratio, judged_ms, False, seed)
         preset, outcome = wholes.choose_preset(PRESETS_OVER_KERNELS, unseen_folds, say)
@@ -302,49 +293,9 @@ def _fit_kernels(
     return _Trained(prior, by_family, unseen, log_error, fit.weight, fallback_sigma, presets, report, factors=factors)
 
 
-def _out_of_networks(table: KernelTable, seed: int, say: Progress) -> tuple[KernelTable, NetworkFactors | None]:
-    """Kernels' times as they are in the mean of networks, and what they take by their network (rule 1)."""
-    bound = _factors(table, None)
-    if bound is not None:
-        table = divided(table, bound_log_factors(table, bound))
-    if _unprofiled(table) >= MIN_NETWORKS:
-        return table, bound
-    say("learning what kernels take by others of their kind")
-    roofline = _roofline(table)
-    fit = KernelFit(table, roofline, "lightgbm", seed)
-    folds = interval_folds(table.networks, seed)
-    priced = fit.cross_validate(fit.presets(), folds[table.network], lambda _: None)
-    profiled_ms = _profiled_ms(table, roofline, priced)
-    reuse = fit_reuse(table, profiled_ms, fit.weight)
-    if reuse is None:
-        return table, bound
-    table = divided(table, reuse_log_factors(table, reuse, profiled_ms))
-    return table, NetworkFactors((0.0,) * len(KNOTS_MS) if bound is None else bound.log_factors, reuse)
-
-
-def _roofline(table: KernelTable) -> Roofline:
-    timed = np.flatnonzero(table.timed)
-    kernels = table.kernel[timed]
-    return fit_roofline(table.flops[kernels], table.moved[kernels], table.item_bits[kernels], table.latency_ms[timed])
-
-
-def _profiled_ms(table: KernelTable, roofline: Roofline, held_out: HeldOut) -> np.ndarray:
-    """Price of each row without its network, as a profiler would see it [rows]."""
-    roofline_ms = roofline.latencies_ms(table.flops, table.moved, table.item_bits)
-    return np.asarray(roofline_ms[table.kernel] * np.exp(held_out.log_ratio))
-
-
-def _with_unobserved(
-    factors: NetworkFactors | None, unobserved: Unobserved, roofline: Roofline
-) -> NetworkFactors | None:
-    """The factors, which now know what leads from a profiled kernel to a whole run."""
-    scale, per_kernel_ms, _ = unobserved
-    return None if factors is None else factors.unobserved(scale, per_kernel_ms, LEAST_LAUNCH * roofline.launch_ms)
-
-
 def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: Progress) -> _Trained:
     """Fit kernels' times on top of the predictor of another machine (rule 1)."""
-    factors = _factors(table, start)
+    factors = factors_over(table, start)
     fit = ContinuedFit(table, start, seed)
     fit.divide(log_factors(table, factors, fit.first_ms()))
     table = fit.table
@@ -355,7 +306,7 @@ def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: 
     profiled_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio)
     priced_ms = profiled_ms * np.exp(log_factors(table, factors, profiled_ms))
     unobserved = fit_unobserved(table, priced_ms, LEAST_LAUNCH * fit.prior.roofline.launch_ms)
-    factors = _with_unobserved(factors, unobserved, fit.prior.roofline)
+    factors = with_unobserved(factors, unobserved, fit.prior.roofline)
     prior = Prior(fit.prior.roofline, vocabulary, ensembles, unobserved)
     log_error = fit.target - (unseen.log_ratio - fit.before[table.kernel])
     return _Trained(
@@ -414,7 +365,7 @@ def _unobserved_prices(
 ) -> HeldOutPrices:
     """Out-of-fold prices of all rows as they run unobserved."""
     prior = trained.prior
-    profiled = _profiled_ms(table, prior.roofline, held_out)
+    profiled = profiled_ms_of(table, prior.roofline, held_out)
     logs = log_factors(table, trained.factors, profiled)
     by_reuse = trained.factors is not None and trained.factors.reuse is not None
     scale, per_kernel_ms, _ = prior.unobserved

@@ -69,7 +69,7 @@ def test_a_model_of_which_nothing_is_executed_is_refused_and_the_others_are_meas
     )
     assert [m.network for m in found] == ["small"]
     assert refused == [
-        (str(paths[0]), "constant: the runtime executes no kernel: its results do not depend on its inputs")
+        (str(paths[0]), "constant: the runtime executes no kernel of it, so there is no time to measure; leave it out")
     ]
     with pytest.raises(MeasurementError, match="executes no kernel"):
         measure_models(paths, runtime, passes=1, seconds_per_pass=0.1, clock=clock)
