@@ -32,7 +32,9 @@ def test_kernels_profile_and_run_with_threads(adapter, threads):
     assert measured.latency_ms > 0
     assert len(measured.kernel_ms) == len(measured.kernels) > 50
     assert measured.kernel_runs == 3
-    assert all(time_ms > 0 for time_ms in measured.kernel_ms)
+    assert all(time_ms >= 0 for time_ms in measured.kernel_ms)
+    timed = sum(time_ms > 0 for time_ms in measured.kernel_ms)
+    assert timed > 0.9 * len(measured.kernels), "profilers count whole microseconds, and few kernels take less than one"
 
 
 def test_threads_change_no_kernel(adapter):
