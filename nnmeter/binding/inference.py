@@ -217,8 +217,9 @@ class Inference:
                     f"{self._body_nodes} nodes in all; simplify the model before"
                 )
             given = {d.name: kind for d, kind in zip(body.inputs, inputs, strict=False) if kind is not None}
-            if len(given) != len(body.inputs):
-                raise ShapeError(f"its nested graph takes {len(body.inputs)} inputs, {len(given)} are given")
+            if not len(given) == len(body.inputs) == len(inputs):
+                count = len(inputs) if len(inputs) > len(body.inputs) else len(given)
+                raise ShapeError(f"its nested graph takes {len(body.inputs)} inputs, {count} are given")
             parts = {d.name: e for d, e in zip(body.inputs, elements, strict=False) if e is not None}
             graph, inner = self._run(body, given, context, {}, parts)
             missing = next((name for name in graph.outputs if name not in inner.types), None)

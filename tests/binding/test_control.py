@@ -228,3 +228,30 @@ def test_bodies_are_bounded_by_the_nodes_that_would_have_to_be_inferred(monkeypa
     ]
     with pytest.raises(ModelError, match=r"nested graphs would have to be inferred \d+ times, 2\d nodes in all"):
         bind(model_of(nodes, [info("x", shape=[4, 8])], ["y"]))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "attributes", "said"),
+    [
+        (3, {"num_scan_inputs": 1}, "its nested graph takes 2 inputs, 3 are given"),
+        (1, {"num_scan_inputs": 1}, "its nested graph takes 2 inputs, 1 are given"),
+        (2, {"num_scan_inputs": 3}, "it scans 3 of 2 inputs"),
+        (2, {"num_scan_inputs": 1, "scan_input_axes": [0, 0]}, "it names 2 axes for the 1 inputs that it scans"),
+        (
+            2,
+            {"num_scan_inputs": 1, "scan_output_axes": [0, 0]},
+            "returns 2 tensors, which do not fit 1 that it carries",
+        ),
+    ],
+)
+def test_a_scan_whose_numbers_do_not_fit_is_refused(inputs: int, attributes: dict, said: str) -> None:
+    body = helper.make_graph(
+        [helper.make_node("Add", ["s", "e"], ["o"]), helper.make_node("Identity", ["o"], ["q"])],
+        "body",
+        [info("s", shape=[3]), info("e", shape=[3])],
+        [info("o", shape=[3]), info("q", shape=[3])],
+    )
+    given = [info("a", shape=[3]), info("b", shape=[5, 3]), info("c", shape=[5, 3])][:inputs]
+    node = helper.make_node("Scan", [one.name for one in given], ["f", "z"], "scan", body=body, **attributes)
+    with pytest.raises(ModelError, match=said):
+        bind_shapes(read_model(model_of([node], given, ["f", "z"])))

@@ -126,6 +126,7 @@ def test_shapes_are_those_that_onnx_runtime_sees() -> None:
         (8, 3, {"strides": [2], "ceil_mode": 1}, 4),
         (7, 2, {"strides": [2], "ceil_mode": 1, "pads": [0, 1]}, 4),
         (7, 3, {"strides": [4], "ceil_mode": 1, "pads": [0, 2]}, 2),
+        (6, 4, {"dilations": [2], "strides": [2], "ceil_mode": 1}, 1),  # as ONNX Runtime 1.32 and onnx have it
         (7, 3, {"dilations": [2]}, 3),
         (7, 3, {"auto_pad": "SAME_UPPER", "strides": [2]}, 4),
         (7, 3, {"auto_pad": "VALID", "strides": [2]}, 3),
@@ -134,6 +135,12 @@ def test_shapes_are_those_that_onnx_runtime_sees() -> None:
 def test_pooling_sizes(size: int, kernel: int, attributes: dict, expected: int) -> None:
     found = types_of("MaxPool", [(1, 4, size)], {"kernel_shape": [kernel], **attributes})
     assert found == [f"float32[1x4x{expected}]"]
+
+
+@pytest.mark.parametrize("attributes", [{"strides": [1], "ceil_mode": 1}, {"strides": [2]}])
+def test_a_window_that_fits_nowhere_is_refused(attributes: dict) -> None:
+    with pytest.raises(ModelError, match="the window 4 is larger than the input 6"):
+        types_of("MaxPool", [(1, 4, 6)], {"kernel_shape": [4], "dilations": [2], **attributes})
 
 
 def test_grouped_convolution_and_contradicting_channels() -> None:

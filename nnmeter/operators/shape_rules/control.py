@@ -272,6 +272,8 @@ def _scan(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     states = len(inputs) - scans
     batch = present(inputs, states).shape[:1] if old else ()
     axes = attributes.get("scan_input_axes") or (0,) * scans
+    if len(axes) != scans:
+        raise ShapeError(f"it names {len(axes)} axes for the {scans} inputs that it scans")
     elements = []
     trips = 0
     for position in range(scans):
@@ -288,7 +290,13 @@ def _scan(node: Node, inputs: Inputs, context: Context) -> Sequence[TensorType]:
     )
     _keep(node, [(body.graph, trips * (batch[0] if batch else 1))], body=body.graph)
     context.note(node, f"counted {trips} times")
-    places = attributes.get("scan_output_axes") or (0,) * (len(body.outputs) - states)
+    collected = len(body.outputs) - states
+    places = attributes.get("scan_output_axes") or (0,) * collected
+    if collected < 0 or len(places) != collected:
+        raise ShapeError(
+            f"its nested graph returns {len(body.outputs)} tensors, which do not fit {states} that it carries and "
+            f"{len(places)} that it collects"
+        )
     scanned = []
     for t, place in zip(body.outputs[states:], places, strict=True):
         axis = axis_of(place, len(t.shape) + 1)

@@ -3,7 +3,8 @@
 Rules (ONNX operator documentation, Conv and MaxPool):
 1. Extent of a window: `dilation * (kernel - 1) + 1`.
 2. Outputs along an axis: `(size + pads - extent) / stride + 1`, rounded down, or up with `ceil_mode`; a last window
-   that would start in the padding behind the data is dropped.
+   that would start in the padding behind the data is dropped. With `ceil_mode` a window may be larger than the data
+   by less than a stride.
 3. `auto_pad` SAME_*: `ceil(size / stride)`; VALID: no padding.
 """
 
@@ -42,14 +43,14 @@ def window_outputs(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> t
     for axis in range(rank):
         size, stride, before = sizes[axis], strides[axis], pads[axis]
         free = size + before + pads[axis + rank] - dilations[axis] * (kernel[axis] - 1) - 1
-        if free < 0:
-            raise ShapeError(f"the window {show(tuple(kernel))} is larger than the input {show(tuple(sizes))}")
         if ceil_mode:
             count = -(-free // stride) + 1
             if (count - 1) * stride >= size + before:
                 count -= 1
         else:
             count = free // stride + 1
+        if count < 1:
+            raise ShapeError(f"the window {show(tuple(kernel))} is larger than the input {show(tuple(sizes))}")
         result.append(count)
     return tuple(result)
 
