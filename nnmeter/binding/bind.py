@@ -93,6 +93,7 @@ def bind_shapes(
             )
     named = dict.fromkeys(d for declared in model.inputs for d in declared.dims or () if isinstance(d, str))
     known_sizes = with_derived(model.source, named, known_sizes)
+    refuse_empty_batch(model, known_sizes)
     types = {}
     free = []
     elements: dict[str, list[TensorType]] = {}
@@ -192,6 +193,13 @@ def _fitted(model: UnboundModel, kind: TensorType, value: np.ndarray[Any, Any]) 
     if value.size != kind.elements:
         raise ModelError(f"{model.source}: a value of {value.size} numbers does not fit an input of type {kind}")
     return value.reshape(kind.shape)
+
+
+def refuse_empty_batch(model: UnboundModel, sizes: Mapping[str, int]) -> None:
+    """Raise ModelError where the batch, the first dimension of the first input that has some, is given as 0."""
+    first = next((d.dims[0] for d in model.inputs if d.dims), None)
+    if isinstance(first, str) and sizes.get(first) == 0:
+        raise ModelError(f"{model.source}: a batch of 0 is none ('{brief(first, 80)}'); give 1 or more")
 
 
 def _checked_sizes(model: UnboundModel, dims: Mapping[str, Any]) -> dict[str, int]:

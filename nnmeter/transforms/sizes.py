@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nnmeter.binding.bind import bind_shapes
+from nnmeter.binding.bind import bind_shapes, refuse_empty_batch
 from nnmeter.errors import ModelError
 from nnmeter.graph.input_sizes import AS_DECLARED, InputSizes
 from nnmeter.graph.unbound import DeclaredType, UnboundModel
@@ -52,7 +52,9 @@ def set_dimensions(model: UnboundModel, dims: Mapping[str, int]) -> UnboundModel
 
     Raises:
         TransformError: it has no such dimension.
+        ModelError: the batch would be 0.
     """
+    refuse_empty_batch(model, dims)
     for name, size in dims.items():
         model = _with_dimension(model, name, size)
     return model

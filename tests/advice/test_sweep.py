@@ -101,6 +101,20 @@ def test_axes_that_make_no_sense_are_refused(predictor: LatencyPredictor, axes: 
         sweep(residual(), axes, [predictor])
 
 
+@pytest.mark.parametrize("model", [residual(), make_small_model(batch="n")])
+def test_a_batch_of_0_is_refused_whether_free_or_fixed(predictor: LatencyPredictor, model: object) -> None:
+    with pytest.raises(NnmeterError, match="a batch of 0 is none"):
+        sweep(model, {"batch": (0,)}, [predictor])
+
+
+@pytest.mark.parametrize("sizes", [{"dims": {"n": 0}}, {"shapes": {"input": (0, 16, 14, 14)}}])
+def test_a_batch_of_0_is_no_prediction_either(predictor: LatencyPredictor, sizes: dict) -> None:
+    with pytest.raises(NnmeterError, match="a batch of 0 is none"):
+        predictor.predict(make_small_model(batch="n"), **sizes)
+    with pytest.raises(NnmeterError, match="a batch of 0 is none"):
+        sweep(make_small_model(batch="n"), {"n": (0,)}, [predictor])
+
+
 def test_the_picture_is_svg_with_a_line_a_device_and_a_mark_a_point(predictor: LatencyPredictor) -> None:
     found = sweep(make_small_model("<batch>"), {"batch": (1, 2, 4, 8), "resolution": (14, 28)}, [predictor], name="<m>")
     picture = CORE.render("sweep", found, "svg")
