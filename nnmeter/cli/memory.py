@@ -15,6 +15,7 @@ from nnmeter.report.registry import CORE
 
 if TYPE_CHECKING:
     from nnmeter.graph.input_sizes import InputSizes
+    from nnmeter.memory.memory import MemoryPrediction
 
 
 @click.command("memory")
@@ -36,16 +37,32 @@ def command(
     report_format: str,
     output: Path | None,
 ) -> None:
-    """Predict how much memory each MODEL takes while it runs, and what holds it at the peak."""
+    """Predict how much memory each MODEL takes while it runs, and what holds it at the peak.
+
+    Of several, a model that cannot be predicted is passed over; the exit code is then 1.
+    """
+    from nnmeter.errors import ModelError
     from nnmeter.memory.memory import predict_memory_on
     from nnmeter.report.numbers import format_bytes
 
     paths, several = options.expand_models(models)
     chosen = choose_packs(devices)
-    found = [p for path in paths for c in chosen for p in predict_memory_on(c.pack, path, sizes)]
+    found: list[MemoryPrediction] = []
+    faults: list[ModelError] = []
+    for path in paths:
+        try:
+            found += [p for c in chosen for p in predict_memory_on(c.pack, path, sizes)]
+        except ModelError as fault:
+            faults.append(fault)
+    if faults and not found:
+        raise faults[0]
+    for fault in faults:
+        click.echo(f"passed over: {fault}", err=True)
     layout = layout_for(output, several or len(found) != 1, top=top)
     write_report(CORE.render("memory", found, report_format, layout), output, chosen[0].notice)
     over = [p for p in found if max_mib is not None and p.peak_mib > max_mib]
     if over:
         more = f"; and {len(over) - 1} more" if len(over) > 1 else ""
         raise CheckFailed(f"over --max-mib {max_mib:g}: {over[0].model}: {format_bytes(over[0].peak_bytes)}{more}")
+    if faults:
+        raise CheckFailed(f"{len(faults)} of {len(paths)} models could not be predicted")

@@ -71,6 +71,19 @@ def test_the_verb(cli: Callable, small_model: Path, small_pack: Path) -> None:
     assert len(rows) == 3
 
 
+def test_of_several_models_one_that_cannot_be_predicted_is_passed_over(
+    cli: Callable, small_model: Path, small_pack: Path, tmp_path: Path
+) -> None:
+    free = tmp_path / "free.onnx"
+    free.write_bytes(make_small_model(batch="batch").SerializeToString())
+    outcome = cli("memory", free, small_model, "--device", small_pack, "--format", "csv")
+    assert outcome.code == 1
+    assert len(outcome.out.splitlines()) == 2
+    assert outcome.err.splitlines()[0].startswith(f"passed over: {free}: input 'input' has free dimensions (batch)")
+    assert outcome.err.splitlines()[-1] == "nnmeter: 1 of 2 models could not be predicted"
+    assert cli("memory", free, "--device", small_pack).code == 2
+
+
 def test_a_limit_is_checked_after_the_report(cli: Callable, small_model: Path, small_pack: Path) -> None:
     outcome = cli("memory", small_model, "--device", small_pack, "--max-mib", "0.001")
     assert outcome.code == 1
