@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nnmeter.kernels.anchor import Kind
     from nnmeter.lab.measuring.measurement import Measurement
     from nnmeter.lab.training.regressors import Regressor
+    from nnmeter.lab.training.report import TrainingReport
     from nnmeter.predictor import KernelPredictor
 
 # nnmeter/lab/measuring/protocol.py has the rules.
@@ -44,6 +45,7 @@ PROTOCOL_OF_PUBLISHED = "times as published, no reference product beside them"
 PROTOCOL_OF_PROFILES = "networks as a runtime's own tool timed them"
 PROTOCOL_OF_REPORTED = "networks whose times the user took, no reference product beside them"
 
+ENOUGH_OVER_PRIOR = 110  # networks: the fewest that intervals over a prior are checked with (`short_campaigns.py`)
 _LONG_MS, _MANY_LONG = 3.0, 10  # networks as long as real ones, where so many are
 _ANY_RUNTIME = "any"  # of rules that say nothing of a runtime
 _MOST_FAMILIES = 60  # that a card lists; of more it gives the number
@@ -109,7 +111,25 @@ def build_pack(
     card = make_card(measurements, fingerprint, report.to_dict(), device_id, predictor.vocabulary)
     if start:
         card = replace(card, trained_on={"prior": mixture_id(pack.id for pack in start), **card.trained_on})
+        doubt = doubt_of_few(report)
+        if doubt:
+            card = replace(card, limits=(*card.limits, doubt))
+            (progress or (lambda _: None))(f"warning: {doubt}")
     return save_pack(output, card, document, predictor)
+
+
+def doubt_of_few(report: TrainingReport) -> str:
+    """What to think of a pack of so few networks over a prior, in a sentence; "" where they are enough."""
+    if report.networks >= ENOUGH_OVER_PRIOR:
+        return ""
+    errors = report.totals
+    off = (
+        f"left out in turn they are off by {errors.mape:.1f} % in the mean, other networks by more, " if errors else ""
+    )
+    return (
+        f"trained on {report.networks} networks, few even over a prior: {off}and intervals may not hold; profile "
+        f"{ENOUGH_OVER_PRIOR} or more, better 500, or calibrate the prior"
+    )
 
 
 def mix_packs(packs: Sequence[DevicePack]) -> KernelPredictor:

@@ -13,7 +13,7 @@ from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.training.build import as_the_clock_said, build_pack
+from nnmeter.lab.training.build import as_the_clock_said, build_pack, doubt_of_few
 
 pytest.importorskip("pyarrow")
 
@@ -99,3 +99,33 @@ def test_prices_are_of_the_state_in_which_networks_took_what_the_clock_said() ->
 def test_single_kernels_and_sums_without_a_clock_do_not_tell_the_state() -> None:
     rows = [replace(measured(0), granularity="kernel", median_ms=3.0), replace(measured(1), median_ms=0.0)]
     assert as_the_clock_said(rows) == rows
+
+
+@dataclass(frozen=True)
+class Errors:
+    mape: float = 5.34
+
+
+@dataclass(frozen=True)
+class Found(Report):
+    networks: int
+    totals: Errors | None = Errors()
+
+
+def test_few_networks_over_a_prior_are_told_and_kept_on_the_card(
+    small_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nnmeter.lab.measuring.store import write_measurements
+
+    predictor = load_pack(small_pack).predictor
+    monkeypatch.setattr("nnmeter.lab.training.train.fit_predictor", lambda *a, **o: (predictor, Found(12)))
+    write_measurements(tmp_path / "m.parquet", [measured(number) for number in range(12)], FINGERPRINT)
+    told: list[str] = []
+    pack = build_pack([tmp_path / "m.parquet"], tmp_path / "pack", prior=small_pack, progress=told.append)
+    assert told[-1].startswith(
+        "warning: trained on 12 networks, few even over a prior: left out in turn they are off by 5.3 % in the mean"
+    )
+    assert told[-1] == f"warning: {pack.card.limits[-1]}"
+    assert doubt_of_few(Found(109))  # type: ignore[arg-type]
+    assert "off by" not in doubt_of_few(Found(12, None))  # type: ignore[arg-type]
+    assert doubt_of_few(Found(110)) == ""  # type: ignore[arg-type]
