@@ -82,11 +82,11 @@ def calibrate_pack(
         progress: told what is being done, a line at a time.
         mix: packs of other devices of the first one's runtime; what is corrected are the geometric means of all
             prices (rule 7).
-        notice: told which rows are left out, if any.
+        notice: told which rows and candidates are left out, if any.
 
     Raises:
         MeasurementError: measurements are missing, damaged, or of several devices; a name of `only` is not there.
-        ModelError: a candidate cannot be read.
+        ModelError: no candidate can be read.
         DeviceError: the rules are faulty, `output` is something else than a pack, or a pack of `mix` was calibrated.
     """
     from nnmeter.fusion.loading import rules_to_dict
@@ -108,7 +108,9 @@ def calibrate_pack(
     chosen = choose_measurements(measurements, only, limit)
     target_rules = choose_rules(prior, fingerprint, rules)
     say("pricing the measured kernels")
-    pool = candidate_kernels(candidates, target_rules, {m.network for m in measurements}, dims, shapes)
+    pool = candidate_kernels(
+        candidates, target_rules, {m.network for m in measurements}, dims, shapes, notice or (lambda _: None)
+    )
     foreign = target_rules.runtime != prior.card.runtime
     problem = pose_problem(predictor, measurements, pool, foreign)
     draws = REPEATS if repeats is None else repeats

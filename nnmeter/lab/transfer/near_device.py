@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +94,15 @@ def candidate_kernels(
     measured: set[str],
     dims: Mapping[str, int] | None,
     shapes: Mapping[str, Sequence[int]] | None,
+    tell: Callable[[str], None],
 ) -> dict[str, list[KernelSignature]]:
-    """Kernels of the models in a folder that were not measured, by the name that `nnmeter measure` gives a model."""
+    """Kernels of the models in a folder that were not measured, by the name that `nnmeter measure` gives a model.
+
+    A model that cannot be read or bound is left out, and `tell` is told why.
+
+    Raises:
+        ModelError: the folder has no model, or none of those that were not measured can be read.
+    """
     if folder is None:
         return {}
     from nnmeter.binding.bind import bind_shapes
@@ -105,12 +112,19 @@ def candidate_kernels(
     paths = sorted(Path(folder).glob("*.onnx"))
     if not paths:
         raise ModelError(f"{folder}: a folder without .onnx files; give another one with --candidates")
-    return {
-        path.stem: [
-            k.signature
-            for k in detect_kernels(bind_shapes(read_model(path), InputSizes().updated(dims, shapes)), rules)
-            for _ in range(k.count)
-        ]
-        for path in paths
-        if path.stem not in measured
-    }
+    found: dict[str, list[KernelSignature]] = {}
+    faults: list[ModelError] = []
+    for path in paths:
+        if path.stem in measured:
+            continue
+        try:
+            graph = bind_shapes(read_model(path), InputSizes().updated(dims, shapes))
+        except ModelError as fault:
+            faults.append(fault)
+            continue
+        found[path.stem] = [k.signature for k in detect_kernels(graph, rules) for _ in range(k.count)]
+    if faults and not found:
+        raise faults[0]
+    for fault in faults:
+        tell(f"left out of the candidates: {fault}")
+    return found

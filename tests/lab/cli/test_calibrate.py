@@ -98,6 +98,24 @@ def test_candidates_are_models_of_a_folder(cli: Callable, small_pack: Path, meas
     assert {s["name"] for s in document["measure_next"]} == {"one", "two"}, "net-3 is measured already"
 
 
+def test_a_candidate_that_cannot_be_bound_is_left_out(
+    cli: Callable, small_pack: Path, measured: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    onnx.save(make_small_model(batch="batch"), folder / "free.onnx")
+    arguments = ["calibrate", small_pack, "--measurements", measured, "--out", tmp_path / "near", "--repeats", 0,
+                 "--candidates", folder, "--format", "json"]  # fmt: skip
+    assert "input 'input' has free dimensions (batch)" in cli(*arguments).error_line
+    onnx.save(make_small_model(), folder / "one.onnx")
+    outcome = cli(*arguments)
+    assert outcome.code == 0
+    assert [s["name"] for s in json.loads(outcome.out)["measure_next"]] == ["one"]
+    assert outcome.err.startswith(
+        f"nnmeter: left out of the candidates: {folder / 'free.onnx'}: input 'input' has free"
+    )
+
+
 def test_only_the_named_models_are_used(cli: Callable, small_pack: Path, measured: Path, tmp_path: Path) -> None:
     arguments = ["calibrate", small_pack, "--measurements", measured, "--out", tmp_path / "near", "--repeats", 0]
     document = json.loads(cli(*arguments, "--only", "net-4", "--only", "net-2.onnx", "--format", "json").out)
