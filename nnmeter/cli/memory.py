@@ -56,8 +56,8 @@ def command(
             faults.append(fault)
     if faults and not found:
         raise faults[0]
-    for fault in faults:
-        click.echo(f"passed over: {fault}", err=True)
+    for said in faults:
+        click.echo(f"passed over: {said}", err=True)
     layout = layout_for(output, several or len(found) != 1, top=top)
     write_report(CORE.render("memory", found, report_format, layout), output, chosen[0].notice)
     over = [p for p in found if max_mib is not None and p.peak_mib > max_mib]

@@ -125,6 +125,6 @@ def candidate_kernels(
         found[path.stem] = [k.signature for k in detect_kernels(graph, rules) for _ in range(k.count)]
     if faults and not found:
         raise faults[0]
-    for fault in faults:
-        tell(f"left out of the candidates: {fault}")
+    for said in faults:
+        tell(f"left out of the candidates: {said}")
     return found
