@@ -147,10 +147,11 @@ def sum_up(
 def in_their_network(kernels: tuple[PricedKernel, ...], factors: np.ndarray) -> tuple[PricedKernel, ...]:
     """Kernels at what they take in their network (rule 10 of `nnmeter.predictor.kernel_predictor`)."""
     found = list(kernels)
-    for number in np.flatnonzero(factors != 1.0).tolist():
-        kernel, factor = kernels[number], float(factors[number])
-        price = None if kernel.price is None else scaled(kernel.price, factor)
-        found[number] = replace(kernel, latency_ms=kernel.latency_ms * factor, price=price)
+    with paused_collector():
+        for number in np.flatnonzero(factors != 1.0).tolist():
+            kernel, factor = kernels[number], float(factors[number])
+            price = None if kernel.price is None else scaled(kernel.price, factor)
+            found[number] = replace(kernel, latency_ms=kernel.latency_ms * factor, price=price)
     return tuple(found)
 
 
