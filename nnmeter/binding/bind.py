@@ -196,8 +196,12 @@ def _fitted(model: UnboundModel, kind: TensorType, value: np.ndarray[Any, Any]) 
 
 
 def refuse_empty_batch(model: UnboundModel, sizes: Mapping[str, int]) -> None:
-    """Raise ModelError where the batch, the first dimension of the first input that has some, is given as 0."""
-    first = next((d.dims[0] for d in model.inputs if d.dims), None)
+    """Raise ModelError where the batch, the first dimension of the first input that has some, is given as 0.
+
+    An input of rank 1 is a list without a batch, and may be empty.
+    """
+    dims = next((d.dims for d in model.inputs if d.dims), ())
+    first = dims[0] if len(dims) > 1 else None
     if isinstance(first, str) and sizes.get(first) == 0:
         raise ModelError(f"{model.source}: a batch of 0 is none ('{brief(first, 80)}'); give 1 or more")
 

@@ -230,6 +230,14 @@ def test_bodies_are_bounded_by_the_nodes_that_would_have_to_be_inferred(monkeypa
         bind(model_of(nodes, [info("x", shape=[4, 8])], ["y"]))
 
 
+def test_a_list_may_be_empty_and_a_batch_may_not() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    empty = InputSizes(dims={"n": 0})
+    assert bind_shapes(read_model(model_of(nodes, [info("x", shape=["n"])], ["y"])), empty).types["y"].shape == (0,)
+    with pytest.raises(ModelError, match=r"a batch of 0 is none \('n'\); give 1 or more"):
+        bind_shapes(read_model(model_of(nodes, [info("x", shape=["n", 3])], ["y"])), empty)
+
+
 @pytest.mark.parametrize(
     ("inputs", "attributes", "said"),
     [
