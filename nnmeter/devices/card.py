@@ -26,6 +26,8 @@ class Card:
         protocol: how latencies were measured, in words.
         noise_floor: how far two independent measurements of one model differ, as the metrics of the scorecard.
         reference_ms: median time of the reference kernel while the device was measured; None if not taken.
+        reference_by_length: the same by the length of the network that runs beside it, `network_ms` and `reference_ms`;
+            empty where it is one time for all (`nnmeter.lab.measuring.clock`).
         fingerprint: what identifies the machine: `cpu`, `vendor`, `architecture`, `isa`, and more for the record; of a
             device whose times were published also `kind`, `device`, and `published`, the data set.
         trained_on: how many measurements of which kind trained the predictor.
@@ -42,6 +44,7 @@ class Card:
     protocol: str
     noise_floor: Mapping[str, Any] = field(default_factory=dict)
     reference_ms: float | None = None
+    reference_by_length: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     trained_on: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
@@ -104,6 +107,7 @@ class Card:
         return cls(**{**content, "limits": tuple(content.get("limits", ()))})
 
 
+_MOST_LENGTHS = 64
 _REQUIRED = ("id", "hardware", "runtime", "version", "threads", "precision", "date", "protocol")
 
 
@@ -134,6 +138,19 @@ def _is_positive_or_none(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12)
 
 
+def _is_by_length(value: object) -> bool:
+    """Two lists of positive numbers of the same length, the first one not falling; or nothing."""
+    if not isinstance(value, dict) or set(value) not in (set(), {"network_ms", "reference_ms"}):
+        return False
+    lists = list(value.values())
+    if not all(isinstance(one, list | tuple) and 0 < len(one) <= _MOST_LENGTHS for one in lists):
+        return False
+    if not all(number is not None and _is_positive_or_none(number) for one in lists for number in one):
+        return False
+    lengths = value.get("network_ms", [])
+    return len({len(one) for one in lists}) <= 1 and all(a <= b for a, b in zip(lengths, lengths[1:], strict=False))
+
+
 def _is_sentences(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
@@ -149,6 +166,7 @@ _RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "protocol": ("a text", _is_text),
     "noise_floor": ("an object", _is_object),
     "reference_ms": ("a positive number or null", _is_positive_or_none),
+    "reference_by_length": ("lists of network_ms, none falling, and of reference_ms", _is_by_length),
     "fingerprint": ("an object", _is_object),
     "trained_on": ("an object", _is_object),
     "limits": ("a list of texts", _is_sentences),

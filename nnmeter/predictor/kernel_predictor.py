@@ -27,7 +27,7 @@ Rules:
 9. A kernel that runs again at once, in a loop of the model, finds its code and data in the caches. Of kernels of a few
    elements a run takes 0.2 to 0.4 us on Zen 4, where the smallest sum of a network is priced 0.3 to 1.3, by the
    campaign: ONNX Runtime's runs in a loop take `_COLD` of the latter less, and no less than the rest of it or rule 1's.
-10. What a kernel takes that waits for its weights depends on how long its network takes
+10. What a kernel takes depends on how long its network takes, and on how many of its kind are in it
    (`nnmeter.predictor.network_factors`). `price` tells what it takes in the mean of the networks of training,
    `price_network` what all kernels of one network take in it.
 """
@@ -120,7 +120,7 @@ class KernelPredictor:
         deviations: learned standard deviation of the log price of a sampled kernel, by kernel family (rule 3).
         loops: whether it is of ONNX Runtime on a processor, so that rule 5 holds; the card of a pack tells.
         processor: whether it is of a processor, and not of a GPU or the like (rule 5); the card of a pack tells.
-        factors: what kernels that wait for their weights take by their network (rule 10); None where that is not known.
+        factors: what kernels take by their network (rule 10); None where that is not known.
     """
 
     roofline: Roofline
@@ -226,7 +226,14 @@ class KernelPredictor:
             for correction in self.corrections:
                 prices = correction.apply(prices, [features for _, features, _ in members], self.roofline)
             for (signature, _, sampled), price in zip(members, prices, strict=True):
-                self._cache[signature] = self._widened(signature, sampled, price)
+                self._cache[signature] = self._with_cold(signature, self._widened(signature, sampled, price))
+
+    def _with_cold(self, signature: KernelSignature, price: KernelPrice) -> KernelPrice:
+        """The price with what the kernel takes longer where the caches hold nothing of it (rule 10)."""
+        if self.factors is None or self.factors.coldness is None:
+            return price
+        call_ms, weights_ms = self.factors.coldness.cost_ms(price.kind.family, signature)
+        return replace(price, cold_call_ms=call_ms, cold_weights_ms=weights_ms)
 
     def _of_work(
         self,

@@ -9,10 +9,13 @@ Rules:
    other kernels have used the caches since, and whoever shares them. The packs that have factors (`network_factors` of
    their predictor.json) say that such a product takes half as long in a network of half a millisecond as in one of 32.
    No signature tells, so that this comes behind all prices, where a network is summed up.
-3. The price is multiplied by a factor that depends on the time of the whole network alone, the sum of its prices:
-   linear in its logarithm between `KNOTS_MS`, and constant beyond.
+3. The price is multiplied by a factor that depends on the time of the whole network alone, linear in its logarithm
+   between `KNOTS_MS`, and constant beyond.
 4. The factor is 1 in the mean of the networks that were trained on, so that prices mean what they do without it.
-5. All kernels take less the shorter ago one of their kind ran (`nnmeter.predictor.reuse`), on top of that.
+5. All kernels take less the shorter ago one of their kind ran (`nnmeter.predictor.reuse`), and less in short networks
+   (`nnmeter.predictor.coldness`), before that.
+6. The time of the network is the sum of its prices; where all kernels depend on it, that of the sum so found, `_ROUNDS`
+   times.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from nnmeter.kernels.anchor import Kind
-from nnmeter.predictor.checks import mapping, member, numbers
+from nnmeter.predictor.checks import damaged, mapping, member, numbers
+from nnmeter.predictor.coldness import Coldness
 from nnmeter.predictor.price import KernelPrice
 from nnmeter.predictor.price_columns import PriceColumns, columns_of, numbered
 from nnmeter.predictor.reuse import Reuse
@@ -36,6 +40,7 @@ MOST_FLOPS_A_BYTE = 4.0
 LARGEST_LOG_FACTOR = 2.0  # beyond what memory is slower than the caches by
 _LOG_KNOTS = np.log2(np.array(KNOTS_MS))
 _LEAST_SCALE = 1e-9  # a damaged pack may say 0
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,12 @@ class NetworkFactors:
     Attributes:
         log_factors: of kernels bound by their weights, logarithm of the factor at each of `KNOTS_MS`.
         reuse: of all kernels, by those of their kind; None where that is not known.
+        coldness: of all kernels, by the time of the network; None where that or `reuse` is not known.
     """
 
     log_factors: tuple[float, ...]
     reuse: Reuse | None = None
+    coldness: Coldness | None = None
 
     def unobserved(self, scale: float, per_kernel_ms: float, least_ms: float) -> NetworkFactors:
         """The same, knowing what leads from a profiled kernel to an unobserved one in their predictor."""
@@ -66,11 +73,20 @@ class NetworkFactors:
         bound = self._bound(prices)
         if self.reuse is None and not len(bound):
             return None
-        log_factors = np.zeros(len(prices.bytes))
-        log_factors[bound] = self.log_factor(prices.total_ms)
         if self.reuse is None:
+            log_factors = np.zeros(len(prices.bytes))
+            log_factors[bound] = self.log_factor(prices.total_ms)
             return np.asarray(np.exp(log_factors))
-        found = self.reuse.latencies_ms(prices, log_factors)
+        _, inverse, counts = np.unique(prices.kind, return_inverse=True, return_counts=True)
+        profiled_ms, alike = self.reuse.profiled_ms(prices), counts[inverse]
+        network_ms, found = prices.total_ms, prices.latency_ms
+        for _ in range(_ROUNDS):
+            in_network_ms = profiled_ms * np.exp(self.reuse.log_factor(profiled_ms, network_ms / alike))
+            if self.coldness is not None:
+                in_network_ms = self.coldness.in_network_ms(in_network_ms, prices, network_ms)
+            in_network_ms[bound] *= np.exp(self.log_factor(network_ms))
+            found = self.reuse.unobserved_ms(in_network_ms, prices)
+            network_ms = float(found.sum()) or 1.0
         return np.divide(found, prices.latency_ms, out=np.ones_like(found), where=prices.latency_ms > 0)
 
     def _bound(self, prices: PriceColumns) -> np.ndarray:
@@ -91,16 +107,23 @@ class NetworkFactors:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         found: dict[str, Any] = {"log_factors": list(self.log_factors)}
-        return found if self.reuse is None else {**found, "reuse": self.reuse.to_dict()}
+        if self.reuse is not None:
+            found["reuse"] = self.reuse.to_dict()
+        if self.coldness is not None:
+            found["coldness"] = self.coldness.to_dict()
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> NetworkFactors:
         """What `to_dict` described; DeviceError if a factor is no number, or far from what caches do."""
         stored = member(data, "log_factors")
-        reuse = data.get("reuse")
+        reuse, coldness = data.get("reuse"), data.get("coldness")
+        if coldness is not None and reuse is None:
+            raise damaged("network_factors have a coldness without reuse")
         return cls(
             numbers(stored, "log_factors", len(KNOTS_MS), -LARGEST_LOG_FACTOR, LARGEST_LOG_FACTOR),
             None if reuse is None else Reuse.from_dict(mapping(reuse, "reuse")),
+            None if coldness is None else Coldness.from_dict(mapping(coldness, "coldness")),
         )
 
 

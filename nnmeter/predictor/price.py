@@ -45,6 +45,8 @@ class KernelPrice:
         path: its code path in words, where training did not sample that; "" where it did.
         worst_ms: what it may take at the worst, where data decide how much it computes; 0 where they do not.
         rerun_sigma: the part of `sigma` that comes of running again at once, as no kernel of training did.
+        cold_call_ms, cold_weights_ms: what it takes longer, as a profiler shows it, where the caches hold nothing of it
+            (`nnmeter.predictor.coldness`); of several runs, the first alone.
     """
 
     latency_ms: float
@@ -57,6 +59,8 @@ class KernelPrice:
     path: str = ""
     worst_ms: float = 0.0
     rerun_sigma: float = 0.0
+    cold_call_ms: float = 0.0
+    cold_weights_ms: float = 0.0
 
     def times(self, count: int) -> KernelPrice:
         """The price of several runs of the kernel."""

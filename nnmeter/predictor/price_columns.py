@@ -30,6 +30,7 @@ class PriceColumns(NamedTuple):
         unsampled: that part.
         flops, bytes: cost.
         worst_ms: what each may take at the worst; 0 where that is not told.
+        cold_call_ms, cold_weights_ms: what each takes longer where the caches hold nothing of it.
         kind: numbers of their kinds (`number_of`).
     """
 
@@ -39,6 +40,8 @@ class PriceColumns(NamedTuple):
     flops: np.ndarray
     bytes: np.ndarray
     worst_ms: np.ndarray
+    cold_call_ms: np.ndarray
+    cold_weights_ms: np.ndarray
     kind: np.ndarray
 
     @property
@@ -66,23 +69,23 @@ def numbered() -> list[Kind | None]:
 
 
 def table_of(prices: Sequence[KernelPrice]) -> np.ndarray:
-    """The columns of prices as rows of one array, which several can be joined from [7, kernels]."""
+    """The columns of prices as rows of one array, which several can be joined from [9, kernels]."""
     rows = []
     for price in prices:
         unsampled = price.unsampled_sigma
         rows.append(
             (
                 price.latency_ms, price.sigma - unsampled, unsampled, price.flops, price.bytes, price.worst_ms,
-                number_of(price.kind),
+                price.cold_call_ms, price.cold_weights_ms, number_of(price.kind),
             )
         )  # fmt: skip
-    return np.ascontiguousarray(np.array(rows, dtype=float).reshape(len(rows), 7).T)
+    return np.ascontiguousarray(np.array(rows, dtype=float).reshape(len(rows), 9).T)
 
 
 def joined(tables: Sequence[np.ndarray]) -> PriceColumns:
     """The columns of networks made of parts with these tables, in this order."""
     table = np.concatenate(tables, axis=1)
-    return PriceColumns(table[0], table[1], table[2], table[3], table[4], table[5], table[6].astype(np.intp))
+    return PriceColumns(*table[:8], table[8].astype(np.intp))
 
 
 def columns_of(prices: Prices) -> PriceColumns:

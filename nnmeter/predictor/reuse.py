@@ -58,14 +58,14 @@ class Reuse:
         far = grid[row + 1, column] * (1 - right) + grid[row + 1, column + 1] * right
         return np.asarray(near * (1 - down) + far * down)
 
-    def latencies_ms(self, prices: PriceColumns, log_factors: np.ndarray) -> np.ndarray:
-        """What kernels take in a network that have these prices without it, and these factors beside [kernels]."""
+    def profiled_ms(self, prices: PriceColumns) -> np.ndarray:
+        """What a profiler shows of kernels that have these prices [kernels]."""
+        return np.asarray(np.maximum((prices.latency_ms - self.per_kernel_ms) / self.scale, _LEAST_MS))
+
+    def unobserved_ms(self, profiled_ms: np.ndarray, prices: PriceColumns) -> np.ndarray:
+        """What kernels take unobserved that a profiler shows these times of in their network [kernels]."""
         priced_ms = prices.latency_ms
-        profiled_ms = np.maximum((priced_ms - self.per_kernel_ms) / self.scale, _LEAST_MS)
-        _, inverse, counts = np.unique(prices.kind, return_inverse=True, return_counts=True)
-        log_factors = log_factors + self.log_factor(profiled_ms, prices.total_ms / counts[inverse])
-        unobserved_ms = self.scale * profiled_ms * np.exp(log_factors) + self.per_kernel_ms
-        found = np.maximum(unobserved_ms, np.minimum(priced_ms, self.least_ms))
+        found = np.maximum(self.scale * profiled_ms + self.per_kernel_ms, np.minimum(priced_ms, self.least_ms))
         return np.where(priced_ms <= self.least_ms * _ABOUT, priced_ms, found)
 
     def to_dict(self) -> dict[str, Any]:

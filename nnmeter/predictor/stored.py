@@ -41,8 +41,8 @@ from nnmeter.predictor.vocabulary import LARGEST_LOG_SIZE, RANGE_FEATURES, Sampl
 from nnmeter.predictor.work import stored_work
 
 # Since 4 intervals may have a shift, since 5 a predictor may have rates by sorts of work, since 6 learned deviations,
-# since 7 factors by network, since 8 those by others of a kernel's kind.
-SCHEMA_VERSION = 8
+# since 7 factors by network, since 8 those by others of a kernel's kind, since 9 what kernels take in cold caches.
+SCHEMA_VERSION = 9
 # What a number of a pack can be. Sizes in powers of two are below 64, errors in log space are a few tenths, times are
 # milliseconds: far within these, so that no price of a damaged pack is infinite or no number.
 _LARGEST_SIGMA, _LARGEST_MS, _MOST_CORRECTIONS = 100.0, 1e9, 16

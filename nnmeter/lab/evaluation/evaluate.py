@@ -7,8 +7,8 @@ Rules:
    detection by the pack's fusion rules. Without, the kernels that the runtime executed are taken from the measurement,
    which leaves out the errors of detection; the scorecard says which it was.
 3. Times are real milliseconds of the machine that was measured. Where that is the pack's own, with its runtime and
-   version, they are also brought to the nominal time of the reference kernel in the pack's card
-   (`Measurement.at_reference`) and compared in that state, so that the state of a shared machine on the day does not
+   version, they are also brought to the state that the pack's card tells by its reference kernel
+   (`nnmeter.lab.measuring.clock`) and compared in that, so that the state of a shared machine on the day does not
    count as an error of the predictor; the scorecard has both and says so. Times of another machine, or of one that is
    not known, are compared as they were measured, and the scorecard says that first.
 4. Baselines have the coefficients that were fitted when the pack was trained. The table of the nearest kernels needs
@@ -34,6 +34,7 @@ from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.evaluation.kernel_scores import score_kernels
 from nnmeter.lab.evaluation.nearest_table import NEAREST, NearestTable, build_nearest_table
 from nnmeter.lab.evaluation.scorecard import Scorecard, ScoredModel, score_models
+from nnmeter.lab.measuring.clock import state_of_card
 from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.prediction.pricing import DEFAULT_CONFIDENCE
 
@@ -82,7 +83,7 @@ def evaluate_pack(
     predictor = LatencyPredictor(pack)
     table = None
     machine = match_measurements(pack.card, fingerprint) if fingerprint else None
-    nominal_ms = pack.card.reference_ms if machine is not None and machine.same_reference else None
+    state = state_of_card(pack.card) if machine is not None and machine.same_reference else None
     notes = []
     chosen = [m for m in measurements if m.granularity == "model"]
     if not chosen:
@@ -91,7 +92,7 @@ def evaluate_pack(
         )
     if training is not None:
         say("the table of profiled kernels")
-        in_state = [m if nominal_ms is None else m.at_reference(nominal_ms) for m in training]
+        in_state = list(training) if state is None else state.bring(training)
         table = build_nearest_table(in_state, pack.predictor.roofline, pack.predictor.baselines)
         trained_on = {m.network for m in training if m.granularity == "model"}
         seen = sorted({m.network for m in chosen} & trained_on)
@@ -101,13 +102,13 @@ def evaluate_pack(
         if seen:
             notes.append(f"left out, because they were trained on: {', '.join(seen)}")
     rows = []
-    if nominal_ms is not None:
+    if state is not None:
         notes.append(
             "errors are of the times in the state that the pack's prices are of (state_ms), its reference kernel "
-            f"taking {nominal_ms:.4g} ms; measured_ms is what was measured, with the reference at "
+            f"taking {state.words()} ms; measured_ms is what was measured, with the reference at "
             f"{median(m.reference_ms for m in chosen):.4g} ms"
         )
-    measured = _merge_sittings([m if nominal_ms is None else m.at_reference(nominal_ms) for m in chosen])
+    measured = _merge_sittings(chosen if state is None else state.bring(chosen))
     raw_ms = {(m.network, m.kernels): m.latency_ms for m in _merge_sittings(chosen)}
     for measurement in measured:
         say(measurement.network)
@@ -117,7 +118,7 @@ def evaluate_pack(
         else:
             prediction = predictor.price(measurement.network, _executed(measurement), confidence=confidence)
         row = _compare(measurement, prediction, pack, families or {}, table)
-        if nominal_ms is not None:
+        if state is not None:
             row = replace(row, state_ms=row.measured_ms, measured_ms=raw_ms[measurement.network, measurement.kernels])
         rows.append(row)
     kernels = score_kernels(pack.predictor, measured)

@@ -4,8 +4,8 @@ Rules:
 
 1. The kernels are those that the fusion rules of the device's pack find; the fingerprint is the pack's, so that the
    measurement can calibrate it.
-2. The time is as given. No reference was timed beside it; `reference_ms` is that of the pack, or a nominal 1. As in
-   imported measurements, minimum and 90th percentile are NaN, `runs` is 0, and the halves are zeros.
+2. The time is as given, in the state that the pack's prices are of. No reference was timed beside it; `reference_ms` is
+   that of the pack's state, or a nominal 1. As in imported measurements, minimum and 90th percentile are NaN, `runs` is 0, and the halves are zeros.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nnmeter.errors import MeasurementError
 from nnmeter.formats import read_model
 from nnmeter.fusion.detect import detect_kernels
 from nnmeter.graph.input_sizes import InputSizes
+from nnmeter.lab.measuring.clock import state_of_card
 from nnmeter.lab.measuring.measurement import Measurement
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def take_down(
     first = next((graph.types[name].shape for name in graph.inputs), ())
     name = Path(model).stem
     now = datetime.datetime.now()
+    state = state_of_card(pack.card)
     measurement = Measurement(
         id=f"model:{name}",
         granularity="model",
@@ -73,7 +75,7 @@ def take_down(
         median_ms=latency_ms,
         p90_ms=math.nan,
         runs=0,
-        reference_ms=pack.card.reference_ms or 1.0,
+        reference_ms=1.0 if state is None else state.around(latency_ms),
         half_ms=(0.0, 0.0),
         threads=pack.card.threads,
         batch=max(1, int(first[0])) if first else 1,

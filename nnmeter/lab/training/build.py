@@ -1,10 +1,8 @@
 """Making a device pack from measurements: what `nnmeter train` does.
 
 1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
-   version, threads and precision. Times are real milliseconds of it; several sessions are brought to one state. That is
-   the one in which, in the median of the networks, corrected and uncorrected times are the same: while networks run,
-   the reference takes longer than before they did, 0.523 ms in place of 0.476 on a server with 1 MB of second-level
-   cache (`data/epyc-turin-onnxruntime1.32-1t`), and prices corrected to the latter would be times that no clock shows.
+   version, threads and precision. Times are real milliseconds of it; several sessions are brought to one state, and that
+   to the one which the clock showed while networks ran (`nnmeter.lab.measuring.clock`).
 2. The rules are those that the measurements' kernels were detected with, where their fingerprint names a rule set; else
    those of the runtime (`nnmeter/fusion/rulesets`). A file that a fingerprint names is not read: who has own rules
    gives them. They are set to the measured processor (`nnmeter/fusion/for_machine.py`).
@@ -27,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from nnmeter.devices.card import Card, is_pack_id
 from nnmeter.devices.pack import DevicePack, check_place, save_pack
 from nnmeter.errors import DeviceError, MeasurementError
-from nnmeter.lab.measuring.correction import SENSITIVITY
+from nnmeter.lab.measuring.clock import ClockState, state_of_clock
 from nnmeter.predictor.element_types import precisions_of
 
 if TYPE_CHECKING:
@@ -46,7 +44,6 @@ PROTOCOL_OF_PROFILES = "networks as a runtime's own tool timed them"
 PROTOCOL_OF_REPORTED = "networks whose times the user took, no reference product beside them"
 
 ENOUGH_OVER_PRIOR = 110  # networks: the fewest that intervals over a prior are checked with (`short_campaigns.py`)
-_LONG_MS, _MANY_LONG = 3.0, 10  # networks as long as real ones, where so many are
 _ANY_RUNTIME = "any"  # of rules that say nothing of a runtime
 _MOST_FAMILIES = 60  # that a card lists; of more it gives the number
 # What a reader looks for in a card -> operators, or kernel families, any of which is it.
@@ -95,7 +92,8 @@ def build_pack(
 
     check_place(output)
     measurements, fingerprint = read_all(sources, progress)
-    measurements = as_the_clock_said(measurements)
+    state = state_of_clock(measurements)
+    measurements = measurements if state is None else state.bring(measurements)
     document = _rules_for(rules, fingerprint)
     named = () if prior is None else (prior,) if isinstance(prior, str | os.PathLike) else tuple(prior)
     start = [load_pack(one) for one in named]
@@ -108,7 +106,7 @@ def build_pack(
         launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
     predictor = with_sampled_paths(predictor, (kernel for row in measurements for kernel in row.kernels))
-    card = make_card(measurements, fingerprint, report.to_dict(), device_id, predictor.vocabulary)
+    card = make_card(measurements, fingerprint, report.to_dict(), device_id, predictor.vocabulary, state)
     if start:
         card = replace(card, trained_on={"prior": mixture_id(pack.id for pack in start), **card.trained_on})
         doubt = doubt_of_few(report)
@@ -186,23 +184,13 @@ def read_all(
     return kept, fingerprint
 
 
-def as_the_clock_said(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """The same in the state in which networks took what the clock said, in the median (rule 1)."""
-    timed = [m for m in measurements if m.granularity != "kernel" and m.median_ms > 0 and m.latency_ms > 0]
-    long = [m for m in timed if m.latency_ms >= _LONG_MS]
-    chosen = long if len(long) >= _MANY_LONG else timed
-    if not chosen:
-        return list(measurements)
-    taken = statistics.median(m.median_ms / m.latency_ms for m in chosen)
-    return [m.at_reference(m.reference_ms * taken ** (1 / SENSITIVITY)) for m in measurements]
-
-
 def make_card(
     measurements: Sequence[Measurement],
     fingerprint: Mapping[str, Any],
     findings: Mapping[str, Any],
     device_id: str | None = None,
     kinds: Collection[Kind] = (),
+    state: ClockState | None = None,
 ) -> Card:
     """The card of a pack that was trained on `measurements` (rule 3).
 
@@ -212,11 +200,13 @@ def make_card(
         findings: of the training or calibration, as the card keeps them.
         device_id: name of the device; made from the fingerprint if not given.
         kinds: of kernels that the predictor's vocabulary has.
+        state: that the measurements were brought to; one time of the reference for all if not given.
     """
     batches = sorted({m.batch for m in measurements})
     threads = int(fingerprint.get("threads", 1))
     precision = str(fingerprint.get("precision", "float32"))
     published = fingerprint.get("published")
+    no_reference = bool(published or fingerprint.get("reported"))
     stated = fingerprint.get("kind", "cpu") == "cpu" and fingerprint.get("threads_stated", True)
     together = f", {threads} thread{'s' if threads > 1 else ''}" if stated else ""
     limits = [
@@ -244,9 +234,8 @@ def make_card(
         date=str(fingerprint.get("date", "unknown")),
         protocol=protocol,
         noise_floor=_noise_floor(measurements),
-        reference_ms=None
-        if published or fingerprint.get("reported")
-        else round(statistics.median(m.reference_ms for m in measurements), 6),
+        reference_ms=None if no_reference else round(statistics.median(m.reference_ms for m in measurements), 6),
+        reference_by_length={} if no_reference or state is None else state.to_dict(),
         fingerprint=fingerprint,
         trained_on={**_trained_on(measurements, fingerprint, kinds), **findings},
         limits=tuple(limits),

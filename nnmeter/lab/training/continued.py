@@ -99,10 +99,10 @@ class ContinuedFit:
         offset = float(np.average(self.target[self.timed], weights=self.weight[self.timed]))
         return np.asarray(np.exp((self.log_roofline + self.before)[self.table.kernel] + offset))
 
-    def divide(self, logs: np.ndarray) -> None:
-        """Divide kernels' times by factors with these logarithms [rows]."""
-        self.table = replace(self.table, latency_ms=self.table.latency_ms * np.exp(-logs))
-        self.target = self.target - logs
+    def take(self, table: KernelTable) -> None:
+        """Go on with other times of the same kernels."""
+        self.target = self.target + np.log(table.latency_ms / self.table.latency_ms)
+        self.table = table
 
     def _join(self) -> None:
         """Take operators into the vocabulary that the prior does not know (rule 3)."""

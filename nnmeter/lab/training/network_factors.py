@@ -8,7 +8,8 @@ Rules (what the factor is, `nnmeter.predictor.network_factors` says):
 3. It is 1 in the mean of the rows. Fewer than `LEAST_ROWS` rows say nothing.
 4. Kernels' times are divided by it before anything else is fitted to them, and prices are multiplied where they are
    summed up. Here the time of a network is the measured one.
-5. What all kernels take by others of their kind is fitted behind that, to what is left (`nnmeter.lab.training.reuse`).
+5. Behind that, to what is left, is fitted what all kernels take longer in long networks
+   (`nnmeter.lab.training.coldness`), and then by others of their kind (`nnmeter.lab.training.reuse`).
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnmeter.lab.training.coldness import added_ms
 from nnmeter.lab.training.reuse import reuse_log_factors
 from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable
 from nnmeter.lab.training.unobserved import Unobserved
+from nnmeter.predictor.coldness import Coldness, raised
 from nnmeter.predictor.kernel_predictor import LEAST_LAUNCH
 from nnmeter.predictor.network_factors import (
     KNOTS_MS,
@@ -44,8 +47,8 @@ def bound_rows(table: KernelTable) -> np.ndarray:
     return np.asarray(bound[table.kernel] & whole[table.network])
 
 
-def log_factors(table: KernelTable, factors: NetworkFactors | None, profiled_ms: np.ndarray) -> np.ndarray:
-    """Logarithm of the factor of each row, 0 where it has none [rows].
+def in_networks_ms(table: KernelTable, factors: NetworkFactors | None, profiled_ms: np.ndarray) -> np.ndarray:
+    """What each row takes in its network, as a profiler would see it [rows].
 
     Args:
         table: all measurements.
@@ -53,9 +56,30 @@ def log_factors(table: KernelTable, factors: NetworkFactors | None, profiled_ms:
         profiled_ms: price of each row without its network, as a profiler would see it [rows].
     """
     if factors is None:
-        return np.zeros(len(table.kernel))
-    found = bound_log_factors(table, factors)
-    return found if factors.reuse is None else found + reuse_log_factors(table, factors.reuse, profiled_ms)
+        return profiled_ms
+    found = profiled_ms
+    if factors.reuse is not None:
+        found = found * np.exp(reuse_log_factors(table, factors.reuse, profiled_ms))
+    if factors.coldness is not None:
+        found = raised(found, added_ms(table, factors.coldness))
+    return found * np.exp(bound_log_factors(table, factors))
+
+
+def without_networks(table: KernelTable, factors: NetworkFactors | None, profiled_ms: np.ndarray) -> KernelTable:
+    """The table with kernels' times as they are in the mean of networks; what `in_networks_ms` does, undone."""
+    if factors is None:
+        return table
+    found = divided(table, bound_log_factors(table, factors))
+    if factors.coldness is not None:
+        found = warmed(found, factors.coldness)
+    if factors.reuse is not None:
+        found = divided(found, reuse_log_factors(table, factors.reuse, profiled_ms))
+    return found
+
+
+def warmed(table: KernelTable, coldness: Coldness) -> KernelTable:
+    """The table with kernels' times less what they take longer than in the mean of networks."""
+    return replace(table, latency_ms=raised(table.latency_ms, -added_ms(table, coldness)))
 
 
 def bound_log_factors(table: KernelTable, factors: NetworkFactors) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 Rules:
 
-1. Products that wait for their weights are brought to the mean of the networks first (`network_factors`), then all
-   kernels by how long ago others of their kind ran (`reuse`), to the prices that a first round out of fold gives them.
+1. Products that wait for their weights are brought to the mean of the networks first (`network_factors`). Then, to the
+   prices that a first round out of fold gives them, all kernels by what they take longer in long networks (`coldness`),
+   and by how long ago others of their kind ran (`reuse`).
 2. Sums that are corrected additively are sums of prices, so that nothing is done where many networks were timed whole
    alone.
 3. Over the predictor of another machine the factors are that one's, where it has some.
@@ -13,9 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnmeter.lab.training.coldness import fit_coldness
 from nnmeter.lab.training.folds import FOLDS, interval_folds
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
-from nnmeter.lab.training.network_factors import bound_log_factors, divided, fit_network_factors
+from nnmeter.lab.training.network_factors import bound_log_factors, divided, fit_network_factors, warmed
 from nnmeter.lab.training.reuse import fit_reuse, reuse_log_factors
 from nnmeter.lab.training.table import KernelTable
 from nnmeter.predictor.kernel_predictor import KernelPredictor
@@ -44,17 +46,20 @@ def out_of_networks(table: KernelTable, seed: int, say: Progress) -> tuple[Kerne
         table = divided(table, bound_log_factors(table, bound))
     if unprofiled(table) >= MIN_NETWORKS:
         return table, bound
-    say("learning what kernels take by others of their kind")
+    say("learning what kernels take by their networks")
     roofline = roofline_of(table)
     fit = KernelFit(table, roofline, "lightgbm", seed)
     folds = interval_folds(table.networks, seed)
     priced = fit.cross_validate(fit.presets(), folds[table.network], lambda _: None)
     profiled_ms = profiled_ms_of(table, roofline, priced)
+    coldness = fit_coldness(table, profiled_ms, fit.weight)
+    if coldness is not None:
+        table = warmed(table, coldness)
     reuse = fit_reuse(table, profiled_ms, fit.weight)
     if reuse is None:
         return table, bound
     table = divided(table, reuse_log_factors(table, reuse, profiled_ms))
-    return table, NetworkFactors((0.0,) * len(KNOTS_MS) if bound is None else bound.log_factors, reuse)
+    return table, NetworkFactors((0.0,) * len(KNOTS_MS) if bound is None else bound.log_factors, reuse, coldness)
 
 
 def roofline_of(table: KernelTable) -> Roofline:

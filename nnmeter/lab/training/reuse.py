@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnmeter.lab.training.table import MOST_OF_A_GROUP, KernelTable
+from nnmeter.lab.training.table import KernelTable
 from nnmeter.predictor.reuse import LARGEST_LOG, LOG_DISTANCES, LOG_PRICES, Reuse, place_between
 
 LEAST_ROWS = 2_000
@@ -30,8 +30,7 @@ def distances_ms(table: KernelTable) -> np.ndarray:
     """Time of each row's network over the number of kernels of its kind in it; NaN outside of networks [rows]."""
     kind = table.network.astype(np.int64) * len(table.kinds) + table.kind[table.kernel]
     _, inverse, counts = np.unique(kind, return_inverse=True, return_counts=True)
-    whole_ms = [n.latency_ms if not n.alone and len(n.rows) > MOST_OF_A_GROUP else np.nan for n in table.networks]
-    return np.asarray(np.array(whole_ms)[table.network] / counts[inverse])
+    return np.asarray(table.whole_ms / counts[inverse])
 
 
 def reuse_log_factors(table: KernelTable, reuse: Reuse, profiled_ms: np.ndarray) -> np.ndarray:

@@ -94,6 +94,12 @@ class KernelTable:
         return ~np.isnan(self.latency_ms)
 
     @property
+    def whole_ms(self) -> np.ndarray:
+        """Time of each row's network; NaN for kernels that were timed alone, or a few together [rows]."""
+        times = [n.latency_ms if not n.alone and len(n.rows) > MOST_OF_A_GROUP else np.nan for n in self.networks]
+        return np.asarray(np.array(times)[self.network])
+
+    @property
     def kind_names(self) -> np.ndarray:
         """Names of the kinds, by which they are sorted [kinds]."""
         return np.array([str(kind) for kind in self.kinds])

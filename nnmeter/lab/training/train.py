@@ -9,9 +9,10 @@ Rules:
    left out, what is corrected would be the error on operators that were left out. Where every network was profiled
    there is no such step: fitted to 2,750 random networks it lowered their held-out error from 10.4 to 9.4 %, but not
    that of 54 real models (3.9 % with and without). Kernels that wait for their weights take more in long networks
-   (`network_factors`), and all kernels more where others of their kind are far (`reuse`). With a prior, the predictor
-   of another machine, which these factors are taken from, too, kernels' times are fitted on top of that (`continued`),
-   and the path is the same from there on, but that intervals are those of networks that people use (`real_networks`).
+   (`network_factors`), and so do all kernels (`coldness`), and more where others of their kind are far (`reuse`). With
+   a prior, the predictor of another machine, which these factors are taken from, too, kernels' times are fitted on top
+   of that (`continued`), and the path is the same from there on, but that intervals are those of networks that people
+   use (`real_networks`).
 2. Where too few kernels have times of their own, as on a phone or in a runtime without a profiler, the ensembles are
    fitted to the sums alone, from a roofline that the sums give, or from the predictor of another device.
 3. Folds for errors of kernels that have no times are by family of networks: a network, and all others made by its
@@ -48,7 +49,7 @@ from nnmeter.lab.training.intervals import (
     shift_of,
 )
 from nnmeter.lab.training.kernels import HeldOut, KernelFit, Progress
-from nnmeter.lab.training.network_factors import log_factors, with_unobserved
+from nnmeter.lab.training.network_factors import in_networks_ms, with_unobserved, without_networks
 from nnmeter.lab.training.out_of_networks import (
     MIN_NETWORKS,
     factors_over,
@@ -273,7 +274,7 @@ def _fit_kernels(
     say("measuring the fallback")
     fallback_sigma = fit.fallback_sigma()
     profiled_ms = profiled_ms_of(table, roofline, unseen)
-    priced_ms = profiled_ms * np.exp(log_factors(table, factors, profiled_ms))
+    priced_ms = in_networks_ms(table, factors, profiled_ms)
     unobserved = fit_unobserved(table, priced_ms, LEAST_LAUNCH * roofline.launch_ms)
     factors = with_unobserved(factors, unobserved, roofline)
     prior = Prior(roofline, vocabulary, ensembles, unobserved)
@@ -297,14 +298,14 @@ def _fit_over_prior(table: KernelTable, start: KernelPredictor, seed: int, say: 
     """Fit kernels' times on top of the predictor of another machine (rule 1)."""
     factors = factors_over(table, start)
     fit = ContinuedFit(table, start, seed)
-    fit.divide(log_factors(table, factors, fit.first_ms()))
+    fit.take(without_networks(table, factors, fit.first_ms()))
     table = fit.table
     say("leaving networks out")
     unseen = fit.held_out(interval_folds(table.networks, seed)[table.network])
     say("fitting the families")
     ensembles, vocabulary = fit.fit()
     profiled_ms = np.exp(fit.log_roofline[table.kernel] + unseen.log_ratio)
-    priced_ms = profiled_ms * np.exp(log_factors(table, factors, profiled_ms))
+    priced_ms = in_networks_ms(table, factors, profiled_ms)
     unobserved = fit_unobserved(table, priced_ms, LEAST_LAUNCH * fit.prior.roofline.launch_ms)
     factors = with_unobserved(factors, unobserved, fit.prior.roofline)
     prior = Prior(fit.prior.roofline, vocabulary, ensembles, unobserved)
@@ -366,13 +367,13 @@ def _unobserved_prices(
     """Out-of-fold prices of all rows as they run unobserved."""
     prior = trained.prior
     profiled = profiled_ms_of(table, prior.roofline, held_out)
-    logs = log_factors(table, trained.factors, profiled)
+    in_networks = in_networks_ms(table, trained.factors, profiled)
     by_reuse = trained.factors is not None and trained.factors.reuse is not None
     scale, per_kernel_ms, _ = prior.unobserved
     known = table.among_kinds(vocabulary)[table.kind[table.kernel]] & held_out.trained
     least_ms = LEAST_LAUNCH * prior.roofline.launch_ms
-    latency = np.maximum(scale * profiled * (np.exp(logs) if by_reuse else 1.0) + per_kernel_ms, least_ms)
-    latency = latency if by_reuse else latency * np.exp(logs)
+    latency = np.maximum(scale * (in_networks if by_reuse else profiled) + per_kernel_ms, least_ms)
+    latency = latency if by_reuse else latency * in_networks / profiled
     return HeldOutPrices(latency, *row_sigmas(table, vocabulary, known, trained.fallback_sigma, deviation))
 
 

@@ -24,12 +24,13 @@ import numpy as np
 from nnmeter.devices.card import Card
 from nnmeter.devices.identity import match_measurements
 from nnmeter.devices.pack import DevicePack, check_place, save_pack
+from nnmeter.lab.measuring.clock import state_of_card
 from nnmeter.lab.training.build import make_card, mix_packs, mixture_id, read_all
 from nnmeter.lab.transfer.near_device import (
-    at_one_reference,
     candidate_kernels,
     choose_measurements,
     choose_rules,
+    in_one_state,
 )
 from nnmeter.lab.transfer.report import CalibrationReport, describe_errors
 
@@ -98,7 +99,7 @@ def calibrate_pack(
     check_place(output)
     raw, fingerprint = read_all(sources, notice)
     machine = match_measurements(prior.card, fingerprint)
-    measurements = at_one_reference(raw, prior.card.reference_ms if machine.same_reference else None)
+    measurements = in_one_state(raw, state_of_card(prior.card) if machine.same_reference else None)
     if prior.predictor.work is not None:
         return _calibrate_work(
             prior, measurements, fingerprint, output, only, limit, device_id, repeats, seed, say, mix, machine
@@ -132,7 +133,7 @@ def calibrate_pack(
         "left_out": left_out,
         "prior": prior.card.trained_on,
     }
-    card = _card(used, fingerprint, facts, prior, device_id)
+    card = replace(_card(used, fingerprint, facts, prior, device_id), **_state_of_prior(prior, machine))
     pack = save_pack(output, card, rules_to_dict(target_rules), calibrated)
     report = CalibrationReport(
         device=pack.id,
@@ -295,6 +296,11 @@ def _half_width(predictor: KernelPredictor, measurements: Sequence[Measurement])
         low, high = predictor.intervals.interval_ms(total, prices, 0.9)
         halves.append(50.0 * (high - low) / total)
     return round(float(np.median(halves)), 2)
+
+
+def _state_of_prior(prior: DevicePack, machine: MachineMatch) -> dict[str, Any]:
+    """What the card of a pack says of its state that is in the prior's: of the same machine."""
+    return {"reference_by_length": prior.card.reference_by_length} if machine.same_reference else {}
 
 
 def _card(

@@ -25,6 +25,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,7 +115,7 @@ def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
     from nnmeter.lab.campaign.supervisor import run_supervised_campaign
     from nnmeter.lab.measuring.store import read_measurements
     from nnmeter.lab.runtimes import load_runtime
-    from nnmeter.lab.training.build import as_the_clock_said
+    from nnmeter.lab.measuring.clock import as_the_clock_said
 
     match = match_this_machine(pack.card, named=True)
     if match.verdict is Verdict.ANOTHER_MACHINE:
@@ -132,7 +133,7 @@ def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
                 f"--here measured no network in {seconds:.0f} s; let nothing else run on this machine meanwhile"
             )
         rows = as_the_clock_said(read_measurements(folder)[0])
-    return state_of(pack, rows, rows[0].reference_ms, done.restlessness)
+    return state_of(pack, rows, median(row.reference_ms for row in rows), done.restlessness)
 
 
 def state_of(

@@ -25,23 +25,24 @@ from nnmeter.graph.input_sizes import InputSizes
 if TYPE_CHECKING:
     from nnmeter.fusion.engine.rules import FusionRules
     from nnmeter.kernels.kernel import KernelSignature
+    from nnmeter.lab.measuring.clock import ClockState
     from nnmeter.lab.measuring.measurement import Measurement
 
 
-def at_one_reference(measurements: Sequence[Measurement], reference_ms: float | None = None) -> list[Measurement]:
+def in_one_state(measurements: Sequence[Measurement], state: ClockState | None = None) -> list[Measurement]:
     """Measurements in one state of their machine (rule 2).
 
     Args:
         measurements: of the near device.
-        reference_ms: time of the reference kernel in that state; the median of theirs if not given.
+        state: the state; the reference kernel at the median of its times, if not given.
 
     Raises:
         MeasurementError: there are none.
     """
     if not measurements:
         raise MeasurementError("there is no measurement to calibrate on; take some: nnmeter measure MODEL... --out F")
-    nominal_ms = reference_ms or float(np.median([m.reference_ms for m in measurements]))
-    return [m.at_reference(nominal_ms) for m in measurements]
+    nominal_ms = float(np.median([m.reference_ms for m in measurements]))
+    return [m.at_reference(nominal_ms) for m in measurements] if state is None else state.bring(measurements)
 
 
 def choose_measurements(

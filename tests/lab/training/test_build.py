@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ import pytest
 from nnmeter.devices import DevicePack, load_pack
 from nnmeter.graph.ir import TensorType
 from nnmeter.kernels.kernel import KernelSignature
-from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.training.build import as_the_clock_said, build_pack, doubt_of_few
+from nnmeter.lab.training.build import build_pack, doubt_of_few
 
 pytest.importorskip("pyarrow")
 
@@ -82,23 +81,6 @@ def test_the_card_says_what_lies_outside(pack: DevicePack) -> None:
 def test_the_rules_are_those_that_the_kernels_were_detected_with(pack: DevicePack) -> None:
     assert pack.rules.name == "tflite21-gpu"
     assert pack.rules.parameters["sums_join"] is False
-
-
-def test_prices_are_of_the_state_in_which_networks_took_what_the_clock_said() -> None:
-    # The reference took 8 % longer around networks of 10 ms than before the campaign, and no longer around short ones.
-    slow = correct(1.0, 1.0, 1.08)
-    long = [replace(measured(n), latency_ms=10.0, median_ms=10.0 * slow, reference_ms=0.5) for n in range(60)]
-    short = [replace(measured(n), latency_ms=0.1, median_ms=0.1, reference_ms=0.5) for n in range(200)]
-    found = as_the_clock_said([*long, *short])
-    assert found[0].latency_ms == pytest.approx(long[0].median_ms)
-    assert [m.reference_ms for m in found] == pytest.approx([0.54] * len(found))
-    alone = as_the_clock_said(short)
-    assert alone[0].latency_ms == pytest.approx(0.1), "where few are long, all tell"
-
-
-def test_single_kernels_and_sums_without_a_clock_do_not_tell_the_state() -> None:
-    rows = [replace(measured(0), granularity="kernel", median_ms=3.0), replace(measured(1), median_ms=0.0)]
-    assert as_the_clock_said(rows) == rows
 
 
 @dataclass(frozen=True)
