@@ -7,8 +7,8 @@ A change of training or of what is sampled is judged by this and not by a look a
 
 1. CAMPAIGN is what `nnmeter profile` wrote. With --budget it is measured first, on this machine. --share takes the
    first networks of it alone, as a shorter campaign would have had them.
-2. MODELS are measurements of the same device (`nnmeter measure --families CSV`), brought to the campaign's state. A
-   model of the zoo, or of one of its families, is refused.
+2. MODELS are measurements of the same device (`nnmeter measure --families CSV`), brought to the campaign's state, as
+   its clock showed it (`nnmeter.lab.measuring.clock`). A model of the zoo, or of one of its families, is refused.
 3. One predictor is trained with each seed. Figures are means over the seeds. An error bar is one standard error: of
    models drawn anew, whole families at a time, with a seed drawn for each draw. So it has both what other models would
    have shown and what another seed would.
@@ -42,6 +42,7 @@ from nnmeter.kernels.kernel import KernelSignature
 from nnmeter.lab.campaign.supervisor import run_supervised_campaign
 from nnmeter.lab.cli.times import parse_budget
 from nnmeter.lab.evaluation.kernel_scores import score_kernels
+from nnmeter.lab.measuring.clock import state_of_clock
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.training.build import read_all
 from nnmeter.lab.training.train import fit_predictor
@@ -94,6 +95,9 @@ def run(options: argparse.Namespace) -> int:
     campaign, _ = read_all([options.campaign])
     campaign = campaign[: round(len(campaign) * options.share)]
     models = development_models(options.campaign, options.models, options.families)
+    state = state_of_clock(campaign)
+    if state is not None:
+        campaign, models = state.bring(campaign), state.bring(models)
     family = np.array([m.family for m in models])
     measured = np.array([m.latency_ms for m in models])
     print(f"{len(campaign)} networks, {sum(len(m.kernels) for m in campaign)} kernels", end="; ")

@@ -39,6 +39,8 @@ from typing import Any
 import numpy as np
 
 from nnmeter.devices import load_pack
+from nnmeter.errors import MeasurementError
+from nnmeter.lab.measuring.clock import state_of_clock
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.store import read_measurements
 from nnmeter.lab.training.build import read_all
@@ -151,9 +153,7 @@ def short_campaigns(
     """Rules 1 to 3."""
     scored: dict[str, list[Scored]] = {}
     for machine, (packs, file, scored_file) in machines.items():
-        campaign = read_measurements(DATA / machine / file)[0]
-        reference_ms = campaign[0].reference_ms
-        models = [m.at_reference(reference_ms) for m in read_measurements(DATA / machine / scored_file)[0]]
+        campaign, models = in_its_state(read_measurements(DATA / machine / file)[0], DATA / machine / scored_file)
         starts: dict[str, KernelPredictor | None] = {
             " + ".join(packs): mix_predictors([load_pack(one).predictor for one in packs])
         }
@@ -190,16 +190,27 @@ def whole_campaigns() -> dict[str, list[Scored]]:
     for machine, (campaigns, files) in CAMPAIGNS.items():
         for name in campaigns:
             began = time.perf_counter()
-            campaign, _ = read_all([DATA / machine / name])
+            raw, _ = read_all([DATA / machine / name])
+            campaign, _ = in_its_state(raw)
             predictor, _ = fit_predictor(campaign)
             predictor = with_sampled_paths(predictor, (kernel for row in campaign for kernel in row.kernels))
             took_s = time.perf_counter() - began
             for file in files:
-                models = [m.at_reference(campaign[0].reference_ms) for m in read_measurements(DATA / machine / file)[0]]
+                _, models = in_its_state(raw, DATA / machine / file)
                 found = score(predictor, models, CAMPAIGN)
                 scored.setdefault(machine, []).append(found)
                 print(f"{machine}, {name} on {file}: {found.describe()}; in {took_s:.0f} s", flush=True)
     return scored
+
+
+def in_its_state(
+    campaign: Sequence[Measurement], models: Path | None = None
+) -> tuple[list[Measurement], list[Measurement]]:
+    """A campaign as its clock showed it, and models of the same machine in that state."""
+    state = state_of_clock(campaign)
+    if state is None:
+        raise MeasurementError("no network of this campaign was timed whole")
+    return state.bring(campaign), [] if models is None else state.bring(read_measurements(models)[0])
 
 
 def score(predictor: KernelPredictor, models: Sequence[Measurement], way: str | None) -> Scored:
