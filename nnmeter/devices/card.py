@@ -148,7 +148,7 @@ def _is_by_length(value: object) -> bool:
     if not all(number is not None and _is_positive_or_none(number) for one in lists for number in one):
         return False
     lengths = value.get("network_ms", [])
-    return len({len(one) for one in lists}) <= 1 and all(a <= b for a, b in zip(lengths, lengths[1:], strict=False))
+    return len({len(one) for one in lists}) <= 1 and list(lengths) == sorted(lengths)
 
 
 def _is_sentences(value: object) -> bool:

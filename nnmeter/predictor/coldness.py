@@ -5,8 +5,9 @@ Rules:
 1. A kernel needs things that no other does: its node, its buffers, its weights. In a network of less than a millisecond
    they are still in the caches from the inference before; in one of many milliseconds other kernels, and whoever shares
    the caches, have used them since. Small kernels take half as long in the former as in the latter.
-2. A kernel that finds nothing takes longer by the *call*, which is the same for all of its family, and by its *weights*,
-   so much for each of their bytes. Constants of less than `LEAST_BYTES` are axes and shapes, and count as none.
+2. A kernel that finds nothing takes longer by the *call*, which is the same for all of its family, and by its
+   *weights*, so much for each of their bytes. Constants of less than `LEAST_BYTES` are axes and shapes, and count as
+   none.
 3. How much of each a kernel of a network takes is a *share* of the network's time: linear in its logarithm between
    `KNOTS_MS`, constant beyond, 0 in the shortest, 1 in the longest, never falling.
 4. Prices are those at the shares that the kernels of training had in the mean, `means`: in a network a kernel takes the

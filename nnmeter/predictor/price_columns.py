@@ -85,7 +85,11 @@ def table_of(prices: Sequence[KernelPrice]) -> np.ndarray:
 def joined(tables: Sequence[np.ndarray]) -> PriceColumns:
     """The columns of networks made of parts with these tables, in this order."""
     table = np.concatenate(tables, axis=1)
-    return PriceColumns(*table[:8], table[8].astype(np.intp))
+    *numbers, kind = table
+    latency_ms, sampled, unsampled, flops, moved, worst_ms, cold_call_ms, cold_weights_ms = numbers
+    return PriceColumns(
+        latency_ms, sampled, unsampled, flops, moved, worst_ms, cold_call_ms, cold_weights_ms, kind.astype(np.intp)
+    )
 
 
 def columns_of(prices: Prices) -> PriceColumns:

@@ -67,7 +67,7 @@ def test_a_kernel_takes_the_difference_to_the_mean_network(predictor: KernelPred
     added_ms = float(call * alone[0].cold_call_ms + weights * alone[0].cold_weights_ms)
     assert abs(added_ms) > 1e-4
     expected = alone[0].latency_ms + predictor.scale * added_ms
-    assert together[0].latency_ms == pytest.approx(expected, rel=0.02), "the network's own time decides, as far as found"
+    assert together[0].latency_ms == pytest.approx(expected, rel=0.02), "the network's own time decides"
 
 
 def test_a_kernel_takes_less_in_a_short_network_than_in_a_long_one(predictor: KernelPredictor) -> None:

@@ -85,12 +85,12 @@ def test_kernels_take_less_the_more_of_their_kind_there_are(predictor: KernelPre
     few, many = [convolution(16, 16, 14), gemm(4, 64)], [convolution(16, 16, 14)] * 9 + [gemm(4, 64)]
     alone = known.price(many)
     together = known.price_network(many)
-    total_ms = sum(price.latency_ms for price in alone)
+    total_ms = sum(price.latency_ms for price in together)
     for price, found, count in ((alone[0], together[0], 9), (alone[-1], together[-1], 1)):
         profiled_ms = (price.latency_ms - REUSE.per_kernel_ms) / REUSE.scale
         factor = float(np.exp(REUSE.log_factor(np.array([profiled_ms]), np.array([total_ms / count]))[0]))
         expected = max(REUSE.scale * profiled_ms * factor + REUSE.per_kernel_ms, REUSE.least_ms)
-        assert found.latency_ms == pytest.approx(expected)
+        assert found.latency_ms == pytest.approx(expected, rel=1e-3), "the time that it has in the network decides"
     assert together[0].latency_ms / alone[0].latency_ms < together[-1].latency_ms / alone[-1].latency_ms
     assert known.price_network(few)[0].latency_ms != pytest.approx(together[0].latency_ms)
 

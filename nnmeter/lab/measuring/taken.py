@@ -5,7 +5,8 @@ Rules:
 1. The kernels are those that the fusion rules of the device's pack find; the fingerprint is the pack's, so that the
    measurement can calibrate it.
 2. The time is as given, in the state that the pack's prices are of. No reference was timed beside it; `reference_ms` is
-   that of the pack's state, or a nominal 1. As in imported measurements, minimum and 90th percentile are NaN, `runs` is 0, and the halves are zeros.
+   that of the pack's state, or a nominal 1. As in imported measurements, minimum and 90th percentile are NaN, `runs` is
+   0, and the halves are zeros.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Making a device pack from measurements: what `nnmeter train` does.
 
 1. All measurements are of one device: the same core (vendor, family, model, stepping, instructions, name), runtime,
-   version, threads and precision. Times are real milliseconds of it; several sessions are brought to one state, and that
-   to the one which the clock showed while networks ran (`nnmeter.lab.measuring.clock`).
+   version, threads and precision. Times are real milliseconds of it; several sessions are brought to one state, and
+   that to the one which the clock showed while networks ran (`nnmeter.lab.measuring.clock`).
 2. The rules are those that the measurements' kernels were detected with, where their fingerprint names a rule set; else
    those of the runtime (`nnmeter/fusion/rulesets`). A file that a fingerprint names is not read: who has own rules
    gives them. They are set to the measured processor (`nnmeter/fusion/for_machine.py`).

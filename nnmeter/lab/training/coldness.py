@@ -68,7 +68,8 @@ def fit_coldness(table: KernelTable, profiled_ms: np.ndarray, weight: np.ndarray
     call, weights = shares.T.tolist()
     first, second = fit.means(shares).tolist()
     known = {str(name): (float(cost[0]), float(cost[1])) for name, cost in zip(names, costs, strict=True)}
-    return Coldness(tuple(call), tuple(weights), (first, second), {name: cost for name, cost in known.items() if any(cost)})
+    costing = {name: cost for name, cost in known.items() if any(cost)}
+    return Coldness(tuple(call), tuple(weights), (first, second), costing)
 
 
 @dataclass(frozen=True, slots=True)

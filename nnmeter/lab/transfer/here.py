@@ -113,9 +113,9 @@ def present_state(pack: DevicePack, seconds: float = SECONDS) -> MachineState:
     """
     from nnmeter.devices.identity import SETUP, Verdict, match_this_machine
     from nnmeter.lab.campaign.supervisor import run_supervised_campaign
+    from nnmeter.lab.measuring.clock import as_the_clock_said
     from nnmeter.lab.measuring.store import read_measurements
     from nnmeter.lab.runtimes import load_runtime
-    from nnmeter.lab.measuring.clock import as_the_clock_said
 
     match = match_this_machine(pack.card, named=True)
     if match.verdict is Verdict.ANOTHER_MACHINE:

@@ -31,10 +31,10 @@ SHORT = [measured(0.1 + n / 10_000, 0.1 + n / 10_000) for n in range(60)]
 
 def test_each_length_of_network_is_brought_to_what_its_clock_showed() -> None:
     found = as_the_clock_said([*LONG, *SHORT])
-    assert [m.latency_ms for m in found] == pytest.approx([m.median_ms for m in (*LONG, *SHORT)], rel=1e-4)
-    assert found[0].kernel_ms == pytest.approx((LONG[0].kernel_ms[0] * SLOW,), rel=1e-4)
-    assert found[0].reference_ms == pytest.approx(0.54)
-    assert found[-1].reference_ms == pytest.approx(0.5)
+    assert [m.latency_ms for m in found] == pytest.approx([m.median_ms for m in (*LONG, *SHORT)], rel=1e-3)
+    assert found[0].kernel_ms == pytest.approx((LONG[0].kernel_ms[0] * SLOW,), rel=1e-3)
+    assert found[0].reference_ms == pytest.approx(0.54, rel=1e-3)
+    assert found[-1].reference_ms == pytest.approx(0.5, rel=1e-3)
 
 
 def test_a_state_is_linear_between_lengths_and_constant_beyond() -> None:
