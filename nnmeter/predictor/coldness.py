@@ -6,8 +6,8 @@ Rules:
    they are still in the caches from the inference before; in one of many milliseconds other kernels, and whoever shares
    the caches, have used them since. Small kernels take half as long in the former as in the latter.
 2. A kernel that finds nothing takes longer by the *call*, which is the same for all of its family, and by its
-   *weights*, so much for each of their bytes. Constants of less than `LEAST_BYTES` are axes and shapes, and count as
-   none.
+   *weights*, so much for each of their bytes up to `MOST_BYTES`, beyond which they come from memory in every network.
+   Constants of less than `LEAST_BYTES` are axes and shapes, and count as none.
 3. How much of each a kernel of a network takes is a *share* of the network's time: linear in its logarithm between
    `KNOTS_MS`, constant beyond, 0 in the shortest, 1 in the longest, never falling.
 4. Prices are those at the shares that the kernels of training had in the mean, `means`: in a network a kernel takes the
@@ -30,7 +30,7 @@ from nnmeter.predictor.price_columns import PriceColumns
 KNOTS_MS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 LOG_KNOTS = np.log2(np.array(KNOTS_MS))
 LEAST_SHARE = 0.25
-LEAST_BYTES = 1 << 10
+LEAST_BYTES, MOST_BYTES = 1 << 10, 1 << 24
 _MIB = float(1 << 20)
 _LARGEST_MS = 1e3  # of a call, or of a mebibyte, that a damaged pack may have
 _LEAST_MS = 1e-9
@@ -93,10 +93,10 @@ class Coldness:
 
 
 def weights_mib(signature: KernelSignature) -> float:
-    """Mebibytes of the weights of a kernel (rule 2)."""
+    """Mebibytes of the weights of a kernel that count (rule 2)."""
     pairs = zip(signature.inputs, signature.constants, strict=True)
     size = sum(kind.bytes for kind, constant in pairs if constant and kind is not None)
-    return size / _MIB if size >= LEAST_BYTES else 0.0
+    return min(size, MOST_BYTES) / _MIB if size >= LEAST_BYTES else 0.0
 
 
 def raised(latency_ms: np.ndarray, added_ms: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from nnmeter.kernels.kernel import Kernel, KernelSignature
 from nnmeter.prediction.predict import LatencyPredictor
 from nnmeter.predictor import read_predictor_of, write_predictor
 from nnmeter.predictor.kernel_predictor import LEAST_LAUNCH, KernelPredictor
-from nnmeter.predictor.network_factors import KNOTS_MS, NetworkFactors
+from nnmeter.predictor.network_factors import FEW_BYTES, KNOTS_MS, MANY_BYTES, NetworkFactors
 from nnmeter.predictor.price_columns import columns_of
 from nnmeter.predictor.reuse import DISTANCE_KNOTS_MS, PRICE_KNOTS_MS, Reuse
 from tests.conftest import make_small_predictor
@@ -43,10 +43,20 @@ def predictor() -> KernelPredictor:
 
 
 def test_a_factor_is_linear_between_knots_and_constant_beyond() -> None:
-    assert FACTORS.log_factor(KNOTS_MS[2]) == pytest.approx(-0.5)
-    assert FACTORS.log_factor((KNOTS_MS[2] * KNOTS_MS[3]) ** 0.5) == pytest.approx(-0.35)
-    assert FACTORS.log_factor(1e-3) == pytest.approx(-0.7)
-    assert FACTORS.log_factor(1e6) == pytest.approx(0.1)
+    small = np.array([FEW_BYTES])
+    assert FACTORS.log_factor(KNOTS_MS[2], small) == pytest.approx([-0.5])
+    assert FACTORS.log_factor((KNOTS_MS[2] * KNOTS_MS[3]) ** 0.5, small) == pytest.approx([-0.35])
+    assert FACTORS.log_factor(1e-3, small) == pytest.approx([-0.7])
+    assert FACTORS.log_factor(1e6, small) == pytest.approx([0.1])
+
+
+def test_the_more_bytes_the_more_it_is_the_factor_of_many() -> None:
+    both = replace(FACTORS, many_log_factors=(-0.3, -0.1, 0.0, 0.0, 0.0, 0.0, 0.0))
+    sizes = np.array([FEW_BYTES / 2, FEW_BYTES, (FEW_BYTES * MANY_BYTES) ** 0.5, MANY_BYTES, 2.0 * MANY_BYTES])
+    assert both.log_factor(0.5, sizes) == pytest.approx([-0.7, -0.7, -0.5, -0.3, -0.3])
+    assert both.log_factor(32.0, sizes) == pytest.approx([0.1, 0.1, 0.05, 0.0, 0.0])
+    assert FACTORS.log_factor(0.5, sizes) == pytest.approx([-0.7] * 5), "one curve is that of all sizes"
+    assert NetworkFactors.from_dict(both.to_dict()) == both
 
 
 def test_kernels_that_wait_for_their_weights_have_the_factor_of_their_network(predictor: KernelPredictor) -> None:
@@ -54,7 +64,7 @@ def test_kernels_that_wait_for_their_weights_have_the_factor_of_their_network(pr
     alone, together = predictor.price(kernels), predictor.price_network(kernels)
     total_ms = sum(price.latency_ms for price in alone)
     changes = [b.latency_ms / a.latency_ms for a, b in zip(alone, together, strict=True)]
-    factor = float(np.exp(FACTORS.log_factor(total_ms)))
+    factor = float(np.exp(FACTORS.log_factor(total_ms, np.array(1 << 20))))
     assert abs(factor - 1) > 0.03
     assert changes == pytest.approx([1.0, factor, 1.0, 1.0])
 
@@ -130,6 +140,7 @@ def test_factors_are_stored(predictor: KernelPredictor, tmp_path: Path) -> None:
         ({"log_factors": [0.0] * 6 + [50.0]}, "log_factors"),
         ({"log_factors": [0.0] * 6 + ["much"]}, "log_factors"),
         ({}, "log_factors"),
+        ({**FACTORS.to_dict(), "many_log_factors": [0.0] * 8}, "many_log_factors"),
         ([1], "network_factors"),
         ({**FACTORS.to_dict(), "reuse": []}, "reuse"),
         ({**FACTORS.to_dict(), "reuse": {}}, "log_factors"),

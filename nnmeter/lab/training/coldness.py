@@ -5,7 +5,8 @@ Rules (what that is, `nnmeter.predictor.coldness` says):
 1. What a kernel takes in the mean of the networks is its price out of fold. What it was measured above or below that is
    fitted by the costs of its family, a call's and a mebibyte's, times the shares of its network less their means: costs
    and shares in turn, `_ROUNDS` times, by least squares of errors relative to the price, outliers counting linearly,
-   rows weighing what they weigh in the ensembles. No cost is below 0, and no share falls with the time of the network.
+   rows weighing what they weigh in the ensembles. No cost is below 0, none of a mebibyte above `MOST_MEBIBYTE_MS`, and
+   no share falls with the time of the network.
 2. A family of fewer than `LEAST_OF_A_FAMILY` rows costs nothing. Fewer than `LEAST_ROWS` rows say nothing at all.
 3. Here the time of a network is the measured one. Single kernels, and a few that were timed together, are no network.
 """
@@ -20,6 +21,7 @@ from nnmeter.lab.training.table import KernelTable
 from nnmeter.predictor.coldness import KNOTS_MS, LOG_KNOTS, Coldness, weights_mib
 
 LEAST_ROWS, LEAST_OF_A_FAMILY = 2_000, 300
+MOST_MEBIBYTE_MS = 0.25  # 4 GiB/s: no memory is so slow
 _ROUNDS, _REWEIGHTED = 8, 5
 _CLIP = 0.15  # relative errors beyond this count linearly
 _RESOLUTION_MS = 2e-3  # added to prices that errors are relative to: profilers count whole microseconds
@@ -105,7 +107,7 @@ class _Fit:
             mine = np.flatnonzero(self.family == number)
             if len(mine) >= LEAST_OF_A_FAMILY:
                 found[number] = self._solved(design[mine], mine)
-        return found
+        return np.minimum(found, [np.inf, MOST_MEBIBYTE_MS])
 
     def shares(self, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Shares at the knots [knots, 2], given the costs, and how much larger than 1 the highest were [2]."""

@@ -5,7 +5,7 @@ Rules (what the factor is, `nnmeter.predictor.network_factors` says):
 1. Such a kernel takes its bytes over a bandwidth: the logarithm of its time is fitted by its kind, a parabola in the
    logarithm of its bytes, and the factor of its network together, least squares with outliers counting linearly.
 2. The factor never falls with the time of the network, and neighbouring knots are held together by `_STIFFNESS` rows.
-3. It is 1 in the mean of the rows. Fewer than `LEAST_ROWS` rows say nothing.
+3. It is 1 in the mean of the rows, of few bytes and of many. Fewer than `LEAST_ROWS` rows say nothing.
 4. Kernels' times are divided by it before anything else is fitted to them, and prices are multiplied where they are
    summed up. Here the time of a network is the measured one.
 5. Behind that, to what is left, is fitted what all kernels take longer in long networks
@@ -14,6 +14,7 @@ Rules (what the factor is, `nnmeter.predictor.network_factors` says):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +31,7 @@ from nnmeter.predictor.network_factors import (
     MULTIPLYING,
     NetworkFactors,
     are_bound,
+    share_of_many,
 )
 from nnmeter.predictor.roofline import Roofline
 
@@ -86,7 +88,7 @@ def bound_log_factors(table: KernelTable, factors: NetworkFactors) -> np.ndarray
     """Logarithm of the factor of each row that is bound by its weights, 0 for others [rows]."""
     found = np.zeros(len(table.kernel))
     bound = np.flatnonzero(bound_rows(table))
-    found[bound] = factors.log_factor(_network_ms(table, bound))
+    found[bound] = factors.log_factor(_network_ms(table, bound), table.moved[table.kernel[bound]])
     return found
 
 
@@ -116,31 +118,42 @@ def fit_network_factors(table: KernelTable) -> NetworkFactors | None:
     # The factor at a knot is the sum of the steps up to it; a row between two knots has a part of the step between.
     logs = np.log2(_network_ms(table, rows))
     steps = np.clip((logs[:, None] - _EDGES[:-1]) / np.diff(_EDGES), 0.0, 1.0)
-    heights = _heights(steps, others, target)
-    levels = np.concatenate([[0.0], np.cumsum(heights)]) - (steps @ heights).mean()
-    return NetworkFactors(tuple(np.clip(levels, -LARGEST_LOG_FACTOR, LARGEST_LOG_FACTOR).tolist()))
+    many = share_of_many(table.moved[kernels])
+    shares = [1.0 - many, many]
+    heights = _heights([steps * share[:, None] for share in shares], others, target)
+    few, large = (_levels(own, steps, share) for own, share in zip(heights, shares, strict=True))
+    return NetworkFactors(few, many_log_factors=large)
+
+
+def _levels(heights: np.ndarray, steps: np.ndarray, share: np.ndarray) -> tuple[float, ...]:
+    """Logarithms of the factor at the knots, 0 in the mean of rows that have such a share (rule 3)."""
+    mean = np.average(steps @ heights, weights=share) if share.any() else 0.0
+    levels = np.concatenate([[0.0], np.cumsum(heights)]) - mean
+    return tuple(np.clip(levels, -LARGEST_LOG_FACTOR, LARGEST_LOG_FACTOR).tolist())
 
 
 def _network_ms(table: KernelTable, rows: np.ndarray) -> np.ndarray:
     return np.array([network.latency_ms for network in table.networks])[table.network[rows]]
 
 
-def _heights(steps: np.ndarray, others: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Heights of the steps between knots, none below 0 (rules 1 and 2)."""
-    count = steps.shape[1]
-    design = np.column_stack([steps, others])
-    bend = np.zeros((count - 1, design.shape[1]))  # a step is held to be as high as the next
-    for number in range(count - 1):
-        bend[number, number], bend[number, number + 1] = 1.0, -1.0
+def _heights(steps: Sequence[np.ndarray], others: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Heights of each sort of steps between knots, none below 0 (rules 1 and 2) [sorts, steps]."""
+    each = steps[0].shape[1]
+    count = len(steps) * each
+    design = np.column_stack([*steps, others])
+    bend = np.zeros((count, design.shape[1]))  # a step is held to be as high as the next of its sort
+    for number in range(count):
+        if (number + 1) % each:
+            bend[number, number], bend[number, number + 1] = 1.0, -1.0
     free = np.ones(design.shape[1], bool)
     solution = np.zeros(design.shape[1])
     weight = np.ones(len(target))
     for _ in range(_ROUNDS):
         root = np.sqrt(weight)
         left = np.vstack([design * root[:, None], bend * np.sqrt(_STIFFNESS)])
-        right = np.concatenate([target * root, np.zeros(count - 1)])
+        right = np.concatenate([target * root, np.zeros(count)])
         solution = np.zeros(design.shape[1])
         solution[free] = np.linalg.lstsq(left[:, free], right, rcond=None)[0]
         free[:count] &= solution[:count] >= 0
         weight = np.minimum(1.0, _CLIP / np.maximum(np.abs(target - design @ solution), 1e-9))
-    return np.maximum(solution[:count], 0.0)
+    return np.maximum(solution[:count], 0.0).reshape(len(steps), each)

@@ -12,6 +12,8 @@ Rules:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nnmeter.lab.training.coldness import fit_coldness
@@ -59,7 +61,9 @@ def out_of_networks(table: KernelTable, seed: int, say: Progress) -> tuple[Kerne
     if reuse is None:
         return table, bound
     table = divided(table, reuse_log_factors(table, reuse, profiled_ms))
-    return table, NetworkFactors((0.0,) * len(KNOTS_MS) if bound is None else bound.log_factors, reuse, coldness)
+    if bound is None:
+        bound = NetworkFactors((0.0,) * len(KNOTS_MS))
+    return table, replace(bound, reuse=reuse, coldness=coldness)
 
 
 def roofline_of(table: KernelTable) -> Roofline:
