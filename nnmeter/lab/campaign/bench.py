@@ -19,6 +19,7 @@ from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.measuring.measurement import Measurement
 from nnmeter.lab.measuring.memory import LIMIT_BYTES, compiling_bytes, give_back, peak_resident_bytes
 from nnmeter.lab.measuring.protocol import (
+    UNIT_MS,
     Stopwatch,
     check_kernels,
     no_garbage_collection,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 PROBES = 250  # about what fits two minutes; beyond, what has not been sampled at all tells more
 WARM_UP_RUNS, WARM_UP_MS = (2, 8), 30.0  # rule 2 of the campaign
 PROFILED_SECONDS, PROFILED_RUNS = 0.10, (5, 10)
-TIMED_SECONDS, TIMED_RUNS = 0.06, (4, 12)
+TIMED_SECONDS, TIMED_RUNS = 0.06, (4, 40)
 
 
 class BenchLost(MeasurementError):
@@ -186,7 +187,7 @@ class LocalBench:
             ratios = None
             if profiled:
                 ratios = profile_kernels(model, stopwatch, _runs_that_fit(run_ms, PROFILED_SECONDS, PROFILED_RUNS))
-                model.run()
+                stopwatch.settle(model.run, UNIT_MS)
             pairs = stopwatch.time_for(model.run, TIMED_SECONDS, *TIMED_RUNS)
             return summarize(
                 f"block:{network}",

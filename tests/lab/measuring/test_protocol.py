@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from nnmeter.errors import MeasurementError
-from nnmeter.lab.measuring.protocol import Stopwatch, measure_models, relative_spread, trimmed_mean
+from nnmeter.lab.measuring.protocol import (
+    SETTLING_MS,
+    Stopwatch,
+    measure_models,
+    profile_kernels,
+    relative_spread,
+    trimmed_mean,
+)
 
 
 def write_model(folder, name, kernel_ms):
@@ -177,6 +184,58 @@ def test_warm_up_of_a_restless_model_is_bounded(runtime, clock):
 
     stopwatch.warm_up(restless)
     assert count <= 30
+
+
+class Chilled:
+    """A model of one kernel that takes longer behind the reference, until it has run for two milliseconds."""
+
+    def __init__(self, stopwatch, clock, hot_ms):
+        self.clock, self.hot_ms = clock, hot_ms
+        self.since_ms = 0.0
+        self.counted_all = []
+        reference = stopwatch.time_reference
+
+        def chilling():
+            self.since_ms = 0.0
+            return reference()
+
+        stopwatch.time_reference = chilling
+
+    def run(self):
+        taken_ms = self.hot_ms * (1.5 if self.since_ms < 2.0 else 1.0)
+        self.since_ms += taken_ms
+        self.clock.now_s += taken_ms / 1e3
+        return taken_ms
+
+    def profile(self, runs, after_each):
+        rows = []
+        for _ in range(runs):
+            rows.append([self.run()])
+            after_each()
+        return np.array(rows)
+
+
+@pytest.mark.parametrize("hot_ms", [0.2, 0.7, 3.0, 8.0])
+def test_runs_that_find_the_caches_taken_by_the_reference_do_not_count(runtime, clock, hot_ms):
+    stopwatch = Stopwatch(runtime, clock)
+    model = Chilled(stopwatch, clock, hot_ms)
+    pairs = stopwatch.time_for(model.run, 0.2, 5, 40)
+    assert pairs[:, 0] == pytest.approx(np.full(len(pairs), hot_ms))
+    assert 5 <= len(pairs) <= 40
+    kernels = profile_kernels(model, stopwatch, 7)
+    assert kernels[:, 0] == pytest.approx(np.full(7, hot_ms)), "as the reference takes its nominal time"
+
+
+def test_a_long_model_runs_once_a_unit_and_every_run_counts(runtime, clock):
+    stopwatch = Stopwatch(runtime, clock)
+    model = Chilled(stopwatch, clock, 20.0)
+    before = clock.now_s
+    pairs = stopwatch.time_for(model.run, 0.1, 3)
+    assert pairs[:, 0] == pytest.approx(np.full(len(pairs), 30.0))
+    runs = (clock.now_s - before) * 1e3 / 30.0
+    assert len(pairs) + 1 <= runs < len(pairs) + 2, "one run in all does not count"
+    assert SETTLING_MS < 10.0
+    assert len(profile_kernels(model, stopwatch, 4)) == 4
 
 
 def test_trimmed_mean_ignores_outliers_and_resolves_less_than_the_clock():
