@@ -328,14 +328,17 @@ def _refuse_above(path: Path, length: int, *limits: tuple[int, int, str]) -> Non
 
 def _read_table(pa: Any, parquet: Any, data: bytes) -> Any:
     """The columns of measurements, and no other, with texts as dictionaries (rule 5)."""
-    file = parquet.ParquetFile(io.BytesIO(data))
+    source = pa.BufferReader(data)
+    file = parquet.ParquetFile(source)
     leaves = [file.schema.column(index) for index in range(len(file.schema))]
     texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-    file = parquet.ParquetFile(io.BytesIO(data), metadata=file.metadata, read_dictionary=texts)
+    # No threads: those of pyarrow may still run when a short process ends, and then end it by a signal.
+    file = parquet.ParquetFile(source, metadata=file.metadata, read_dictionary=texts, pre_buffer=False)
     columns = list(_column_types(pa))
     groups = file.metadata.num_row_groups
     # One at a time: each has a dictionary of its own, and pyarrow makes no lists of texts of two.
-    table = pa.concat_tables([file.read_row_group(group, columns) for group in range(groups)] or [file.read(columns)])
+    read = [file.read_row_group(group, columns, use_threads=False) for group in range(groups)]
+    table = pa.concat_tables(read or [file.read(columns, use_threads=False)])
     table.validate(full=True)  # of what is damaged, a text's place in its dictionary may be none
     return table
 
