@@ -9,8 +9,10 @@ Rules:
 2. So a state is the reference's time *by the length of the network* around which it runs: that in which corrected and
    uncorrected times are the same in the median of the networks of about that length. Networks are put into groups of
    neighbours, `LEAST_OF_A_GROUP` or more; between their medians the logarithms are linear, and constant beyond.
-3. A pack's card keeps the state that its prices are of (`reference_by_length`); one without has one time for all.
-4. Networks of other sessions are brought to a state by what they were corrected to (`Measurement.at_reference`), on the
+3. One time for all lengths is the state of what is trained over a predictor that does not know how cold caches are in
+   long networks: two errors that cancel.
+4. A pack's card keeps the state that its prices are of (`reference_by_length`); one without has one time for all.
+5. Networks of other sessions are brought to a state by what they were corrected to (`Measurement.at_reference`), on the
    same machine alone.
 """
 
@@ -50,7 +52,7 @@ class ClockState:
         return float(np.exp(logs))
 
     def bring(self, measurements: Iterable[Measurement]) -> list[Measurement]:
-        """The measurements in this state (rule 4)."""
+        """The measurements in this state (rule 5)."""
         return [m.at_reference(self.around(m.latency_ms)) if m.latency_ms > 0 else m for m in measurements]
 
     def words(self) -> str:
@@ -59,20 +61,22 @@ class ClockState:
         return least if least == most else f"{least} to {most}"
 
     def to_dict(self) -> dict[str, list[float]]:
-        """As a card keeps it (rule 3)."""
+        """As a card keeps it (rule 4)."""
         return {
             "network_ms": [float(f"{ms:.4g}") for ms in self.network_ms],
             "reference_ms": [float(f"{ms:.5g}") for ms in self.reference_ms],
         }
 
 
-def state_of_clock(measurements: Sequence[Measurement]) -> ClockState | None:
-    """The state in which these networks were measured (rule 2); None where no network was."""
+def state_of_clock(measurements: Sequence[Measurement], by_length: bool = True) -> ClockState | None:
+    """The state in which networks were measured (rule 2), or one time for all (rule 3); None where no network was."""
     timed = [m for m in measurements if m.granularity != "kernel" and m.median_ms > 0 and m.latency_ms > 0]
     if not timed:
         return None
     timed.sort(key=lambda m: m.latency_ms)
-    groups = np.array_split(np.arange(len(timed)), max(1, min(MOST_GROUPS, len(timed) // LEAST_OF_A_GROUP)))
+    groups = np.array_split(
+        np.arange(len(timed)), max(1, min(MOST_GROUPS if by_length else 1, len(timed) // LEAST_OF_A_GROUP))
+    )
     knots: dict[float, float] = {}  # of networks that all take the same, one
     for group in groups:
         mine = [timed[i] for i in group]
@@ -82,7 +86,7 @@ def state_of_clock(measurements: Sequence[Measurement]) -> ClockState | None:
 
 
 def state_of_card(card: Card) -> ClockState | None:
-    """The state that a pack's prices are of (rule 3); None where its card does not say."""
+    """The state that a pack's prices are of (rule 4); None where its card does not say."""
     stored = card.reference_by_length
     if stored:
         return ClockState(tuple(stored["network_ms"]), tuple(stored["reference_ms"]))

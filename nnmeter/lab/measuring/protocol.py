@@ -5,8 +5,7 @@
    behind a network a run takes 25 to 50 % longer, the more the larger the network is.
 2. A unit is as many runs as fit 10 ms, at least one, with the reference before and behind it. *The reference around a
    run* is the mean of the two. Of a model that runs several times in a unit, runs do not count until they have taken
-   3 ms behind the reference, which took the caches: the first run of a model of half a millisecond takes 1.45 times as
-   long there, the next 1.24, 1.13, 1.09, 1.05 and 1.04 times (medians of 50 random networks on a Zen 5 server).
+   3 ms behind the reference, which takes the caches (`benchmarks/settling.py`).
 3. Corrected latency: the time of a run, times (nominal / reference around it) ^ 0.8
    (`nnmeter.lab.measuring.correction`); then the mean of the middle 60 % of the runs. The nominal time is the median
    of the references of a session, or one that is given, so that several sessions share it.

@@ -92,17 +92,18 @@ def build_pack(
 
     check_place(output)
     measurements, fingerprint = read_all(sources, progress)
-    state = state_of_clock(measurements)
-    measurements = measurements if state is None else state.bring(measurements)
     document = _rules_for(rules, fingerprint)
     named = () if prior is None else (prior,) if isinstance(prior, str | os.PathLike) else tuple(prior)
     start = [load_pack(one) for one in named]
+    start_from = mix_packs(start) if start else None
+    state = state_of_clock(measurements, by_length=start_from is None or _knows_coldness(start_from))
+    measurements = measurements if state is None else state.bring(measurements)
     predictor, report = fit_predictor(
         measurements,
         regressor=regressor,
         seed=seed,
         progress=progress,
-        prior=mix_packs(start) if start else None,
+        prior=start_from,
         launch=launch_of(str(fingerprint.get("kind", "cpu"))),
     )
     predictor = with_sampled_paths(predictor, (kernel for row in measurements for kernel in row.kernels))
@@ -114,6 +115,10 @@ def build_pack(
             card = replace(card, limits=(*card.limits, doubt))
             (progress or (lambda _: None))(f"warning: {doubt}")
     return save_pack(output, card, document, predictor)
+
+
+def _knows_coldness(predictor: KernelPredictor) -> bool:
+    return predictor.factors is not None and predictor.factors.coldness is not None
 
 
 def doubt_of_few(report: TrainingReport) -> str:

@@ -51,6 +51,13 @@ def test_one_slow_network_changes_little() -> None:
     assert state.around(10.0) == pytest.approx(0.54, rel=1e-3)
 
 
+def test_one_time_for_all_lengths_can_be_asked_for() -> None:
+    state = state_of_clock([*LONG, *LONG, *SHORT], by_length=False)
+    assert state is not None
+    assert len(state.network_ms) == 1
+    assert state.around(0.1) == state.around(10.0) == pytest.approx(0.54, rel=1e-3)
+
+
 def test_few_networks_have_one_time_for_all_lengths() -> None:
     state = state_of_clock([*LONG[:4], *SHORT[:3]])
     assert state is not None
