@@ -6,8 +6,8 @@
    a network is known by its seed and family, and going on with a campaign means going on counting.
 2. A network is compiled once, and run until its memory is mapped and its code is in the caches: twice at least, and for
    30 ms. Then runs are profiled (protocol, rule 7), as many as fit the time for it, then the profiler ends, and behind
-   runs of 10 ms that do not count the same session is timed whole (rules 1 to 3, 8): directly behind the profiler's end a
-   network of half a millisecond is up to a third slower, and one of 3 ms by 4 % in four runs (`benchmarks/settling.py`).
+   runs of 10 ms that do not count the same session is timed whole (rules 1 to 3, 8): directly behind the profiler a
+   network of half a millisecond is up to a third slower, one of 3 ms by 4 % in four runs (`benchmarks/settling.py`).
    Both share the nominal time of the reference, which the campaign fixes when it starts.
 3. A block of networks is written as one part file, whole or not at all. A campaign that is killed loses at most the
    block in hand; what it lost is measured again on resuming. Networks that ended the process make blocks smaller.

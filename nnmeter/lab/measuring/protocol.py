@@ -327,7 +327,7 @@ def profile_kernels(model: CompiledModel, stopwatch: Stopwatch, runs: int) -> np
     def after_each() -> None:
         nonlocal done
         done += 1
-        if done == len(unit) or unit[done] != unit[done - 1]:
+        if done == len(unit) or unit[done] != unit[done - 1]:  # the unit's last run
             references_ms.append(stopwatch.time_reference())
 
     times_ms = model.profile(len(unit), after_each)[counts]
