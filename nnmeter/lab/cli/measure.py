@@ -201,8 +201,10 @@ def _take_down(
 
 
 def _families(path: Path | None) -> dict[str, str]:
+    """Families by file name; a name without `.onnx` stands for the file with it, as `nnmeter evaluate` takes it."""
     if path is None:
         return {}
     from nnmeter.lab.evaluation.evaluate import read_families
 
-    return read_families(path)
+    families = read_families(path)
+    return {f"{name}.onnx": family for name, family in families.items()} | families

@@ -65,6 +65,15 @@ def test_models_are_written_and_reported(cli: Callable, models: Path, tmp_path: 
     assert facts["reference_ms"] == pytest.approx(fingerprint["reference_ms"], rel=1e-3)
 
 
+def test_families_are_found_by_file_name_with_its_ending_and_without(
+    cli: Callable, models: Path, tmp_path: Path
+) -> None:
+    table, output = tmp_path / "families.csv", tmp_path / "m.parquet"
+    table.write_text("model,family\na,first\nb.onnx,second\n")
+    assert cli("measure", models, "--out", output, "--families", table, *QUICK).code == 0
+    assert [m.family for m in read_measurements(output)[0]] == ["first", "second"]
+
+
 def test_json_is_one_document(cli: Callable, models: Path, tmp_path: Path) -> None:
     document = json.loads(cli("measure", models, "--out", tmp_path / "m.parquet", *QUICK, "--format", "json").out)
     assert document["noise_floor"]["models"] == 2
