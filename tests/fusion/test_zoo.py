@@ -36,7 +36,7 @@ def f1(folder: str, name: str) -> float:
 
 
 def test_the_packs_of_onnxruntime_run_with_the_same_rules() -> None:
-    assert len(PACKS) == 8
+    assert len(PACKS) == 9
     sources = [load_pack(pack).rules_source for pack in PACKS]
     blocks = [source.parameters["block"] for source in sources]
     assert sorted(blocks) == [8, 16, 16, 16, 16, 16, 16, 16], "cores with AVX2 alone have blocks of eight channels"
