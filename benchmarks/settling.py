@@ -40,6 +40,7 @@ def main() -> None:
     generator = np.random.default_rng(options.seed)
     behind_profiler: list[np.ndarray] = []
     found: list[np.ndarray] = []
+    refused = 0
     for seed in range(options.seed, options.seed + LONGEST_SEARCH * options.networks):
         if len(found) == options.networks:
             break
@@ -47,6 +48,7 @@ def main() -> None:
         try:
             model = runtime.compile(joined_networks(recipes.build, seed, recipe, False, 1), 1, profiled=True, seed=seed)
         except (NnmeterError, ValueError, ArithmeticError, LookupError):
+            refused += 1
             continue
         stopwatch.settle(model.run, UNIT_MS)
         if options.least_ms <= stopwatch.settle(model.run, UNIT_MS) <= options.most_ms:
@@ -61,7 +63,9 @@ def main() -> None:
             behind_profiler.append(np.array(rounds[0]) / each[-1])
             found.append(each / each[-1])
         model.close()
-    print(f"{len(found)} networks of {options.least_ms:g} to {options.most_ms:g} ms")
+    print(
+        f"{len(found)} networks of {options.least_ms:g} to {options.most_ms:g} ms; {refused} others could not be built or run"
+    )
     if not found:
         return
     both = zip(np.median(behind_profiler, axis=0), np.median(found, axis=0), strict=True)

@@ -17,14 +17,13 @@ from nnmeter.errors import MeasurementError
 from nnmeter.lab.campaign.joined import joined_networks
 from nnmeter.lab.measuring.fingerprint import take_fingerprint
 from nnmeter.lab.measuring.measurement import Measurement
-from nnmeter.lab.measuring.memory import LIMIT_BYTES, compiling_bytes, give_back, peak_resident_bytes
+from nnmeter.lab.measuring.memory import LIMIT_BYTES, compiling_bytes, give_back, peak_resident_bytes, resident_bytes
 from nnmeter.lab.measuring.protocol import (
     UNIT_MS,
     Stopwatch,
     check_kernels,
     no_garbage_collection,
     profile_kernels,
-    resident_bytes,
     summarize,
 )
 from nnmeter.lab.runtimes.base import CompiledModel, JoinsNetworks, RuntimeAdapter

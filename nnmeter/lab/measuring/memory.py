@@ -23,6 +23,15 @@ ACTIVATION_BYTES = 300_000_000
 LIMIT_BYTES = 3_000_000_000
 
 
+def resident_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def peak_resident_bytes() -> int:
     """The largest resident memory that this process ever had; 0 where the system does not tell."""
     found = _status_bytes("VmHWM:")

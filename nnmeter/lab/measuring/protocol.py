@@ -48,6 +48,7 @@ from nnmeter.kernels.kernel import Kernel
 from nnmeter.lab.measuring.correction import correct
 from nnmeter.lab.measuring.interruption import MeasuringInterrupted
 from nnmeter.lab.measuring.measurement import Measurement
+from nnmeter.lab.measuring.memory import resident_bytes
 from nnmeter.lab.measuring.reference import reference_model
 from nnmeter.lab.runtimes.base import CompiledModel, RuntimeAdapter
 
@@ -428,15 +429,6 @@ def summarize(
         kernel_spread=spread,
         kernel_runs=0 if kernel_ratios is None else len(kernel_ratios),
     )
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as stream:
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 @contextlib.contextmanager

@@ -192,7 +192,6 @@ class Chilled:
     def __init__(self, stopwatch, clock, hot_ms):
         self.clock, self.hot_ms = clock, hot_ms
         self.since_ms = 0.0
-        self.counted_all = []
         reference = stopwatch.time_reference
 
         def chilling():
