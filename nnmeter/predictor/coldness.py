@@ -4,7 +4,7 @@ Rules:
 
 1. A kernel needs things that no other does: its node, its buffers, its weights. In a network of less than a millisecond
    they are still in the caches from the inference before; in one of many milliseconds other kernels, and whoever shares
-   the caches, have used them since. Small kernels take half as long in the former as in the latter.
+   the caches, have used them since. Small kernels take less in the former than in the latter.
 2. A kernel that finds nothing takes longer by the *call*, which is the same for all of its family, and by its
    *weights*, so much for each of their bytes up to `MOST_BYTES`, beyond which they come from memory in every network.
    Constants of less than `LEAST_BYTES` are axes and shapes, and count as none.
