@@ -64,7 +64,7 @@ def main() -> None:
             found.append(each / each[-1])
         model.close()
     print(
-        f"{len(found)} networks of {options.least_ms:g} to {options.most_ms:g} ms; {refused} others could not be built or run"
+        f"{len(found)} networks of {options.least_ms:g} to {options.most_ms:g} ms; {refused} could not be built or run"
     )
     if not found:
         return
